@@ -1,0 +1,130 @@
+"""Source spans, the error family, and how an error is drawn under the user's line.
+
+Every error a user can meet is a :class:`RelaxError`. It is built where the fact is known (headline, details, hint) and gets
+its place in the user's source from the one who knows it (:meth:`RelaxError.at`). Printing it draws the line with a caret.
+"""
+
+from __future__ import annotations
+
+import difflib
+import linecache
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A range of the user's source; lines and columns count from 1, ``end_column`` is one past the last character."""
+
+    file: str
+    line: int
+    column: int
+    end_line: int
+    end_column: int
+
+    def __str__(self) -> str:
+        return f"{display_name(self.file)}:{self.line}:{self.column}"
+
+
+def display_name(file: str) -> str:
+    """The file's name as messages show it: short, and the same on every machine."""
+    return file if file.startswith("<") else os.path.basename(file)
+
+
+class RelaxError(Exception):
+    """An error of relaxdsl: a headline, details, a hint, and the place in the user's source.
+
+    Args:
+        headline: one line, ``operator: what is wrong``.
+        details: further lines, e.g. one per argument, already aligned.
+        hint: what to write instead.
+        span: where it happened, if known.
+    """
+
+    def __init__(
+        self,
+        headline: str,
+        *,
+        details: Iterable[str] = (),
+        hint: str | None = None,
+        span: Span | None = None,
+    ) -> None:
+        super().__init__(headline)
+        self.headline = headline
+        self.details = tuple(details)
+        self.hint = hint
+        self.span = span
+        self.others: tuple[RelaxError, ...] = ()
+
+    def at(self, span: Span | None) -> RelaxError:
+        """This error, placed at ``span`` unless it already has a place."""
+        if self.span is None:
+            self.span = span
+        return self
+
+    def with_others(self, others: Iterable[RelaxError]) -> RelaxError:
+        """This error, reported together with ``others``."""
+        self.others = tuple(others)
+        return self
+
+    def __str__(self) -> str:
+        first, *rest = (self, *self.others)
+        text = first._render()
+        for other in rest:
+            text += f"\n\n{type(other).__name__}: {other._render()}"
+        return text
+
+    def _render(self) -> str:
+        lines = [self.headline]
+        lines += _draw(self.span) if self.span is not None else []
+        lines += [f"   {detail}" for detail in self.details]
+        if self.hint is not None:
+            lines.append(f"   hint: {self.hint}")
+        return "\n".join(lines)
+
+
+class ScriptError(RelaxError):
+    """The function's source says something relaxdsl does not understand."""
+
+
+class ShapeError(RelaxError, ValueError):
+    """Sizes that differ, cannot be proved equal, or make no sense for the operator."""
+
+
+class DTypeError(RelaxError, TypeError):
+    """A dtype that an operator, a kernel or an annotation does not accept."""
+
+
+class ArgumentError(RelaxError, ValueError):
+    """A call's arguments do not fit the function's signature."""
+
+
+class KernelError(RelaxError):
+    """A kernel (TE or loops) that cannot be built."""
+
+
+class InternalError(RelaxError):
+    """A defect of relaxdsl itself: an invariant between two stages does not hold."""
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """The known name closest to ``name``, or None if nothing is close."""
+    matches = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
+    return matches[0] if matches else None
+
+
+def _draw(span: Span) -> list[str]:
+    """The lines that show ``span``: location, source line, caret."""
+    source = linecache.getline(span.file, span.line).rstrip("\n")
+    if not source:
+        return [f"  --> {span}"]
+    margin = " " * len(str(span.line))
+    end = span.end_column if span.end_line == span.line else len(source) + 1
+    carets = "^" * max(1, end - span.column)
+    return [
+        f"{margin} --> {span}",
+        f"{margin} |",
+        f"{span.line} | {source}",
+        f"{margin} | {' ' * (span.column - 1)}{carets}",
+    ]

@@ -1,0 +1,1 @@
+"""Running programs: argument checks and symbol binding, the VM, executables."""

@@ -1,0 +1,228 @@
+"""The program of an executable: what the VM runs, as data that prints.
+
+A program works on *slots*, a flat array of int64. A slot holds a size, a pointer or a constant. The first slots have fixed
+places, so that one compiled entry serves every program with the same signature::
+
+    0                    address of the workspace
+    1                    bytes of workspace the program needs (computed by the prologue)
+    2 …                  each argument leaf: pointer, then its sizes (a prim: its value; a shape: its values)
+    …                    each output leaf: pointer, then its sizes (a prim: its value)
+    …                    everything else: constants, symbols, dims, temporaries
+
+The *prologue* binds symbols, checks sizes and computes all sizes that depend on nothing but the arguments' sizes. Then outputs
+and workspace exist, and the *body* calls kernels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+
+from relaxdsl.errors import RelaxError, Span
+
+WORKSPACE_SLOT = 0
+WORKSPACE_SIZE_SLOT = 1
+FIRST_ARGUMENT_SLOT = 2
+
+
+class Kernel(Protocol):
+    """What the VM needs of a compiled kernel, ``void(int64* args, int64 lo, int64 hi)``."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def address(self) -> int: ...
+
+
+# ---------------------------------------------------------------------------------------------- leaves: arguments and outputs
+
+
+@dataclass(frozen=True, slots=True)
+class TensorLeaf:
+    """A tensor argument, output or temporary: slots of its pointer and of its sizes."""
+
+    name: str
+    dtype: str
+    pointer: int
+    sizes: tuple[int, ...]
+
+    @property
+    def slot_count(self) -> int:
+        return 1 + len(self.sizes)
+
+
+@dataclass(frozen=True, slots=True)
+class IntLeaf:
+    """An integer passed by value (a prim)."""
+
+    name: str
+    slot: int
+
+    @property
+    def slot_count(self) -> int:
+        return 1
+
+
+@dataclass(frozen=True, slots=True)
+class ShapeLeaf:
+    """A shape: a tuple of integers passed by value."""
+
+    name: str
+    slots: tuple[int, ...]
+
+    @property
+    def slot_count(self) -> int:
+        return len(self.slots)
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectLeaf:
+    """A Python object that host calls receive as it is (a string, a dtype, an opaque packed result).
+
+    ``index`` is its place in the frame's object list.
+    """
+
+    name: str
+    index: int
+
+
+Leaf = TensorLeaf | IntLeaf | ShapeLeaf | ObjectLeaf
+
+
+@dataclass(frozen=True, slots=True)
+class TupleTree:
+    """A (nested) tuple of leaves."""
+
+    fields: tuple[Leaf | TupleTree, ...]
+
+
+Tree = Leaf | TupleTree
+
+
+# ---------------------------------------------------------------------------------------------------------------- instructions
+
+
+@dataclass(frozen=True, slots=True)
+class Arith:
+    """``slots[target] = slots[left] op slots[right]``; op is add, sub, mul, floordiv, min or max (Python's semantics)."""
+
+    op: str
+    target: int
+    left: int
+    right: int
+    span: Span | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """Fails unless the relation holds: ``equal`` (left == right), ``at_least`` (left >= right), ``divisible`` (left % right == 0).
+
+    ``failure`` builds the rich error from the frame's slot values.
+    """
+
+    relation: str
+    left: int
+    right: int
+    failure: Callable[[Any], RelaxError] = field(compare=False)
+    span: Span | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class CheckTrue:
+    """Fails unless the bool at address ``slots[pointer]`` is true."""
+
+    pointer: int
+    failure: Callable[[Any], RelaxError] = field(compare=False)
+    span: Span | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class CallKernel:
+    """Calls a kernel over its whole range: ``kernel([slots[a] for a in args], 0, slots[extent])``."""
+
+    kernel: Kernel
+    args: tuple[int, ...]
+    extent: int
+    span: Span | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Branch:
+    """Continues at ``target`` (an index into the body) if the bool at address ``slots[pointer]`` is false."""
+
+    pointer: int
+    target: int
+    span: Span | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Jump:
+    """Continues at ``target`` (an index into the body)."""
+
+    target: int
+
+
+@dataclass(frozen=True, slots=True)
+class Allocate:
+    """Leaves compiled code and allocates a tensor whose sizes are known only now; stores its pointer.
+
+    The array stays alive until the call returns; it may be an output.
+    """
+
+    leaf: TensorLeaf
+    span: Span | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class HostCall:
+    """Leaves compiled code and calls a Python function.
+
+    ``function(*args)`` gets arrays (views on the frame's memory), ints, tuples and objects as ``args`` lists them. With
+    ``results``, the returned value (matched against the tree) is stored: pointers and sizes into the leaf's slots, so a size
+    that was unknown is bound here. Rank and dtype are checked against the leaf. Destination-passing calls have their outputs
+    among ``args`` (allocated before) and no results.
+    """
+
+    name: str
+    function: Callable[..., Any]
+    args: tuple[Tree, ...]
+    results: Tree | None
+    span: Span | None = field(default=None, compare=False)
+
+
+Instruction = Arith | Check | CheckTrue | CallKernel | Branch | Jump | Allocate | HostCall
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """A slot: what it is, as the printed table names it, and its initial value (constants; 0 otherwise)."""
+
+    name: str
+    initial: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """A function, ready to run.
+
+    ``constants`` are the arrays whose addresses the slots' initial values hold. ``object_count`` sizes the frame's object list;
+    ``objects`` are its initial entries.
+    """
+
+    name: str
+    slots: tuple[Slot, ...]
+    arguments: tuple[Tree, ...]
+    output: Tree
+    prologue: tuple[Instruction, ...]
+    body: tuple[Instruction, ...]
+    constants: tuple[np.ndarray, ...] = ()
+    objects: tuple[Any, ...] = ()
+
+    @property
+    def leaves_compiled_code(self) -> bool:
+        """Whether any step runs in Python."""
+        return any(isinstance(instruction, Allocate | HostCall) for instruction in self.body)
