@@ -1,0 +1,376 @@
+"""Scalar expressions: what one element of a kernel computes. TE bodies and loop bodies are made of them.
+
+An index is a dim wherever it is affine (so the dims' prover simplifies it) and a scalar expression where it depends on data.
+Loop variables and reduction axes are dims too: symbols with a range.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from relaxdsl.errors import KernelError
+from relaxdsl.types.dims import Dim, DimCompare, SymInt
+from relaxdsl.types.dtype import canonical_dtype, promote
+
+if TYPE_CHECKING:
+    from relaxdsl.ir.loops import Buffer
+
+# Functions an Apply may name, by number of arguments. "div" is true division; "floor_divide" and "floor_mod" are Python's,
+# "mod" is C's fmod. All but the arithmetic operators are implemented by relaxdsl.kernels.math.
+ARITHMETIC = frozenset({"add", "subtract", "multiply", "divide", "negative"})
+COMPARISONS = frozenset({"equal", "not_equal", "less", "less_equal", "greater", "greater_equal"})
+LOGICAL = frozenset({"logical_and", "logical_or", "logical_xor", "logical_not"})
+BITWISE = frozenset({"bitwise_and", "bitwise_or", "bitwise_xor", "bitwise_not", "left_shift", "right_shift"})
+PREDICATES = frozenset({"isnan", "isinf", "isfinite"})
+
+Index = "Dim | ScalarExpr"
+ScalarLike = "ScalarExpr | Dim | float | bool | DimCompare"
+
+
+class ScalarExpr:
+    """A scalar expression of one dtype. Operators build nodes; Python numbers and dims take the other operand's dtype."""
+
+    __slots__ = ()
+    __array_ufunc__ = None
+
+    dtype: str
+
+    def __add__(self, other: ScalarLike) -> ScalarExpr:
+        return binary("add", self, other)
+
+    def __radd__(self, other: ScalarLike) -> ScalarExpr:
+        return binary("add", other, self)
+
+    def __sub__(self, other: ScalarLike) -> ScalarExpr:
+        return binary("subtract", self, other)
+
+    def __rsub__(self, other: ScalarLike) -> ScalarExpr:
+        return binary("subtract", other, self)
+
+    def __mul__(self, other: ScalarLike) -> ScalarExpr:
+        return binary("multiply", self, other)
+
+    def __rmul__(self, other: ScalarLike) -> ScalarExpr:
+        return binary("multiply", other, self)
+
+    def __truediv__(self, other: ScalarLike) -> ScalarExpr:
+        return binary("divide", self, other)
+
+    def __rtruediv__(self, other: ScalarLike) -> ScalarExpr:
+        return binary("divide", other, self)
+
+    def __floordiv__(self, other: ScalarLike) -> ScalarExpr:
+        return binary("floor_divide", self, other)
+
+    def __rfloordiv__(self, other: ScalarLike) -> ScalarExpr:
+        return binary("floor_divide", other, self)
+
+    def __mod__(self, other: ScalarLike) -> ScalarExpr:
+        return binary("floor_mod", self, other)
+
+    def __rmod__(self, other: ScalarLike) -> ScalarExpr:
+        return binary("floor_mod", other, self)
+
+    def __pow__(self, other: ScalarLike) -> ScalarExpr:
+        return binary("power", self, other)
+
+    def __rpow__(self, other: ScalarLike) -> ScalarExpr:
+        return binary("power", other, self)
+
+    def __and__(self, other: ScalarLike) -> ScalarExpr:
+        return binary("bitwise_and", self, other)
+
+    def __or__(self, other: ScalarLike) -> ScalarExpr:
+        return binary("bitwise_or", self, other)
+
+    def __xor__(self, other: ScalarLike) -> ScalarExpr:
+        return binary("bitwise_xor", self, other)
+
+    def __lshift__(self, other: ScalarLike) -> ScalarExpr:
+        return binary("left_shift", self, other)
+
+    def __rshift__(self, other: ScalarLike) -> ScalarExpr:
+        return binary("right_shift", self, other)
+
+    def __neg__(self) -> ScalarExpr:
+        return unary("negative", self)
+
+    def __invert__(self) -> ScalarExpr:
+        return unary("bitwise_not", self)
+
+    def __abs__(self) -> ScalarExpr:
+        return unary("abs", self)
+
+    def __lt__(self, other: ScalarLike) -> ScalarExpr:
+        return binary("less", self, other)
+
+    def __le__(self, other: ScalarLike) -> ScalarExpr:
+        return binary("less_equal", self, other)
+
+    def __gt__(self, other: ScalarLike) -> ScalarExpr:
+        return binary("greater", self, other)
+
+    def __ge__(self, other: ScalarLike) -> ScalarExpr:
+        return binary("greater_equal", self, other)
+
+    def equal(self, other: ScalarLike) -> ScalarExpr:
+        """Elementwise ``==`` (Python's ``==`` compares nodes by identity)."""
+        return binary("equal", self, other)
+
+    def not_equal(self, other: ScalarLike) -> ScalarExpr:
+        """Elementwise ``!=``."""
+        return binary("not_equal", self, other)
+
+    def astype(self, dtype: str) -> ScalarExpr:
+        """This value converted to ``dtype``."""
+        return cast(self, dtype)
+
+    def __bool__(self) -> bool:
+        raise KernelError(
+            "a TE expression has no truth value: it is computed when the kernel runs",
+            hint="use te.if_then_else(condition, a, b), te.logical_and(a, b) or te.logical_or(a, b)",
+        )
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Const(ScalarExpr):
+    """A number."""
+
+    value: int | float | bool
+    dtype: str
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class IndexValue(ScalarExpr):
+    """A dim (a size, a loop variable, or arithmetic over them) as an int64 value."""
+
+    dim: Dim
+    dtype: str = "int64"
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class ScalarVar(ScalarExpr):
+    """A named scalar: the operands of a combiner."""
+
+    name: str
+    dtype: str
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Load(ScalarExpr):
+    """An element of a buffer."""
+
+    buffer: Buffer
+    indices: tuple[Index, ...]
+
+    @property
+    def dtype(self) -> str:  # type: ignore[override]
+        return self.buffer.dtype
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Apply(ScalarExpr):
+    """A scalar function of scalars: arithmetic, comparison, logic or mathematics, by the operator's name."""
+
+    function: str
+    args: tuple[ScalarExpr, ...]
+    dtype: str
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Cast(ScalarExpr):
+    """A conversion as NumPy's ``astype`` does it."""
+
+    value: ScalarExpr
+    dtype: str
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Select(ScalarExpr):
+    """``then_value if condition else else_value``; only the chosen side is evaluated, so a condition may guard a load."""
+
+    condition: ScalarExpr
+    then_value: ScalarExpr
+    else_value: ScalarExpr
+
+    @property
+    def dtype(self) -> str:  # type: ignore[override]
+        return self.then_value.dtype
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Combiner:
+    """How a reduction combines: ``results`` are expressions over the ScalarVars ``left`` and ``right``.
+
+    ``name`` is sum, prod, min, max or a user's. ``identities`` are the initial values. The operation is associative and
+    commutative.
+    """
+
+    name: str
+    left: tuple[ScalarVar, ...]
+    right: tuple[ScalarVar, ...]
+    results: tuple[ScalarExpr, ...]
+    identities: tuple[ScalarExpr, ...]
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class ReduceAxis:
+    """A reduction axis: the symbol ``name`` runs over ``start … start + extent - 1``."""
+
+    name: str
+    extent: Dim
+    start: Dim = 0
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Reduce(ScalarExpr):
+    """A reduction of ``sources`` over ``axes``; its value is component ``index``. Only at the top of a TE body."""
+
+    combiner: Combiner
+    sources: tuple[ScalarExpr, ...]
+    axes: tuple[ReduceAxis, ...]
+    index: int = 0
+
+    @property
+    def dtype(self) -> str:  # type: ignore[override]
+        return self.combiner.results[self.index].dtype
+
+
+# ---------------------------------------------------------------------------------------------------------------- construction
+
+
+def const(value: int | float | bool, dtype: str) -> Const:
+    """The number ``value`` as ``dtype``."""
+    dtype = canonical_dtype(dtype)
+    if dtype == "bool":
+        return Const(bool(value), dtype)
+    return Const(float(value) if dtype.startswith("float") else int(value), dtype)
+
+
+def as_scalar(value: ScalarLike, dtype: str | None = None) -> ScalarExpr:
+    """``value`` as a node; Python numbers and dims take ``dtype`` if it is given."""
+    if isinstance(value, ScalarExpr):
+        return value
+    if isinstance(value, DimCompare):
+        return Apply(_COMPARE_NAMES[value.op], (as_scalar(value.left), as_scalar(value.right)), "bool")
+    if isinstance(value, SymInt):
+        index = IndexValue(value)
+        return index if dtype in (None, "int64") else Cast(index, dtype)
+    if isinstance(value, bool | int | float):
+        return const(value, dtype if dtype is not None else _default_dtype(value))
+    raise KernelError(f"a TE expression cannot hold {type(value).__name__}: {value!r}")
+
+
+def unary(function: str, value: ScalarLike) -> ScalarExpr:
+    """``function(value)`` of the value's dtype (bool for predicates)."""
+    operand = as_scalar(value)
+    return Apply(function, (operand,), "bool" if function in PREDICATES else operand.dtype)
+
+
+def binary(function: str, left: ScalarLike, right: ScalarLike) -> ScalarExpr:
+    """``function(left, right)``; dtypes promote as NumPy's, Python numbers and dims are weak."""
+    left, right = promote_operands(left, right)
+    return Apply(function, (left, right), "bool" if function in COMPARISONS else left.dtype)
+
+
+def promote_operands(*operands: ScalarLike) -> tuple[ScalarExpr, ...]:
+    """The operands as nodes of one common dtype."""
+    typed = [operand.dtype for operand in operands if isinstance(operand, ScalarExpr)]
+    weak = [_weak_example(operand) for operand in operands if not isinstance(operand, ScalarExpr)]
+    dtype = promote(*typed, *weak)
+    return tuple(cast(as_scalar(operand, dtype), dtype) for operand in operands)
+
+
+def cast(value: ScalarExpr, dtype: str) -> ScalarExpr:
+    """``value`` as ``dtype``; a number is converted here and now."""
+    dtype = canonical_dtype(dtype)
+    if value.dtype == dtype:
+        return value
+    if isinstance(value, Const) and not (isinstance(value.value, float) and not dtype.startswith("float")):
+        return const(value.value, dtype)
+    return Cast(value, dtype)
+
+
+_COMPARE_NAMES = {"<": "less", "<=": "less_equal", ">": "greater", ">=": "greater_equal", "==": "equal", "!=": "not_equal"}
+
+
+def _default_dtype(value: int | float | bool) -> str:
+    if isinstance(value, bool):
+        return "bool"
+    return "int64" if isinstance(value, int) else "float64"
+
+
+def _weak_example(value: object) -> int | float | bool:
+    if isinstance(value, DimCompare):
+        return True
+    return value if isinstance(value, bool | int | float) else 0
+
+
+# ------------------------------------------------------------------------------------------------------------------- rewriting
+
+
+def children(expr: ScalarExpr) -> tuple[ScalarExpr, ...]:
+    """The scalar operands of a node, scalar indices included."""
+    match expr:
+        case Load(_, indices):
+            return tuple(index for index in indices if isinstance(index, ScalarExpr))
+        case Apply(_, args):
+            return args
+        case Cast(value, _):
+            return (value,)
+        case Select(condition, then_value, else_value):
+            return (condition, then_value, else_value)
+        case Reduce(_, sources, _, _):
+            return sources
+        case _:
+            return ()
+
+
+def rewrite(
+    expr: ScalarExpr,
+    on_node: Callable[[ScalarExpr], ScalarExpr | None] = lambda _: None,
+    on_dim: Callable[[Dim], Dim] = lambda dim: dim,
+) -> ScalarExpr:
+    """``expr`` with nodes and dims replaced, top down.
+
+    ``on_node`` returns the replacement of a node (not visited again) or None to descend; ``on_dim`` maps every index and dim.
+    A subtree that nothing changes is returned as the same object.
+    """
+    replaced = on_node(expr)
+    if replaced is not None:
+        return replaced
+
+    def visit(operand: ScalarExpr) -> ScalarExpr:
+        return rewrite(operand, on_node, on_dim)
+
+    def visit_index(index: Index) -> Index:
+        return visit(index) if isinstance(index, ScalarExpr) else on_dim(index)
+
+    match expr:
+        case IndexValue(dim, dtype):
+            new_dim = on_dim(dim)
+            return expr if new_dim is dim else IndexValue(new_dim, dtype)
+        case Load(buffer, indices):
+            new = tuple(map(visit_index, indices))
+            return expr if _same(new, indices) else Load(buffer, new)
+        case Apply(function, args, dtype):
+            new = tuple(map(visit, args))
+            return expr if _same(new, args) else Apply(function, new, dtype)
+        case Cast(value, dtype):
+            new_value = visit(value)
+            return expr if new_value is value else Cast(new_value, dtype)
+        case Select(condition, then_value, else_value):
+            old = (condition, then_value, else_value)
+            new = tuple(map(visit, old))
+            return expr if _same(new, old) else Select(*new)
+        case Reduce(combiner, sources, axes, index):
+            new = tuple(map(visit, sources))
+            return expr if _same(new, sources) else Reduce(combiner, new, axes, index)
+        case _:
+            return expr
+
+
+def _same(new: tuple[object, ...], old: tuple[object, ...]) -> bool:
+    return all(a is b or (isinstance(a, int) and a == b) for a, b in zip(new, old, strict=True))
