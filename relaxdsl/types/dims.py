@@ -1,0 +1,217 @@
+"""Dims: sizes that are Python ints or symbolic integers in one normal form. The functions other modules use on them."""
+
+from __future__ import annotations
+
+import keyword
+from collections.abc import Callable, Iterator, Mapping
+
+from relaxdsl.errors import InternalError, ScriptError, ShapeError, nearest
+from relaxdsl.types.atoms import Atom, FloorDiv, Max, Min, Symbol, atom_operands
+from relaxdsl.types.dim_parser import Scope, parse_expression
+from relaxdsl.types.polynomial import Term
+from relaxdsl.types.symint import (
+    Dim,
+    DimCompare,
+    SymInt,
+    ceildiv,
+    dim_max,
+    dim_min,
+    exact_divide,
+    floordiv,
+    from_atom,
+    modulo,
+)
+
+__all__ = [
+    "Atom",
+    "Dim",
+    "DimCompare",
+    "FloorDiv",
+    "Max",
+    "Min",
+    "Scope",
+    "SymInt",
+    "Symbol",
+    "ceildiv",
+    "dim_max",
+    "dim_min",
+    "dims",
+    "evaluate",
+    "exact_divide",
+    "floordiv",
+    "free_symbols",
+    "has_atoms",
+    "is_symbol",
+    "modulo",
+    "parse_dim",
+    "substitute",
+    "symbol",
+    "symbols_of",
+    "terms",
+]
+
+
+def symbol(name: str, *, lower: int = 0, upper: int | None = None) -> SymInt:
+    """The named size, known to lie in ``[lower, upper]``.
+
+    Raises:
+        ScriptError: the name is not a Python identifier.
+        ShapeError: the bounds leave no value.
+    """
+    if not isinstance(name, str) or not name.isidentifier() or keyword.iskeyword(name):
+        raise ScriptError(f"dims: {name!r} is not a name for a size", hint="use a Python identifier, such as 'm'")
+    return from_atom(Symbol(name, lower, upper))
+
+
+def dims(names: str, *, lower: int = 0, upper: int | None = None) -> SymInt | tuple[SymInt, ...]:
+    """The named sizes: one for one name, a tuple for several. Names are separated by spaces or commas.
+
+    Example:
+        >>> m, n = dims("m n")
+        >>> 2 * m + n - m
+        m + n
+    """
+    split = names.replace(",", " ").split()
+    if not split:
+        raise ScriptError("dims: no names given", hint='write relax.dims("m n")')
+    repeated = next((name for i, name in enumerate(split) if name in split[:i]), None)
+    if repeated is not None:
+        raise ScriptError(f"dims: the name {repeated!r} is given twice")
+    made = tuple(symbol(name, lower=lower, upper=upper) for name in split)
+    return made[0] if len(made) == 1 else made
+
+
+def terms(dim: Dim) -> tuple[Term, ...]:
+    """The polynomial's terms ``(coefficient, ((atom, power), ...))`` in canonical order, the constant last.
+
+    Example:
+        >>> [(c, [(str(from_atom(atom)), power) for atom, power in factors]) for c, factors in terms(symbol("m") * 2 + 1)]
+        [(2, [('m', 1)]), (1, [])]
+    """
+    if isinstance(dim, SymInt):
+        return dim.terms
+    return ((dim, ()),) if dim else ()
+
+
+def symbols_of(dim: Dim) -> tuple[Symbol, ...]:
+    """The symbols in a dim, in order of first appearance."""
+    return tuple(dict.fromkeys(_walk_symbols(dim)))
+
+
+def _walk_symbols(dim: Dim) -> Iterator[Symbol]:
+    for _, factors in terms(dim):
+        for atom, _ in factors:
+            if isinstance(atom, Symbol):
+                yield atom
+            for operand in atom_operands(atom):
+                yield from _walk_symbols(operand)
+
+
+def free_symbols(dim: Dim) -> tuple[str, ...]:
+    """The names of the symbols in a dim, in order of first appearance."""
+    return tuple(dict.fromkeys(each.name for each in _walk_symbols(dim)))
+
+
+def is_symbol(dim: object) -> bool:
+    """Whether a dim is just one symbol."""
+    if not isinstance(dim, SymInt) or len(dim.polynomial) != 1:
+        return False
+    ((coefficient, factors),) = dim.terms
+    return coefficient == 1 and len(factors) == 1 and factors[0][1] == 1 and isinstance(factors[0][0], Symbol)
+
+
+def has_atoms(dim: Dim) -> bool:
+    """Whether a dim holds a floor division, a remainder, a minimum or a maximum."""
+    return any(not isinstance(atom, Symbol) for _, factors in terms(dim) for atom, _ in factors)
+
+
+def substitute(dim: Dim, values: Mapping[str, Dim]) -> Dim:
+    """The dim with the named symbols replaced, all at once.
+
+    Raises:
+        ShapeError: a denominator becomes 0.
+    """
+    if not isinstance(dim, SymInt) or not any(name in values for name in free_symbols(dim)):
+        return dim
+    total: Dim = 0
+    for coefficient, factors in dim.terms:
+        product: Dim = coefficient
+        for atom, power in factors:
+            value = _substitute_atom(atom, values)
+            for _ in range(power):
+                product = product * value
+        total = total + product
+    return total
+
+
+def _substitute_atom(atom: Atom, values: Mapping[str, Dim]) -> Dim:
+    if isinstance(atom, Symbol):
+        return values[atom.name] if atom.name in values else from_atom(atom)
+    operands = [substitute(operand, values) for operand in atom_operands(atom)]
+    if isinstance(atom, FloorDiv):
+        return floordiv(*operands)
+    return dim_min(*operands) if isinstance(atom, Min) else dim_max(*operands)
+
+
+def evaluate(dim: Dim, values: Mapping[str, int]) -> int:
+    """The number a dim is, for given values of all its symbols.
+
+    Raises:
+        ShapeError: a denominator is 0.
+    """
+    if isinstance(dim, int):
+        return dim
+    total = 0
+    for coefficient, factors in dim.terms:
+        for atom, power in factors:
+            coefficient *= _evaluate_atom(atom, values) ** power
+        total += coefficient
+    return total
+
+
+def _evaluate_atom(atom: Atom, values: Mapping[str, int]) -> int:
+    if isinstance(atom, Symbol):
+        return _value_of(atom, values)
+    operands = [evaluate(operand, values) for operand in atom_operands(atom)]
+    if isinstance(atom, FloorDiv):
+        if operands[1] == 0:
+            raise ShapeError(f"the size `{from_atom(atom)}` divides by zero: `{atom.denominator}` is 0")
+        return operands[0] // operands[1]
+    return min(operands) if isinstance(atom, Min) else max(operands)
+
+
+def _value_of(atom: Symbol, values: Mapping[str, int]) -> int:
+    if atom.name not in values:
+        raise InternalError(f"evaluate: symbol {atom.name} has no value")
+    return values[atom.name]
+
+
+def parse_dim(text: str, scope: Scope | None = None) -> Dim:
+    """The dim a text means: Python's ``+ - * // %``, parentheses, ``min``, ``max``, ``ceildiv``.
+
+    Args:
+        text: such as ``"2*m + 1"``.
+        scope: what names mean, as a mapping or a function; without it every name is a symbol.
+
+    Raises:
+        ScriptError: the text is not such an expression, or a name is not in ``scope``.
+
+    Example:
+        >>> parse_dim("2*m + 1 - m")
+        m + 1
+    """
+    return parse_expression(text, _resolver(scope))
+
+
+def _resolver(scope: Scope | None) -> Callable[[str], Dim]:
+    if scope is None:
+        return symbol
+    return scope if callable(scope) else lambda name: _look_up(name, scope)
+
+
+def _look_up(name: str, scope: Mapping[str, Dim]) -> Dim:
+    if name not in scope:
+        close = nearest(name, scope)
+        hint = f"did you mean `{close}`?" if close else None
+        raise ScriptError(f"a size uses the unknown name `{name}`", hint=hint)
+    return scope[name]

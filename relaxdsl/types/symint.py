@@ -1,0 +1,417 @@
+"""Symbolic integers: polynomials in one normal form, interned, so that equal dims are the same object.
+
+``SymInt`` is never constant: an operation whose result is a number returns a plain ``int``. Division, remainder, minimum and
+maximum follow Python and are simplified only where that is right for every admissible value of the symbols.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import gcd
+from operator import index
+from typing import Any, ClassVar, NoReturn, TypeAlias
+from weakref import WeakValueDictionary
+
+from relaxdsl.errors import ShapeError
+from relaxdsl.types import polynomial
+from relaxdsl.types.atoms import Atom, FloorDiv, Max, Min, Symbol, dim_sort_key
+from relaxdsl.types.dim_printer import format_polynomial
+from relaxdsl.types.intervals import Interval, interval_of
+from relaxdsl.types.polynomial import ONE, Monomial, Polynomial, Term
+
+Dim: TypeAlias = "int | SymInt"
+
+_interned: WeakValueDictionary[frozenset[tuple[Monomial, int]], SymInt]
+_lock = threading.Lock()
+
+
+@dataclass(frozen=True, slots=True)
+class DimCompare:
+    """A comparison of sizes that is not known when compiling, as data; it has no truth value."""
+
+    op: str
+    left: Dim
+    right: Dim
+
+    def __bool__(self) -> NoReturn:
+        raise ShapeError(
+            f"the condition `{self}` is not known when compiling, so no Python branch may depend on it",
+            hint="sizes are run-time values: use relax.where, or dim_min and dim_max",
+        )
+
+    def __str__(self) -> str:
+        return f"{self.left} {self.op} {self.right}"
+
+
+class SymInt:
+    """A size that depends on symbols: a polynomial with integer coefficients over symbols and other atoms.
+
+    Equality is identity. Build one with :func:`relaxdsl.types.dims.symbol` and the operators.
+    """
+
+    __slots__ = ("__weakref__", "_bounds", "_sort_key", "_terms", "_text", "polynomial")
+
+    # NumPy must let our reflected operators answer instead of looking for the elements of a SymInt.
+    __array_ufunc__: ClassVar[None] = None
+
+    polynomial: Polynomial
+    _terms: tuple[Term, ...] | None
+    _sort_key: str | None
+    _text: str | None
+    _bounds: Interval | None
+
+    def __init__(self, *_: object) -> None:
+        raise ShapeError("a SymInt is built by relax.dims and arithmetic, not by its class")
+
+    def __setattr__(self, name: str, value: object) -> NoReturn:
+        raise AttributeError("a SymInt does not change")
+
+    @property
+    def terms(self) -> tuple[Term, ...]:
+        """``(coefficient, ((atom, power), ...))`` in canonical order; the constant term comes last, with no factors."""
+        if self._terms is None:
+            object.__setattr__(self, "_terms", polynomial.sorted_terms(self.polynomial))
+        assert self._terms is not None
+        return self._terms
+
+    @property
+    def sort_key(self) -> str:
+        """Text that orders dims the same way in every process."""
+        if self._sort_key is None:
+            factors = (
+                "*".join((str(c), *(f"{atom.sort_key}^{power}" for atom, power in monomial)))
+                for c, monomial in self.terms
+            )
+            object.__setattr__(self, "_sort_key", "+".join(factors))
+        assert self._sort_key is not None
+        return self._sort_key
+
+    @property
+    def bounds(self) -> Interval:
+        """The least and greatest value known from the symbols' own bounds; None where there is none."""
+        if self._bounds is None:
+            object.__setattr__(self, "_bounds", interval_of(self.polynomial, _own_interval))
+        assert self._bounds is not None
+        return self._bounds
+
+    def __str__(self) -> str:
+        if self._text is None:
+            object.__setattr__(self, "_text", format_polynomial(self.polynomial))
+        assert self._text is not None
+        return self._text
+
+    def __repr__(self) -> str:
+        return str(self)
+
+    def __reduce__(self) -> tuple[Any, tuple[dict[Monomial, int]]]:
+        return from_polynomial, (dict(self.polynomial),)
+
+    def __add__(self, other: Dim) -> Dim:
+        right = _operand(other)
+        return NotImplemented if right is None else from_polynomial(polynomial.add(self.polynomial, right))
+
+    __radd__ = __add__
+
+    def __sub__(self, other: Dim) -> Dim:
+        right = _operand(other)
+        return NotImplemented if right is None else from_polynomial(polynomial.add(self.polynomial, right, -1))
+
+    def __rsub__(self, other: Dim) -> Dim:
+        left = _operand(other)
+        return NotImplemented if left is None else from_polynomial(polynomial.add(left, self.polynomial, -1))
+
+    def __mul__(self, other: Dim) -> Dim:
+        right = _operand(other)
+        return NotImplemented if right is None else from_polynomial(polynomial.multiply(self.polynomial, right))
+
+    __rmul__ = __mul__
+
+    def __neg__(self) -> Dim:
+        return from_polynomial({monomial: -coefficient for monomial, coefficient in self.polynomial.items()})
+
+    def __pos__(self) -> Dim:
+        return self
+
+    def __floordiv__(self, other: Dim) -> Dim:
+        right = _as_dim(other)
+        return NotImplemented if right is None else floordiv(self, right)
+
+    def __rfloordiv__(self, other: Dim) -> Dim:
+        left = _as_dim(other)
+        return NotImplemented if left is None else floordiv(left, self)
+
+    def __mod__(self, other: Dim) -> Dim:
+        right = _as_dim(other)
+        return NotImplemented if right is None else modulo(self, right)
+
+    def __rmod__(self, other: Dim) -> Dim:
+        left = _as_dim(other)
+        return NotImplemented if left is None else modulo(left, self)
+
+    def __lt__(self, other: Dim) -> DimCompare:
+        return self._compare("<", other)
+
+    def __le__(self, other: Dim) -> DimCompare:
+        return self._compare("<=", other)
+
+    def __gt__(self, other: Dim) -> DimCompare:
+        return self._compare(">", other)
+
+    def __ge__(self, other: Dim) -> DimCompare:
+        return self._compare(">=", other)
+
+    def _compare(self, op: str, other: Dim) -> DimCompare:
+        right = _as_dim(other)
+        return NotImplemented if right is None else DimCompare(op, self, right)
+
+    def __bool__(self) -> NoReturn:
+        self._refuse("has no truth value", "so no Python branch may depend on it")
+
+    def __int__(self) -> NoReturn:
+        self._refuse("is not a number yet", "so int() cannot convert it")
+
+    def __index__(self) -> NoReturn:
+        self._refuse("is not a number yet", "so it cannot be used as an index or a count")
+
+    def __float__(self) -> NoReturn:
+        self._refuse("is not a number yet", "so float() cannot convert it")
+
+    def __iter__(self) -> Iterator[Dim]:
+        self._refuse("is one size", "so it cannot be iterated over")
+
+    def _refuse(self, what: str, consequence: str) -> NoReturn:
+        raise ShapeError(f"the size `{self}` {what}: it is not known when compiling, {consequence}")
+
+
+_interned = WeakValueDictionary()
+
+
+def from_polynomial(terms: dict[Monomial, int]) -> Dim:
+    """The dim of a polynomial, which it takes over: an int if it is constant, else the one SymInt of that value."""
+    if not terms:
+        return 0
+    if len(terms) == 1 and ONE in terms:
+        return terms[ONE]
+    key = frozenset(terms.items())
+    found = _interned.get(key)
+    return found if found is not None else _intern(key, terms)
+
+
+def _intern(key: frozenset[tuple[Monomial, int]], terms: dict[Monomial, int]) -> SymInt:
+    new = object.__new__(SymInt)
+    object.__setattr__(new, "polynomial", terms)
+    for cache in ("_terms", "_sort_key", "_text", "_bounds"):
+        object.__setattr__(new, cache, None)
+    with _lock:
+        return _interned.setdefault(key, new)
+
+
+def from_atom(atom: Atom) -> SymInt:
+    """The dim that is just ``atom``."""
+    dim = from_polynomial({((atom, 1),): 1})
+    assert isinstance(dim, SymInt)
+    return dim
+
+
+def to_polynomial(dim: Dim) -> Polynomial:
+    """The polynomial of a dim."""
+    if isinstance(dim, SymInt):
+        return dim.polynomial
+    return {ONE: dim} if dim else {}
+
+
+def _as_dim(value: object) -> Dim | None:
+    """``value`` as a dim, or None for what must not be taken for an integer (bool, float, anything else)."""
+    if type(value) is int or isinstance(value, SymInt):
+        return value
+    if isinstance(value, bool) or not hasattr(value, "__index__"):
+        return None
+    return index(value)
+
+
+def _operand(value: object) -> Polynomial | None:
+    if isinstance(value, SymInt):
+        return value.polynomial
+    dim = _as_dim(value)
+    return None if dim is None else to_polynomial(dim)
+
+
+def _own_interval(symbol: Symbol) -> Interval:
+    return symbol.lower, symbol.upper
+
+
+def bounds_of(dim: Dim) -> Interval:
+    """Bounds of a dim from the symbols' own bounds."""
+    return dim.bounds if isinstance(dim, SymInt) else (dim, dim)
+
+
+def is_at_least(dim: Dim, least: int) -> bool:
+    """Whether the bounds alone show ``dim >= least``."""
+    lower, _ = bounds_of(dim)
+    return lower is not None and lower >= least
+
+
+# --- division -------------------------------------------------------------------------------------------------------
+
+
+def floordiv(a: Dim, b: Dim) -> Dim:
+    """``a // b`` as in Python, simplified where that is right for all admissible values."""
+    if isinstance(b, int):
+        if b == 0:
+            raise ShapeError(f"the size `{a} // 0` divides by zero")
+        if isinstance(a, int):
+            return a // b
+        return _floordiv_by_int(a, b) if b > 0 else floordiv(-a, -b)
+    if not is_at_least(b, 1):
+        return from_atom(FloorDiv(a, b))
+    return _floordiv_by_positive(a, b)
+
+
+def modulo(a: Dim, b: Dim) -> Dim:
+    """``a % b`` as in Python. It has no atom of its own: it is ``a - b * (a // b)``."""
+    if isinstance(b, int) and b == 0:
+        raise ShapeError(f"the size `{a} % 0` divides by zero")
+    return a - b * floordiv(a, b)
+
+
+def ceildiv(a: Dim, b: Dim) -> Dim:
+    """``a / b`` rounded up."""
+    if isinstance(b, int) and b == 0:
+        raise ShapeError(f"the size `ceildiv({a}, 0)` divides by zero")
+    return floordiv(a + b - 1, b) if is_at_least(b, 1) else -floordiv(-a, b)
+
+
+def exact_divide(a: Dim, b: Dim) -> Dim | None:
+    """The polynomial ``q`` with ``q * b == a``, if there is one. Says nothing about values where ``b`` is 0."""
+    if isinstance(b, int) and b == 0:
+        return None
+    quotient, remainder = polynomial.divide(to_polynomial(a), to_polynomial(b))
+    return None if remainder else from_polynomial(quotient)
+
+
+def _floordiv_by_int(a: SymInt, b: int) -> Dim:
+    """Takes out what ``b`` divides, so that the numerator's coefficients lie in ``[0, b)``."""
+    whole = {monomial: c // b for monomial, c in a.polynomial.items() if c // b}
+    rest = {monomial: c % b for monomial, c in a.polynomial.items() if c % b}
+    return from_polynomial(whole) + _reduced_floordiv(rest, b)
+
+
+def _reduced_floordiv(rest: dict[Monomial, int], b: int) -> Dim:
+    """``rest // b`` for coefficients in ``[0, b)``: drops what cannot reach the quotient, then the common factor."""
+    numerator = from_polynomial(rest)
+    lower, upper = bounds_of(numerator)
+    if lower is not None and upper is not None and lower // b == upper // b:
+        return lower // b
+    for factor in sorted({gcd(c, b) for c in rest.values()} - {1}, reverse=True):
+        small = from_polynomial({monomial: c % factor for monomial, c in rest.items() if c % factor})
+        lower, upper = bounds_of(small)
+        if lower is not None and upper is not None and 0 <= lower <= upper < factor:
+            # (factor * w + small) // b == w // (b // factor)
+            return floordiv(_divided(numerator - small, factor), b // factor)
+    return _nested_floordiv(numerator, b)
+
+
+def _nested_floordiv(numerator: Dim, b: int) -> Dim:
+    """``(x // c + k) // b == (x + k * c) // (b * c)``, else an atom."""
+    terms = to_polynomial(numerator)
+    constant = terms.get(ONE, 0)
+    others = [(monomial, c) for monomial, c in terms.items() if monomial != ONE]
+    if len(others) == 1 and others[0][1] == 1 and len(others[0][0]) == 1:
+        (inner, power), = others[0][0]
+        if isinstance(inner, FloorDiv) and power == 1 and isinstance(inner.denominator, int) and inner.denominator > 0:
+            return floordiv(inner.numerator + constant * inner.denominator, b * inner.denominator)
+    return from_atom(FloorDiv(numerator, b))
+
+
+def _floordiv_by_positive(a: Dim, b: SymInt) -> Dim:
+    """``a // b`` for a symbolic ``b >= 1``: polynomial division, then bounds, then an atom of the remainder."""
+    quotient, remainder = polynomial.divide(to_polynomial(a), b.polynomial)
+    whole, rest = from_polynomial(quotient), from_polynomial(remainder)
+    if is_at_least(rest, 0) and is_at_least(b - rest, 1):
+        return whole
+    common = gcd(*remainder.values(), *b.polynomial.values())
+    if common > 1:
+        return whole + floordiv(_divided(rest, common), _divided(b, common))
+    return whole + from_atom(FloorDiv(rest, b))
+
+
+def _divided(dim: Dim, by: int) -> Dim:
+    return from_polynomial({monomial: c // by for monomial, c in to_polynomial(dim).items()})
+
+
+# --- minimum and maximum --------------------------------------------------------------------------------------------
+
+
+def dim_min(*args: Dim) -> Dim:
+    """The least of the dims."""
+    return _extremum(Min, args)
+
+
+def dim_max(*args: Dim) -> Dim:
+    """The greatest of the dims."""
+    return _extremum(Max, args)
+
+
+def _extremum(kind: type[Min] | type[Max], args: tuple[Dim, ...]) -> Dim:
+    kept = _undominated(kind, _flattened(kind, args))
+    if len(kept) == 1:
+        return kept[0]
+    shared = _shared_addend(kept)
+    kept = [dim - shared for dim in kept]
+    factor = gcd(*(c for dim in kept for c in to_polynomial(dim).values()))
+    ordered = sorted((_divided(dim, factor) for dim in kept), key=_argument_order)
+    return factor * from_atom(kind(tuple(ordered))) + shared
+
+
+def _flattened(kind: type[Min] | type[Max], args: tuple[Dim, ...]) -> list[Dim]:
+    flat: dict[Dim, None] = {}
+    for arg in args:
+        dim = _as_dim(arg)
+        if dim is None:
+            raise ShapeError(f"{kind.function}: {arg!r} is not a size")
+        flat.update(dict.fromkeys(_same_kind_args(kind, dim)))
+    if not flat:
+        raise ShapeError(f"{kind.function}: no sizes given")
+    return list(flat)
+
+
+def _same_kind_args(kind: type[Min] | type[Max], dim: Dim) -> tuple[Dim, ...]:
+    """The arguments of ``dim`` where it is ``k + c * extremum(...)`` with ``c > 0``, else ``dim`` itself."""
+    terms = to_polynomial(dim)
+    shift = terms.get(ONE, 0)
+    others = [(monomial, c) for monomial, c in terms.items() if monomial != ONE]
+    if len(others) != 1 or others[0][1] < 0 or len(others[0][0]) != 1:
+        return (dim,)
+    (atom, power), = others[0][0]
+    if not isinstance(atom, kind) or power != 1:
+        return (dim,)
+    return tuple(others[0][1] * arg + shift for arg in atom.args)
+
+
+def _undominated(kind: type[Min] | type[Max], args: list[Dim]) -> list[Dim]:
+    kept: list[Dim] = []
+    for dim in args:
+        if any(_dominates(kind, other, dim) for other in kept):
+            continue
+        kept = [other for other in kept if not _dominates(kind, dim, other)]
+        kept.append(dim)
+    return kept
+
+
+def _dominates(kind: type[Min] | type[Max], winner: Dim, loser: Dim) -> bool:
+    return is_at_least(loser - winner if kind is Min else winner - loser, 0)
+
+
+def _shared_addend(args: list[Dim]) -> Dim:
+    """What all arguments have as a term, and the least of their constants."""
+    first, *others = (to_polynomial(dim) for dim in args)
+    shared = {m: c for m, c in first.items() if m != ONE and all(other.get(m) == c for other in others)}
+    constant = min(terms.get(ONE, 0) for terms in (first, *others))
+    return from_polynomial({**shared, ONE: constant} if constant else shared)
+
+
+def _argument_order(dim: Dim) -> tuple[bool, str]:
+    """Symbolic arguments first, as people write them."""
+    return isinstance(dim, int), dim_sort_key(dim)
