@@ -1,0 +1,327 @@
+"""Values that write LLVM IR as they are combined: `Real`, `Bits` and `Flag` behave as numbers, and emit straight-line code.
+
+Note [Flags]. numba adds the kernel's fast-math flags to every operation that has none. Under `reassoc` LLVM may turn
+`(x + big) - big` into `x`, which breaks range reductions, so each operation here already carries a flag of its own:
+`contract` (a product and a sum may become one fused operation) or, within `exactly`, `arcp`, which has no effect on
+sums and products and so stands for "as written".
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from llvmlite import binding, ir
+
+Number = int | float
+
+FUSABLE = ("contract",)
+AS_WRITTEN = ("arcp",)
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """A binary floating-point format: its sizes in bits and the constants that depend on them."""
+
+    bits: int
+    fraction_bits: int
+    max_exponent: int
+
+    @property
+    def epsilon(self) -> float:
+        return 2.0**-self.fraction_bits
+
+    @property
+    def smallest_normal(self) -> float:
+        return 2.0 ** (1 - self.max_exponent)
+
+    @property
+    def real_type(self) -> ir.Type:
+        return ir.FloatType() if self.bits == 32 else ir.DoubleType()
+
+    @property
+    def bits_type(self) -> ir.IntType:
+        return ir.IntType(self.bits)
+
+    @property
+    def rounding_shift(self) -> float:
+        """Adding this rounds to an integer, which is then found in the low bits of the sum."""
+        return 1.5 * 2.0**self.fraction_bits
+
+    def pattern(self, value: float) -> int:
+        """The bits of a float as an integer."""
+        real, whole = ("<f", "<I") if self.bits == 32 else ("<d", "<Q")
+        return int(struct.unpack(whole, struct.pack(real, value))[0])
+
+
+SINGLE = Format(bits=32, fraction_bits=23, max_exponent=127)
+DOUBLE = Format(bits=64, fraction_bits=52, max_exponent=1023)
+
+
+@lru_cache(maxsize=1)
+def has_fused_multiply_add() -> bool:
+    """Whether the host computes a*b + c in one instruction; elsewhere `llvm.fma` is a slow library call."""
+    features = binding.get_host_cpu_features()
+    return bool(features.get("fma") or features.get("neon") or "arm64" in binding.get_process_triple())
+
+
+@dataclass(frozen=True, slots=True)
+class Flag:
+    """A truth value."""
+
+    builder: ir.IRBuilder
+    raw: ir.Value
+
+    def __and__(self, other: Flag) -> Flag:
+        return Flag(self.builder, self.builder.and_(self.raw, other.raw))
+
+    def __or__(self, other: Flag) -> Flag:
+        return Flag(self.builder, self.builder.or_(self.raw, other.raw))
+
+    def __xor__(self, other: Flag) -> Flag:
+        return Flag(self.builder, self.builder.xor(self.raw, other.raw))
+
+    def __invert__(self) -> Flag:
+        return Flag(self.builder, self.builder.not_(self.raw))
+
+    def pick(self, yes: Real | Number, no: Real | Number) -> Real:
+        """`yes` where true, else `no`; one of them is a `Real`."""
+        like = yes if isinstance(yes, Real) else no
+        assert isinstance(like, Real)
+        return Real(self.builder, self.builder.select(self.raw, like.match(yes), like.match(no)), like.format)
+
+
+@dataclass(frozen=True, slots=True)
+class Bits:
+    """The bits of a float as an integer; arithmetic wraps, and `>>` shifts zeros in."""
+
+    builder: ir.IRBuilder
+    raw: ir.Value
+    format: Format
+
+    def _combined(self, operation: str, other: Bits | int) -> Bits:
+        right = other.raw if isinstance(other, Bits) else ir.Constant(self.format.bits_type, other)
+        return Bits(self.builder, getattr(self.builder, operation)(self.raw, right), self.format)
+
+    def __add__(self, other: Bits | int) -> Bits:
+        return self._combined("add", other)
+
+    def __sub__(self, other: Bits | int) -> Bits:
+        return self._combined("sub", other)
+
+    def __and__(self, other: Bits | int) -> Bits:
+        return self._combined("and_", other)
+
+    def __or__(self, other: Bits | int) -> Bits:
+        return self._combined("or_", other)
+
+    def __xor__(self, other: Bits | int) -> Bits:
+        return self._combined("xor", other)
+
+    def __lshift__(self, count: int) -> Bits:
+        return self._combined("shl", count)
+
+    def __rshift__(self, count: int) -> Bits:
+        return self._combined("lshr", count)
+
+    def equals(self, other: int) -> Flag:
+        return Flag(self.builder, self.builder.icmp_signed("==", self.raw, ir.Constant(self.format.bits_type, other)))
+
+    def is_negative(self) -> Flag:
+        return Flag(self.builder, self.builder.icmp_signed("<", self.raw, ir.Constant(self.format.bits_type, 0)))
+
+    def real(self) -> Real:
+        """The float with these bits."""
+        return Real(self.builder, self.builder.bitcast(self.raw, self.format.real_type), self.format)
+
+
+@dataclass(frozen=True, slots=True)
+class Real:
+    """A float32 or float64 value."""
+
+    builder: ir.IRBuilder
+    raw: ir.Value
+    format: Format
+    flags: tuple[str, ...] = FUSABLE
+
+    def match(self, other: Real | Number) -> ir.Value:
+        """The other operand as an LLVM value of this type."""
+        return other.raw if isinstance(other, Real) else ir.Constant(self.format.real_type, float(other))
+
+    def constant(self, value: Number) -> Real:
+        return Real(self.builder, self.match(value), self.format)
+
+    def _new(self, raw: ir.Value) -> Real:
+        return Real(self.builder, raw, self.format, self.flags)
+
+    def __add__(self, other: Real | Number) -> Real:
+        return self._new(self.builder.fadd(self.raw, self.match(other), flags=self.flags))
+
+    def __radd__(self, other: Number) -> Real:
+        return self + other
+
+    def __sub__(self, other: Real | Number) -> Real:
+        return self._new(self.builder.fsub(self.raw, self.match(other), flags=self.flags))
+
+    def __rsub__(self, other: Number) -> Real:
+        return self._new(self.builder.fsub(self.match(other), self.raw, flags=self.flags))
+
+    def __mul__(self, other: Real | Number) -> Real:
+        return self._new(self.builder.fmul(self.raw, self.match(other), flags=self.flags))
+
+    def __rmul__(self, other: Number) -> Real:
+        return self * other
+
+    def __truediv__(self, other: Real | Number) -> Real:
+        return self._new(self.builder.fdiv(self.raw, self.match(other), flags=FUSABLE))
+
+    def __rtruediv__(self, other: Number) -> Real:
+        return self._new(self.builder.fdiv(self.match(other), self.raw, flags=FUSABLE))
+
+    def __neg__(self) -> Real:
+        return self._new(self.builder.fneg(self.raw, flags=FUSABLE))
+
+    def _compared(self, relation: str, other: Real | Number) -> Flag:
+        return Flag(self.builder, self.builder.fcmp_ordered(relation, self.raw, self.match(other), flags=FUSABLE))
+
+    def __lt__(self, other: Real | Number) -> Flag:
+        return self._compared("<", other)
+
+    def __le__(self, other: Real | Number) -> Flag:
+        return self._compared("<=", other)
+
+    def __gt__(self, other: Real | Number) -> Flag:
+        return self._compared(">", other)
+
+    def __ge__(self, other: Real | Number) -> Flag:
+        return self._compared(">=", other)
+
+    def equals(self, other: Real | Number) -> Flag:
+        return self._compared("==", other)
+
+    def is_nan(self) -> Flag:
+        return Flag(self.builder, self.builder.fcmp_unordered("uno", self.raw, self.raw, flags=FUSABLE))
+
+    def has_sign(self) -> Flag:
+        """Whether the sign bit is set: true for -0.0 too."""
+        return self.bits().is_negative()
+
+    def bits(self) -> Bits:
+        return Bits(self.builder, self.builder.bitcast(self.raw, self.format.bits_type), self.format)
+
+    def exactly(self) -> Real:
+        """The same value, whose sums and products are computed as written."""
+        return Real(self.builder, self.raw, self.format, AS_WRITTEN)
+
+    def fusable(self) -> Real:
+        return Real(self.builder, self.raw, self.format)
+
+    def widen(self) -> Real:
+        """This value as a float64."""
+        if self.format is DOUBLE:
+            return self
+        return Real(self.builder, self.builder.fpext(self.raw, DOUBLE.real_type), DOUBLE)
+
+    def narrow(self, target: Format) -> Real:
+        """This float64 rounded to the target."""
+        if target is self.format:
+            return self
+        return Real(self.builder, self.builder.fptrunc(self.raw, target.real_type), target)
+
+    def intrinsic(self, name: str, *others: Real) -> Real:
+        """The result of an LLVM intrinsic that maps floats to a float of the same type."""
+        declared = self.builder.module.declare_intrinsic(
+            f"llvm.{name}", [self.format.real_type], ir.FunctionType(self.format.real_type, [self.format.real_type] * (1 + len(others)))
+        )
+        return self._new(self.builder.call(declared, [self.raw, *(other.raw for other in others)]))
+
+    def __abs__(self) -> Real:
+        return self.intrinsic("fabs")
+
+    def with_sign_of(self, other: Real) -> Real:
+        return self.intrinsic("copysign", other)
+
+    def sqrt(self) -> Real:
+        return self.intrinsic("sqrt")
+
+    def clamp_above(self, limit: float) -> Real:
+        """The smaller of this and the limit; NaN stays."""
+        return (self > limit).pick(limit, self)
+
+    def clamp_below(self, limit: float) -> Real:
+        """The larger of this and the limit; NaN stays."""
+        return (self < limit).pick(limit, self)
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """An unevaluated sum: `low` holds what rounding `high` left out."""
+
+    high: Real
+    low: Real
+
+    def scaled(self, factor: float) -> Pair:
+        """This times a power of two."""
+        return Pair(self.high * factor, self.low * factor)
+
+    def value(self) -> Real:
+        return self.high + self.low
+
+
+def polynomial(x: Real, coefficients: Sequence[float]) -> Real:
+    """The polynomial with these coefficients, lowest first, by Horner's rule."""
+    result = x.constant(coefficients[-1])
+    for coefficient in reversed(coefficients[:-1]):
+        result = result * x + coefficient
+    return result
+
+
+def rounded(x: Real) -> Real:
+    """The nearest integer, half to even."""
+    return x.intrinsic("rint")
+
+
+def head(x: Real) -> Real:
+    """x cut to half its digits, so that products of two heads are exact."""
+    keep = x.format.fraction_bits // 2 + 2
+    mask = (1 << x.format.bits) - (1 << keep)
+    return (x.bits() & mask).real()
+
+
+def two_sum(a: Real, b: Real) -> Pair:
+    """a + b without error, in any order of size."""
+    a, b = a.exactly(), b.exactly()
+    total = a + b
+    shadow = total - a
+    return Pair(total.fusable(), ((a - (total - shadow)) + (b - shadow)).fusable())
+
+
+def fast_two_sum(a: Real, b: Real) -> Pair:
+    """a + b without error, where |a| >= |b|."""
+    a, b = a.exactly(), b.exactly()
+    total = a + b
+    return Pair(total.fusable(), (b - (total - a)).fusable())
+
+
+def two_product(a: Real, b: Real) -> Pair:
+    """a * b without error."""
+    a, b = a.exactly(), b.exactly()
+    product = a * b
+    if has_fused_multiply_add():
+        return Pair(product.fusable(), a.intrinsic("fma", b, -product).fusable())
+    a_head, b_head = head(a).exactly(), head(b).exactly()
+    a_rest, b_rest = a - a_head, b - b_head
+    error = ((a_head * b_head - product) + a_head * b_rest + a_rest * b_head) + a_rest * b_rest
+    return Pair(product.fusable(), error.fusable())
+
+
+def emit(builder: ir.IRBuilder, raw: ir.Value, bits: int) -> Real:
+    """An LLVM value of a numba float type as a `Real`."""
+    return Real(builder, raw, SINGLE if bits == 32 else DOUBLE)
+
+
+def raw_value(result: Real | Flag | Any) -> ir.Value:
+    return result.raw

@@ -1,0 +1,323 @@
+"""Making typed calls: operands to expressions, attributes checked, the type from the operator's body.
+
+What surrounds a call (the user's source position, where fresh symbols come from, what happens when two sizes can't be decided)
+is the :class:`CallContext`, set by whoever builds the program.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+
+from relaxdsl.errors import DTypeError, RelaxError, ScriptError, ShapeError, Span, nearest
+from relaxdsl.ir.graph import Call, Constant, Expr, PrimValue, Tuple
+from relaxdsl.ir.loops import Buffer
+from relaxdsl.ir.scalar import const
+from relaxdsl.ir.te import Tensor
+from relaxdsl.operators.registry import Operator, define
+from relaxdsl.types.dims import Dim, SymInt, symbol
+from relaxdsl.types.dtype import canonical_dtype, promote
+from relaxdsl.types.types import PrimType, TensorType, TupleType, Type, tensor_type
+
+
+@dataclass(frozen=True, slots=True)
+class CallContext:
+    """What surrounds a call while a program is built.
+
+    Args:
+        span: the user's source that makes the call.
+        fresh_symbol: makes a new symbol for a data-dependent size from a hint.
+        accept_undecided: called with two sizes whose equality can't be decided and the message an error would have; True accepts
+            them (a run-time check will follow).
+        emit_impure: called with an impure call, binds it at once (order matters) and returns its variable.
+    """
+
+    span: Span | None = None
+    fresh_symbol: Callable[[str], Dim] | None = None
+    accept_undecided: Callable[[Dim, Dim, str], bool] | None = None
+    emit_impure: Callable[[Call], Expr] | None = None
+
+
+_context: ContextVar[CallContext] = ContextVar("relaxdsl_call_context", default=CallContext())
+_fresh_numbers = itertools.count()
+
+
+def current_context() -> CallContext:
+    """The context in force."""
+    return _context.get()
+
+
+@contextmanager
+def call_context(**changes: Any) -> Iterator[CallContext]:
+    """Within the block, calls are made in the current context with ``changes``."""
+    context = replace(_context.get(), **changes)
+    token = _context.set(context)
+    try:
+        yield context
+    finally:
+        _context.reset(token)
+
+
+def fresh_symbol(hint: str) -> Dim:
+    """A new symbol for a size that is known only at run time."""
+    make = _context.get().fresh_symbol
+    return make(hint) if make is not None else symbol(f"{hint}_{next(_fresh_numbers)}")
+
+
+def accept_undecided(left: Dim, right: Dim, message: str) -> bool:
+    """Whether sizes whose equality can't be decided are accepted here (to be checked at run time)."""
+    accept = _context.get().accept_undecided
+    return accept is not None and accept(left, right, message)
+
+
+# -------------------------------------------------------------------------------------------------------- the public function
+
+
+def operator(name: str, **parts: Any) -> Callable[[Callable[..., Any]], Callable[..., Call]]:
+    """Decorator: defines an operator from its body; the decorated name becomes its public function.
+
+    ``parts`` are those of :func:`relaxdsl.operators.registry.define`.
+    """
+
+    def decorate(function: Callable[..., Any]) -> Callable[..., Call]:
+        return public_function(define(name, function, **parts), function)
+
+    return decorate
+
+
+def public_function(definition: Operator, function: Callable[..., Any]) -> Callable[..., Call]:
+    """The function users call: same signature and doc as the body, returns a typed call; attached to expressions as declared."""
+
+    @functools.wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Call:
+        return make_call(definition, args, kwargs)
+
+    def call_reflected(right: Any, left: Any) -> Call:
+        return make_call(definition, (left, right), {})
+
+    call.__relax_operator__ = definition  # type: ignore[attr-defined]
+    for method in definition.methods:
+        setattr(Expr, method, call)
+    for method in definition.reflected:
+        setattr(Expr, method, call_reflected)
+    return call
+
+
+def make_call(definition: Operator, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Call:
+    """A typed call of the operator.
+
+    Raises:
+        ScriptError: wrong number or names of arguments.
+        RelaxError: what the type rule finds wrong.
+    """
+    values = _bind_arguments(definition, args, kwargs)
+    operands = _operand_expressions(definition, values)
+    attrs = {name: _plain(value) for name, value in values.items() if name not in definition.operands}
+    try:
+        result = infer_type(definition, operands, attrs)
+    except RelaxError as error:
+        raise error.at(_context.get().span)
+    call = Call(definition.op, _call_args(operands), MappingProxyType(attrs), result, _context.get().span)
+    emit = _context.get().emit_impure
+    return call if definition.op.is_pure or emit is None else emit(call)  # type: ignore[return-value]
+
+
+def _bind_arguments(definition: Operator, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    parameters = definition.signature.parameters
+    for name in kwargs:
+        if name not in parameters:
+            close = nearest(name, parameters)
+            raise ScriptError(
+                f"{definition.name}: unknown argument {name!r}",
+                details=[f"{definition.name}{_show_signature(definition)}"],
+                hint=f"did you mean {close!r}?" if close is not None else None,
+                span=_context.get().span,
+            )
+    try:
+        bound = definition.signature.bind(*args, **kwargs)
+    except TypeError as error:
+        raise ScriptError(
+            f"{definition.name}: {error}",
+            details=[f"{definition.name}{_show_signature(definition)}"],
+            span=_context.get().span,
+        ) from None
+    bound.apply_defaults()
+    return dict(bound.arguments)
+
+
+def _show_signature(definition: Operator) -> str:
+    shown = [
+        parameter.name if parameter.default is parameter.empty else f"{parameter.name}={parameter.default!r}"
+        for parameter in definition.signature.parameters.values()
+    ]
+    return f"({', '.join(shown)})"
+
+
+def _plain(value: Any) -> Any:
+    """An attribute as plain immutable data: NumPy numbers to Python's, lists to tuples."""
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, list | tuple):
+        return tuple(_plain(item) for item in value)
+    if isinstance(value, PrimValue):
+        return value.value
+    if isinstance(value, Expr) and isinstance(value.type, PrimType) and value.type.value is not None:
+        return value.type.value
+    return value
+
+
+# ------------------------------------------------------------------------------------------------------------------- operands
+
+
+def _operand_expressions(definition: Operator, values: Mapping[str, Any]) -> dict[str, Expr | None]:
+    given = {name: values[name] for name in definition.operands}
+    typed = [dtype for value in given.values() for dtype in _known_dtypes(value)]
+    optional = definition.optional_operands()
+    return {
+        name: None if value is None and name in optional else as_expr(value, f"{definition.name}: {name}", typed)
+        for name, value in given.items()
+    }
+
+
+def _known_dtypes(value: Any) -> Iterator[str]:
+    if isinstance(value, list | tuple):
+        for item in value:
+            yield from _known_dtypes(item)
+    elif isinstance(value, Expr) and isinstance(value.type, TensorType) and value.type.dtype is not None:
+        yield value.type.dtype
+    elif isinstance(value, np.ndarray | np.generic):
+        yield canonical_dtype(value.dtype)
+
+
+def as_expr(value: Any, what: str, other_dtypes: Sequence[str] = ()) -> Expr:
+    """``value`` as a graph expression: expressions as they are, arrays as constants, Python numbers as constants of the dtype
+    they take beside ``other_dtypes``, dims as prim values, sequences as tuples.
+
+    Raises:
+        DTypeError: for anything else; ``what`` names it.
+    """
+    if isinstance(value, Expr):
+        return value
+    if isinstance(value, np.ndarray | np.generic):
+        return constant(np.asarray(value))
+    if isinstance(value, bool | int | float):
+        return constant(_number(value, promote(*other_dtypes, value), what))
+    if isinstance(value, SymInt):
+        return PrimValue(value, _context.get().span)
+    if isinstance(value, list | tuple):
+        fields = tuple(as_expr(item, f"{what}[{i}]", other_dtypes) for i, item in enumerate(value))
+        return Tuple(fields, _context.get().span)
+    raise DTypeError(
+        f"{what} must be a tensor, an array or a number, got {type(value).__name__}",
+        span=_context.get().span,
+    )
+
+
+def _number(value: bool | int | float, dtype: str, what: str) -> np.ndarray:
+    try:
+        return np.array(value, dtype=dtype)
+    except OverflowError:
+        raise DTypeError(f"{what}: {value} does not fit into {dtype}", span=_context.get().span) from None
+
+
+def constant(array: np.ndarray, span: Span | None = None) -> Constant:
+    """A constant with its type; the array is copied if it could change.
+
+    Raises:
+        DTypeError: if relaxdsl has no such dtype.
+    """
+    dtype = canonical_dtype(array.dtype)
+    frozen = np.ascontiguousarray(array) if array.ndim else array
+    frozen = frozen.copy()
+    frozen.flags.writeable = False
+    return Constant(frozen, tensor_type(frozen.shape, dtype), span or _context.get().span)
+
+
+# -------------------------------------------------------------------------------------------------------------------- types
+
+
+def infer_type(definition: Operator, operands: Mapping[str, Expr | None], attrs: Mapping[str, Any]) -> Type:
+    """The type of a call: from the type rule, or read off what the body returns on placeholders."""
+    if definition.type_rule is not None:
+        return definition.type_rule(**operands, **attrs)
+    return type_of_te(run_body(definition, operands, attrs))
+
+
+def run_body(definition: Operator, operands: Mapping[str, Expr | None], attrs: Mapping[str, Any]) -> Any:
+    """What the operator's body returns on placeholders for ``operands``."""
+    if definition.body is None:
+        raise TypeError(f"operator {definition.name} has no body")
+    te_operands = {name: te_operand(operand, name, definition.name) for name, operand in operands.items()}
+    return definition.body(**te_operands, **attrs)
+
+
+def te_operand(expr: Expr | None, name: str, operator_name: str) -> Any:
+    """An expression as a TE body sees it: a placeholder, a scalar constant, a dim, a list of them, None."""
+    if expr is None:
+        return None
+    if isinstance(expr, Constant) and expr.value.ndim == 0:
+        return const(expr.value.item(), canonical_dtype(expr.value.dtype))
+    if isinstance(expr, Tuple) and not expr.fields:
+        return None
+    if isinstance(expr, PrimValue):
+        return expr.value
+    if isinstance(expr, Tuple):
+        return [te_operand(field, f"{name}[{i}]", operator_name) for i, field in enumerate(expr.fields)]
+    if isinstance(expr.type, PrimType) and expr.type.value is not None:
+        return expr.type.value
+    if isinstance(expr.type, TensorType):
+        return _placeholder(expr, expr.type, getattr(expr, "name", name), operator_name)
+    raise DTypeError(f"{operator_name}: {name} must be a tensor, got {expr.type}")
+
+
+def _placeholder(expr: Expr, type_: TensorType, name: str, operator_name: str) -> Tensor:
+    if type_.shape is None or type_.dtype is None:
+        unknown = "rank" if type_.shape is None else "dtype"
+        raise ShapeError(
+            f"{operator_name}: the {unknown} of {name} is unknown",
+            hint=f'give it a type first: {name} = relax.match_cast({name}, relax.Tensor((m, n), "float32"))',
+        )
+    return Tensor(Buffer(name, type_.shape, type_.dtype))
+
+
+def type_of_te(result: Tensor | Sequence[Tensor]) -> Type:
+    """The graph type of what a TE function returned."""
+    if isinstance(result, list | tuple):
+        return TupleType(tuple(type_of_te(item) for item in result))
+    return tensor_type(result.shape, result.dtype)
+
+
+def operands_of(definition: Operator, call: Call) -> dict[str, Expr | None]:
+    """The call's operands by parameter name (None where an optional one was left out)."""
+    given: dict[str, Expr | None] = dict.fromkeys(definition.operands)
+    given.update(zip(definition.operands, call.args, strict=False))
+    for name in definition.optional_operands():
+        if is_absent(given[name]):
+            given[name] = None
+    return given
+
+
+def is_absent(operand: Expr | None) -> bool:
+    """Whether an optional operand was left out: None, or the empty tuple that holds its place before others."""
+    return operand is None or (isinstance(operand, Tuple) and not operand.fields)
+
+
+def _call_args(operands: Mapping[str, Expr | None]) -> tuple[Expr, ...]:
+    """The operands in order; trailing absent ones are dropped, others hold their place with an empty tuple."""
+    args = list(operands.values())
+    while args and args[-1] is None:
+        args.pop()
+    return tuple(Tuple(()) if operand is None else operand for operand in args)
+
+
+def reinfer_type(call: Call, definition: Operator) -> Type:
+    """The type the call would have if it were made now from its operands."""
+    return infer_type(definition, operands_of(definition, call), call.attrs)

@@ -1,0 +1,101 @@
+"""What operator bodies ask of their operands: shape, dtype, rank, elements; and the errors when they don't fit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from relaxdsl.errors import DTypeError, ShapeError
+from relaxdsl.ir.scalar import Index, ScalarExpr, as_scalar
+from relaxdsl.ir.te import Tensor
+from relaxdsl.operators.calls import accept_undecided
+from relaxdsl.operators.registry import Operand
+from relaxdsl.types.dims import Dim
+from relaxdsl.types.dtype import is_bool, is_float, is_integer, promote
+from relaxdsl.types.shape import broadcast_shapes
+
+
+def shape_of(operand: Operand) -> tuple[Dim, ...]:
+    """The operand's shape; numbers and dims have the shape ``()``."""
+    return operand.shape if isinstance(operand, Tensor) else ()
+
+
+def name_of(operand: Operand, otherwise: str) -> str:
+    """The operand's name for messages."""
+    return operand.name if isinstance(operand, Tensor) else otherwise
+
+
+def dtype_of(operand: Operand) -> str | int:
+    """The operand's dtype, or a Python int standing for a weakly typed dim (as ``promote`` takes it)."""
+    return operand.dtype if isinstance(operand, Tensor | ScalarExpr) else 0
+
+
+def common_dtype(*operands: Operand) -> str:
+    """The dtype that the operands promote to, as NumPy 2 does it."""
+    return promote(*(dtype_of(operand) for operand in operands))
+
+
+def require_tensor(operator_name: str, name: str, operand: Operand) -> Tensor:
+    """The operand, which must be a tensor."""
+    if not isinstance(operand, Tensor):
+        raise ShapeError(f"{operator_name}: {name} must be a tensor, got a number")
+    return operand
+
+
+def require_ndim(operator_name: str, operand: Operand, ndim: int, *, name: str = "x") -> Tensor:
+    """The operand, which must be a tensor of rank ``ndim``."""
+    tensor = require_tensor(operator_name, name, operand)
+    if tensor.ndim != ndim:
+        raise ShapeError(
+            f"{operator_name}: {tensor.name} must have {ndim} dimension{'s' * (ndim != 1)}, got {tensor.ndim}",
+            details=[describe(tensor)],
+        )
+    return tensor
+
+
+def require_dtype(operator_name: str, operand: Operand, accepted: Sequence[str], *, name: str = "x") -> None:
+    """The operand's dtype must be of one of the kinds ``accepted``: ``"float"``, ``"integer"``, ``"bool"``."""
+    dtype = common_dtype(operand)
+    kinds = {"float": is_float, "integer": is_integer, "bool": is_bool}
+    if any(kinds[kind](dtype) for kind in accepted):
+        return
+    wanted = " or ".join(accepted)
+    target = {"float": "float32", "integer": "int64", "bool": "bool"}[accepted[0]]
+    shown = name_of(operand, name)
+    raise DTypeError(
+        f"{operator_name}: {shown} must be {wanted}, got {dtype}",
+        details=[describe(operand)] if isinstance(operand, Tensor) else [],
+        hint=f'convert it with {shown}.astype("{target}")',
+    )
+
+
+def describe(tensor: Tensor) -> str:
+    """``x : Tensor((n, 4), float32)``, as messages show an operand."""
+    sizes = ", ".join(map(str, tensor.shape)) + ("," if tensor.ndim == 1 else "")
+    return f"{tensor.name} : Tensor(({sizes}), {tensor.dtype})"
+
+
+def broadcast(operator_name: str, operands: Sequence[Operand], names: Sequence[str]) -> tuple[Dim, ...]:
+    """The common shape of the operands under NumPy's rules, where only the literal 1 broadcasts.
+
+    Raises:
+        ShapeError: where sizes differ or can't be proved equal.
+    """
+    shapes = [
+        (name_of(operand, name), shape_of(operand)) for name, operand in zip(names, operands, strict=True)
+    ]
+    return broadcast_shapes(operator_name, shapes, on_undecided=accept_undecided)
+
+
+def element(operand: Operand, axes: Sequence[Index]) -> ScalarExpr | Dim:
+    """The element of the operand that meets ``axes`` of the result under broadcasting. Dims stay dims: they are weakly typed."""
+    if not isinstance(operand, Tensor):
+        return operand
+    if operand.ndim == 0:
+        return operand[()]
+    own = axes[len(axes) - operand.ndim :]
+    return operand[tuple(0 if size == 1 else axis for size, axis in zip(operand.shape, own, strict=True))]
+
+
+def typed_element(operand: Operand, axes: Sequence[Index], dtype: str) -> ScalarExpr:
+    """:func:`element`, converted to ``dtype``."""
+    return as_scalar(element(operand, axes), dtype).astype(dtype)

@@ -1,0 +1,162 @@
+"""A program as the VM reads it: one int64 table. Here are the opcodes and how an instruction becomes numbers.
+
+``table[0]`` is the slot where a kernel's arguments are gathered. Then come the prologue and the body, each ended by ``STOP``.
+Most instructions take four words, ``opcode a b c``; a kernel call takes ``CALL address extent count slot…``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from relaxdsl.errors import InternalError
+from relaxdsl.runtime.program import (
+    Allocate,
+    Arith,
+    Branch,
+    CallKernel,
+    Check,
+    CheckTrue,
+    HostCall,
+    Instruction,
+    Jump,
+    Leaf,
+    ObjectLeaf,
+    Program,
+    ShapeLeaf,
+    TensorLeaf,
+    Tree,
+    TupleTree,
+)
+
+STOP, CALL, LEAVE, BRANCH, JUMP = range(5)
+ADD, SUB, MUL, MIN, MAX, FLOORDIV, MOD = range(5, 12)
+CHECK_TRUE, CHECK_EQUAL, CHECK_AT_LEAST, CHECK_DIVISIBLE = range(12, 16)
+
+ARITHMETIC = {"add": ADD, "sub": SUB, "mul": MUL, "floordiv": FLOORDIV, "mod": MOD, "min": MIN, "max": MAX}
+RELATIONS = {"equal": CHECK_EQUAL, "at_least": CHECK_AT_LEAST, "divisible": CHECK_DIVISIBLE}
+
+# `run` returns `pc << STATUS_BITS | status`: why it stopped, and at which word of the table.
+STATUS_BITS = 2
+STOPPED, LEFT, FAILED = range(3)
+
+PLAIN_WIDTH = 4
+CALL_WIDTH = 4
+FIRST_PC = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """An encoded program: the words, where its two parts start, and the instruction at each word."""
+
+    words: np.ndarray
+    prologue: int
+    body: int
+    instructions: dict[int, Instruction]
+    slot_count: int
+    gathered_count: int
+
+    def next_pc(self, pc: int) -> int:
+        """The word after the plain instruction at ``pc``."""
+        return pc + PLAIN_WIDTH
+
+
+def encode(program: Program) -> Table:
+    """The table of ``program``; asks every kernel for its address, so the kernels get compiled here."""
+    _check_targets(program)
+    slot_count = len(program.slots)
+    body = FIRST_PC + _width(program.prologue) + PLAIN_WIDTH
+    words = [slot_count, *_encode_part(program.prologue, FIRST_PC), *_encode_part(program.body, body)]
+    instructions = {**_places(program.prologue, FIRST_PC), **_places(program.body, body)}
+    gathered = max((len(step.args) for step in program.body if isinstance(step, CallKernel)), default=0)
+    return Table(np.array(words, np.int64), FIRST_PC, body, instructions, slot_count, gathered)
+
+
+def _encode_part(part: Sequence[Instruction], start: int) -> list[int]:
+    """The words of a prologue or body that starts at word ``start``, with its ``STOP``."""
+    targets = [*_pcs(part, start), start + _width(part)]
+    words: list[int] = []
+    for step in part:
+        words += _encode_step(step, targets)
+    return [*words, STOP, 0, 0, 0]
+
+
+def _encode_step(step: Instruction, targets: Sequence[int]) -> list[int]:
+    match step:
+        case CallKernel():
+            return [CALL, step.kernel.address, step.extent, len(step.args), *step.args]
+        case Arith():
+            return [ARITHMETIC[step.op], step.target, step.left, step.right]
+        case Check():
+            return [RELATIONS[step.relation], step.left, step.right, 0]
+        case CheckTrue():
+            return [CHECK_TRUE, step.pointer, 0, 0]
+        case Branch():
+            return [BRANCH, step.pointer, targets[step.target], 0]
+        case Jump():
+            return [JUMP, targets[step.target], 0, 0]
+        case Allocate() | HostCall():
+            return [LEAVE, 0, 0, 0]
+
+
+def _pcs(part: Sequence[Instruction], start: int) -> Iterator[int]:
+    """The word at which each instruction starts."""
+    for step in part:
+        yield start
+        start += _width([step])
+
+
+def _places(part: Sequence[Instruction], start: int) -> dict[int, Instruction]:
+    return dict(zip(_pcs(part, start), part, strict=True))
+
+
+def _width(part: Sequence[Instruction]) -> int:
+    return sum(CALL_WIDTH + len(step.args) if isinstance(step, CallKernel) else PLAIN_WIDTH for step in part)
+
+
+# ------------------------------------------------------------------------------------------------------------ what gets written
+
+
+def written_slots(step: Instruction) -> tuple[int, ...]:
+    """The slots an instruction writes."""
+    match step:
+        case Arith():
+            return (step.target,)
+        case Allocate():
+            return (step.leaf.pointer,)
+        case HostCall() if step.results is not None:
+            return tuple(slot for leaf in leaves_of(step.results) for slot in slots_of(leaf))
+        case _:
+            return ()
+
+
+def leaves_of(tree: Tree) -> Iterator[Leaf]:
+    """The leaves of a tree, left to right."""
+    if isinstance(tree, TupleTree):
+        for part in tree.fields:
+            yield from leaves_of(part)
+    else:
+        yield tree
+
+
+def slots_of(leaf: Leaf) -> tuple[int, ...]:
+    """The slots of a leaf, in order."""
+    match leaf:
+        case TensorLeaf():
+            return (leaf.pointer, *leaf.sizes)
+        case ShapeLeaf():
+            return leaf.slots
+        case ObjectLeaf():
+            return ()
+        case _:
+            return (leaf.slot,)
+
+
+def _check_targets(program: Program) -> None:
+    """Constants stay constant: frames keep their slots between calls, so nothing may overwrite an initial value."""
+    for step in (*program.prologue, *program.body):
+        for slot in written_slots(step):
+            if program.slots[slot].initial != 0:
+                raise InternalError(f"{program.name}: an instruction overwrites the constant slot {program.slots[slot].name}")

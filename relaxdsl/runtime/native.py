@@ -1,0 +1,270 @@
+"""Compiles a small subset of Python straight to machine code: functions of int64 that read and write raw memory.
+
+The VM and the entry are written in this subset. numba would take 0.8 s for each of them, because it infers types and resolves overloads;
+here everything is an int64, so a function becomes LLVM instructions in one walk over its syntax tree, in milliseconds.
+
+The subset: parameters and variables are int64; ``while``, ``for i in range(n)``, ``if``, ``return``, ``continue``; ``+ - * & | << >>``;
+comparisons, ``and``, ``or``, ``not`` in conditions; integer globals (constants); and calls of
+
+- ``load(address)``, ``load_int32(address)``, ``load_byte(address)``, ``store(address, value)``;
+- ``divide(a, b)``: the quotient rounded towards zero;
+- ``call(address, *arguments)``: a C function of int64, or of anything that fits a register;
+- another function that is compiled along with it.
+
+Importing this module imports llvmlite.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import textwrap
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import llvmlite.binding as llvm
+from llvmlite import ir
+
+from relaxdsl.errors import InternalError
+
+INT64 = ir.IntType(64)
+_LOADS = {"load": INT64, "load_int32": ir.IntType(32), "load_byte": ir.IntType(8)}
+_COMPARISONS = {ast.Eq: "==", ast.NotEq: "!=", ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">="}
+_OPERATIONS = {
+    ast.Add: ir.IRBuilder.add,
+    ast.Sub: ir.IRBuilder.sub,
+    ast.Mult: ir.IRBuilder.mul,
+    ast.BitAnd: ir.IRBuilder.and_,
+    ast.BitOr: ir.IRBuilder.or_,
+    ast.LShift: ir.IRBuilder.shl,
+    ast.RShift: ir.IRBuilder.ashr,
+}
+
+
+class NativeCode:
+    """Machine code of some functions; it lives as long as this object."""
+
+    def __init__(self, functions: Sequence[Callable[..., int]], constants: dict[str, int]) -> None:
+        module = ir.Module("relaxdsl_runtime")
+        declared = {function.__name__: _declare(module, function) for function in functions}
+        for function in functions:
+            _FunctionEmitter(function, declared, constants).emit()
+        self._engine = _compile(module)
+
+    def address(self, name: str) -> int:
+        """The address of the function called ``name``."""
+        return int(self._engine.get_function_address(name))
+
+
+def load(address: int) -> int:
+    """The int64 at ``address``."""
+    raise _python_call("load")
+
+
+def load_int32(address: int) -> int:
+    """The int32 at ``address``, as an unsigned number."""
+    raise _python_call("load_int32")
+
+
+def load_byte(address: int) -> int:
+    """The byte at ``address``."""
+    raise _python_call("load_byte")
+
+
+def store(address: int, value: int) -> None:
+    """Writes the int64 ``value`` to ``address``."""
+    raise _python_call("store")
+
+
+def divide(left: int, right: int) -> int:
+    """The quotient, rounded towards zero. ``right`` must be neither 0 nor -1, which trap."""
+    raise _python_call("divide")
+
+
+def call(address: int, *arguments: int) -> int:
+    """Calls the C function at ``address``; returns what it leaves in the result register."""
+    raise _python_call("call")
+
+
+def _python_call(name: str) -> InternalError:
+    return InternalError(f"{name} exists in compiled code only")
+
+
+def _declare(module: ir.Module, function: Callable[..., int]) -> ir.Function:
+    parameters = list(inspect.signature(function).parameters)
+    declared = ir.Function(module, ir.FunctionType(INT64, [INT64] * len(parameters)), function.__name__)
+    for argument, name in zip(declared.args, parameters, strict=True):
+        argument.name = name
+    return declared
+
+
+def _compile(module: ir.Module) -> Any:
+    """The engine that holds the module's optimised machine code."""
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    machine = llvm.Target.from_default_triple().create_target_machine(opt=2)
+    parsed = llvm.parse_assembly(str(module))
+    passes = llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options(speed_level=2))
+    passes.getModulePassManager().run(parsed, passes)
+    engine = llvm.create_mcjit_compiler(parsed, machine)
+    engine.finalize_object()
+    return engine
+
+
+class _FunctionEmitter:
+    """Emits one function: variables are stack cells, which LLVM turns into registers."""
+
+    def __init__(self, function: Callable[..., int], functions: dict[str, ir.Function], constants: dict[str, int]) -> None:
+        self.target = functions[function.__name__]
+        self.functions = functions
+        self.constants = {**function.__globals__, **constants}
+        tree = ast.parse(textwrap.dedent(inspect.getsource(function))).body[0]
+        assert isinstance(tree, ast.FunctionDef)
+        self.tree = tree
+        self.builder = ir.IRBuilder(self.target.append_basic_block("entry"))
+        self.cells: dict[str, ir.Value] = {}
+        self.loop_heads: list[ir.Block] = []
+
+    def emit(self) -> None:
+        names = [node.id for node in ast.walk(self.tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)]
+        for name in dict.fromkeys([*(argument.name for argument in self.target.args), *names]):
+            self.cells[name] = self.builder.alloca(INT64, name=name)
+        for argument in self.target.args:
+            self.builder.store(argument, self.cells[argument.name])
+        self.statements(self.tree.body)
+        if not self.builder.block.is_terminated:
+            self.builder.ret(INT64(0))
+
+    # ------------------------------------------------------------------------------------------------------------- statements
+
+    def statements(self, body: Sequence[ast.stmt]) -> None:
+        for statement in body:
+            self.statement(statement)
+
+    def statement(self, node: ast.stmt) -> None:
+        match node:
+            case ast.Assign(targets=[ast.Name(id=name)], value=value):
+                self.builder.store(self.value(value), self.cells[name])
+            case ast.AugAssign(target=ast.Name(id=name), op=op, value=value):
+                old = self.builder.load(self.cells[name])
+                self.builder.store(_OPERATIONS[type(op)](self.builder, old, self.value(value)), self.cells[name])
+            case ast.If():
+                self.if_statement(node)
+            case ast.While():
+                self.loop(node.body, lambda: self.condition(node.test), lambda: None)
+            case ast.For(target=ast.Name(id=name), iter=ast.Call(func=ast.Name(id="range"), args=[count])):
+                self.for_range(name, count, node.body)
+            case ast.Return(value=value) if value is not None:
+                self.builder.ret(self.value(value))
+                self.start(self.block())
+            case ast.Continue():
+                self.builder.branch(self.loop_heads[-1])
+                self.start(self.block())
+            case ast.Expr(value=ast.Constant()):
+                pass
+            case ast.Expr(value=ast.Call() as expression):
+                self.value(expression)
+            case _:
+                raise InternalError(f"{self.target.name}: not in the native subset: {ast.unparse(node)}")
+
+    def if_statement(self, node: ast.If) -> None:
+        then, otherwise, end = self.block(), self.block(), self.block()
+        self.builder.cbranch(self.condition(node.test), then, otherwise)
+        for block, body in ((then, node.body), (otherwise, node.orelse)):
+            self.start(block)
+            self.statements(body)
+            self.builder.branch(end)
+        self.start(end)
+
+    def for_range(self, name: str, count: ast.expr, body: Sequence[ast.stmt]) -> None:
+        cell, end = self.cells[name], self.value(count)
+        self.builder.store(INT64(0), cell)
+
+        def advance() -> None:
+            self.builder.store(self.builder.add(self.builder.load(cell), INT64(1)), cell)
+
+        self.loop(body, lambda: self.builder.icmp_signed("<", self.builder.load(cell), end), advance)
+
+    def loop(self, body: Sequence[ast.stmt], test: Callable[[], ir.Value], advance: Callable[[], None]) -> None:
+        head, inside, step, end = self.block(), self.block(), self.block(), self.block()
+        self.builder.branch(head)
+        self.start(head)
+        self.builder.cbranch(test(), inside, end)
+        self.loop_heads.append(step)
+        self.start(inside)
+        self.statements(body)
+        self.builder.branch(step)
+        self.loop_heads.pop()
+        self.start(step)
+        advance()
+        self.builder.branch(head)
+        self.start(end)
+
+    def block(self) -> ir.Block:
+        return self.target.append_basic_block()
+
+    def start(self, block: ir.Block) -> None:
+        self.builder.position_at_end(block)
+
+    # ------------------------------------------------------------------------------------------------------------ expressions
+
+    def value(self, node: ast.expr) -> ir.Value:
+        match node:
+            case ast.Constant(value=int(number)):
+                return INT64(number)
+            case ast.Name(id=name) if name in self.cells:
+                return self.builder.load(self.cells[name])
+            case ast.Name(id=name) if isinstance(self.constants.get(name), int):
+                return INT64(self.constants[name])
+            case ast.UnaryOp(op=ast.USub(), operand=operand):
+                return self.builder.neg(self.value(operand))
+            case ast.BinOp(left=left, op=op, right=right) if type(op) in _OPERATIONS:
+                return _OPERATIONS[type(op)](self.builder, self.value(left), self.value(right))
+            case ast.Call(func=ast.Name(id=name), args=args):
+                return self.call(name, [self.value(arg) for arg in args])
+        raise InternalError(f"{self.target.name}: not in the native subset: {ast.unparse(node)}")
+
+    def call(self, name: str, args: list[ir.Value]) -> ir.Value:
+        builder = self.builder
+        if name in _LOADS:
+            value = builder.load(builder.inttoptr(args[0], _LOADS[name].as_pointer()))
+            return value if _LOADS[name] is INT64 else builder.zext(value, INT64)
+        if name == "store":
+            return builder.store(args[1], builder.inttoptr(args[0], INT64.as_pointer()))
+        if name == "divide":
+            return builder.sdiv(*args)
+        if name == "call":
+            kind = ir.FunctionType(INT64, [INT64] * (len(args) - 1))
+            return builder.call(builder.inttoptr(args[0], kind.as_pointer()), args[1:])
+        if name in self.functions:
+            return builder.call(self.functions[name], args)
+        raise InternalError(f"{self.target.name}: not in the native subset: {name}(…)")
+
+    def condition(self, node: ast.expr) -> ir.Value:
+        """A truth value. ``and`` and ``or`` do not evaluate what they need not."""
+        match node:
+            case ast.Compare(left=left, ops=[op], comparators=[right]):
+                return self.builder.icmp_signed(_COMPARISONS[type(op)], self.value(left), self.value(right))
+            case ast.BoolOp(op=op, values=values):
+                return self.short_circuit(isinstance(op, ast.And), values)
+            case ast.UnaryOp(op=ast.Not(), operand=operand):
+                return self.builder.not_(self.condition(operand))
+            case ast.Constant(value=True):
+                return ir.IntType(1)(1)
+        return self.builder.icmp_signed("!=", self.value(node), INT64(0))
+
+    def short_circuit(self, is_and: bool, values: Sequence[ast.expr]) -> ir.Value:
+        end = self.block()
+        reached: list[tuple[ir.Value, ir.Block]] = []
+        for operand in values[:-1]:
+            holds, following = self.condition(operand), self.block()
+            reached.append((ir.IntType(1)(0 if is_and else 1), self.builder.block))
+            self.builder.cbranch(holds, *((following, end) if is_and else (end, following)))
+            self.start(following)
+        reached.append((self.condition(values[-1]), self.builder.block))
+        self.builder.branch(end)
+        self.start(end)
+        outcome = self.builder.phi(ir.IntType(1))
+        for value, block in reached:
+            outcome.add_incoming(value, block)
+        return outcome

@@ -1,0 +1,124 @@
+"""The interpreter of the table: a loop over int64, compiled once a process (see :mod:`relaxdsl.runtime.native`).
+
+Sizes wrap as the machine's int64 does. A division by zero fails at its instruction.
+"""
+
+from __future__ import annotations
+
+from relaxdsl.runtime.encoding import (
+    ADD,
+    BRANCH,
+    CALL,
+    CALL_WIDTH,
+    CHECK_AT_LEAST,
+    CHECK_EQUAL,
+    CHECK_TRUE,
+    FAILED,
+    FLOORDIV,
+    JUMP,
+    LEAVE,
+    LEFT,
+    MAX,
+    MIN,
+    MUL,
+    PLAIN_WIDTH,
+    STATUS_BITS,
+    STOP,
+    STOPPED,
+    SUB,
+)
+from relaxdsl.runtime.native import call, divide, load, load_byte, store
+
+
+def run(slots: int, table: int, pc: int) -> int:
+    """Runs the table from word ``pc`` until it stops, leaves or fails; returns ``pc << STATUS_BITS | status``."""
+    gathered = slots + 8 * load(table)
+    while True:
+        at = table + 8 * pc
+        code = load(at)
+        if code == CALL:
+            count = load(at + 24)
+            for i in range(count):
+                store(gathered + 8 * i, load(slots + 8 * load(at + 32 + 8 * i)))
+            call(load(at + 8), gathered, 0, load(slots + 8 * load(at + 16)))
+            pc += CALL_WIDTH + count
+        elif code == JUMP:
+            pc = load(at + 8)
+        elif code == BRANCH:
+            pc += PLAIN_WIDTH
+            if load_byte(load(slots + 8 * load(at + 8))) == 0:
+                pc = load(at + 16)
+        elif code == STOP:
+            return pc << STATUS_BITS | STOPPED
+        elif code == LEAVE:
+            return pc << STATUS_BITS | LEFT
+        elif code >= CHECK_TRUE:
+            if not holds(slots, at, code):
+                return pc << STATUS_BITS | FAILED
+            pc += PLAIN_WIDTH
+        else:
+            right = load(slots + 8 * load(at + 24))
+            if right == 0 and code >= FLOORDIV:
+                return pc << STATUS_BITS | FAILED
+            store(slots + 8 * load(at + 8), arithmetic(code, load(slots + 8 * load(at + 16)), right))
+            pc += PLAIN_WIDTH
+
+
+def holds(slots: int, at: int, code: int) -> int:
+    """Whether the check at address ``at`` holds."""
+    left = load(slots + 8 * load(at + 8))
+    if code == CHECK_TRUE:
+        return load_byte(left)
+    right = load(slots + 8 * load(at + 16))
+    if code == CHECK_EQUAL:
+        return 1 - different(left, right)
+    if code == CHECK_AT_LEAST:
+        if left >= right:
+            return 1
+        return 0
+    if right == 0:
+        return 0
+    return 1 - different(left, floor_divide(left, right) * right)
+
+
+def arithmetic(code: int, left: int, right: int) -> int:
+    """``left op right`` as Python defines it; the divisor is not 0."""
+    if code == ADD:
+        return left + right
+    if code == SUB:
+        return left - right
+    if code == MUL:
+        return left * right
+    if code == MIN:
+        if left < right:
+            return left
+        return right
+    if code == MAX:
+        if left > right:
+            return left
+        return right
+    quotient = floor_divide(left, right)
+    if code == FLOORDIV:
+        return quotient
+    return left - quotient * right
+
+
+def floor_divide(left: int, right: int) -> int:
+    """The quotient rounded down. The machine's division rounds towards zero, and traps for the least int64 by -1."""
+    if right == -1:
+        return -left
+    quotient = divide(left, right)
+    rest = left - quotient * right
+    if (rest < 0 and right > 0) or (rest > 0 and right < 0):
+        return quotient - 1
+    return quotient
+
+
+def different(left: int, right: int) -> int:
+    """1 if the two differ, 0 if not."""
+    if left != right:
+        return 1
+    return 0
+
+
+FUNCTIONS = (run, holds, arithmetic, floor_divide, different)
