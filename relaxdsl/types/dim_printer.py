@@ -10,14 +10,16 @@ from relaxdsl.types.remainders import Remainder, split_remainder
 def format_polynomial(polynomial: Polynomial) -> str:
     """The polynomial as a Python expression."""
     parts = _signed_parts(polynomial)
-    if len(parts) == 1:
-        negative, text = parts[0]
-        return f"-{text}" if negative else text
     first = next((i for i, (negative, _) in enumerate(parts) if not negative), 0)
     parts.insert(0, parts.pop(first))
     negative, text = parts[0]
     rest = "".join(f" {'-' if minus else '+'} {part}" for minus, part in parts[1:])
-    return f"{'-' if negative else ''}{text}{rest}"
+    return f"{_negated(text) if negative else text}{rest}"
+
+
+def _negated(text: str) -> str:
+    """``-text``; a sign binds tighter than ``//`` and ``%``."""
+    return f"-({text})" if " // " in text or " % " in text else f"-{text}"
 
 
 def _signed_parts(polynomial: Polynomial) -> list[tuple[bool, str]]:
@@ -40,14 +42,14 @@ def _format_remainder(remainder: Remainder, alone: bool) -> str:
 def _format_product(coefficient: int, monomial: Monomial, compound: list[str], alone: bool) -> str:
     """A product; ``compound`` are further factors that bind like a product themselves."""
     factors = [atom for atom, power in monomial for _ in range(power)]
-    texts = [*(_format_atom(atom) for atom in factors if not isinstance(atom, FloorDiv))]
+    simple = [_format_atom(atom) for atom in factors if not isinstance(atom, FloorDiv)]
     compound = [*compound, *(_format_atom(atom) for atom in factors if isinstance(atom, FloorDiv))]
-    number = [] if coefficient == 1 and (texts or compound) else [str(coefficient)]
+    number = [] if coefficient == 1 and (simple or compound) else [str(coefficient)]
     before, after = ([], number) if alone else (number, [])
-    plain = before + texts
-    if not plain and compound:
-        return " * ".join([compound[0], *(f"({text})" for text in compound[1:]), *after])
-    return " * ".join([*plain, *(f"({text})" for text in compound), *after])
+    leading = before + simple
+    if not leading and compound:
+        leading.append(compound.pop(0))
+    return " * ".join([*leading, *(f"({text})" for text in compound), *after])
 
 
 def _format_atom(atom: Atom) -> str:

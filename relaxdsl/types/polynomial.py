@@ -20,6 +20,8 @@ ONE: Monomial = ()
 def add(a: Polynomial, b: Polynomial, scale: int = 1) -> dict[Monomial, int]:
     """``a + scale * b``."""
     total = dict(a)
+    if not scale:
+        return total
     for monomial, coefficient in b.items():
         value = total.get(monomial, 0) + scale * coefficient
         if value:

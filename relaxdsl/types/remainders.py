@@ -15,6 +15,12 @@ class Remainder(NamedTuple):
     factor: Monomial
     division: FloorDiv
 
+    def terms(self) -> dict[Monomial, int]:
+        """The polynomial of ``factor * (numerator % denominator)``."""
+        numerator, denominator = _terms(self.division.numerator), _terms(self.division.denominator)
+        value = add(numerator, multiply(denominator, {((self.division, 1),): 1}), -1)
+        return multiply({self.factor: 1}, value)
+
 
 def split_remainder(polynomial: Polynomial) -> tuple[Remainder, dict[Monomial, int]] | None:
     """A remainder and what is left of the polynomial without it, if taking it out makes the polynomial shorter."""
@@ -30,17 +36,14 @@ def split_remainder(polynomial: Polynomial) -> tuple[Remainder, dict[Monomial, i
 def _split_at(
     polynomial: Polynomial, coefficient: int, monomial: Monomial, atom: FloorDiv
 ) -> tuple[Remainder, dict[Monomial, int]] | None:
-    numerator, denominator = _terms(atom.numerator), _terms(atom.denominator)
-    (lead_coefficient, lead), *_ = sorted_terms(denominator)
-    quotient = ((atom, 1),)
-    without = divide_monomials(monomial, quotient)
+    (lead_coefficient, lead), *_ = sorted_terms(_terms(atom.denominator))
+    without = divide_monomials(monomial, ((atom, 1),))
     factor = None if without is None else divide_monomials(without, lead)
     if factor is None or coefficient % lead_coefficient:
         return None
-    scale = -coefficient // lead_coefficient
-    remainder = add(numerator, multiply(denominator, {quotient: 1}), -1)
-    rest = add(polynomial, multiply({factor: scale}, remainder), -1)
-    return (Remainder(scale, factor, atom), rest) if len(rest) + 1 < len(polynomial) else None
+    remainder = Remainder(-coefficient // lead_coefficient, factor, atom)
+    rest = add(polynomial, remainder.terms(), -remainder.scale)
+    return (remainder, rest) if len(rest) + 1 < len(polynomial) else None
 
 
 def _terms(dim: object) -> Polynomial:

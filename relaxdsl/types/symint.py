@@ -7,7 +7,7 @@ maximum follow Python and are simplified only where that is right for every admi
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from math import gcd
 from operator import index
@@ -20,6 +20,7 @@ from relaxdsl.types.atoms import Atom, FloorDiv, Max, Min, Symbol, dim_sort_key
 from relaxdsl.types.dim_printer import format_polynomial
 from relaxdsl.types.intervals import Interval, interval_of
 from relaxdsl.types.polynomial import ONE, Monomial, Polynomial, Term
+from relaxdsl.types.remainders import split_remainder
 
 Dim: TypeAlias = "int | SymInt"
 
@@ -292,37 +293,61 @@ def exact_divide(a: Dim, b: Dim) -> Dim | None:
 
 
 def _floordiv_by_int(a: SymInt, b: int) -> Dim:
-    """Takes out what ``b`` divides, so that the numerator's coefficients lie in ``[0, b)``."""
-    whole = {monomial: c // b for monomial, c in a.polynomial.items() if c // b}
-    rest = {monomial: c % b for monomial, c in a.polynomial.items() if c % b}
-    return from_polynomial(whole) + _reduced_floordiv(rest, b)
-
-
-def _reduced_floordiv(rest: dict[Monomial, int], b: int) -> Dim:
-    """``rest // b`` for coefficients in ``[0, b)``: drops what cannot reach the quotient, then the common factor."""
-    numerator = from_polynomial(rest)
-    lower, upper = bounds_of(numerator)
-    if lower is not None and upper is not None and lower // b == upper // b:
-        return lower // b
-    for factor in sorted({gcd(c, b) for c in rest.values()} - {1}, reverse=True):
-        small = from_polynomial({monomial: c % factor for monomial, c in rest.items() if c % factor})
+    """``a // b`` for ``b >= 1``: drops the summands too small to reach the quotient, else takes out what ``b`` divides."""
+    summands = _summands(a)
+    for factor in sorted({gcd(c, b) for c, _ in summands} | {b}, reverse=True):
+        small = from_polynomial(_combine(summands, lambda c: c % factor))
         lower, upper = bounds_of(small)
-        if lower is not None and upper is not None and 0 <= lower <= upper < factor:
-            # (factor * w + small) // b == w // (b // factor)
-            return floordiv(_divided(numerator - small, factor), b // factor)
-    return _nested_floordiv(numerator, b)
+        if factor > 1 and lower is not None and upper is not None and lower // factor == upper // factor:
+            # (factor * w + small) // b == (w + small // factor) // (b // factor)
+            whole = from_polynomial(_combine(summands, lambda c: c // factor))
+            return floordiv(whole + lower // factor, b // factor)
+    whole = from_polynomial({monomial: c // b for monomial, c in a.polynomial.items() if c // b})
+    rest = from_polynomial({monomial: c % b for monomial, c in a.polynomial.items() if c % b})
+    return whole + _nested_floordiv(*_without_common_factor(rest, b))
+
+
+def _summands(a: SymInt) -> list[tuple[int, Polynomial]]:
+    """``(coefficient, what it multiplies)``, with remainders kept whole: their bounds are known."""
+    summands: list[tuple[int, Polynomial]] = []
+    terms = a.polynomial
+    while (split := split_remainder(terms)) is not None:
+        remainder, terms = split
+        summands.append((remainder.scale, remainder.terms()))
+    return summands + [(c, {monomial: 1}) for monomial, c in terms.items()]
+
+
+def _combine(summands: list[tuple[int, Polynomial]], scale: Callable[[int], int]) -> dict[Monomial, int]:
+    total: dict[Monomial, int] = {}
+    for coefficient, terms in summands:
+        total = polynomial.add(total, terms, scale(coefficient))
+    return total
+
+
+def _without_common_factor(rest: Dim, b: int) -> tuple[Dim, int]:
+    """``(g * x + c) // (g * e) == (x + c // g) // e``."""
+    common = gcd(b, *(c for monomial, c in to_polynomial(rest).items() if monomial != ONE))
+    return _divided(rest, common), b // common
 
 
 def _nested_floordiv(numerator: Dim, b: int) -> Dim:
     """``(x // c + k) // b == (x + k * c) // (b * c)``, else an atom."""
     terms = to_polynomial(numerator)
     constant = terms.get(ONE, 0)
-    others = [(monomial, c) for monomial, c in terms.items() if monomial != ONE]
-    if len(others) == 1 and others[0][1] == 1 and len(others[0][0]) == 1:
-        (inner, power), = others[0][0]
-        if isinstance(inner, FloorDiv) and power == 1 and isinstance(inner.denominator, int) and inner.denominator > 0:
+    scaled = _scaled_atom(terms)
+    if scaled is not None and scaled[0] == 1 and isinstance(scaled[1], FloorDiv):
+        inner = scaled[1]
+        if isinstance(inner.denominator, int) and inner.denominator > 0:
             return floordiv(inner.numerator + constant * inner.denominator, b * inner.denominator)
     return from_atom(FloorDiv(numerator, b))
+
+
+def _scaled_atom(terms: Polynomial) -> tuple[int, Atom] | None:
+    """``(c, atom)`` where the polynomial is ``c * atom`` plus a constant."""
+    others = [(monomial, c) for monomial, c in terms.items() if monomial != ONE]
+    if len(others) != 1 or len(others[0][0]) != 1 or others[0][0][0][1] != 1:
+        return None
+    return others[0][1], others[0][0][0][0]
 
 
 def _floordiv_by_positive(a: Dim, b: SymInt) -> Dim:
@@ -338,7 +363,8 @@ def _floordiv_by_positive(a: Dim, b: SymInt) -> Dim:
 
 
 def _divided(dim: Dim, by: int) -> Dim:
-    return from_polynomial({monomial: c // by for monomial, c in to_polynomial(dim).items()})
+    """The dim with its coefficients divided by ``by``, the constant rounded down."""
+    return from_polynomial({monomial: c // by for monomial, c in to_polynomial(dim).items() if c // by})
 
 
 # --- minimum and maximum --------------------------------------------------------------------------------------------
@@ -381,13 +407,10 @@ def _same_kind_args(kind: type[Min] | type[Max], dim: Dim) -> tuple[Dim, ...]:
     """The arguments of ``dim`` where it is ``k + c * extremum(...)`` with ``c > 0``, else ``dim`` itself."""
     terms = to_polynomial(dim)
     shift = terms.get(ONE, 0)
-    others = [(monomial, c) for monomial, c in terms.items() if monomial != ONE]
-    if len(others) != 1 or others[0][1] < 0 or len(others[0][0]) != 1:
+    scaled = _scaled_atom(terms)
+    if scaled is None or scaled[0] < 0 or not isinstance(scaled[1], kind):
         return (dim,)
-    (atom, power), = others[0][0]
-    if not isinstance(atom, kind) or power != 1:
-        return (dim,)
-    return tuple(others[0][1] * arg + shift for arg in atom.args)
+    return tuple(scaled[0] * arg + shift for arg in scaled[1].args)
 
 
 def _undominated(kind: type[Min] | type[Max], args: list[Dim]) -> list[Dim]:
