@@ -1,0 +1,226 @@
+"""Shape rules that operators share: broadcasting, axes, reshaping, equal sizes. Each names operator and argument when it refuses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from operator import index
+from typing import TypeAlias
+
+from relaxdsl.errors import ShapeError
+from relaxdsl.types.dims import Dim, SymInt, exact_divide, has_atoms, is_symbol
+from relaxdsl.types.prove import Proof, find_counterexample, prove_equal
+from relaxdsl.types.types import format_shape
+
+Shape: TypeAlias = tuple[Dim, ...]
+#: Asked where equality cannot be decided, with both sizes and what would be said; True accepts it (and checks it when run).
+OnUndecided: TypeAlias = Callable[[Dim, Dim, str], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class _Size:
+    """One size in a comparison, and how a message shows where it comes from."""
+
+    dim: Dim
+    argument: str
+    shape: Shape
+    axis: int
+
+
+def broadcast_shapes(
+    op_name: str, arguments: Sequence[tuple[str, Shape]], *, on_undecided: OnUndecided | None = None
+) -> Shape:
+    """The shape that all the arguments broadcast to; only the literal size 1 broadcasts.
+
+    Raises:
+        ShapeError: two sizes on one axis differ, or cannot be proved equal.
+
+    Example:
+        >>> broadcast_shapes("add", [("x", (2, 1)), ("y", (3,))])
+        (2, 3)
+    """
+    ndim = max((len(shape) for _, shape in arguments), default=0)
+    return tuple(_broadcast_axis(op_name, arguments, axis, ndim, on_undecided) for axis in range(ndim))
+
+
+def _broadcast_axis(
+    op_name: str, arguments: Sequence[tuple[str, Shape]], axis: int, ndim: int, on_undecided: OnUndecided | None
+) -> Dim:
+    sizes = [
+        _Size(shape[axis - ndim + len(shape)], name, shape, axis - ndim + len(shape))
+        for name, shape in arguments
+        if axis - ndim + len(shape) >= 0
+    ]
+    wide = [size for size in sizes if size.dim != 1]
+    for other in wide[1:]:
+        _require_same(f"{op_name}: axis {axis}", wide[0], other, on_undecided)
+    # A number is worth more than a symbol that is known, or will be checked, to equal it.
+    return next((size.dim for size in wide if isinstance(size.dim, int)), wide[0].dim if wide else 1)
+
+
+def require_equal(
+    op_name: str,
+    what_a: str,
+    a: Dim,
+    what_b: str,
+    b: Dim,
+    *,
+    headline: str | None = None,
+    hint: str | None = None,
+    on_undecided: OnUndecided | None = None,
+) -> None:
+    """Returns if two sizes are proved equal (or accepted by ``on_undecided``).
+
+    Args:
+        what_a: what ``a`` is, such as ``x : Tensor((n, 4))   axis 1``.
+        what_b: what ``b`` is.
+        headline: what to say where they differ, after the operator's name; ``sizes`` without it.
+        hint: what to write instead.
+
+    Raises:
+        ShapeError: they differ, or cannot be proved equal.
+    """
+    width = max(len(what_a), len(what_b))
+    details = (f"{what_a:{width}} is {a}", f"{what_b:{width}} is {b}")
+    _require(f"{op_name}: {headline or 'sizes'}", a, b, details, hint, on_undecided)
+
+
+def _require_same(subject: str, a: _Size, b: _Size, on_undecided: OnUndecided | None) -> None:
+    _require(subject, a.dim, b.dim, _shape_details((a, b)), None, on_undecided)
+
+
+def _shape_details(sizes: Sequence[_Size]) -> tuple[str, ...]:
+    name_width = max(len(size.argument) for size in sizes)
+    tensors = [f"Tensor({format_shape(size.shape)})" for size in sizes]
+    tensor_width = max(map(len, tensors))
+    return tuple(
+        f"{size.argument:{name_width}} : {tensor:{tensor_width}}   axis {size.axis} is {size.dim}"
+        for size, tensor in zip(sizes, tensors, strict=True)
+    )
+
+
+def _require(
+    subject: str, a: Dim, b: Dim, details: tuple[str, ...], hint: str | None, on_undecided: OnUndecided | None
+) -> None:
+    proof = prove_equal(a, b)
+    if proof is Proof.YES:
+        return
+    if proof is Proof.NO:
+        raise ShapeError(f"{subject} differs: {a} and {b}", details=details, hint=hint)
+    if not (has_atoms(a) or has_atoms(b)):
+        raise ShapeError(f"{subject}: {_may_differ(a, b)}", details=details, hint=hint or _naming_hint(a, b))
+    message = f"{subject}: whether `{a}` equals `{b}` cannot be decided"
+    if on_undecided is not None and on_undecided(a, b, message):
+        return
+    hint = hint or 'match_cast one of them, or check when run: @relax.function(checks="runtime")'
+    raise ShapeError(message, details=(*details, *_example_lines(a, b)), hint=hint)
+
+
+def _may_differ(a: Dim, b: Dim) -> str:
+    kind = "symbolic sizes" if isinstance(a, SymInt) and isinstance(b, SymInt) else "sizes"
+    return f"{kind} `{a}` and `{b}` may differ"
+
+
+def _naming_hint(a: Dim, b: Dim) -> str:
+    if is_symbol(a) and is_symbol(b):
+        return f"if they are always equal, name them alike (`{a}` in both), or match_cast one of them"
+    number, other = (a, b) if isinstance(a, int) else (b, a)
+    if isinstance(number, int) and is_symbol(other):
+        return f"if `{other}` is always {number}, write {number} in its place, or match_cast it"
+    return "if they are always equal, write the same size in both, or match_cast one of them"
+
+
+def _example_lines(a: Dim, b: Dim) -> tuple[str, ...]:
+    values = find_counterexample(a, b, "==")
+    if values is None:
+        return ()
+    return (f"they differ for {', '.join(f'{name} = {value}' for name, value in values.items())}",)
+
+
+def normalize_axis(op_name: str, axis: int, ndim: int) -> int:
+    """The axis counted from the front.
+
+    Raises:
+        ShapeError: there is no such axis, or it is not an integer.
+    """
+    if isinstance(axis, bool) or not hasattr(axis, "__index__") or isinstance(axis, SymInt):
+        raise ShapeError(f"{op_name}: axis {axis!r} is not an integer")
+    position = index(axis)
+    if not -ndim <= position < ndim:
+        allowed = f"axes go from {-ndim} to {ndim - 1}" if ndim else "a scalar has no axes"
+        raise ShapeError(f"{op_name}: axis {position} does not exist: the tensor has {_axes(ndim)}", hint=allowed)
+    return position % ndim
+
+
+def _axes(ndim: int) -> str:
+    return "1 axis" if ndim == 1 else f"{ndim} axes"
+
+
+def normalize_axes(op_name: str, axes: int | Iterable[int] | None, ndim: int) -> tuple[int, ...]:
+    """The axes counted from the front, in the order given; None means all of them.
+
+    Raises:
+        ShapeError: an axis does not exist, or is given twice.
+    """
+    if axes is None:
+        return tuple(range(ndim))
+    given = list(axes) if isinstance(axes, Iterable) and not isinstance(axes, SymInt) else [axes]
+    normal = tuple(normalize_axis(op_name, axis, ndim) for axis in given)
+    for position, axis in enumerate(normal):
+        if axis in normal[:position]:
+            raise ShapeError(f"{op_name}: axis {axis} is given twice, in {tuple(given)}")
+    return normal
+
+
+def size_of(shape: Iterable[Dim]) -> Dim:
+    """The number of elements."""
+    total: Dim = 1
+    for dim in shape:
+        total = total * dim
+    return total
+
+
+def reshape_shape(
+    op_name: str, shape: Shape, new_shape: Sequence[Dim], *, on_undecided: OnUndecided | None = None
+) -> Shape:
+    """The new shape, with a ``-1`` replaced by what keeps the number of elements.
+
+    Raises:
+        ShapeError: the numbers of elements differ, cannot be proved equal, or there is no whole size for ``-1``.
+
+    Example:
+        >>> from relaxdsl.types.dims import dims
+        >>> m = dims("m")
+        >>> reshape_shape("reshape", (m, 2, 3), (-1, 6))
+        (m, 6)
+    """
+    inferred = [axis for axis, dim in enumerate(new_shape) if dim == -1]
+    _check_new_shape(op_name, new_shape, inferred)
+    if inferred:
+        return _with_inferred(op_name, shape, tuple(new_shape), inferred[0])
+    old, new = size_of(shape), size_of(new_shape)
+    details = (f"from {format_shape(shape)}, which has {old} elements", f"to {format_shape(new_shape)}, which has {new}")
+    _require(f"{op_name}: number of elements", old, new, details, None, on_undecided)
+    return tuple(new_shape)
+
+
+def _check_new_shape(op_name: str, new_shape: Sequence[Dim], inferred: list[int]) -> None:
+    if len(inferred) > 1:
+        raise ShapeError(f"{op_name}: only one axis can be -1, in {format_shape(new_shape)}")
+    for axis, dim in enumerate(new_shape):
+        if isinstance(dim, int) and dim < -1:
+            raise ShapeError(f"{op_name}: axis {axis} of {format_shape(new_shape)} has the negative size {dim}")
+
+
+def _with_inferred(op_name: str, shape: Shape, new_shape: Shape, axis: int) -> Shape:
+    """Replaces ``-1`` by an exact quotient: other axes of size 0 leave nothing to infer it from."""
+    others = size_of((*new_shape[:axis], *new_shape[axis + 1 :]))
+    quotient = exact_divide(size_of(shape), others)
+    if quotient is None:
+        old = size_of(shape)
+        known = "is not a multiple of" if isinstance(old, int) and isinstance(others, int) else "is not known to divide by"
+        raise ShapeError(
+            f"{op_name}: no size for -1 fits: {old} {known} {others}",
+            details=(f"from {format_shape(shape)}", f"to {format_shape(new_shape)}"),
+        )
+    return (*new_shape[:axis], quotient, *new_shape[axis + 1 :])

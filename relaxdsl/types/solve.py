@@ -1,0 +1,65 @@
+"""Solving a size for one symbol: from ``2*n + 1 == size`` to ``n == (size - 1) // 2`` and the conditions for it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from relaxdsl.types.atoms import Symbol
+from relaxdsl.types.dims import Dim, SymInt, free_symbols, substitute, symbols_of
+from relaxdsl.types.polynomial import divide_monomials
+from relaxdsl.types.symint import floordiv, from_polynomial, modulo
+
+
+@dataclass(frozen=True, slots=True)
+class Solution:
+    """``symbol == value``, provided that ``divisor != 0``, ``remainder == 0`` and ``value >= lower``.
+
+    ``value`` is ``(size - offset) // divisor`` and ``remainder`` is ``(size - offset) % divisor``.
+    """
+
+    symbol: Symbol
+    divisor: Dim
+    offset: Dim
+    value: Dim
+    remainder: Dim
+
+    @property
+    def lower(self) -> int:
+        """The least value the symbol may have."""
+        return self.symbol.lower
+
+
+def solve_for(dim: Dim, name: str, value: Dim) -> Solution | None:
+    """The solution of ``dim == value`` for the symbol ``name``; None where the dim is not linear in it.
+
+    Example:
+        >>> from relaxdsl.types.dims import dims
+        >>> m, n = dims("m n")
+        >>> solve_for(2 * n + 1, "n", m).value
+        (m + 1) // 2 - 1
+    """
+    split = _linear_in(dim, name)
+    if split is None:
+        return None
+    found, divisor, offset = split
+    above = value - offset
+    return Solution(found, divisor, offset, floordiv(above, divisor), modulo(above, divisor))
+
+
+def _linear_in(dim: Dim, name: str) -> tuple[Symbol, Dim, Dim] | None:
+    """``(symbol, a, b)`` with ``dim == a * symbol + b`` and both free of the symbol."""
+    found = next((each for each in symbols_of(dim) if each.name == name), None)
+    if found is None or not isinstance(dim, SymInt):
+        return None
+    divided = {monomial: divide_monomials(monomial, ((found, 1),)) for monomial in dim.polynomial}
+    slope = from_polynomial({q: dim.polynomial[m] for m, q in divided.items() if q is not None})
+    offset = from_polynomial({m: dim.polynomial[m] for m, q in divided.items() if q is None})
+    if slope == 0 or name in free_symbols(slope) or name in free_symbols(offset):
+        return None
+    return found, slope, offset
+
+
+def solved_dim(solution: Solution, size: Dim, known: dict[str, Dim]) -> tuple[Dim, Dim]:
+    """``(value, remainder)`` of a solution for another size and with other symbols replaced."""
+    divisor, offset = substitute(solution.divisor, known), substitute(solution.offset, known)
+    return floordiv(size - offset, divisor), modulo(size - offset, divisor)
