@@ -283,7 +283,7 @@ class Function(Expr):
     body: SeqExpr
     ret_type: Type
     is_pure: bool = True
-    attrs: Mapping[str, Any] = field(default=NO_ATTRS)
+    attrs: Mapping[str, Any] = field(default_factory=lambda: NO_ATTRS)
     span: Span | None = None
 
     @property

@@ -16,7 +16,7 @@ class IRModule:
     """Functions by name, in order of definition. Passes map a module to a module."""
 
     functions: Mapping[str, Function | PrimFunc]
-    attrs: Mapping[str, Any] = field(default=MappingProxyType({}))
+    attrs: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
 
     def __getitem__(self, name: str) -> Function | PrimFunc:
         return self.functions[name]
