@@ -1,0 +1,82 @@
+"""How a call of a kernel binds the kernel's symbols: by its input buffers' shapes, then by explicit integers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from relaxdsl.errors import DTypeError, ShapeError
+from relaxdsl.ir.graph import Expr
+from relaxdsl.ir.loops import Buffer, PrimFunc
+from relaxdsl.types.dims import Dim, free_symbols, is_symbol, substitute
+from relaxdsl.types.prove import Proof, prove_equal
+from relaxdsl.types.types import PrimType, TensorType, TupleType, Type, tensor_type
+
+
+def unbound_symbols(kernel: PrimFunc) -> tuple[str, ...]:
+    """The kernel's symbols that are no input's size by themselves: the caller passes them after the inputs."""
+    bound = {
+        name for buffer in kernel.inputs for size in buffer.shape if is_symbol(size) for name in free_symbols(size)
+    }
+    return tuple(name for name in kernel.symbols if name not in bound)
+
+
+def bind_kernel_symbols(kernel: PrimFunc, args: Sequence[Expr]) -> dict[str, Dim]:
+    """The value of each of the kernel's symbols in a call with ``args`` (tensors, then one prim per unbound symbol).
+
+    Raises:
+        ShapeError: wrong number of arguments, ranks or sizes.
+        DTypeError: wrong dtypes.
+    """
+    inputs, extra = args[: len(kernel.inputs)], args[len(kernel.inputs) :]
+    unbound = unbound_symbols(kernel)
+    if len(args) != len(kernel.inputs) + len(unbound):
+        wanted = [buffer.name for buffer in kernel.inputs] + list(unbound)
+        raise ShapeError(f"{kernel.name}: expected {len(wanted)} arguments ({', '.join(wanted)}), got {len(args)}")
+    values: dict[str, Dim] = {}
+    for name, arg in zip(unbound, extra, strict=True):
+        values[name] = _prim_value(kernel, name, arg)
+    for buffer, arg in zip(kernel.inputs, inputs, strict=True):
+        _bind_buffer(kernel, buffer, _tensor_type(kernel, buffer, arg), values)
+    for buffer, arg in zip(kernel.inputs, inputs, strict=True):
+        _check_buffer(kernel, buffer, _tensor_type(kernel, buffer, arg), values)
+    return values
+
+
+def output_type(kernel: PrimFunc, values: Mapping[str, Dim]) -> Type:
+    """The type of a call's result: one tensor, or a tuple of them."""
+    tensors = tuple(
+        tensor_type([substitute(size, values) for size in buffer.shape], buffer.dtype) for buffer in kernel.outputs
+    )
+    return tensors[0] if len(tensors) == 1 else TupleType(tensors)
+
+
+def _prim_value(kernel: PrimFunc, name: str, arg: Expr) -> Dim:
+    if isinstance(arg.type, PrimType) and arg.type.value is not None:
+        return arg.type.value
+    raise ShapeError(f"{kernel.name}: {name} must be an integer size, got {arg.type}")
+
+
+def _tensor_type(kernel: PrimFunc, buffer: Buffer, arg: Expr) -> TensorType:
+    type_ = arg.type
+    if not isinstance(type_, TensorType) or type_.shape is None:
+        raise ShapeError(f"{kernel.name}: {buffer.name} must be a tensor of known rank, got {type_}")
+    if type_.dtype != buffer.dtype:
+        raise DTypeError(f"{kernel.name}: {buffer.name} must be {buffer.dtype}, got {type_.dtype}")
+    if type_.ndim != len(buffer.shape):
+        raise ShapeError(f"{kernel.name}: {buffer.name} must have {len(buffer.shape)} dimensions, got {type_.ndim}")
+    return type_
+
+
+def _bind_buffer(kernel: PrimFunc, buffer: Buffer, actual: TensorType, values: dict[str, Dim]) -> None:
+    for size, got in zip(buffer.shape, actual.shape or (), strict=True):
+        if is_symbol(size):
+            (name,) = free_symbols(size)
+            values.setdefault(name, got)
+
+
+def _check_buffer(kernel: PrimFunc, buffer: Buffer, actual: TensorType, values: Mapping[str, Dim]) -> None:
+    for axis, (size, got) in enumerate(zip(buffer.shape, actual.shape or (), strict=True)):
+        wanted = substitute(size, values)
+        if prove_equal(wanted, got) is not Proof.YES:
+            meaning = f"{wanted}" if wanted is size else f"{wanted} ({size})"
+            raise ShapeError(f"{kernel.name}: {buffer.name}, axis {axis}: expected {meaning}, got {got}")

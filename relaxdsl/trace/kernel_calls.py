@@ -1,0 +1,139 @@
+"""Calls of kernels: ``emit_te`` turns a TE function into a kernel and a call, ``call_tir`` calls a kernel there is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from relaxdsl.errors import DTypeError, KernelError, RelaxError, ShapeError
+from relaxdsl.ir.graph import NO_ATTRS, Call, Constant, Expr, GlobalVar, Op, PrimValue, ShapeExpr, Tuple
+from relaxdsl.ir.loops import Buffer, PrimFunc
+from relaxdsl.ir.names import UniqueNames
+from relaxdsl.ir.signature import bind_kernel_symbols, output_type, unbound_symbols
+from relaxdsl.ir.te import Tensor
+from relaxdsl.kernels.create import create_prim_func
+from relaxdsl.operators.calls import constant, current_context
+from relaxdsl.types.dims import SymInt, symbol
+from relaxdsl.types.lattice import Grade, is_base_of
+from relaxdsl.types.types import PrimType, ShapeType, TensorType, Type
+
+CALL_TIR = Op("call_tir")
+AddFunction = Callable[[PrimFunc, str], GlobalVar]
+
+
+def call_te(add_function: AddFunction, fn: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> Call:
+    """The ``call_tir`` of the kernel that ``fn`` describes when it gets ``args`` as TE tensors, dims and Python values.
+
+    ``primfunc_name_hint`` among ``kwargs`` names the kernel; the others go to ``fn``.
+
+    Raises:
+        KernelError: ``fn`` returned something else than TE tensors.
+        DTypeError: an argument that TE has no form for.
+    """
+    kwargs = dict(kwargs)
+    name = kwargs.pop("primfunc_name_hint", None) or getattr(fn, "__name__", "kernel")
+    inputs = _Inputs()
+    try:
+        te_args = [inputs.convert(arg) for arg in args]
+        te_kwargs = {key: inputs.convert(value) for key, value in kwargs.items()}
+        outputs = _outputs(fn(*te_args, **te_kwargs), name)
+        kernel = create_prim_func(inputs.tensors, outputs, "kernel" if name == "<lambda>" else name)
+    except RelaxError as error:
+        raise error.at(current_context().span)
+    return call_kernel(add_function(kernel, kernel.name), kernel, inputs.expressions)
+
+
+def call_kernel(callee: GlobalVar, kernel: PrimFunc, tensors: Sequence[Expr]) -> Call:
+    """``call_tir`` of a kernel made for exactly these tensors: its unbound symbols are passed under their own names."""
+    extra = [PrimValue(symbol(name)) for name in unbound_symbols(kernel)]
+    args = (*tensors, *extra)
+    return _call_tir(callee, args, output_type(kernel, bind_kernel_symbols(kernel, args)))
+
+
+def call_tir(callee: GlobalVar, kernel: PrimFunc, args: Sequence[Expr], out: Type | None = None) -> Call:
+    """A call of ``kernel`` on ``args``: its inputs, then an integer for each symbol that no input's shape binds.
+
+    Args:
+        out: the result's type, checked against the kernel's signature.
+
+    Raises:
+        ShapeError, DTypeError: the arguments, or ``out``, do not fit.
+    """
+    span = current_context().span
+    try:
+        result = output_type(kernel, bind_kernel_symbols(kernel, args))
+    except RelaxError as error:
+        raise error.at(span)
+    if out is not None:
+        fit = is_base_of(out, result)
+        if fit.grade is not Grade.FITS:
+            raise ShapeError(f"call_tir: {kernel.name} gives {result}, not {out}", details=[fit.reason], span=span)
+    return _call_tir(callee, args, result)
+
+
+def _call_tir(callee: GlobalVar, args: Sequence[Expr], result: Type) -> Call:
+    return Call(CALL_TIR, (callee, Tuple(tuple(args))), NO_ATTRS, result, current_context().span)
+
+
+class _Inputs:
+    """The tensors among a TE function's arguments: as placeholders, and as the expressions to pass."""
+
+    def __init__(self) -> None:
+        self.tensors: list[Tensor] = []
+        self.expressions: list[Expr] = []
+        self._names = UniqueNames()
+        self._letters: Iterator[str] = iter("ABCDEFGHIJKLMNOPQRSTUVWXYZ")
+
+    def convert(self, value: Any) -> Any:
+        """``value`` as the TE function sees it."""
+        match value:
+            case ShapeExpr():
+                return list(value.values)
+            case Expr(type=ShapeType(values=tuple(values))):
+                return list(values)
+            case Expr(type=PrimType(value=known)) if known is not None:
+                return known
+            case Expr(type=TensorType()):
+                return self._placeholder(value)
+            case np.ndarray():
+                return self._placeholder(constant(value))
+            case list() | tuple():
+                return [self.convert(item) for item in value]
+            case dict():
+                return {key: self.convert(item) for key, item in value.items()}
+            case None | bool() | int() | float() | str() | SymInt() | np.generic():
+                return value
+        if callable(value) and not isinstance(value, Expr):
+            return value
+        kind = value.type if isinstance(value, Expr) else type(value).__name__
+        raise DTypeError(f"emit_te: cannot pass {kind} to a TE function")
+
+    def _placeholder(self, expr: Expr) -> Tensor:
+        type_ = expr.type
+        assert isinstance(type_, TensorType)
+        if type_.shape is None or type_.dtype is None:
+            raise ShapeError(
+                f"emit_te: {getattr(expr, 'name', 'an argument')} has the type {type_}; shape and dtype must be known",
+                hint="give it a type first with relax.match_cast",
+            )
+        hint = getattr(expr, "name", None) if not isinstance(expr, Constant) else None
+        name = self._names.fresh(hint or next(self._letters, "A"))
+        tensor = Tensor(Buffer(name, type_.shape, type_.dtype))
+        self.tensors.append(tensor)
+        self.expressions.append(expr)
+        return tensor
+
+
+def _outputs(result: Any, name: str) -> list[Tensor]:
+    outputs = list(result) if isinstance(result, list | tuple) else [result]
+    for output in outputs:
+        if not isinstance(output, Tensor):
+            raise KernelError(
+                f"emit_te: {name} must return a te tensor or a tuple of them, got {type(output).__name__}",
+                hint="build the result with te.compute(shape, lambda i, j: …)",
+            )
+    if not outputs:
+        raise KernelError(f"emit_te: {name} returned no tensor")
+    return outputs
