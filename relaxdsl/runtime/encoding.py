@@ -32,10 +32,10 @@ from relaxdsl.runtime.program import (
 )
 
 STOP, CALL, LEAVE, BRANCH, JUMP = range(5)
-ADD, SUB, MUL, MIN, MAX, FLOORDIV, MOD = range(5, 12)
-CHECK_TRUE, CHECK_EQUAL, CHECK_AT_LEAST, CHECK_DIVISIBLE = range(12, 16)
+ADD, SUB, MUL, MIN, MAX, FLOORDIV = range(5, 11)
+CHECK_TRUE, CHECK_EQUAL, CHECK_AT_LEAST, CHECK_DIVISIBLE = range(11, 15)
 
-ARITHMETIC = {"add": ADD, "sub": SUB, "mul": MUL, "floordiv": FLOORDIV, "mod": MOD, "min": MIN, "max": MAX}
+ARITHMETIC = {"add": ADD, "sub": SUB, "mul": MUL, "floordiv": FLOORDIV, "min": MIN, "max": MAX}
 RELATIONS = {"equal": CHECK_EQUAL, "at_least": CHECK_AT_LEAST, "divisible": CHECK_DIVISIBLE}
 
 # `run` returns `pc << STATUS_BITS | status`: why it stopped, and at which word of the table.

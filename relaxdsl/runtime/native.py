@@ -4,7 +4,7 @@ The VM and the entry are written in this subset. numba would take 0.8 s for each
 here everything is an int64, so a function becomes LLVM instructions in one walk over its syntax tree, in milliseconds.
 
 The subset: parameters and variables are int64; ``while``, ``for i in range(n)``, ``if``, ``return``, ``continue``; ``+ - * & | << >>``;
-comparisons, ``and``, ``or``, ``not`` in conditions; integer globals (constants); and calls of
+comparisons, ``and``, ``or``, ``not`` (1 or 0 as values); ``a if test else b`` (evaluates both); integer globals; and calls of
 
 - ``load(address)``, ``load_int32(address)``, ``load_byte(address)``, ``store(address, value)``;
 - ``divide(a, b)``: the quotient rounded towards zero;
@@ -220,6 +220,10 @@ class _FunctionEmitter:
                 return self.builder.neg(self.value(operand))
             case ast.BinOp(left=left, op=op, right=right) if type(op) in _OPERATIONS:
                 return _OPERATIONS[type(op)](self.builder, self.value(left), self.value(right))
+            case ast.Compare() | ast.BoolOp() | ast.UnaryOp(op=ast.Not()):
+                return self.builder.zext(self.condition(node), INT64)
+            case ast.IfExp(test=test, body=body, orelse=orelse):
+                return self.builder.select(self.condition(test), self.value(body), self.value(orelse))
             case ast.Call(func=ast.Name(id=name), args=args):
                 return self.call(name, [self.value(arg) for arg in args])
         raise InternalError(f"{self.target.name}: not in the native subset: {ast.unparse(node)}")

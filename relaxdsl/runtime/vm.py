@@ -58,7 +58,7 @@ def run(slots: int, table: int, pc: int) -> int:
             pc += PLAIN_WIDTH
         else:
             right = load(slots + 8 * load(at + 24))
-            if right == 0 and code >= FLOORDIV:
+            if right == 0 and code == FLOORDIV:
                 return pc << STATUS_BITS | FAILED
             store(slots + 8 * load(at + 8), arithmetic(code, load(slots + 8 * load(at + 16)), right))
             pc += PLAIN_WIDTH
@@ -71,14 +71,10 @@ def holds(slots: int, at: int, code: int) -> int:
         return load_byte(left)
     right = load(slots + 8 * load(at + 16))
     if code == CHECK_EQUAL:
-        return 1 - different(left, right)
+        return left == right
     if code == CHECK_AT_LEAST:
-        if left >= right:
-            return 1
-        return 0
-    if right == 0:
-        return 0
-    return 1 - different(left, floor_divide(left, right) * right)
+        return left >= right
+    return right != 0 and floor_divide(left, right) * right == left
 
 
 def arithmetic(code: int, left: int, right: int) -> int:
@@ -90,17 +86,10 @@ def arithmetic(code: int, left: int, right: int) -> int:
     if code == MUL:
         return left * right
     if code == MIN:
-        if left < right:
-            return left
-        return right
+        return left if left < right else right
     if code == MAX:
-        if left > right:
-            return left
-        return right
-    quotient = floor_divide(left, right)
-    if code == FLOORDIV:
-        return quotient
-    return left - quotient * right
+        return left if left > right else right
+    return floor_divide(left, right)
 
 
 def floor_divide(left: int, right: int) -> int:
@@ -109,16 +98,7 @@ def floor_divide(left: int, right: int) -> int:
         return -left
     quotient = divide(left, right)
     rest = left - quotient * right
-    if (rest < 0 and right > 0) or (rest > 0 and right < 0):
-        return quotient - 1
-    return quotient
+    return quotient - 1 if rest != 0 and (rest < 0) != (right < 0) else quotient
 
 
-def different(left: int, right: int) -> int:
-    """1 if the two differ, 0 if not."""
-    if left != right:
-        return 1
-    return 0
-
-
-FUNCTIONS = (run, holds, arithmetic, floor_divide, different)
+FUNCTIONS = (run, holds, arithmetic, floor_divide)

@@ -1,0 +1,235 @@
+"""One call, driven from Python: the VM runs, and whenever it leaves compiled code, the step is done here.
+
+This is the way of programs with host calls, of ``out=``, and of everything that the entry found unusual.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from operator import index
+from typing import Any
+
+import numpy as np
+
+from relaxdsl.errors import DTypeError, InternalError, RelaxError, ShapeError
+from relaxdsl.runtime.arguments import Conversion, plain_array
+from relaxdsl.runtime.encoding import FAILED, STATUS_BITS, STOPPED, Table
+from relaxdsl.runtime.frame import Frame, address_of
+from relaxdsl.runtime.machine import run_table
+from relaxdsl.runtime.program import (
+    WORKSPACE_SIZE_SLOT,
+    Allocate,
+    Arith,
+    Check,
+    CheckTrue,
+    HostCall,
+    Instruction,
+    IntLeaf,
+    ObjectLeaf,
+    Program,
+    ShapeLeaf,
+    TensorLeaf,
+    Tree,
+    TupleTree,
+)
+
+
+class Activation:
+    """A call under way: a frame, the arrays that its pointers point into, and Python objects."""
+
+    def __init__(self, program: Program, table: Table, frame: Frame) -> None:
+        self._program = program
+        self._table = table
+        self._frame = frame
+        self._slots = frame.slots
+        self._objects = list(program.objects)
+        self._read_only: list[np.ndarray] = list(program.constants)
+        self._writable: list[np.ndarray] = []
+        self._arrays: dict[int, np.ndarray] = {}
+        """The array that a pointer slot got, for outputs, allocations and host results."""
+
+    def store_arguments(self, conversions: Sequence[Conversion]) -> None:
+        """Puts the arguments in their slots."""
+        for leaf, value in conversions:
+            if isinstance(leaf, TensorLeaf):
+                self._read_only.append(value)
+            self._store(leaf, value)
+
+    def run_prologue(self) -> None:
+        """Binds symbols, checks sizes, and makes the workspace."""
+        self._run(self._table.prologue)
+        self._frame.reserve(int(self._slots[WORKSPACE_SIZE_SLOT]))
+        self._writable.append(self._frame.workspace)
+
+    def output_shape(self, leaf: TensorLeaf) -> tuple[int, ...]:
+        """The sizes of a tensor, once they are known."""
+        return tuple(int(self._slots[slot]) for slot in leaf.sizes)
+
+    def place_output(self, leaf: TensorLeaf, array: np.ndarray) -> None:
+        """Makes ``array`` the memory of an output or of an allocated tensor."""
+        self._writable.append(array)
+        self._arrays[leaf.pointer] = array
+        self._slots[leaf.pointer] = address_of(array)
+
+    def run_body(self) -> None:
+        """Computes the outputs."""
+        self._run(self._table.body)
+
+    def result(self, inputs: Sequence[Any]) -> Any:
+        """What the call returns; arrays in it share memory with nothing that outlives the call."""
+        return self._result(self._program.output, [*self._program.constants, self._frame.workspace, *inputs])
+
+    # ------------------------------------------------------------------------------------------------------------------ steps
+
+    def _run(self, pc: int) -> None:
+        table_address = address_of(self._table.words)
+        slots_address = address_of(self._slots)
+        while True:
+            stopped = run_table(slots_address, table_address, pc)
+            pc, status = stopped >> STATUS_BITS, stopped & ((1 << STATUS_BITS) - 1)
+            if status == STOPPED:
+                return
+            step = self._table.instructions[pc]
+            if status == FAILED:
+                raise self._failure(step)
+            self._leave(step)
+            pc = self._table.next_pc(pc)
+
+    def _failure(self, step: Instruction) -> RelaxError:
+        if isinstance(step, Check | CheckTrue):
+            return step.failure(self._slots.tolist()).at(step.span)
+        if isinstance(step, Arith):
+            left, right = (self._program.slots[slot].name for slot in (step.left, step.right))
+            return ShapeError(f"{self._program.name}: a size divides by zero: {left} // {right}", span=step.span)
+        raise InternalError(f"{self._program.name}: {step} cannot fail")
+
+    def _leave(self, step: Instruction) -> None:
+        match step:
+            case Allocate(leaf=leaf):
+                self.place_output(leaf, np.empty(self.output_shape(leaf), leaf.dtype))
+            case HostCall():
+                value = step.function(*(self._value(tree) for tree in step.args))
+                if step.results is not None:
+                    _ResultReader(step).check(step.results, value)
+                    self._store_result(step.results, value)
+            case _:
+                raise InternalError(f"{self._program.name}: {step} does not leave compiled code")
+
+    # ----------------------------------------------------------------------------------------------------- slots from values
+
+    def _store(self, leaf: Tree, value: Any) -> None:
+        match leaf:
+            case TensorLeaf():
+                self._slots[leaf.pointer] = address_of(value)
+                for slot, size in zip(leaf.sizes, value.shape, strict=True):
+                    self._slots[slot] = size
+            case IntLeaf():
+                self._slots[leaf.slot] = value
+            case ShapeLeaf():
+                for slot, size in zip(leaf.slots, value, strict=True):
+                    self._slots[slot] = size
+            case ObjectLeaf():
+                self._objects[leaf.index] = value
+
+    def _store_result(self, tree: Tree, value: Any) -> None:
+        if isinstance(tree, TupleTree):
+            for part, item in zip(tree.fields, value, strict=True):
+                self._store_result(part, item)
+        elif isinstance(tree, TensorLeaf):
+            array = plain_array(np.asarray(value), np.dtype(tree.dtype))
+            self._read_only.append(array)
+            self._arrays[tree.pointer] = array
+            self._store(tree, array)
+        else:
+            self._store(tree, value)
+
+    # ----------------------------------------------------------------------------------------------------- values from slots
+
+    def _value(self, tree: Tree) -> Any:
+        """What a host call gets for ``tree``."""
+        match tree:
+            case TupleTree():
+                return tuple(self._value(part) for part in tree.fields)
+            case TensorLeaf():
+                return self._view(tree)
+            case IntLeaf():
+                return int(self._slots[tree.slot])
+            case ShapeLeaf():
+                return tuple(int(self._slots[slot]) for slot in tree.slots)
+            case ObjectLeaf():
+                return self._objects[tree.index]
+
+    def _view(self, leaf: TensorLeaf) -> np.ndarray:
+        """An array on the frame's memory; it keeps that memory alive, and is read-only on what the call must not write."""
+        shape, dtype = self.output_shape(leaf), np.dtype(leaf.dtype)
+        size_bytes = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
+        if size_bytes == 0:
+            return np.empty(shape, dtype)
+        address = int(self._slots[leaf.pointer])
+        for owners, is_writable in ((self._writable, True), (self._read_only, False)):
+            for owner in owners:
+                offset = address - address_of(owner)
+                if 0 <= offset and offset + size_bytes <= owner.nbytes:
+                    view = owner.reshape(-1).view(np.uint8)[offset : offset + size_bytes].view(dtype).reshape(shape)
+                    view.flags.writeable = is_writable
+                    return view
+        raise InternalError(f"{self._program.name}: {leaf.name} points to no memory of the call")
+
+    def _result(self, tree: Tree, taken: list[np.ndarray]) -> Any:
+        match tree:
+            case TupleTree():
+                return tuple(self._result(part, taken) for part in tree.fields)
+            case TensorLeaf():
+                array = self._arrays[tree.pointer]
+                if not array.flags.writeable or any(np.may_share_memory(array, other) for other in taken):
+                    array = array.copy()
+                taken.append(array)
+                return array
+            case _:
+                return self._value(tree)
+
+
+class _ResultReader:
+    """Checks what a host function returned against what the program expects."""
+
+    def __init__(self, step: HostCall) -> None:
+        self._step = step
+
+    def check(self, tree: Tree, value: Any, path: str = "result") -> None:
+        match tree:
+            case TupleTree():
+                self._check_length(path, "a tuple", len(tree.fields), value)
+                for place, (part, item) in enumerate(zip(tree.fields, value, strict=True)):
+                    self.check(part, item, f"{path}[{place}]")
+            case TensorLeaf():
+                self._check_array(path, tree, value)
+            case IntLeaf():
+                self._check_int(path, value)
+            case ShapeLeaf():
+                self._check_length(path, "a shape", len(tree.slots), value)
+                for place, size in enumerate(value):
+                    self._check_int(f"{path}[{place}]", size)
+
+    def _check_length(self, path: str, what: str, length: int, value: Any) -> None:
+        if not isinstance(value, tuple | list):
+            raise self._error(DTypeError, f"{path}: expected {what} of {length}, got {type(value).__name__}")
+        if len(value) != length:
+            raise self._error(ShapeError, f"{path}: expected {what} of {length}, got {len(value)} items")
+
+    def _check_array(self, path: str, leaf: TensorLeaf, value: Any) -> None:
+        if not isinstance(value, np.ndarray | np.generic):
+            raise self._error(DTypeError, f"{path}: expected an array, got {type(value).__name__}")
+        if value.dtype.newbyteorder("=") != leaf.dtype:
+            raise self._error(DTypeError, f"{path}: expected dtype {leaf.dtype}, got {value.dtype.name}")
+        if value.ndim != len(leaf.sizes):
+            expected = f"{len(leaf.sizes)} {'axis' if len(leaf.sizes) == 1 else 'axes'}"
+            raise self._error(ShapeError, f"{path}: expected {expected}, got {value.ndim}: shape {value.shape}")
+
+    def _check_int(self, path: str, value: Any) -> None:
+        try:
+            index(value)
+        except TypeError:
+            raise self._error(DTypeError, f"{path}: expected an integer, got {type(value).__name__}") from None
+
+    def _error(self, kind: type[RelaxError], what: str) -> RelaxError:
+        return kind(f"packed function {self._step.name}: {what}", span=self._step.span)

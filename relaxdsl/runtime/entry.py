@@ -1,0 +1,241 @@
+"""The entry: the C function that a call on NumPy arrays reaches first. It is compiled once a process and serves every program.
+
+It is bound to a tuple ``(state, slow, idle)``:
+
+- ``state`` is an int64 array that describes the signature (:mod:`relaxdsl.runtime.signature`);
+- ``slow`` is the Python function that does whatever the entry does not;
+- ``idle`` is the set of the addresses of idle frames.
+
+The entry takes a frame, stores pointers and sizes, runs the prologue, allocates the outputs, runs the body and returns the outputs.
+At anything unusual it gives up and calls ``slow`` with the same arguments: another argument count, keywords, a wrong type or dtype, an
+array that is not contiguous, a failed check, a workspace that is too small, no idle frame. Since a program that the entry may run has no
+side effect, ``slow`` simply starts again; it knows how to do the unusual, or raises the error that explains it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from relaxdsl.runtime.capi import PLAIN_FLAGS, SWAPPED_BYTE_ORDER
+from relaxdsl.runtime.native import call, load, load_byte, load_int32, store
+from relaxdsl.runtime.program import WORKSPACE_SIZE_SLOT
+from relaxdsl.runtime.signature import (
+    ARGUMENT_ROW_COUNT,
+    BODY,
+    CAPACITY,
+    INT,
+    OUTPUT_ROW_COUNT,
+    PARAMETER_COUNT,
+    PROLOGUE,
+    ROW_WIDTH,
+    ROWS,
+    RUNS_IN_PYTHON,
+    SCRATCH,
+    SLOTS,
+    TABLE,
+    TENSOR,
+)
+from relaxdsl.runtime.vm import run
+
+if TYPE_CHECKING:
+    from relaxdsl.runtime.capi import *  # noqa: F403 (the names that capi.addresses() gives)
+
+HOLD_BELOW = 1024
+"""A call that touches fewer elements keeps Python's lock: giving it back can cost far more than such a call takes."""
+
+UNUSUAL = -1
+
+
+def enter(bound: int, arguments: int, count: int, keywords: int) -> int:
+    """The Python function: its result, or NULL with an exception set."""
+    state = load(call(PyTuple_GetItem, bound, 0) + ARRAY_DATA)
+    if keywords == 0 and count == load(state + 8 * PARAMETER_COUNT) and load(state + 8 * RUNS_IN_PYTHON) == 0:
+        idle = call(PyTuple_GetItem, bound, 2)
+        if call(PySet_Size, idle) > 0:
+            handle = call(PySet_Pop, idle)
+            result = compute(state, call(PyLong_AsLongLong, handle), arguments)
+            call(PySet_Add, idle, handle)
+            call(Py_DecRef, handle)
+            if result != 0:
+                return result
+            call(PyErr_Clear)
+    return call(PyObject_Vectorcall, call(PyTuple_GetItem, bound, 1), arguments, count, keywords)
+
+
+def compute(state: int, frame: int, arguments: int) -> int:
+    """The program's result on plain arguments, or 0 if anything is unusual."""
+    touched = read_arguments(state, frame, arguments)
+    if touched == UNUSUAL:
+        return 0
+    slots = frame + 8 * SLOTS
+    table = load(state + 8 * TABLE)
+    if run(slots, table, load(state + 8 * PROLOGUE)) & 3 != 0:
+        return 0
+    workspace = load(slots + 8 * WORKSPACE_SIZE_SLOT)
+    if workspace > load(frame + 8 * CAPACITY):
+        return 0
+    touched += workspace + allocate_outputs(state, frame)
+    if touched < 0:
+        return 0
+    status = run_body(slots, table, load(state + 8 * BODY), touched)
+    if status & 3 != 0:
+        release_outputs(state, frame)
+        return 0
+    return pack_outputs(state, frame)
+
+
+def run_body(slots: int, table: int, body: int, touched: int) -> int:
+    """Runs the body, without Python's lock if it may take long."""
+    if touched < HOLD_BELOW:
+        return run(slots, table, body)
+    thread = call(PyEval_SaveThread)
+    status = run(slots, table, body)
+    call(PyEval_RestoreThread, thread)
+    return status
+
+
+# ------------------------------------------------------------------------------------------------------------------- arguments
+
+
+def read_arguments(state: int, frame: int, arguments: int) -> int:
+    """Stores every leaf's pointer and sizes; returns how many elements they have, or ``UNUSUAL``."""
+    objects = frame + 8 * load(state + 8 * SCRATCH)
+    for i in range(load(state + 8 * PARAMETER_COUNT)):
+        store(objects + 8 * i, load(arguments + 8 * i))
+    touched = 0
+    row = state + 8 * ROWS
+    for i in range(load(state + 8 * ARGUMENT_ROW_COUNT)):
+        item = load(objects + 8 * i)
+        kind = load(row)
+        if kind == TENSOR:
+            elements = read_tensor(row, item, frame + 8 * SLOTS + 8 * load(row + 24))
+        elif kind == INT:
+            elements = read_int(item, frame + 8 * SLOTS + 8 * load(row + 8))
+        else:
+            elements = read_tuple(row, item, objects)
+        if elements == UNUSUAL:
+            return UNUSUAL
+        touched += elements
+        row += 8 * ROW_WIDTH
+    return touched
+
+
+def read_tensor(row: int, array: int, slot: int) -> int:
+    """Stores a plain array's pointer and sizes; returns its element count, or ``UNUSUAL``."""
+    if load(array + TYPE_OF) != ARRAY_TYPE:
+        return UNUSUAL
+    dtype = load(array + ARRAY_DTYPE)
+    if load_int32(dtype + DTYPE_NUMBER) != load(row + 8) or load_byte(dtype + DTYPE_BYTE_ORDER) == SWAPPED_BYTE_ORDER:
+        return UNUSUAL
+    ndim = load_int32(array + ARRAY_NDIM)
+    if ndim != load(row + 16) or load_int32(array + ARRAY_FLAGS) & PLAIN_FLAGS != PLAIN_FLAGS:
+        return UNUSUAL
+    store(slot, load(array + ARRAY_DATA))
+    sizes = load(array + ARRAY_SIZES)
+    elements = 1
+    for axis in range(ndim):
+        size = load(sizes + 8 * axis)
+        store(slot + 8 + 8 * axis, size)
+        elements = elements * size
+    return elements
+
+
+def read_int(number: int, slot: int) -> int:
+    """Stores a Python int and returns 0; -1 is unusual because it may mean that the int is too large."""
+    if load(number + TYPE_OF) != INT_TYPE:
+        return UNUSUAL
+    value = call(PyLong_AsLongLong, number)
+    store(slot, value)
+    return UNUSUAL if value == -1 else 0
+
+
+def read_tuple(row: int, items: int, objects: int) -> int:
+    """Lists a tuple's parts among the objects and returns 0, or ``UNUSUAL``."""
+    if load(items + TYPE_OF) != TUPLE_TYPE:
+        return UNUSUAL
+    length = load(row + 8)
+    if call(PyTuple_Size, items) != length:
+        return UNUSUAL
+    first = objects + 8 * load(row + 16)
+    for i in range(length):
+        store(first + 8 * i, call(PyTuple_GetItem, items, i))
+    return 0
+
+
+# --------------------------------------------------------------------------------------------------------------------- outputs
+
+
+def output_row(state: int) -> int:
+    """The address of the first output row."""
+    return state + 8 * ROWS + 8 * ROW_WIDTH * load(state + 8 * ARGUMENT_ROW_COUNT)
+
+
+def allocate_outputs(state: int, frame: int) -> int:
+    """Makes the output arrays; returns how many elements they have, or a negative number if memory is short."""
+    objects = frame + 8 * load(state + 8 * SCRATCH)
+    row = output_row(state)
+    touched = 0
+    for i in range(load(state + 8 * OUTPUT_ROW_COUNT)):
+        store(objects + 8 * i, 0)
+    for i in range(load(state + 8 * OUTPUT_ROW_COUNT)):
+        if load(row) == TENSOR:
+            slot = frame + 8 * SLOTS + 8 * load(row + 24)
+            array = call(PyArray_New, ARRAY_TYPE, load(row + 16), slot + 8, load(row + 8), 0, 0, 0, 0, 0)
+            if array == 0:
+                release_outputs(state, frame)
+                return -(1 << 62)
+            store(objects + 8 * i, array)
+            store(slot, load(array + ARRAY_DATA))
+            elements = 1
+            for axis in range(load(row + 16)):
+                elements = elements * load(slot + 8 + 8 * axis)
+            touched += elements
+        row += 8 * ROW_WIDTH
+    return touched
+
+
+def release_outputs(state: int, frame: int) -> int:
+    """Gives the output arrays back."""
+    objects = frame + 8 * load(state + 8 * SCRATCH)
+    for i in range(load(state + 8 * OUTPUT_ROW_COUNT)):
+        if load(objects + 8 * i) != 0:
+            call(Py_DecRef, load(objects + 8 * i))
+    return 0
+
+
+def pack_outputs(state: int, frame: int) -> int:
+    """The result: an array, an int, or a tuple. Parts come after their tuple, so this walks backwards."""
+    objects = frame + 8 * load(state + 8 * SCRATCH)
+    last = load(state + 8 * OUTPUT_ROW_COUNT) - 1
+    for back in range(last + 1):
+        i = last - back
+        row = output_row(state) + 8 * ROW_WIDTH * i
+        if load(row) == INT:
+            store(objects + 8 * i, call(PyLong_FromLongLong, load(frame + 8 * SLOTS + 8 * load(row + 8))))
+        elif load(row) != TENSOR:
+            store(objects + 8 * i, pack_tuple(load(row + 8), objects + 8 * load(row + 16)))
+    return load(objects)
+
+
+def pack_tuple(length: int, parts: int) -> int:
+    """A tuple that takes over the references in ``parts``."""
+    items = call(PyTuple_New, length)
+    for i in range(length):
+        call(PyTuple_SetItem, items, i, load(parts + 8 * i))
+    return items
+
+
+FUNCTIONS = (
+    enter,
+    compute,
+    run_body,
+    read_arguments,
+    read_tensor,
+    read_int,
+    read_tuple,
+    output_row,
+    allocate_outputs,
+    release_outputs,
+    pack_outputs,
+    pack_tuple,
+)

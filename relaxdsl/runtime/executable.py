@@ -1,0 +1,134 @@
+"""Executables: a program made callable on NumPy arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from relaxdsl.runtime.arguments import ArgumentReader, Params
+from relaxdsl.runtime.encoding import Table, encode, leaves_of, written_slots
+from relaxdsl.runtime.frame import FramePool
+from relaxdsl.runtime.listing import format_program
+from relaxdsl.runtime.outputs import OutputChecker
+from relaxdsl.runtime.program import Program, TensorLeaf
+from relaxdsl.runtime.signature import encode_signature, frame_word_count
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class Executable:
+    """A function that runs a program: NumPy arrays in, NumPy arrays out.
+
+    Construction costs nothing; the first call, or :meth:`prepare`, compiles the kernels and, once a process, the VM and the entry.
+    Calls may come from several threads, and from within one another.
+
+    Args:
+        program: what to run.
+        params: the parameters' names and types, for keyword arguments and messages.
+    """
+
+    def __init__(self, program: Program, params: Params) -> None:
+        self.program = program
+        self.params = tuple(params)
+        self.entry: Callable[..., Any] = self._call_first
+        """What a call calls: use it directly to save Python's call of :meth:`__call__`. It changes at the first call."""
+
+    def __call__(self, *args: Any, **keywords: Any) -> Any:
+        """The program's outputs.
+
+        Args:
+            args: one a parameter; an array is never written.
+            keywords: parameters by name, and ``out``: an array, or a tuple as the outputs, that the result is written into.
+
+        Raises:
+            ArgumentError: if an argument does not fit.
+        """
+        return self.entry(*args, **keywords)
+
+    def __repr__(self) -> str:
+        return f"<Executable {self._reader.signature()}>"
+
+    def __str__(self) -> str:
+        return format_program(self.program)
+
+    def prepare(self) -> None:
+        """Compiles everything that a call needs."""
+        if self.entry != self._call_first:
+            return
+        from relaxdsl.runtime.machine import make_entry  # imports llvmlite and compiles
+
+        self.entry = make_entry((self._state, self._call_slowly, self._frames.idle))
+
+    @property
+    def machine_seconds(self) -> float:
+        """What compiling the VM and the entry cost this process, once."""
+        from relaxdsl.runtime.machine import compile_seconds  # imports llvmlite and compiles
+
+        return compile_seconds
+
+    # --------------------------------------------------------------------------------------------------------- what calls need
+
+    @cached_property
+    def _table(self) -> Table:
+        return encode(self.program)
+
+    @cached_property
+    def _state(self) -> np.ndarray:
+        return encode_signature(self.program, self._table)
+
+    @cached_property
+    def _frames(self) -> FramePool:
+        initial = np.array([slot.initial for slot in self.program.slots], np.int64)
+        return FramePool(frame_word_count(self._state), initial)
+
+    @cached_property
+    def _reader(self) -> ArgumentReader:
+        return ArgumentReader(self.program.name, self.params, self.program.arguments)
+
+    @cached_property
+    def _outputs(self) -> OutputChecker:
+        return OutputChecker(self.program.name, self.program.output, self._late_pointers)
+
+    @cached_property
+    def _late_pointers(self) -> frozenset[int]:
+        """Slots that the body fills with the addresses of new arrays: outputs in them do not exist before."""
+        return frozenset(slot for step in self.program.body for slot in written_slots(step))
+
+    @cached_property
+    def _early_outputs(self) -> Sequence[TensorLeaf]:
+        return [
+            leaf
+            for leaf in leaves_of(self.program.output)
+            if isinstance(leaf, TensorLeaf) and leaf.pointer not in self._late_pointers
+        ]
+
+    # ------------------------------------------------------------------------------------------------------------------- calls
+
+    def _call_first(self, *args: Any, **keywords: Any) -> Any:
+        self.prepare()
+        return self.entry(*args, **keywords)
+
+    def _call_slowly(self, *args: Any, **keywords: Any) -> Any:
+        """The call that does everything: keywords, ``out``, copies, host calls, and the errors."""
+        from relaxdsl.runtime.activation import Activation  # imports llvmlite and compiles
+
+        out = keywords.pop("out", None) if "out" not in self._reader.names else None
+        conversions = self._reader.read(args, keywords)
+        inputs = [value for value in (*args, *keywords.values()) if isinstance(value, np.ndarray)]
+        frame = self._frames.take()
+        try:
+            activation = Activation(self.program, self._table, frame)
+            activation.store_arguments(conversions)
+            activation.run_prologue()
+            given = None if out is None else self._outputs.check(out, activation.output_shape, inputs)
+            for place, leaf in enumerate(self._early_outputs):
+                array = np.empty(activation.output_shape(leaf), leaf.dtype) if given is None else given[place]
+                activation.place_output(leaf, array)
+            activation.run_body()
+            return activation.result(inputs) if out is None else out
+        finally:
+            self._frames.give_back(frame)

@@ -1,0 +1,90 @@
+"""A program as text: its slots, then its instructions, one a line, with names instead of slot numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from relaxdsl.errors import Span, display_name
+from relaxdsl.runtime.program import (
+    Allocate,
+    Arith,
+    Branch,
+    CallKernel,
+    Check,
+    CheckTrue,
+    HostCall,
+    Instruction,
+    IntLeaf,
+    Jump,
+    ObjectLeaf,
+    Program,
+    ShapeLeaf,
+    TensorLeaf,
+    Tree,
+    TupleTree,
+)
+
+_OPERATORS = {"add": "{} + {}", "sub": "{} - {}", "mul": "{} * {}", "floordiv": "{} // {}", "min": "min({}, {})", "max": "max({}, {})"}
+_RELATIONS = {"equal": "{} == {}", "at_least": "{} >= {}", "divisible": "{} % {} == 0"}
+
+
+def format_program(program: Program) -> str:
+    """The program's text: the same for the same program, on every machine."""
+    return "\n".join(_lines(program))
+
+
+def _lines(program: Program) -> Iterator[str]:
+    names = [slot.name for slot in program.slots]
+    arguments = ", ".join(_tree(tree, names) for tree in program.arguments)
+    yield f"program {program.name}({arguments}) -> {_tree(program.output, names)}"
+    yield "slots"
+    for number, slot in enumerate(program.slots):
+        yield f"  {number:>4}  {slot.name}{f' = {slot.initial}' if slot.initial else ''}"
+    for title, part in (("prologue", program.prologue), ("body", program.body)):
+        yield title
+        for number, step in enumerate(part):
+            yield f"  {number:>4}  {_step(step, names)}{_place(step)}"
+
+
+def _step(step: Instruction, names: Sequence[str]) -> str:
+    match step:
+        case Arith():
+            return f"{names[step.target]} = {_OPERATORS[step.op].format(names[step.left], names[step.right])}"
+        case Check():
+            return f"check {_RELATIONS[step.relation].format(names[step.left], names[step.right])}"
+        case CheckTrue():
+            return f"check {names[step.pointer]}"
+        case CallKernel():
+            return f"call {step.kernel.name}({', '.join(names[slot] for slot in step.args)}) over {names[step.extent]}"
+        case Branch():
+            return f"if not {names[step.pointer]} go to {step.target}"
+        case Jump():
+            return f"go to {step.target}"
+        case Allocate():
+            return f"allocate {_tree(step.leaf, names)}"
+        case HostCall():
+            results = "" if step.results is None else f"{_tree(step.results, names)} = "
+            return f"{results}host {step.name}({', '.join(_tree(tree, names) for tree in step.args)})"
+
+
+def _tree(tree: Tree, names: Sequence[str]) -> str:
+    match tree:
+        case TupleTree():
+            return _tuple([_tree(part, names) for part in tree.fields])
+        case TensorLeaf():
+            return f"{tree.name}: {tree.dtype}{_tuple([names[slot] for slot in tree.sizes])}"
+        case IntLeaf():
+            return names[tree.slot]
+        case ShapeLeaf():
+            return _tuple([names[slot] for slot in tree.slots])
+        case ObjectLeaf():
+            return tree.name
+
+
+def _tuple(parts: Sequence[str]) -> str:
+    return f"({parts[0]},)" if len(parts) == 1 else f"({', '.join(parts)})"
+
+
+def _place(step: Instruction) -> str:
+    span: Span | None = getattr(step, "span", None)
+    return "" if span is None else f"   # {display_name(span.file)}:{span.line}"

@@ -1,0 +1,71 @@
+"""The ``out`` argument: arrays of the caller that the outputs are computed in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from typing import Any
+
+import numpy as np
+
+from relaxdsl.errors import ArgumentError
+from relaxdsl.runtime.program import TensorLeaf, Tree, TupleTree
+
+ShapeOf = Callable[[TensorLeaf], tuple[int, ...]]
+
+
+class OutputChecker:
+    """Checks that ``out`` has the form of the outputs and can be written in place of them."""
+
+    def __init__(self, function: str, output: Tree, late_pointers: Collection[int]) -> None:
+        self._function = function
+        self._output = output
+        self._late_pointers = late_pointers
+
+    def check(self, out: Any, shape_of: ShapeOf, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """The arrays for the output leaves, in order. Raises ArgumentError."""
+        arrays: list[np.ndarray] = []
+        self._collect("out", self._output, out, shape_of, arrays)
+        for place, array in enumerate(arrays):
+            if any(_overlap(array, other) for other in arrays[:place]):
+                raise self._error("out", "two outputs overlap in memory")
+            if any(_overlap(array, other) for other in inputs):
+                raise self._error("out", "overlaps an argument in memory", "arguments are never written: pass another array")
+        return arrays
+
+    def _collect(self, path: str, tree: Tree, out: Any, shape_of: ShapeOf, arrays: list[np.ndarray]) -> None:
+        match tree:
+            case TensorLeaf():
+                self._check_array(path, tree, out, shape_of)
+                arrays.append(out)
+            case TupleTree():
+                if not isinstance(out, tuple) or len(out) != len(tree.fields):
+                    raise self._error(path, f"expected a tuple of {len(tree.fields)}, got {_describe(out)}")
+                for place, (part, item) in enumerate(zip(tree.fields, out, strict=True)):
+                    self._collect(f"{path}[{place}]", part, item, shape_of, arrays)
+            case _:
+                raise self._error(path, "this output is no array, so it cannot be written into one")
+
+    def _check_array(self, path: str, leaf: TensorLeaf, out: Any, shape_of: ShapeOf) -> None:
+        if leaf.pointer in self._late_pointers:
+            raise self._error(path, "the size of this output is known only after the call")
+        if type(out) is not np.ndarray and not isinstance(out, np.memmap):
+            raise self._error(path, f"expected an array, got {type(out).__name__}")
+        if out.dtype != leaf.dtype:
+            raise self._error(path, f"expected dtype {leaf.dtype}, got {out.dtype}")
+        if out.shape != shape_of(leaf):
+            raise self._error(path, f"expected shape {shape_of(leaf)}, got {out.shape}")
+        if not (out.flags.c_contiguous and out.flags.aligned):
+            raise self._error(path, "must be C-contiguous and aligned")
+        if not out.flags.writeable:
+            raise self._error(path, "is read-only")
+
+    def _error(self, path: str, what: str, hint: str | None = None) -> ArgumentError:
+        return ArgumentError(f"{self._function}: {path}: {what}", hint=hint)
+
+
+def _overlap(one: np.ndarray, other: np.ndarray) -> bool:
+    return np.may_share_memory(one, other) and np.shares_memory(one, other)
+
+
+def _describe(out: Any) -> str:
+    return f"a tuple of {len(out)}" if isinstance(out, tuple) else type(out).__name__
