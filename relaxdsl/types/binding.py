@@ -1,7 +1,7 @@
 """Plans that bind every symbol of declared parameter types from the sizes found in arguments, and check every size.
 
-A bare occurrence of a symbol binds it, wherever it stands; what is left is solved from sizes with one unknown. The plan is data:
-the runtime compiles it, :mod:`relaxdsl.types.match` evaluates it.
+A bare occurrence of a symbol binds it, wherever it stands; what is left is solved from sizes with one unknown. The plan is
+data: the runtime compiles it, :mod:`relaxdsl.types.match` evaluates it.
 """
 
 from __future__ import annotations
@@ -131,7 +131,7 @@ class _Planner:
         self._check_bounds_agree()
 
     def steps(self) -> Iterator[Step]:
-        """Bare occurrences first, then what can be solved until nothing changes, then all checks in the order written."""
+        """Bare occurrences first, then what can be solved until nothing changes, then the checks in order."""
         yield from self._take(self._bind_step)
         before = -1
         while len(self._waiting) != before:

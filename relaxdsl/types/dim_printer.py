@@ -1,4 +1,4 @@
-"""Dims as Python text that parses back to the same dim: ``m * 224``, ``2 * n + 1``, ``m // 2``, ``n % 4``, ``min(m, n)``."""
+"""Dims as Python text that parses back to the same dim: ``m * 224``, ``2 * n + 1``, ``m // 2``, ``n % 4``."""
 
 from __future__ import annotations
 

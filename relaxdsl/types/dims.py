@@ -85,7 +85,7 @@ def terms(dim: Dim) -> tuple[Term, ...]:
     """The polynomial's terms ``(coefficient, ((atom, power), ...))`` in canonical order, the constant last.
 
     Example:
-        >>> [(c, [(str(from_atom(atom)), power) for atom, power in factors]) for c, factors in terms(symbol("m") * 2 + 1)]
+        >>> [(c, [(atom.name, power) for atom, power in factors]) for c, factors in terms(symbol("m") * 2 + 1)]
         [(2, [('m', 1)]), (1, [])]
     """
     if isinstance(dim, SymInt):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
@@ -27,7 +27,7 @@ class Weak:
     kind: Literal["bool", "int", "float"]
 
 
-Operand: TypeAlias = str | np.dtype | type | Weak | bool | int | float  # type: ignore[type-arg]
+Operand: TypeAlias = str | np.dtype[Any] | type | Weak | bool | int | float
 
 
 def canonical_dtype(x: object) -> str:

@@ -1,4 +1,4 @@
-"""What the normal form cannot do: proofs by cases over remainders, proofs and LaTeX by sympy. Never on the common path."""
+"""What the normal form cannot do: proofs by cases over remainders, proofs and LaTeX by sympy. Off the common path."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def is_non_negative_hard(dim: Dim, ranges: Ranges) -> bool:
 
 
 def remainder_cases(dim: Dim) -> list[Dim] | None:
-    """The dim for ``n = k * d``, ``n = k * d + 1``, …, where ``d`` is what the symbols are divided by; None if too many.
+    """The dim for ``n = k * d``, ``n = k * d + 1``, …, where ``d`` is what symbols are divided by; None if too many.
 
     For a free ``k`` every floor division then simplifies: this decides such things as ``n // 2 + (n + 1) // 2 == n``.
     """

@@ -1,4 +1,4 @@
-"""Interval arithmetic over polynomials: bounds from the bounds of the symbols, cheap enough to run on every simplification."""
+"""Interval arithmetic over polynomials: bounds from the symbols' bounds, cheap enough for every simplification."""
 
 from __future__ import annotations
 

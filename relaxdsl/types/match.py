@@ -1,4 +1,4 @@
-"""Matching declared parameter types with actual ones, by a binding plan: with numbers when run, with dims when compiling."""
+"""Matching declared parameter types with actual ones by a binding plan: with numbers or, when compiling, with dims."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def run_binding(
         known: values of symbols that were bound before.
 
     Raises:
-        ArgumentError: a size does not fit; names argument, axis, what was expected, what was got, and where symbols were bound.
+        ArgumentError: a size does not fit; names argument, axis, expected, got, and where symbols were bound.
     """
     runner = _Runner(plan, function, dict(known or {}))
     for step in plan.steps:

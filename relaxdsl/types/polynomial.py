@@ -1,6 +1,7 @@
 """Polynomials with integer coefficients over atoms, as plain dicts: the arithmetic below :class:`SymInt`.
 
-A monomial is a tuple of ``(atom, power)`` ordered by the atoms' sort keys; ``()`` is the constant one. No coefficient is 0.
+A monomial is a tuple of ``(atom, power)`` ordered by the atoms' sort keys; ``()`` is the constant one.
+No coefficient is 0.
 """
 
 from __future__ import annotations

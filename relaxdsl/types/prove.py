@@ -1,7 +1,7 @@
 """Three-valued proofs about dims: YES for every admissible value, NO for none, else UNKNOWN.
 
-The normal form decides most equalities. Inequalities are decided by :class:`_Prover`, which replaces one atom after the other by
-something no greater, until every coefficient is non-negative. sympy is not used here unless asked for with ``hard=True``.
+The normal form decides most equalities. Inequalities are decided by :class:`_Prover`, which replaces one atom after
+the other by something no greater, until every coefficient is non-negative. Only ``hard=True`` ever calls sympy.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import lru_cache
 from itertools import islice, product
 from math import gcd
 from typing import Literal, NoReturn, TypeAlias
@@ -41,6 +42,7 @@ _NO_RANGES: Ranges = {}
 #: Steps of one proof; ordinary ones take fewer than ten.
 _STEP_LIMIT = 400
 _COUNTEREXAMPLE_TRIES = 4096
+_CACHED_PROOFS = 8192
 
 
 class Proof(Enum):
@@ -61,6 +63,8 @@ def prove_equal(a: Dim, b: Dim, ranges: Ranges | None = None, *, hard: bool = Fa
         return Proof.NO if difference else Proof.YES
     if _is_off_by_divisibility(difference):
         return Proof.NO
+    if not ranges and _is_plain(difference):
+        return _prove_zero_by_bounds(difference)
     if is_non_negative(difference, ranges, hard=hard):
         if is_non_negative(-difference, ranges, hard=hard):
             return Proof.YES
@@ -110,13 +114,33 @@ def is_non_negative(dim: Dim, ranges: Ranges | None = None, *, hard: bool = Fals
     """Whether ``dim >= 0`` could be proved for all admissible values."""
     if isinstance(dim, int):
         return dim >= 0
-    if is_at_least(dim, 0) or _Prover(ranges or _NO_RANGES).is_non_negative(dim):
+    if is_at_least(dim, 0) or (_Prover(ranges).is_non_negative(dim) if ranges else _is_non_negative(dim)):
         return True
     if not hard:
         return False
     from relaxdsl.types.hard_proofs import is_non_negative_hard
 
     return is_non_negative_hard(dim, ranges or _NO_RANGES)
+
+
+@lru_cache(maxsize=_CACHED_PROOFS)
+def _is_non_negative(dim: SymInt) -> bool:
+    return not _is_plain(dim) and _Prover(_NO_RANGES).is_non_negative(dim)
+
+
+def _is_plain(dim: SymInt) -> bool:
+    """Whether the dim's own bounds are all there is to know: its atoms are symbols ``>= 0`` without an upper bound."""
+    return all(
+        isinstance(atom, Symbol) and atom.lower == 0 and atom.upper is None
+        for monomial in dim.polynomial
+        for atom, _ in monomial
+    )
+
+
+def _prove_zero_by_bounds(dim: SymInt) -> Proof:
+    lower, upper = dim.bounds
+    excludes_zero = (lower is not None and lower > 0) or (upper is not None and upper < 0)
+    return Proof.NO if excludes_zero else Proof.UNKNOWN
 
 
 def _is_off_by_divisibility(difference: SymInt) -> bool:
@@ -155,13 +179,13 @@ class _Prover:
             return self._without_division(dim, atom)
         assert isinstance(atom, Min | Max)
         slope, _ = _split_linear(dim, atom)
-        # min(...) is at most each argument and max(...) at least, so where the slope's sign suits, one argument is enough.
+        # min is at most each argument, max at least: where the slope's sign suits, one argument is enough.
         suits = self.is_non_negative(slope if isinstance(atom, Max) else -slope)
         choices = (self.is_non_negative(_replace(dim, atom, arg)) for arg in atom.args)
         return any(choices) if suits else all(choices)
 
     def _without_division(self, dim: SymInt, atom: FloorDiv) -> bool:
-        """With ``d >= 1`` and ``q = x // d``: ``x - d + 1 <= d * q <= x``, and ``p >= 0`` follows from ``d * p > -d``."""
+        """For ``d >= 1`` and ``q = x // d``: ``x - d + 1 <= d * q <= x``, and ``p >= 0`` follows from ``d * p > -d``."""
         if not self.is_non_negative(atom.denominator - 1):
             return False
         slope, rest = _split_linear(dim, atom)

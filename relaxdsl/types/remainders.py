@@ -1,4 +1,7 @@
-"""Recognises ``a - b * (a // b)`` inside a polynomial: remainders have no atom of their own, printing and bounds want them back."""
+"""Recognises ``a - b * (a // b)`` inside a polynomial.
+
+Remainders have no atom of their own; printing and bounds want them back.
+"""
 
 from __future__ import annotations
 
@@ -24,6 +27,8 @@ class Remainder(NamedTuple):
 
 def split_remainder(polynomial: Polynomial) -> tuple[Remainder, dict[Monomial, int]] | None:
     """A remainder and what is left of the polynomial without it, if taking it out makes the polynomial shorter."""
+    if not any(isinstance(atom, FloorDiv) for monomial in polynomial for atom, _ in monomial):
+        return None
     for coefficient, monomial in sorted_terms(polynomial):
         for atom, power in monomial:
             if isinstance(atom, FloorDiv) and power == 1:

@@ -1,4 +1,7 @@
-"""Shape rules that operators share: broadcasting, axes, reshaping, equal sizes. Each names operator and argument when it refuses."""
+"""Shape rules that operators share: broadcasting, axes, reshaping, equal sizes.
+
+Each names operator and argument when it refuses.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ from relaxdsl.types.prove import Proof, find_counterexample, prove_equal
 from relaxdsl.types.types import format_shape
 
 Shape: TypeAlias = tuple[Dim, ...]
-#: Asked where equality cannot be decided, with both sizes and what would be said; True accepts it (and checks it when run).
+#: Asked where equality cannot be decided, with both sizes and what would be said; True accepts it, to be checked when run.
 OnUndecided: TypeAlias = Callable[[Dim, Dim, str], bool]
 
 
@@ -156,7 +159,7 @@ def _axes(ndim: int) -> str:
     return "1 axis" if ndim == 1 else f"{ndim} axes"
 
 
-def normalize_axes(op_name: str, axes: int | Iterable[int] | None, ndim: int) -> tuple[int, ...]:
+def normalize_axes(op_name: str, axes: int | Sequence[int] | None, ndim: int) -> tuple[int, ...]:
     """The axes counted from the front, in the order given; None means all of them.
 
     Raises:
@@ -164,7 +167,7 @@ def normalize_axes(op_name: str, axes: int | Iterable[int] | None, ndim: int) ->
     """
     if axes is None:
         return tuple(range(ndim))
-    given = list(axes) if isinstance(axes, Iterable) and not isinstance(axes, SymInt) else [axes]
+    given = list(axes) if isinstance(axes, Sequence) else [axes]
     normal = tuple(normalize_axis(op_name, axis, ndim) for axis in given)
     for position, axis in enumerate(normal):
         if axis in normal[:position]:
@@ -199,7 +202,7 @@ def reshape_shape(
     if inferred:
         return _with_inferred(op_name, shape, tuple(new_shape), inferred[0])
     old, new = size_of(shape), size_of(new_shape)
-    details = (f"from {format_shape(shape)}, which has {old} elements", f"to {format_shape(new_shape)}, which has {new}")
+    details = (f"from {format_shape(shape)} with {old} elements", f"to {format_shape(new_shape)} with {new}")
     _require(f"{op_name}: number of elements", old, new, details, None, on_undecided)
     return tuple(new_shape)
 
@@ -218,7 +221,8 @@ def _with_inferred(op_name: str, shape: Shape, new_shape: Shape, axis: int) -> S
     quotient = exact_divide(size_of(shape), others)
     if quotient is None:
         old = size_of(shape)
-        known = "is not a multiple of" if isinstance(old, int) and isinstance(others, int) else "is not known to divide by"
+        is_known = isinstance(old, int) and isinstance(others, int)
+        known = "is not a multiple of" if is_known else "is not known to be a multiple of"
         raise ShapeError(
             f"{op_name}: no size for -1 fits: {old} {known} {others}",
             details=(f"from {format_shape(shape)}", f"to {format_shape(new_shape)}"),

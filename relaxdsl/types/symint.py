@@ -1,14 +1,15 @@
 """Symbolic integers: polynomials in one normal form, interned, so that equal dims are the same object.
 
-``SymInt`` is never constant: an operation whose result is a number returns a plain ``int``. Division, remainder, minimum and
-maximum follow Python and are simplified only where that is right for every admissible value of the symbols.
+``SymInt`` is never constant: an operation whose result is a number returns a plain ``int``. Division, remainder, minimum
+and maximum follow Python and are simplified only where that is right for every admissible value of the symbols.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from math import gcd
 from operator import index
 from typing import Any, ClassVar, NoReturn, TypeAlias
@@ -26,6 +27,7 @@ Dim: TypeAlias = "int | SymInt"
 
 _interned: WeakValueDictionary[frozenset[tuple[Monomial, int]], SymInt]
 _lock = threading.Lock()
+_CACHED_DIVISIONS = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -292,15 +294,16 @@ def exact_divide(a: Dim, b: Dim) -> Dim | None:
     return None if remainder else from_polynomial(quotient)
 
 
+@lru_cache(maxsize=_CACHED_DIVISIONS)
 def _floordiv_by_int(a: SymInt, b: int) -> Dim:
-    """``a // b`` for ``b >= 1``: drops the summands too small to reach the quotient, else takes out what ``b`` divides."""
+    """``a // b`` for ``b >= 1``: drops summands too small to reach the quotient, else takes out what ``b`` divides."""
     summands = _summands(a)
     for factor in sorted({gcd(c, b) for c, _ in summands} | {b}, reverse=True):
-        small = from_polynomial(_combine(summands, lambda c: c % factor))
+        small = from_polynomial(_combine((c % factor, terms) for c, terms in summands))
         lower, upper = bounds_of(small)
         if factor > 1 and lower is not None and upper is not None and lower // factor == upper // factor:
             # (factor * w + small) // b == (w + small // factor) // (b // factor)
-            whole = from_polynomial(_combine(summands, lambda c: c // factor))
+            whole = from_polynomial(_combine((c // factor, terms) for c, terms in summands))
             return floordiv(whole + lower // factor, b // factor)
     whole = from_polynomial({monomial: c // b for monomial, c in a.polynomial.items() if c // b})
     rest = from_polynomial({monomial: c % b for monomial, c in a.polynomial.items() if c % b})
@@ -317,10 +320,10 @@ def _summands(a: SymInt) -> list[tuple[int, Polynomial]]:
     return summands + [(c, {monomial: 1}) for monomial, c in terms.items()]
 
 
-def _combine(summands: list[tuple[int, Polynomial]], scale: Callable[[int], int]) -> dict[Monomial, int]:
+def _combine(summands: Iterable[tuple[int, Polynomial]]) -> dict[Monomial, int]:
     total: dict[Monomial, int] = {}
     for coefficient, terms in summands:
-        total = polynomial.add(total, terms, scale(coefficient))
+        total = polynomial.add(total, terms, coefficient)
     return total
 
 
@@ -350,6 +353,7 @@ def _scaled_atom(terms: Polynomial) -> tuple[int, Atom] | None:
     return others[0][1], others[0][0][0][0]
 
 
+@lru_cache(maxsize=_CACHED_DIVISIONS)
 def _floordiv_by_positive(a: Dim, b: SymInt) -> Dim:
     """``a // b`` for a symbolic ``b >= 1``: polynomial division, then bounds, then an atom of the remainder."""
     quotient, remainder = polynomial.divide(to_polynomial(a), b.polynomial)
@@ -380,7 +384,7 @@ def dim_max(*args: Dim) -> Dim:
     return _extremum(Max, args)
 
 
-def _extremum(kind: type[Min] | type[Max], args: tuple[Dim, ...]) -> Dim:
+def _extremum(kind: type[Min | Max], args: tuple[Dim, ...]) -> Dim:
     kept = _undominated(kind, _flattened(kind, args))
     if len(kept) == 1:
         return kept[0]
@@ -391,7 +395,7 @@ def _extremum(kind: type[Min] | type[Max], args: tuple[Dim, ...]) -> Dim:
     return factor * from_atom(kind(tuple(ordered))) + shared
 
 
-def _flattened(kind: type[Min] | type[Max], args: tuple[Dim, ...]) -> list[Dim]:
+def _flattened(kind: type[Min | Max], args: tuple[Dim, ...]) -> list[Dim]:
     flat: dict[Dim, None] = {}
     for arg in args:
         dim = _as_dim(arg)
@@ -403,7 +407,7 @@ def _flattened(kind: type[Min] | type[Max], args: tuple[Dim, ...]) -> list[Dim]:
     return list(flat)
 
 
-def _same_kind_args(kind: type[Min] | type[Max], dim: Dim) -> tuple[Dim, ...]:
+def _same_kind_args(kind: type[Min | Max], dim: Dim) -> tuple[Dim, ...]:
     """The arguments of ``dim`` where it is ``k + c * extremum(...)`` with ``c > 0``, else ``dim`` itself."""
     terms = to_polynomial(dim)
     shift = terms.get(ONE, 0)
@@ -413,7 +417,7 @@ def _same_kind_args(kind: type[Min] | type[Max], dim: Dim) -> tuple[Dim, ...]:
     return tuple(scaled[0] * arg + shift for arg in scaled[1].args)
 
 
-def _undominated(kind: type[Min] | type[Max], args: list[Dim]) -> list[Dim]:
+def _undominated(kind: type[Min | Max], args: list[Dim]) -> list[Dim]:
     kept: list[Dim] = []
     for dim in args:
         if any(_dominates(kind, other, dim) for other in kept):
@@ -423,7 +427,7 @@ def _undominated(kind: type[Min] | type[Max], args: list[Dim]) -> list[Dim]:
     return kept
 
 
-def _dominates(kind: type[Min] | type[Max], winner: Dim, loser: Dim) -> bool:
+def _dominates(kind: type[Min | Max], winner: Dim, loser: Dim) -> bool:
     return is_at_least(loser - winner if kind is Min else winner - loser, 0)
 
 

@@ -66,7 +66,7 @@ class ShapeType(Type):
 
 @dataclass(frozen=True, slots=True)
 class TensorType(Type):
-    """A tensor. ``shape`` None, ``dtype`` None and ``ndim`` -1 stand for unknown; a tensor of known shape has its rank."""
+    """A tensor. ``shape`` None, ``dtype`` None and ``ndim`` -1 stand for unknown; the rank of a known shape is known."""
 
     shape: tuple[Dim, ...] | None = None
     dtype: str | None = None
@@ -215,7 +215,7 @@ class Grade(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """A grade and, unless it is FITS, the reason. It has no truth value: ask ``fit.fits`` or look at ``fit.grade``."""
+    """A grade and, unless it is FITS, the reason. It has no truth value: ask ``fit.fits`` or ``fit.grade``."""
 
     grade: Grade
     reason: str = ""
