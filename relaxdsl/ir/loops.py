@@ -6,13 +6,13 @@ the value of a reduction before its first step. Then, after scheduling, without 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, Literal
 
-from relaxdsl.ir.scalar import Index, ScalarExpr
-from relaxdsl.types.dims import Dim
+from relaxdsl.ir.scalar import Index, ScalarExpr, rewrite
+from relaxdsl.types.dims import Dim, SymInt, Symbol, from_atom, substitute
 
 Scope = Literal["global", "scratch", "register"]
 LoopKind = Literal["serial", "parallel", "vectorized", "unrolled"]
@@ -111,7 +111,7 @@ class PrimFunc:
     symbols: tuple[str, ...]
     body: Stmt
     scratch: tuple[Buffer, ...] = ()
-    attrs: Mapping[str, Any] = field(default=MappingProxyType({}))
+    attrs: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
 
     @property
     def inputs(self) -> tuple[Buffer, ...]:
@@ -120,3 +120,96 @@ class PrimFunc:
     @property
     def outputs(self) -> tuple[Buffer, ...]:
         return self.params[len(self.params) - self.num_outputs :]
+
+
+# ------------------------------------------------------------------------------------------------- visiting and rewriting
+
+
+def loop_variable(name: str, extent: Dim) -> SymInt:
+    """The symbol of a loop or an axis over ``0 … extent - 1``. Its name needs not be an identifier, so it can't be a size's."""
+    upper = extent - 1 if isinstance(extent, int) and extent > 0 else None
+    return from_atom(Symbol(name, 0, upper))
+
+
+def sub_statements(stmt: Stmt) -> tuple[Stmt, ...]:
+    """The statements directly inside a statement, in the order they run."""
+    match stmt:
+        case Seq(body):
+            return body
+        case For(body=body):
+            return (body,)
+        case IfThenElse(_, then_body, else_body):
+            return (then_body,) if else_body is None else (then_body, else_body)
+        case Block(body=body, init=init):
+            return (body,) if init is None else (init, body)
+        case _:
+            return ()
+
+
+def walk(stmt: Stmt) -> Iterator[Stmt]:
+    """The statement and all statements inside, in the order they run."""
+    yield stmt
+    for inner in sub_statements(stmt):
+        yield from walk(inner)
+
+
+def map_statements(stmt: Stmt, visit: Callable[[Stmt], Stmt]) -> Stmt:
+    """``stmt`` with ``visit`` applied to the statements directly inside it."""
+    match stmt:
+        case Seq(body):
+            return sequence(*map(visit, body))
+        case For(body=body):
+            return replace(stmt, body=visit(body))
+        case IfThenElse(_, then_body, else_body):
+            return replace(stmt, then_body=visit(then_body), else_body=None if else_body is None else visit(else_body))
+        case Block(body=body, init=init):
+            return replace(stmt, body=visit(body), init=None if init is None else visit(init))
+        case _:
+            return stmt
+
+
+def sequence(*statements: Stmt) -> Stmt:
+    """The statements in order, as one: nested sequences are spliced, a sequence of one is that one."""
+    flat: list[Stmt] = []
+    for stmt in statements:
+        flat.extend(stmt.body if isinstance(stmt, Seq) else (stmt,))
+    return flat[0] if len(flat) == 1 else Seq(tuple(flat))
+
+
+def rewrite_statement(
+    stmt: Stmt,
+    on_node: Callable[[ScalarExpr], ScalarExpr | None] = lambda _: None,
+    on_dim: Callable[[Dim], Dim] = lambda dim: dim,
+    on_store: Callable[[Store], Store] = lambda store: store,
+) -> Stmt:
+    """``stmt`` with its scalar nodes, dims and stores replaced (see :func:`relaxdsl.ir.scalar.rewrite`).
+
+    ``on_store`` sees each store after its indices and value have been rewritten.
+    """
+
+    def visit_index(index: Index) -> Index:
+        return rewrite(index, on_node, on_dim) if isinstance(index, ScalarExpr) else on_dim(index)
+
+    def visit_iter(iter_var: IterVar) -> IterVar:
+        return replace(iter_var, extent=on_dim(iter_var.extent), binding=on_dim(iter_var.binding))
+
+    def visit(inner: Stmt) -> Stmt:
+        inner = map_statements(inner, visit)
+        match inner:
+            case Store(buffer, indices, value):
+                return on_store(Store(buffer, tuple(map(visit_index, indices)), rewrite(value, on_node, on_dim)))
+            case For(extent=extent, start=start):
+                return replace(inner, extent=on_dim(extent), start=on_dim(start))
+            case IfThenElse(condition=condition):
+                return replace(inner, condition=rewrite(condition, on_node, on_dim))
+            case Block(iter_vars=iter_vars):
+                return replace(inner, iter_vars=tuple(map(visit_iter, iter_vars)))
+            case _:
+                return inner
+
+    return visit(stmt)
+
+
+def substitute_variables(stmt: Stmt, values: Mapping[str, Dim]) -> Stmt:
+    """``stmt`` with the named symbols replaced in every dim."""
+    return rewrite_statement(stmt, on_dim=lambda dim: substitute(dim, values)) if values else stmt

@@ -10,9 +10,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from relaxdsl.errors import KernelError
 from relaxdsl.types.dims import Dim, DimCompare, SymInt
-from relaxdsl.types.dtype import canonical_dtype, promote
+from relaxdsl.types.dtype import canonical_dtype, is_float, promote
 
 if TYPE_CHECKING:
     from relaxdsl.ir.loops import Buffer
@@ -24,6 +26,10 @@ COMPARISONS = frozenset({"equal", "not_equal", "less", "less_equal", "greater", 
 LOGICAL = frozenset({"logical_and", "logical_or", "logical_xor", "logical_not"})
 BITWISE = frozenset({"bitwise_and", "bitwise_or", "bitwise_xor", "bitwise_not", "left_shift", "right_shift"})
 PREDICATES = frozenset({"isnan", "isinf", "isfinite"})
+
+# Written by the schedule for the combination step of a float reduction only: an addition or multiplication whose terms may be
+# reordered (into vector lanes) and fused (into multiply-adds).
+REORDERED = {"add": "fast_add", "multiply": "fast_multiply"}
 
 Index = "Dim | ScalarExpr"
 ScalarLike = "ScalarExpr | Dim | float | bool | DimCompare"
@@ -217,11 +223,10 @@ class Combiner:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class ReduceAxis:
-    """A reduction axis: the symbol ``name`` runs over ``start … start + extent - 1``."""
+    """A reduction axis: the symbol ``name`` runs over ``0 … extent - 1``."""
 
     name: str
     extent: Dim
-    start: Dim = 0
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -258,6 +263,8 @@ def as_scalar(value: ScalarLike, dtype: str | None = None) -> ScalarExpr:
     if isinstance(value, SymInt):
         index = IndexValue(value)
         return index if dtype in (None, "int64") else Cast(index, dtype)
+    if isinstance(value, np.generic):
+        return const(value.item(), str(value.dtype))
     if isinstance(value, bool | int | float):
         return const(value, dtype if dtype is not None else _default_dtype(value))
     raise KernelError(f"a TE expression cannot hold {type(value).__name__}: {value!r}")
@@ -270,13 +277,16 @@ def unary(function: str, value: ScalarLike) -> ScalarExpr:
 
 
 def binary(function: str, left: ScalarLike, right: ScalarLike) -> ScalarExpr:
-    """``function(left, right)``; dtypes promote as NumPy's, Python numbers and dims are weak."""
+    """``function(left, right)``; dtypes promote as NumPy's, Python numbers and dims are weak. ``divide`` of integers is float64."""
     left, right = promote_operands(left, right)
+    if function == "divide" and not is_float(left.dtype):
+        left, right = cast(left, "float64"), cast(right, "float64")
     return Apply(function, (left, right), "bool" if function in COMPARISONS else left.dtype)
 
 
 def promote_operands(*operands: ScalarLike) -> tuple[ScalarExpr, ...]:
     """The operands as nodes of one common dtype."""
+    operands = tuple(as_scalar(each) if isinstance(each, np.generic) else each for each in operands)
     typed = [operand.dtype for operand in operands if isinstance(operand, ScalarExpr)]
     weak = [_weak_example(operand) for operand in operands if not isinstance(operand, ScalarExpr)]
     dtype = promote(*typed, *weak)

@@ -4,23 +4,26 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from relaxdsl.ir.loops import Buffer
-from relaxdsl.ir.scalar import Index, Load, ScalarExpr
 from relaxdsl.errors import KernelError
-from relaxdsl.types.dims import Dim
+from relaxdsl.ir.loops import Buffer
+from relaxdsl.ir.scalar import Index, IndexValue, Load, ScalarExpr
+from relaxdsl.types.dims import Dim, SymInt
+from relaxdsl.types.dtype import is_integer
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Compute:
     """One stage: for every point of ``axes`` (symbol name, extent), element ``i`` of the outputs is ``bodies[i]``.
 
-    A body is a scalar expression, or a Reduce at its top; all bodies of a reduction share one combiner.
+    A body is a scalar expression, or a Reduce at its top; all bodies of a reduction share one combiner. ``inputs`` are the
+    tensors the bodies read.
     """
 
     name: str
     axes: tuple[tuple[str, Dim], ...]
     bodies: tuple[ScalarExpr, ...]
     buffers: tuple[Buffer, ...]
+    inputs: tuple[Tensor, ...]
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -49,5 +52,35 @@ class Tensor:
     def __getitem__(self, indices: Index | tuple[Index, ...]) -> ScalarExpr:
         indices = indices if isinstance(indices, tuple) else (indices,)
         if len(indices) != self.ndim:
-            raise KernelError(f"{self.name}: {self.ndim} indices are needed, got {len(indices)}")
-        return Load(self.buffer, indices)
+            raise KernelError(
+                f"{self.name}: {self.ndim} indices are needed, got {len(indices)}",
+                hint="index every axis, such as x[i, j]; a TE tensor has no slices",
+            )
+        return Element(self.buffer, tuple(map(self._index, indices)), self)
+
+    def _index(self, index: object) -> Index:
+        """``index`` as a dim where it is one, else as an integer expression."""
+        if isinstance(index, IndexValue):
+            return index.dim
+        if isinstance(index, ScalarExpr) and is_integer(index.dtype):
+            return index
+        if isinstance(index, SymInt) or (hasattr(index, "__index__") and not isinstance(index, bool)):
+            return index if isinstance(index, SymInt) else int(index)  # type: ignore[call-overload,no-any-return]
+        shown = f"an expression of dtype {index.dtype}" if isinstance(index, ScalarExpr) else repr(index)
+        raise KernelError(
+            f"{self.name}: {shown} is not an index",
+            hint="an index is an axis, an integer, arithmetic over them, or an integer element of a tensor",
+        )
+
+    def __iter__(self) -> None:  # type: ignore[misc]
+        raise KernelError(
+            f"{self.name}: a TE tensor cannot be iterated over",
+            hint="write te.compute(shape, lambda i: ...) with x[i] in its body",
+        )
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Element(Load):
+    """An element of a TE tensor: a Load that remembers its tensor, so that a compute knows what it reads."""
+
+    tensor: Tensor

@@ -177,8 +177,12 @@ def define(
     reflected: Sequence[str] = (),
     facts: Mapping[str, Any] = MappingProxyType({}),
     is_pure: bool = True,
+    place: str | None = None,
 ) -> Operator:
-    """The definition of an operator from its body and what stands beside it, registered."""
+    """The definition of an operator from its body and what stands beside it, registered.
+
+    ``place`` is where the user finds it (``file:line``), for a body that a family makes.
+    """
     signature = inspect.signature(function)
     operands = tuple(
         parameter.name
@@ -200,7 +204,7 @@ def define(
         reflected=tuple(reflected),
         facts=MappingProxyType(dict(facts)),
         doc=inspect.getdoc(function) or "",
-        place=f"{code.co_filename}:{code.co_firstlineno}",
+        place=place or f"{code.co_filename}:{code.co_firstlineno}",
         op=Op(name, is_pure),
     )
     register(definition)

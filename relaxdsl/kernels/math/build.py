@@ -11,8 +11,8 @@ from __future__ import annotations
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import lru_cache
-from typing import Any
 
 from llvmlite import binding, ir
 
@@ -50,6 +50,18 @@ class Format:
     def rounding_shift(self) -> float:
         """Adding this rounds to an integer, which is then found in the low bits of the sum."""
         return 1.5 * 2.0**self.fraction_bits
+
+    def nearest(self, value: float) -> float:
+        """The value rounded to this format."""
+        return float(struct.unpack("<f", struct.pack("<f", value))[0]) if self.bits == 32 else value
+
+    def parts(self, value: Fraction, count: int) -> tuple[float, ...]:
+        """Floats of this format, each the rounding of what the ones before it leave."""
+        found: list[float] = []
+        for _ in range(count):
+            found.append(self.nearest(float(value)))
+            value -= Fraction(found[-1])
+        return tuple(found)
 
     def pattern(self, value: float) -> int:
         """The bits of a float as an integer."""
@@ -233,9 +245,9 @@ class Real:
 
     def intrinsic(self, name: str, *others: Real) -> Real:
         """The result of an LLVM intrinsic that maps floats to a float of the same type."""
-        declared = self.builder.module.declare_intrinsic(
-            f"llvm.{name}", [self.format.real_type], ir.FunctionType(self.format.real_type, [self.format.real_type] * (1 + len(others)))
-        )
+        kind = self.format.real_type
+        signature = ir.FunctionType(kind, [kind] * (1 + len(others)))
+        declared = self.builder.module.declare_intrinsic(f"llvm.{name}", [kind], signature)
         return self._new(self.builder.call(declared, [self.raw, *(other.raw for other in others)]))
 
     def __abs__(self) -> Real:
@@ -243,6 +255,10 @@ class Real:
 
     def with_sign_of(self, other: Real) -> Real:
         return self.intrinsic("copysign", other)
+
+    def remainder(self, other: Real) -> Real:
+        """The exact remainder of the truncated quotient."""
+        return self._new(self.builder.frem(self.raw, other.raw, flags=FUSABLE))
 
     def sqrt(self) -> Real:
         return self.intrinsic("sqrt")
@@ -266,9 +282,6 @@ class Pair:
     def scaled(self, factor: float) -> Pair:
         """This times a power of two."""
         return Pair(self.high * factor, self.low * factor)
-
-    def value(self) -> Real:
-        return self.high + self.low
 
 
 def polynomial(x: Real, coefficients: Sequence[float]) -> Real:
@@ -318,10 +331,24 @@ def two_product(a: Real, b: Real) -> Pair:
     return Pair(product.fusable(), error.fusable())
 
 
+def pair_product(a: Pair, b: Pair) -> Pair:
+    """a * b to nearly twice the digits of a float."""
+    product = two_product(a.high, b.high)
+    return fast_two_sum(product.high, product.low + a.high * b.low + a.low * b.high)
+
+
+def pair_sum(a: Pair, b: Pair) -> Pair:
+    """a + b to nearly twice the digits of a float, for terms of one sign."""
+    total = two_sum(a.high, b.high)
+    return fast_two_sum(total.high, total.low + (a.low + b.low))
+
+
+def constant_pair(like: Real, value: Fraction) -> Pair:
+    """A constant to twice the digits of a float."""
+    high, low = like.format.parts(value, 2)
+    return Pair(like.constant(high), like.constant(low))
+
+
 def emit(builder: ir.IRBuilder, raw: ir.Value, bits: int) -> Real:
     """An LLVM value of a numba float type as a `Real`."""
     return Real(builder, raw, SINGLE if bits == 32 else DOUBLE)
-
-
-def raw_value(result: Real | Flag | Any) -> ir.Value:
-    return result.raw

@@ -1,0 +1,1 @@
+"""relaxdsl: Relax in Python. One compile for every shape."""

@@ -1,0 +1,105 @@
+"""The exponential and what is made of it: exp2, expm1, sigmoid, silu, and the hyperbolic functions.
+
+x = n ln(2) + r with |r| <= ln(2)/2, so exp(x) = 2**n exp(r). 2**n is written into exponent bits; where the result may
+be subnormal or nearly overflow it is applied as two factors, so that only the last product rounds.
+"""
+
+from __future__ import annotations
+
+from relaxdsl.kernels.math import polynomials
+from relaxdsl.kernels.math.build import Bits, Real, polynomial
+from relaxdsl.kernels.math.constants import LN2, LN2_PARTS, LOG2E
+
+
+def _clamped(x: Real) -> Real:
+    """x where exp(x) is neither 0 nor infinite, else a value just outside."""
+    low = -float(LN2) * (x.format.max_exponent + x.format.fraction_bits + 1)
+    return x.clamp_above(float(LN2) * (x.format.max_exponent + 3)).clamp_below(low)
+
+
+def _reduced(x: Real, offset: int, correction: Real | None = None) -> tuple[Real, Bits]:
+    """r, and n + offset as an integer; the correction is added to x."""
+    head, rest = LN2_PARTS[x.format.bits]
+    shift = x.format.rounding_shift
+    shifted = (x * float(LOG2E) + (shift + offset)).exactly()
+    n = (shifted - (shift + offset)).fusable()
+    r = x - n * head - n * rest
+    return (r if correction is None else r + correction), shifted.bits() - x.format.pattern(shift)
+
+
+def _expm1_near_zero(r: Real) -> Real:
+    return r * r * polynomial(r, polynomials.EXP[r.format.bits]) + r
+
+
+def _times_power_of_two(value: Real, biased: Bits) -> Real:
+    """value * 2**(biased - 2 * bias), rounded once."""
+    half = biased >> 1
+    digits = value.format.fraction_bits
+    return value * (half << digits).real() * ((biased - half) << digits).real()
+
+
+def exp_scaled(x: Real, by: int = 0, correction: Real | None = None, factor: Real | None = None) -> Real:
+    """factor * exp(x + correction) * 2**by, right up to the largest and down to the smallest float."""
+    r, biased = _reduced(_clamped(x), 2 * x.format.max_exponent + by, correction)
+    value = _expm1_near_zero(r) + 1
+    return _times_power_of_two(value if factor is None else value * factor, biased)
+
+
+def exp(x: Real) -> Real:
+    return exp_scaled(x)
+
+
+def exp2(x: Real) -> Real:
+    limit = x.format.max_exponent + 3
+    clamped = x.clamp_above(limit).clamp_below(-(limit + x.format.fraction_bits))
+    shift = x.format.rounding_shift + 2 * x.format.max_exponent
+    shifted = (clamped + shift).exactly()
+    r = (clamped - (shifted - shift)) * float(LN2)
+    return _times_power_of_two(_expm1_near_zero(r) + 1, shifted.bits() - x.format.pattern(x.format.rounding_shift))
+
+
+def quarter_expm1(x: Real) -> Real:
+    """(exp(x) - 1) / 4, which is finite wherever sinh and cosh are."""
+    limited = x.clamp_above(float(LN2) * (x.format.max_exponent + 2.4)).clamp_below(-(x.format.fraction_bits + 3))
+    r, biased = _reduced(limited, x.format.max_exponent - 2)
+    scale = (biased << x.format.fraction_bits).real()
+    return _expm1_near_zero(r) * scale + (scale - 0.25)
+
+
+def expm1(x: Real) -> Real:
+    result = quarter_expm1(x) * 4
+    return keep_tiny(x, result)
+
+
+def keep_tiny(x: Real, result: Real) -> Real:
+    """x where it is so small, or a signed zero, that f(x) = x; else the result."""
+    return (abs(x) < x.format.epsilon / 4).pick(x, result)
+
+
+def sigmoid(x: Real) -> Real:
+    small = exp(-abs(x))
+    return (x < 0).pick(small, 1) / (small + 1)
+
+
+def silu(x: Real) -> Real:
+    """x * sigmoid(x), with its limit -0.0 at -inf."""
+    size = abs(x).clamp_above(x.format.max_exponent)
+    return (x < 0).pick(exp_scaled(-size, factor=-size), x) / (exp(-size) + 1)
+
+
+def tanh(x: Real) -> Real:
+    size = abs(x).clamp_above(x.format.fraction_bits * 0.4 + 1)
+    quarter = quarter_expm1(size + size)
+    return keep_tiny(x, (quarter / (quarter + 0.5)).with_sign_of(x))
+
+
+def sinh(x: Real) -> Real:
+    quarter = quarter_expm1(abs(x))
+    twice = quarter + quarter
+    return keep_tiny(x, (twice + quarter / (twice + 0.5)).with_sign_of(x))
+
+
+def cosh(x: Real) -> Real:
+    quarter = exp_scaled(abs(x), by=-2)
+    return quarter * 2 + 0.125 / quarter
+

@@ -1,0 +1,82 @@
+"""Real powers: x**y = exp(y log|x|), with log|x| held as a pair of floats so that the product keeps its digits."""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+
+from relaxdsl.kernels.math import polynomials
+from relaxdsl.kernels.math.build import (
+    Flag,
+    Pair,
+    Real,
+    constant_pair,
+    fast_two_sum,
+    pair_product,
+    polynomial,
+    two_product,
+    two_sum,
+)
+from relaxdsl.kernels.math.constants import LN2_PARTS
+from relaxdsl.kernels.math.exponential import exp_scaled
+from relaxdsl.kernels.math.logarithm import log_of_sum, split
+
+
+def _log_pair(x: Real) -> Pair:
+    """log(x) of a positive finite float64 to about 2**-65: 2s + 2/3 s³ in pairs, and the small rest in one float."""
+    k, f = split(x)
+    under = two_sum(f, f.constant(2))
+    quotient = f / under.high
+    back = two_product(quotient, under.high)
+    missing = ((f.exactly() - back.high) - back.low).fusable() - quotient * under.low
+    s = Pair(quotient, missing / under.high)
+    z = pair_product(s, s)
+    cubic = pair_product(pair_product(s, z), constant_pair(f, Fraction(2, 3)))
+    rest = s.high * z.high * z.high * polynomial(z.high, polynomials.ATANH_FAR[64])
+    head, ln2_rest = LN2_PARTS[64]
+    total = two_sum(k * head, s.high * 2)
+    more = two_sum(total.high, cubic.high)
+    small = total.low + more.low + (s.low * 2 + (cubic.low + rest) + k * ln2_rest)
+    return fast_two_sum(more.high, small)
+
+
+def _exp_of_product(logarithm: Pair, y: Real) -> Real:
+    """exp(y * logarithm), where an infinite product has no low part."""
+    product = two_product(logarithm.high, y)
+    low = product.low + logarithm.low * y
+    bounded = abs(product.high) < 1000
+    return exp_scaled(product.high, correction=bounded.pick(low, 0))
+
+
+def _is_odd(y: Real) -> Flag:
+    half = y * 0.5
+    return _is_whole(y) & ~_is_whole(half)
+
+
+def _is_whole(y: Real) -> Flag:
+    return y.intrinsic("trunc").equals(y)
+
+
+def _with_limits(x: Real, y: Real, finite: Real) -> Real:
+    """|x|**y with NumPy's results for zero, one and infinity."""
+    size = abs(x)
+    rises = y > 0
+    at_end = (size.equals(0) ^ rises).pick(math.inf, x.constant(0))
+    result = (size.equals(0) | size.equals(math.inf)).pick(at_end, finite)
+    at_infinity = ((size > 1) ^ ~rises).pick(math.inf, x.constant(0))
+    return abs(y).equals(math.inf).pick(size.equals(1).pick(x.constant(1), at_infinity), result)
+
+
+def power(x: Real, y: Real) -> Real:
+    base, exponent = x.widen(), y.widen()
+    size = abs(base)
+    if x.format is base.format:
+        finite = _exp_of_product(_log_pair(size), exponent)
+    else:
+        finite = exp_scaled(log_of_sum(size) * exponent)
+    magnitude = _with_limits(base, exponent, finite)
+    signed = (_is_odd(exponent) & base.has_sign()).pick(-magnitude, magnitude)
+    undefined = (base < 0) & (size < math.inf) & ~_is_whole(exponent)
+    result = undefined.pick(math.nan, signed)
+    result = (base.is_nan() | exponent.is_nan()).pick(base + exponent, result)
+    return (base.equals(1) | exponent.equals(0)).pick(1, result).narrow(x.format)

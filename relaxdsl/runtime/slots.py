@@ -1,0 +1,194 @@
+"""Giving out slots, and computing sizes in them: what a program's builder needs below the level of instructions.
+
+::
+
+    slots = SlotAllocator()
+    arguments = [slots.tree(name, kind) for name, kind in params]      # the fixed layout: arguments first,
+    output = slots.tree("out", result_type)                            # then the output
+    prologue: list[Instruction] = []
+    dims = DimCompiler(slots, prologue)
+    bind_sizes(plan_binding(params), arguments, dims, "f")             # see relaxdsl.runtime.binding
+    dims.assign(m * 224, output.sizes[0])
+    body: list[Instruction] = []
+    late_dims = DimCompiler(slots, body, earlier=dims)                 # for symbols that only the body binds
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from relaxdsl.errors import InternalError
+from relaxdsl.runtime.program import Arith, Instruction, IntLeaf, ObjectLeaf, ShapeLeaf, Slot, TensorLeaf, Tree, TupleTree
+from relaxdsl.types.atoms import Atom, FloorDiv, Max, Min, Symbol
+from relaxdsl.types.dims import Dim, free_symbols, terms
+from relaxdsl.types.types import UNKNOWN_NDIM, AnyType, PrimType, ShapeType, TensorType, TupleType, Type
+
+Monomial = tuple[tuple[Atom, int], ...]
+
+
+class SlotAllocator:
+    """The slots of a program under construction. The first two are the workspace's."""
+
+    def __init__(self) -> None:
+        self._slots = [Slot("workspace"), Slot("workspace_bytes")]
+        self._constants: dict[int, int] = {}
+        self.object_count = 0
+        """How many places of the frame's object list are taken."""
+
+    def add(self, name: str, initial: int = 0) -> int:
+        """A new slot."""
+        self._slots.append(Slot(name, initial))
+        return len(self._slots) - 1
+
+    def constant(self, value: int) -> int:
+        """The slot that holds ``value``."""
+        if value not in self._constants:
+            self._constants[value] = self.add(str(value), value)
+        return self._constants[value]
+
+    def rename(self, slot: int, name: str) -> None:
+        """Gives a slot the name that the listing shows."""
+        self._slots[slot] = Slot(name, self._slots[slot].initial)
+
+    def name_of(self, slot: int) -> str:
+        return self._slots[slot].name
+
+    def slots(self) -> tuple[Slot, ...]:
+        """All slots so far."""
+        return tuple(self._slots)
+
+    def tree(self, name: str, kind: Type) -> Tree:
+        """New slots for a value of the type: for an argument, the output, a temporary or a host call's result."""
+        match kind:
+            case TensorType(dtype=str(dtype), ndim=ndim) if ndim != UNKNOWN_NDIM:
+                return TensorLeaf(name, dtype, self.add(name), self._sizes(name, ndim))
+            case PrimType(dtype=dtype) if not dtype.startswith("float"):
+                return IntLeaf(name, self.add(name))
+            case ShapeType(ndim=ndim) if ndim != UNKNOWN_NDIM:
+                return ShapeLeaf(name, self._sizes(name, ndim))
+            case TupleType(fields=fields):
+                return TupleTree(tuple(self.tree(f"{name}[{place}]", field) for place, field in enumerate(fields)))
+            case AnyType():
+                self.object_count += 1
+                return ObjectLeaf(name, self.object_count - 1)
+        raise InternalError(f"{name}: a value of type {kind} has no slots")
+
+    def _sizes(self, name: str, ndim: int) -> tuple[int, ...]:
+        return tuple(self.add(f"{name}.shape[{axis}]") for axis in range(ndim))
+
+
+class DimCompiler:
+    """Emits the arithmetic that computes dims; what was computed before is used again.
+
+    Args:
+        slots: where new slots come from.
+        steps: where instructions go.
+        earlier: the compiler of a part that runs before; a dim that it can compute is computed there.
+    """
+
+    def __init__(self, slots: SlotAllocator, steps: list[Instruction], earlier: DimCompiler | None = None) -> None:
+        self.slots = slots
+        self.steps = steps
+        self._earlier = earlier
+        self._symbols: dict[str, int] = {}
+        self._products: dict[Monomial, int] = {}
+        self._dims: dict[Dim, int] = {}
+
+    def bind(self, name: str, slot: int) -> None:
+        """The symbol's value is in ``slot`` from here on."""
+        self._symbols[name] = slot
+
+    def symbols(self) -> dict[str, int]:
+        """The slots of all symbols that are bound here or earlier."""
+        return {**(self._earlier.symbols() if self._earlier else {}), **self._symbols}
+
+    @contextmanager
+    def branch(self) -> Iterator[None]:
+        """Code that may not run: what is computed or bound inside is forgotten after."""
+        saved = dict(self._symbols), dict(self._products), dict(self._dims)
+        yield
+        self._symbols, self._products, self._dims = saved
+
+    def slot_of(self, dim: Dim) -> int:
+        """The slot that holds the dim's value; emits what computes it."""
+        if isinstance(dim, int):
+            return self.slots.constant(dim)
+        if self._earlier is not None and self._earlier.can_compute(dim):
+            return self._earlier.slot_of(dim)
+        if dim not in self._dims:
+            self._dims[dim] = self._sum(dim)
+        return self._dims[dim]
+
+    def assign(self, dim: Dim, target: int) -> None:
+        """Computes the dim into a given slot, such as an output's size."""
+        self.steps.append(Arith("add", target, self.slot_of(dim), self.slots.constant(0)))
+
+    def can_compute(self, dim: Dim) -> bool:
+        """Whether all symbols of the dim are bound."""
+        known = self.symbols()
+        return all(name in known for name in free_symbols(dim))
+
+    def emit(self, op: str, left: int, right: int, name: str | None = None) -> int:
+        """A new slot with ``left op right``."""
+        target = self.slots.add(name or f"%{len(self.slots.slots())}")
+        self.steps.append(Arith(op, target, left, right))
+        return target
+
+    # --------------------------------------------------------------------------------------------------------- normal form
+
+    def _sum(self, dim: Dim) -> int:
+        """A dim as the sum of its terms; terms with a minus are subtracted, so one without comes first."""
+        ordered = sorted(terms(dim), key=lambda term: term[0] < 0)
+        first, *rest = ordered
+        total = self._term(*first)
+        for coefficient, monomial in rest:
+            op = "sub" if coefficient < 0 else "add"
+            total = self.emit(op, total, self._term(abs(coefficient), monomial))
+        if rest:
+            self.slots.rename(total, str(dim))
+        return total
+
+    def _term(self, coefficient: int, monomial: Monomial) -> int:
+        if not monomial:
+            return self.slots.constant(coefficient)
+        product = self._product(monomial)
+        if coefficient == 1:
+            return product
+        name = f"{coefficient}*{self.slots.name_of(product)}"
+        return self.emit("mul", self.slots.constant(coefficient), product, name)
+
+    def _product(self, monomial: Monomial) -> int:
+        """The product of atoms, from left to right; its beginnings are shared."""
+        if monomial not in self._products:
+            *before, (atom, power) = monomial
+            head = (*before, (atom, power - 1)) if power > 1 else tuple(before)
+            self._products[monomial] = self._times(self._product(head), self._atom(atom)) if head else self._atom(atom)
+        return self._products[monomial]
+
+    def _times(self, left: int, right: int) -> int:
+        return self.emit("mul", left, right, f"{self.slots.name_of(left)}*{self.slots.name_of(right)}")
+
+    def _atom(self, atom: Atom) -> int:
+        match atom:
+            case Symbol(name=name):
+                return self._symbol(name)
+            case FloorDiv(numerator=numerator, denominator=denominator):
+                left, right = self.slot_of(numerator), self.slot_of(denominator)
+                return self.emit("floordiv", left, right, f"({self.slots.name_of(left)}) // ({self.slots.name_of(right)})")
+            case Min(args=args):
+                return self._extremum("min", args)
+            case Max(args=args):
+                return self._extremum("max", args)
+
+    def _symbol(self, name: str) -> int:
+        slot = self.symbols().get(name)
+        if slot is None:
+            raise InternalError(f"symbol {name} is used before it is bound")
+        return slot
+
+    def _extremum(self, op: str, args: Sequence[Dim]) -> int:
+        first, *rest = (self.slot_of(arg) for arg in args)
+        for slot in rest:
+            first = self.emit(op, first, slot, f"{op}({self.slots.name_of(first)}, {self.slots.name_of(slot)})")
+        return first

@@ -1,0 +1,96 @@
+"""The statements of a program that need the function being built: ``emit_te``, ``call_tir``, ``match_cast``, ``dataflow``, ``output``.
+
+They work inside ``@relax.function`` and in plain Python helpers it calls.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from relaxdsl.errors import ScriptError
+from relaxdsl.ir.graph import Call, Expr, GlobalVar, Tuple, Var
+from relaxdsl.ir.loops import PrimFunc
+from relaxdsl.operators.calls import as_expr, current_context
+from relaxdsl.trace import kernel_calls
+from relaxdsl.trace.builder import BlockBuilder, current_builder
+from relaxdsl.types.constructors import as_type
+
+
+def emit_te(fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Call:
+    """The call of the kernel that the TE function ``fn`` describes.
+
+    Tensors among ``args`` (and in lists and dicts of them) reach ``fn`` as TE tensors with the same symbolic shapes, shapes as
+    lists of dims, everything else as it is. ``primfunc_name_hint=`` names the kernel.
+
+    Raises:
+        ScriptError: outside of a function.
+        KernelError: ``fn`` does not return TE tensors.
+    """
+    return _builder("emit_te").call_te(fn, *args, **kwargs)
+
+
+def call_tir(kernel: GlobalVar | PrimFunc, args: Any, out: Any = None) -> Call:
+    """A call of a kernel: of the module (by its name) or a PrimFunc, which joins the module.
+
+    Args:
+        args: the inputs, then an integer for each symbol of the kernel that no input's shape binds.
+        out: the result's type; it may be left out, and is checked against the kernel where it is given.
+
+    Raises:
+        ScriptError: outside of a function; for something that is no kernel.
+        ShapeError, DTypeError: the arguments, or ``out``, do not fit.
+    """
+    builder = _builder("call_tir")
+    callee = builder.add_func(kernel) if isinstance(kernel, PrimFunc) else kernel
+    function = builder.get()[callee.name] if isinstance(callee, GlobalVar) and callee.name in builder.get() else None
+    if not isinstance(function, PrimFunc):
+        raise ScriptError(f"call_tir: {kernel!r} is not a kernel", span=current_context().span)
+    given: Sequence[Any] = args.fields if isinstance(args, Tuple) else args if isinstance(args, list | tuple) else (args,)
+    operands = tuple(as_expr(arg, f"call_tir: argument {i}") for i, arg in enumerate(given))
+    return kernel_calls.call_tir(callee, function, operands, None if out is None else as_type(out))
+
+
+def match_cast(value: Any, target: Any) -> Var:
+    """``value``, asserted at run time to be of type ``target``; symbols of ``target`` that are new are bound there.
+
+    Raises:
+        ScriptError: outside of a function.
+    """
+    return _builder("match_cast").match_cast(as_expr(value, "match_cast"), as_type(target))
+
+
+@dataclass(frozen=True, slots=True)
+class DataflowMarker:
+    """What ``relax.dataflow()`` returns: the parser reads the ``with`` statement around it."""
+
+    def __enter__(self) -> None:
+        raise ScriptError("relax.dataflow() only has a meaning inside @relax.function")
+
+    def __exit__(self, *_: object) -> None:
+        return None
+
+
+def dataflow() -> DataflowMarker:
+    """Marks a dataflow block: ``with relax.dataflow(): …; relax.output(y)``."""
+    return DataflowMarker()
+
+
+def output(*values: Expr) -> None:
+    """Names what leaves the dataflow block; the last statement in it.
+
+    Raises:
+        ScriptError: outside of ``with relax.dataflow()`` in a ``@relax.function``.
+    """
+    raise ScriptError("relax.output: only as the last statement of `with relax.dataflow():` inside @relax.function")
+
+
+def _builder(caller: str) -> BlockBuilder:
+    builder = current_builder()
+    if builder is None:
+        raise ScriptError(
+            f"{caller}: no function is being built here",
+            hint=f"use it inside @relax.function, or use BlockBuilder.{caller}",
+        )
+    return builder
