@@ -12,8 +12,8 @@ from relaxdsl.kernels.math.constants import LN2, LN2_PARTS, LOG2E
 
 
 def _clamped(x: Real) -> Real:
-    """x where exp(x) is neither 0 nor infinite, else a value just outside."""
-    low = -float(LN2) * (x.format.max_exponent + x.format.fraction_bits + 1)
+    """x where exp(x) is neither infinite nor, times a factor up to 4096, zero; else a value just outside."""
+    low = -float(LN2) * (x.format.max_exponent + x.format.fraction_bits + 13)
     return x.clamp_above(float(LN2) * (x.format.max_exponent + 3)).clamp_below(low)
 
 
