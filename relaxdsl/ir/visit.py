@@ -180,6 +180,37 @@ def map_dims_in_type(type_: Type, on_dim: Callable[[SymInt], Dim]) -> Type:
             return type_
 
 
+def all_dims(function: Function) -> Iterator[Dim]:
+    """Every dim in ``function``: of its parameters, of its bindings in order, of what it returns."""
+    for param in function.params:
+        yield from dims_of(param.type)
+    for binding in all_bindings(function):
+        yield from _dims_of_binding(binding)
+    for node in walk(function.body.body):
+        yield from dims_of_expr(node)
+    yield from dims_of(function.ret_type)
+
+
+def _dims_of_binding(binding: Binding) -> Iterator[Dim]:
+    yield from dims_of(binding.var.type)
+    if isinstance(binding, MatchCast):
+        yield from dims_of(binding.target)
+    for node in walk(binding.value):
+        yield from dims_of_expr(node)
+
+
+def dims_of_expr(expr: Expr) -> Iterator[Dim]:
+    """The dims that stand in the node ``expr`` itself: those of a shape, a prim value, attributes, a call's type."""
+    match expr:
+        case ShapeExpr(values=values):
+            yield from values
+        case PrimValue(value=value):
+            yield value
+        case Call(attrs=attrs, type=type_):
+            yield from symbolic_dims_in_attrs(attrs)
+            yield from dims_of(type_)
+
+
 # ------------------------------------------------------------------------------------------------------------------ rewriting
 
 
