@@ -266,6 +266,8 @@ def floordiv(a: Dim, b: Dim) -> Dim:
             raise ShapeError(f"the size `{a} // 0` divides by zero")
         if isinstance(a, int):
             return a // b
+        if b == 1:
+            return a
         return _floordiv_by_int(a, b) if b > 0 else floordiv(-a, -b)
     if not is_at_least(b, 1):
         return from_atom(FloorDiv(a, b))
@@ -298,10 +300,10 @@ def exact_divide(a: Dim, b: Dim) -> Dim | None:
 def _floordiv_by_int(a: SymInt, b: int) -> Dim:
     """``a // b`` for ``b >= 1``: drops summands too small to reach the quotient, else takes out what ``b`` divides."""
     summands = _summands(a)
-    for factor in sorted({gcd(c, b) for c, _ in summands} | {b}, reverse=True):
+    for factor in sorted({gcd(c, b) for c, _ in summands} - {1} | {b}, reverse=True):
         small = from_polynomial(_combine((c % factor, terms) for c, terms in summands))
         lower, upper = bounds_of(small)
-        if factor > 1 and lower is not None and upper is not None and lower // factor == upper // factor:
+        if lower is not None and upper is not None and lower // factor == upper // factor:
             # (factor * w + small) // b == (w + small // factor) // (b // factor)
             whole = from_polynomial(_combine((c // factor, terms) for c, terms in summands))
             return floordiv(whole + lower // factor, b // factor)
