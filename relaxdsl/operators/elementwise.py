@@ -15,12 +15,20 @@ import numpy as np
 
 from relaxdsl.errors import DTypeError, ShapeError
 from relaxdsl.ir.graph import Call
-from relaxdsl.ir.scalar import ScalarExpr
+from relaxdsl.ir.scalar import ScalarExpr, as_scalar
 from relaxdsl.kernels import te
 from relaxdsl.operators.calls import operator
-from relaxdsl.operators.operands import broadcast, common_dtype, describe, require_dtype, shape_of, typed_element
+from relaxdsl.operators.operands import (
+    broadcast,
+    common_dtype,
+    describe,
+    element,
+    require_dtype,
+    shape_of,
+    typed_element,
+)
 from relaxdsl.operators.registry import Mistake, Operand, Sample, TensorSample, mistake, sample, tensor
-from relaxdsl.types.dims import Dim
+from relaxdsl.types.dims import Dim, SymInt
 from relaxdsl.types.dtype import is_bool, is_float, is_integer
 
 Kind: TypeAlias = Literal["float", "integer", "bool"]
@@ -127,7 +135,7 @@ def binary(
     reference: Callable[..., Any],
     *,
     dtypes: Sequence[Kind] = NUMBER,
-    computes_in: Callable[[str], str] = lambda dtype: dtype,
+    computes_in: Callable[[str], str | None] = lambda dtype: dtype,
     result: str | None = None,
     domain: Domain = REAL,
     methods: Sequence[str] = (),
@@ -136,7 +144,7 @@ def binary(
 ) -> Callable[..., Call]:
     """Defines ``op(x1, x2)``: ``formula`` at every element of the broadcast shape.
 
-    The operands are converted to the dtype they promote to, then by ``computes_in`` (true division: integers to float64).
+    The operands are converted to what ``computes_in`` makes of the dtype they promote to (true division: float64 of integers).
     ``dtypes`` are the kinds the promoted dtype may have; ``result`` the dtype of the result where it is not that one.
     """
 
@@ -159,14 +167,20 @@ def binary(
 
 
 def map_elements(
-    name: str, formula: Formula, shape: Sequence[Dim], operands: Sequence[Operand], dtype: str
+    name: str, formula: Formula, shape: Sequence[Dim], operands: Sequence[Operand], dtype: str | None
 ) -> te.Tensor:
-    """The compute of ``formula`` over the operands' elements, broadcast to ``shape`` and converted to ``dtype``."""
+    """The compute of ``formula`` over the operands' elements, broadcast to ``shape`` and converted to ``dtype`` (if given)."""
+
+    def value(operand: Operand, axes: Sequence[SymInt]) -> ScalarExpr:
+        return as_scalar(element(operand, axes)) if dtype is None else typed_element(operand, axes, dtype)
+
     return te.compute(
-        shape,
-        lambda *axes: formula(*(typed_element(operand, axes, dtype) for operand in operands)),
-        name=base_name(name),
+        shape, lambda *axes: formula(*(value(operand, axes) for operand in operands)), name=base_name(name)
     )
+
+
+def as_they_are(dtype: str) -> None:
+    """The ``computes_in`` of an operator whose formula takes operands of different dtypes."""
 
 
 def require_common_dtype(name: str, operands: Sequence[Operand], accepted: Sequence[Kind]) -> str:
@@ -281,7 +295,7 @@ def _binary_doc(
     doc: str,
     reference: Callable[..., Any],
     dtypes: Sequence[Kind],
-    computes_in: Callable[[str], str],
+    computes_in: Callable[[str], str | None],
     result: str | None,
 ) -> str:
     example = _EXAMPLES[dtypes[0]]

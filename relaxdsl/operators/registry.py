@@ -32,7 +32,7 @@ from relaxdsl.ir.te import Tensor
 from relaxdsl.types.dims import Dim
 from relaxdsl.types.types import Type
 
-Operand: TypeAlias = Tensor | ScalarExpr | Dim
+Operand: TypeAlias = "Tensor | ScalarExpr | Dim"
 
 
 # ----------------------------------------------------------------------------------------------------- samples and mistakes
