@@ -121,9 +121,9 @@ def map_dims_in_attrs(attrs: Mapping[str, Any], on_dim: Callable[[SymInt], Dim])
 
 
 def symbolic_dims_in_attrs(attrs: Mapping[str, Any]) -> Iterator[SymInt]:
-    """Every symbolic dim in ``attrs``, in order."""
-    for value in attrs.values():
-        yield from _symbolic_dims(value)
+    """Every symbolic dim in ``attrs``, in order of the attributes' names."""
+    for name in sorted(attrs):
+        yield from _symbolic_dims(attrs[name])
 
 
 def _symbolic_dims(value: object) -> Iterator[SymInt]:
