@@ -11,7 +11,7 @@ from relaxdsl.operators.calls import accept_undecided
 from relaxdsl.operators.registry import Operand
 from relaxdsl.types.dims import Dim
 from relaxdsl.types.dtype import is_bool, is_float, is_integer, promote
-from relaxdsl.types.shape import broadcast_shapes
+from relaxdsl.types.shape import broadcast_shapes, normalize_axes
 
 
 def shape_of(operand: Operand) -> tuple[Dim, ...]:
@@ -66,6 +66,23 @@ def require_dtype(operator_name: str, operand: Operand, accepted: Sequence[str],
         details=[describe(operand)] if isinstance(operand, Tensor) else [],
         hint=f'convert it with {shown}.astype("{target}")',
     )
+
+
+def axes_of(operator_name: str, tensor: Tensor, axes: int | Sequence[int] | None) -> tuple[int, ...]:
+    """The axes counted from the front, in the order given; None means all of them.
+
+    Raises:
+        ShapeError: an axis does not exist, or is given twice; the message shows the tensor.
+    """
+    try:
+        return normalize_axes(operator_name, axes, tensor.ndim)
+    except ShapeError as error:
+        raise ShapeError(error.headline, details=[describe(tensor)], hint=error.hint) from None
+
+
+def axis_of(operator_name: str, tensor: Tensor, axis: int) -> int:
+    """The axis counted from the front; raises as :func:`axes_of`."""
+    return axes_of(operator_name, tensor, (axis,))[0]
 
 
 def describe(tensor: Tensor) -> str:
