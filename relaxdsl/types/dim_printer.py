@@ -35,7 +35,7 @@ def _signed_parts(polynomial: Polynomial) -> list[tuple[bool, str]]:
 
 def _format_remainder(remainder: Remainder, alone: bool) -> str:
     atom = remainder.division
-    text = f"{_operand(atom.numerator)} % {_operand(atom.denominator)}"
+    text = f"{format_operand(atom.numerator)} % {format_operand(atom.denominator)}"
     return _format_product(abs(remainder.scale), remainder.factor, [text], alone)
 
 
@@ -56,11 +56,11 @@ def _format_atom(atom: Atom) -> str:
     if isinstance(atom, Symbol):
         return atom.name
     if isinstance(atom, FloorDiv):
-        return f"{_operand(atom.numerator)} // {_operand(atom.denominator)}"
+        return f"{format_operand(atom.numerator)} // {format_operand(atom.denominator)}"
     return f"{atom.function}({', '.join(map(str, atom.args))})"
 
 
-def _operand(dim: object) -> str:
+def format_operand(dim: object) -> str:
     """``dim`` as an operand of ``//`` or ``%``, in parentheses unless it is one word or a call."""
     text = str(dim)
     is_word = text.isidentifier() or text.isdecimal() or _is_call(text)

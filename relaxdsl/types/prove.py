@@ -15,7 +15,7 @@ from math import gcd
 from typing import Literal, NoReturn, TypeAlias
 
 from relaxdsl.errors import ShapeError
-from relaxdsl.types.atoms import Atom, FloorDiv, Max, Min, Symbol
+from relaxdsl.types.atoms import Atom, FloorDiv, Max, Min, Symbol, atom_operands
 from relaxdsl.types.dims import Dim, SymInt, evaluate, free_symbols, has_atoms, modulo, substitute, symbol, symbols_of
 from relaxdsl.types.intervals import Interval, interval_of_dim
 from relaxdsl.types.polynomial import ONE, divide_monomials
@@ -166,10 +166,13 @@ class _Prover:
         lower, _ = bounds(dim, self.ranges)
         if lower is not None and lower >= 0:
             return True
+        ranged = self._first_ranged(dim)
+        if ranged is not None:
+            return self._at_ends(dim, *ranged)
         compound = _first_compound(dim)
         if compound is not None:
             return self._without_compound(dim, compound)
-        bounded = self._first_bounded(dim)
+        bounded = _first_bounded(dim)
         if bounded is not None:
             return self._at_ends(dim, *bounded)
         return _has_no_negative_term(dim)
@@ -194,17 +197,14 @@ class _Prover:
             return self.is_non_negative(slope * (atom.numerator - atom.denominator + 1) + scaled_rest)
         return self.is_non_negative(-slope) and self.is_non_negative(slope * atom.numerator + scaled_rest)
 
-    def _first_bounded(self, dim: SymInt) -> tuple[Symbol, Dim, Dim] | None:
-        """A symbol to replace by its ends: first those of ``ranges`` that no other range refers to."""
-        symbols = [each for each in symbols_of(dim) if _degree(dim, each) == 1]
-        ranged = [each for each in symbols if each.name in self.ranges]
-        used = {name for each in ranged for end in self.ranges[each.name] for name in free_symbols(end)}
-        for each in ranged:
+    def _first_ranged(self, dim: SymInt) -> tuple[Symbol, Dim, Dim] | None:
+        """A linear symbol of ``ranges``, inside no atom, that no other symbol's range refers to: it can go first."""
+        linear = [each for each in _linear_symbols(dim) if each.name in self.ranges]
+        used = {name for each in linear for end in self.ranges[each.name] for name in free_symbols(end)}
+        used.update(name for operand in _operands_within(dim) for name in free_symbols(operand))
+        for each in linear:
             if each.name not in used:
                 return each, *self.ranges[each.name]
-        for each in symbols:
-            if each.upper is not None and each.name not in self.ranges:
-                return each, each.lower, each.upper
         return None
 
     def _at_ends(self, dim: SymInt, bounded: Symbol, lower: Dim, upper: Dim) -> bool:
@@ -238,15 +238,32 @@ def _replace(dim: SymInt, atom: Atom, value: Dim) -> Dim:
     return current
 
 
-def _degree(dim: SymInt, each: Symbol) -> int:
-    return max((power for monomial in dim.polynomial for atom, power in monomial if atom is each), default=0)
+def _first_bounded(dim: SymInt) -> tuple[Symbol, Dim, Dim] | None:
+    """A linear symbol with two bounds of its own."""
+    for each in _linear_symbols(dim):
+        if each.upper is not None:
+            return each, each.lower, each.upper
+    return None
+
+
+def _linear_symbols(dim: SymInt) -> list[Symbol]:
+    """The symbols that occur at the top level, to the first power only."""
+    powers: dict[Atom, int] = {}
+    for _, factors in dim.terms:
+        for atom, power in factors:
+            powers[atom] = max(power, powers.get(atom, 0))
+    return [atom for atom, power in powers.items() if power == 1 and isinstance(atom, Symbol)]
+
+
+def _operands_within(dim: SymInt) -> Iterator[Dim]:
+    for monomial in dim.polynomial:
+        for atom, _ in monomial:
+            yield from atom_operands(atom)
 
 
 def _has_no_negative_term(dim: SymInt) -> bool:
     """Whether all coefficients are non-negative once every symbol is counted from its lower bound."""
-    shifted = {
-        each.name: symbol(each.name, lower=0) + each.lower for each in symbols_of(dim) if each.lower
-    }
+    shifted = {each.name: symbol(each.name) + each.lower for each in symbols_of(dim) if each.lower}
     return all(c >= 0 for c in to_polynomial(substitute(dim, shifted)).values())
 
 

@@ -1,7 +1,7 @@
 """Symbolic integers: polynomials in one normal form, interned, so that equal dims are the same object.
 
-``SymInt`` is never constant: an operation whose result is a number returns a plain ``int``. Division, remainder, minimum
-and maximum follow Python and are simplified only where that is right for every admissible value of the symbols.
+``SymInt`` is never constant: an operation whose result is a number returns a plain ``int``. Division, remainder,
+minimum and maximum follow Python and are simplified only where that is right for every admissible value of the symbols.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from weakref import WeakValueDictionary
 from relaxdsl.errors import ShapeError
 from relaxdsl.types import polynomial
 from relaxdsl.types.atoms import Atom, FloorDiv, Max, Min, Symbol, dim_sort_key
-from relaxdsl.types.dim_printer import format_polynomial
+from relaxdsl.types.dim_printer import format_operand, format_polynomial
 from relaxdsl.types.intervals import Interval, interval_of
 from relaxdsl.types.polynomial import ONE, Monomial, Polynomial, Term
 from relaxdsl.types.remainders import split_remainder
@@ -263,7 +263,7 @@ def floordiv(a: Dim, b: Dim) -> Dim:
     """``a // b`` as in Python, simplified where that is right for all admissible values."""
     if isinstance(b, int):
         if b == 0:
-            raise ShapeError(f"the size `{a} // 0` divides by zero")
+            raise ShapeError(f"the size `{format_operand(a)} // 0` divides by zero")
         if isinstance(a, int):
             return a // b
         if b == 1:
@@ -277,7 +277,7 @@ def floordiv(a: Dim, b: Dim) -> Dim:
 def modulo(a: Dim, b: Dim) -> Dim:
     """``a % b`` as in Python. It has no atom of its own: it is ``a - b * (a // b)``."""
     if isinstance(b, int) and b == 0:
-        raise ShapeError(f"the size `{a} % 0` divides by zero")
+        raise ShapeError(f"the size `{format_operand(a)} % 0` divides by zero")
     return a - b * floordiv(a, b)
 
 
