@@ -79,7 +79,7 @@ class Activation:
         """What the call returns; arrays in it share memory with nothing that outlives the call."""
         return self._result(self._program.output, [*self._program.constants, self._frame.workspace, *inputs])
 
-    # ------------------------------------------------------------------------------------------------------------------ steps
+    # ----------------------------------------------------------------------------------------------------------- steps
 
     def _run(self, pc: int) -> None:
         table_address = address_of(self._table.words)
@@ -115,7 +115,7 @@ class Activation:
             case _:
                 raise InternalError(f"{self._program.name}: {step} does not leave compiled code")
 
-    # ----------------------------------------------------------------------------------------------------- slots from values
+    # ----------------------------------------------------------------------------------------------- slots from values
 
     def _store(self, leaf: Tree, value: Any) -> None:
         match leaf:
@@ -143,7 +143,7 @@ class Activation:
         else:
             self._store(tree, value)
 
-    # ----------------------------------------------------------------------------------------------------- values from slots
+    # ----------------------------------------------------------------------------------------------- values from slots
 
     def _value(self, tree: Tree) -> Any:
         """What a host call gets for ``tree``."""
@@ -160,7 +160,7 @@ class Activation:
                 return self._objects[tree.index]
 
     def _view(self, leaf: TensorLeaf) -> np.ndarray:
-        """An array on the frame's memory; it keeps that memory alive, and is read-only on what the call must not write."""
+        """An array on the frame's memory; it keeps that memory alive, and is read-only unless the call may write it."""
         shape, dtype = self.output_shape(leaf), np.dtype(leaf.dtype)
         size_bytes = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
         if size_bytes == 0:
@@ -169,7 +169,7 @@ class Activation:
         for owners, is_writable in ((self._writable, True), (self._read_only, False)):
             for owner in owners:
                 offset = address - address_of(owner)
-                if 0 <= offset and offset + size_bytes <= owner.nbytes:
+                if offset >= 0 and offset + size_bytes <= owner.nbytes:
                     view = owner.reshape(-1).view(np.uint8)[offset : offset + size_bytes].view(dtype).reshape(shape)
                     view.flags.writeable = is_writable
                     return view

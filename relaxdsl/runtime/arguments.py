@@ -1,9 +1,9 @@
 """A call's arguments, one by one: what is accepted, what is converted, and the errors that say what is wrong.
 
-A tensor parameter takes an array of exactly its dtype and rank, in any layout; an array that is not contiguous, not aligned or of the
-other byte order is copied. A memory map is an array; other subclasses of ``ndarray`` mean something else by their operators and are
-refused. A tensor without axes also takes a NumPy scalar of its dtype, or a Python number as NumPy 2 would combine it with the
-dtype: a float for a float dtype, an int that is in range (exactly, for a float dtype), a bool for bool.
+A tensor parameter takes an array of exactly its dtype and rank, in any layout; an array that is not contiguous, not aligned
+or of the other byte order is copied. A memory map is an array; other subclasses of ``ndarray`` mean something else by their
+operators and are refused. A tensor without axes also takes a NumPy scalar of its dtype, or a Python number as NumPy 2 would
+combine it with the dtype: a float for a float dtype, an int that is in range (exactly, for a float dtype), a bool for bool.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class ArgumentReader:
         """The function as the errors show it."""
         return f"{self.function}({', '.join(f'{name}: {_short(kind)}' for name, kind in self.params)})"
 
-    # ---------------------------------------------------------------------------------------------------- names and places
+    # ------------------------------------------------------------------------------------------------ names and places
 
     def _ordered(self, args: Sequence[Any], keywords: Mapping[str, Any]) -> list[Any]:
         if len(args) > len(self.names):
@@ -69,7 +69,7 @@ class ArgumentReader:
         headline = f"{self.function}: expected {expected}, got {count}"
         return ArgumentError(headline, details=[detail, self.signature()])
 
-    # ---------------------------------------------------------------------------------------------------------------- values
+    # ---------------------------------------------------------------------------------------------------------- values
 
     def _convert(self, path: str, tree: Tree, value: Any, conversions: list[Conversion]) -> None:
         match tree:
@@ -139,7 +139,7 @@ class ArgumentReader:
             raise self._error(f"{self._at(path)}: expected {len(leaf.slots)} sizes, got {len(value)}")
         return tuple(self._int(f"{path}[{axis}]", size) for axis, size in enumerate(value))
 
-    # ---------------------------------------------------------------------------------------------------------------- errors
+    # ---------------------------------------------------------------------------------------------------------- errors
 
     def _at(self, path: str) -> str:
         return f"{self.function}: argument {path}"

@@ -14,6 +14,7 @@ from relaxdsl.runtime.program import Check, IntLeaf, ShapeLeaf, TensorLeaf, Tree
 from relaxdsl.runtime.slots import DimCompiler
 from relaxdsl.types import match as plans
 from relaxdsl.types.match import BindingPlan, Source, run_binding
+from relaxdsl.types.symint import from_atom
 
 Failure = Callable[[Any], RelaxError]
 
@@ -24,7 +25,7 @@ def bind_sizes(
     """Emits the plan's steps: symbols are bound in ``dims``, checks go to ``dims.steps``.
 
     Args:
-        plan: of a function's parameters, or of a ``match_cast`` (then with the symbols that ``dims`` knows as known ones).
+        plan: of a function's parameters, or of a ``match_cast``; then the symbols of ``dims`` are its known ones.
         trees: the leaves of each parameter of the plan.
         function: named in messages.
         span: the line that a failure points at.
@@ -60,7 +61,7 @@ def _explain(plan: BindingPlan, trees: Sequence[Tree], function: str, known: dic
         try:
             run_binding(plan, sizes, function=function, known={name: values[slot] for name, slot in known.items()})
         except RelaxError as error:
-            return error
+            return error.with_traceback(None)
         return InternalError(f"{function}: a check failed that the binding plan passes")
 
     return failure
@@ -101,7 +102,7 @@ class _StepEmitter:
         self._bind(step.symbol.name, slot)
 
     def _require(self, step: plans.Require) -> None:
-        slot, constant = self._dims.slot_of(plans.from_atom(step.symbol)), self._dims.slots.constant
+        slot, constant = self._dims.slot_of(from_atom(step.symbol)), self._dims.slots.constant
         self._check("at_least", slot, constant(step.symbol.lower))
         if step.symbol.upper is not None:
             self._check("at_least", constant(step.symbol.upper), slot)

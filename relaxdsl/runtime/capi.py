@@ -1,65 +1,67 @@
 """Where the entry finds Python's and NumPy's C functions, and how their objects lie in memory.
 
-Both layouts are part of the stable C ABI (the public headers ``object.h`` and ``ndarraytypes.h`` compile them into every extension).
-The header of an object is measured, because it is longer in free-threaded builds.
+Both layouts are part of the stable C ABI: the public headers ``object.h`` and ``ndarraytypes.h`` compile them into every
+extension. The head of an object is measured, because it is longer in free-threaded builds.
 """
 
 from __future__ import annotations
 
 import ctypes
 import sys
+from importlib import import_module
 from typing import Any
 
 import numpy as np
-from numpy._core import _multiarray_umath
+
+
+def _python_function(name: str) -> int:
+    """The address of a function of Python's C API."""
+    address = ctypes.cast(getattr(ctypes.pythonapi, name), ctypes.c_void_p).value
+    assert address is not None
+    return address
+
+
+def _numpy_function(index: int) -> int:
+    """The address of a function of NumPy's C API, by its place in the table that extensions import."""
+    pointer_of = ctypes.pythonapi.PyCapsule_GetPointer
+    pointer_of.argtypes = [ctypes.py_object, ctypes.c_char_p]
+    pointer_of.restype = ctypes.c_size_t
+    table = pointer_of(import_module("numpy._core._multiarray_umath")._ARRAY_API, None)
+    return ctypes.c_size_t.from_address(table + ctypes.sizeof(ctypes.c_size_t) * index).value
+
 
 _HEAD = object.__basicsize__
+TYPE_OF = _HEAD - 8
+ARRAY_DATA = _HEAD
+ARRAY_NDIM = _HEAD + 8
+ARRAY_SIZES = _HEAD + 16
+ARRAY_DTYPE = _HEAD + 40
+ARRAY_FLAGS = _HEAD + 48
+DTYPE_BYTE_ORDER = _HEAD + 10
+DTYPE_NUMBER = _HEAD + 12
 
-LAYOUT = {
-    "TYPE_OF": _HEAD - 8,
-    "ARRAY_DATA": _HEAD,
-    "ARRAY_NDIM": _HEAD + 8,
-    "ARRAY_SIZES": _HEAD + 16,
-    "ARRAY_DTYPE": _HEAD + 40,
-    "ARRAY_FLAGS": _HEAD + 48,
-    "DTYPE_BYTE_ORDER": _HEAD + 10,
-    "DTYPE_NUMBER": _HEAD + 12,
-}
-
-PLAIN_FLAGS = 0x0001 | 0x0100
-"""C-contiguous and aligned."""
-
+C_CONTIGUOUS_AND_ALIGNED = 0x0001 | 0x0100
 SWAPPED_BYTE_ORDER = ord(">" if sys.byteorder == "little" else "<")
 
-_PYTHON_FUNCTIONS = (
-    "PyTuple_GetItem",
-    "PyTuple_Size",
-    "PyTuple_New",
-    "PyTuple_SetItem",
-    "PySet_Size",
-    "PySet_Pop",
-    "PySet_Add",
-    "PyLong_AsLongLong",
-    "PyLong_FromLongLong",
-    "PyErr_Clear",
-    "PyEval_SaveThread",
-    "PyEval_RestoreThread",
-    "PyObject_Vectorcall",
-    "Py_DecRef",
-)
+ARRAY_TYPE = id(np.ndarray)
+INT_TYPE = id(int)
+TUPLE_TYPE = id(tuple)
 
-_ARRAY_NEW_INDEX = 93
-"""The place of ``PyArray_New`` in NumPy's table of C functions."""
-
-
-def addresses() -> dict[str, int]:
-    """Every constant of the entry's source: addresses of C functions and types, and offsets in objects."""
-    functions = {name: _function_address(name) for name in _PYTHON_FUNCTIONS}
-    array_functions = _capsule_pointer(_multiarray_umath._ARRAY_API, None)
-    array_new = ctypes.c_void_p.from_address(array_functions + 8 * _ARRAY_NEW_INDEX).value
-    assert array_new is not None
-    types = {"ARRAY_TYPE": id(np.ndarray), "INT_TYPE": id(int), "TUPLE_TYPE": id(tuple)}
-    return {**functions, **types, **LAYOUT, "PyArray_New": array_new}
+PyErr_Clear = _python_function("PyErr_Clear")
+PyEval_RestoreThread = _python_function("PyEval_RestoreThread")
+PyEval_SaveThread = _python_function("PyEval_SaveThread")
+PyLong_AsLongLong = _python_function("PyLong_AsLongLong")
+PyLong_FromLongLong = _python_function("PyLong_FromLongLong")
+PyObject_Vectorcall = _python_function("PyObject_Vectorcall")
+PySet_Add = _python_function("PySet_Add")
+PySet_Pop = _python_function("PySet_Pop")
+PySet_Size = _python_function("PySet_Size")
+PyTuple_GetItem = _python_function("PyTuple_GetItem")
+PyTuple_New = _python_function("PyTuple_New")
+PyTuple_SetItem = _python_function("PyTuple_SetItem")
+PyTuple_Size = _python_function("PyTuple_Size")
+Py_DecRef = _python_function("Py_DecRef")
+PyArray_New = _numpy_function(93)
 
 
 class _MethodDef(ctypes.Structure):
@@ -90,13 +92,3 @@ class BuiltinMaker:
 _new_method = ctypes.pythonapi.PyCMethod_New
 _new_method.argtypes = [ctypes.c_void_p, ctypes.py_object, ctypes.c_void_p, ctypes.c_void_p]
 _new_method.restype = ctypes.py_object
-
-_capsule_pointer = ctypes.pythonapi.PyCapsule_GetPointer
-_capsule_pointer.argtypes = [ctypes.py_object, ctypes.c_char_p]
-_capsule_pointer.restype = ctypes.c_size_t
-
-
-def _function_address(name: str) -> int:
-    address = ctypes.cast(getattr(ctypes.pythonapi, name), ctypes.c_void_p).value
-    assert address is not None
-    return address

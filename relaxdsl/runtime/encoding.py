@@ -1,7 +1,7 @@
 """A program as the VM reads it: one int64 table. Here are the opcodes and how an instruction becomes numbers.
 
-``table[0]`` is the slot where a kernel's arguments are gathered. Then come the prologue and the body, each ended by ``STOP``.
-Most instructions take four words, ``opcode a b c``; a kernel call takes ``CALL address extent count slot…``.
+``table[0]`` is the slot where a kernel's arguments are gathered. Then come the prologue and the body, each ended by
+``STOP``. Most instructions take four words, ``opcode a b c``; a kernel call takes ``CALL address extent count slot…``.
 """
 
 from __future__ import annotations
@@ -116,7 +116,7 @@ def _width(part: Sequence[Instruction]) -> int:
     return sum(CALL_WIDTH + len(step.args) if isinstance(step, CallKernel) else PLAIN_WIDTH for step in part)
 
 
-# ------------------------------------------------------------------------------------------------------------ what gets written
+# --------------------------------------------------------------------------------------------------- what gets written
 
 
 def written_slots(step: Instruction) -> tuple[int, ...]:
@@ -159,4 +159,5 @@ def _check_targets(program: Program) -> None:
     for step in (*program.prologue, *program.body):
         for slot in written_slots(step):
             if program.slots[slot].initial != 0:
-                raise InternalError(f"{program.name}: an instruction overwrites the constant slot {program.slots[slot].name}")
+                name = program.slots[slot].name
+                raise InternalError(f"{program.name}: an instruction overwrites the constant slot {name}")

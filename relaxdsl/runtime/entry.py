@@ -1,4 +1,4 @@
-"""The entry: the C function that a call on NumPy arrays reaches first. It is compiled once a process and serves every program.
+"""The entry: the C function that a call on NumPy arrays reaches first. Compiled once a process, it serves every program.
 
 It is bound to a tuple ``(state, slow, idle)``:
 
@@ -6,17 +6,45 @@ It is bound to a tuple ``(state, slow, idle)``:
 - ``slow`` is the Python function that does whatever the entry does not;
 - ``idle`` is the set of the addresses of idle frames.
 
-The entry takes a frame, stores pointers and sizes, runs the prologue, allocates the outputs, runs the body and returns the outputs.
-At anything unusual it gives up and calls ``slow`` with the same arguments: another argument count, keywords, a wrong type or dtype, an
-array that is not contiguous, a failed check, a workspace that is too small, no idle frame. Since a program that the entry may run has no
-side effect, ``slow`` simply starts again; it knows how to do the unusual, or raises the error that explains it.
+The entry takes a frame, stores pointers and sizes, runs the prologue, allocates the outputs, runs the body and returns the
+outputs. At anything unusual it gives up and calls ``slow`` with the same arguments: another argument count, keywords, a wrong
+type or dtype, an array that is not contiguous, a failed check, a workspace that is too small, no idle frame. Since a program
+that the entry may run has no side effect, ``slow`` simply starts again; it knows how to do the unusual, or raises the error
+that explains it.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from relaxdsl.runtime.capi import PLAIN_FLAGS, SWAPPED_BYTE_ORDER
+from relaxdsl.runtime.capi import (
+    ARRAY_DATA,
+    ARRAY_DTYPE,
+    ARRAY_FLAGS,
+    ARRAY_NDIM,
+    ARRAY_SIZES,
+    ARRAY_TYPE,
+    C_CONTIGUOUS_AND_ALIGNED,
+    DTYPE_BYTE_ORDER,
+    DTYPE_NUMBER,
+    INT_TYPE,
+    SWAPPED_BYTE_ORDER,
+    TUPLE_TYPE,
+    TYPE_OF,
+    Py_DecRef,
+    PyArray_New,
+    PyErr_Clear,
+    PyEval_RestoreThread,
+    PyEval_SaveThread,
+    PyLong_AsLongLong,
+    PyLong_FromLongLong,
+    PyObject_Vectorcall,
+    PySet_Add,
+    PySet_Pop,
+    PySet_Size,
+    PyTuple_GetItem,
+    PyTuple_New,
+    PyTuple_SetItem,
+    PyTuple_Size,
+)
 from relaxdsl.runtime.native import call, load, load_byte, load_int32, store
 from relaxdsl.runtime.program import WORKSPACE_SIZE_SLOT
 from relaxdsl.runtime.signature import (
@@ -36,9 +64,6 @@ from relaxdsl.runtime.signature import (
     TENSOR,
 )
 from relaxdsl.runtime.vm import run
-
-if TYPE_CHECKING:
-    from relaxdsl.runtime.capi import *  # noqa: F403 (the names that capi.addresses() gives)
 
 HOLD_BELOW = 1024
 """A call that touches fewer elements keeps Python's lock: giving it back can cost far more than such a call takes."""
@@ -94,7 +119,7 @@ def run_body(slots: int, table: int, body: int, touched: int) -> int:
     return status
 
 
-# ------------------------------------------------------------------------------------------------------------------- arguments
+# ----------------------------------------------------------------------------------------------------------- arguments
 
 
 def read_arguments(state: int, frame: int, arguments: int) -> int:
@@ -128,7 +153,7 @@ def read_tensor(row: int, array: int, slot: int) -> int:
     if load_int32(dtype + DTYPE_NUMBER) != load(row + 8) or load_byte(dtype + DTYPE_BYTE_ORDER) == SWAPPED_BYTE_ORDER:
         return UNUSUAL
     ndim = load_int32(array + ARRAY_NDIM)
-    if ndim != load(row + 16) or load_int32(array + ARRAY_FLAGS) & PLAIN_FLAGS != PLAIN_FLAGS:
+    if ndim != load(row + 16) or load_int32(array + ARRAY_FLAGS) & C_CONTIGUOUS_AND_ALIGNED != C_CONTIGUOUS_AND_ALIGNED:
         return UNUSUAL
     store(slot, load(array + ARRAY_DATA))
     sizes = load(array + ARRAY_SIZES)
@@ -162,7 +187,7 @@ def read_tuple(row: int, items: int, objects: int) -> int:
     return 0
 
 
-# --------------------------------------------------------------------------------------------------------------------- outputs
+# ------------------------------------------------------------------------------------------------------------- outputs
 
 
 def output_row(state: int) -> int:

@@ -70,7 +70,7 @@ class Executable:
 
         return compile_seconds
 
-    # --------------------------------------------------------------------------------------------------------- what calls need
+    # ------------------------------------------------------------------------------------------------- what calls need
 
     @cached_property
     def _table(self) -> Table:
@@ -106,7 +106,7 @@ class Executable:
             if isinstance(leaf, TensorLeaf) and leaf.pointer not in self._late_pointers
         ]
 
-    # ------------------------------------------------------------------------------------------------------------------- calls
+    # ----------------------------------------------------------------------------------------------------------- calls
 
     def _call_first(self, *args: Any, **keywords: Any) -> Any:
         self.prepare()

@@ -1,4 +1,7 @@
-"""The compiled parts of the runtime, VM and entry, made once a process. Importing this module imports llvmlite and compiles them."""
+"""The compiled parts of the runtime, VM and entry, made once a process.
+
+Importing this module imports llvmlite and compiles them.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +9,11 @@ import ctypes
 import time
 
 from relaxdsl.runtime import entry, vm
-from relaxdsl.runtime.capi import BuiltinMaker, addresses
+from relaxdsl.runtime.capi import BuiltinMaker
 from relaxdsl.runtime.native import NativeCode
 
 _started = time.perf_counter()
-_code = NativeCode((*vm.FUNCTIONS, *entry.FUNCTIONS), addresses())
+_code = NativeCode((*vm.FUNCTIONS, *entry.FUNCTIONS))
 
 make_entry = BuiltinMaker("enter", _code.address("enter"))
 """Binds the entry to ``(state, slow, idle)``."""

@@ -1,7 +1,7 @@
 """Compiles a small subset of Python straight to machine code: functions of int64 that read and write raw memory.
 
-The VM and the entry are written in this subset. numba would take 0.8 s for each of them, because it infers types and resolves overloads;
-here everything is an int64, so a function becomes LLVM instructions in one walk over its syntax tree, in milliseconds.
+The VM and the entry are written in this subset. numba would take 0.8 s for each of them, because it infers types and resolves
+overloads; here everything is an int64, so a function becomes LLVM instructions in one walk over its syntax tree.
 
 The subset: parameters and variables are int64; ``while``, ``for i in range(n)``, ``if``, ``return``, ``continue``; ``+ - * & | << >>``;
 comparisons, ``and``, ``or``, ``not`` (1 or 0 as values); ``a if test else b`` (evaluates both); integer globals; and calls of
@@ -44,11 +44,11 @@ _OPERATIONS = {
 class NativeCode:
     """Machine code of some functions; it lives as long as this object."""
 
-    def __init__(self, functions: Sequence[Callable[..., int]], constants: dict[str, int]) -> None:
+    def __init__(self, functions: Sequence[Callable[..., int]]) -> None:
         module = ir.Module("relaxdsl_runtime")
         declared = {function.__name__: _declare(module, function) for function in functions}
         for function in functions:
-            _FunctionEmitter(function, declared, constants).emit()
+            _FunctionEmitter(function, declared).emit()
         self._engine = _compile(module)
 
     def address(self, name: str) -> int:
@@ -114,10 +114,10 @@ def _compile(module: ir.Module) -> Any:
 class _FunctionEmitter:
     """Emits one function: variables are stack cells, which LLVM turns into registers."""
 
-    def __init__(self, function: Callable[..., int], functions: dict[str, ir.Function], constants: dict[str, int]) -> None:
+    def __init__(self, function: Callable[..., int], functions: dict[str, ir.Function]) -> None:
         self.target = functions[function.__name__]
         self.functions = functions
-        self.constants = {**function.__globals__, **constants}
+        self.constants = function.__globals__
         tree = ast.parse(textwrap.dedent(inspect.getsource(function))).body[0]
         assert isinstance(tree, ast.FunctionDef)
         self.tree = tree
@@ -126,8 +126,9 @@ class _FunctionEmitter:
         self.loop_heads: list[ir.Block] = []
 
     def emit(self) -> None:
-        names = [node.id for node in ast.walk(self.tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)]
-        for name in dict.fromkeys([*(argument.name for argument in self.target.args), *names]):
+        names = [argument.name for argument in self.target.args]
+        names += [node.id for node in ast.walk(self.tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)]
+        for name in dict.fromkeys(names):
             self.cells[name] = self.builder.alloca(INT64, name=name)
         for argument in self.target.args:
             self.builder.store(argument, self.cells[argument.name])
@@ -135,7 +136,7 @@ class _FunctionEmitter:
         if not self.builder.block.is_terminated:
             self.builder.ret(INT64(0))
 
-    # ------------------------------------------------------------------------------------------------------------- statements
+    # ------------------------------------------------------------------------------------------------------ statements
 
     def statements(self, body: Sequence[ast.stmt]) -> None:
         for statement in body:
@@ -206,7 +207,7 @@ class _FunctionEmitter:
     def start(self, block: ir.Block) -> None:
         self.builder.position_at_end(block)
 
-    # ------------------------------------------------------------------------------------------------------------ expressions
+    # ----------------------------------------------------------------------------------------------------- expressions
 
     def value(self, node: ast.expr) -> ir.Value:
         match node:

@@ -29,7 +29,8 @@ class OutputChecker:
             if any(_overlap(array, other) for other in arrays[:place]):
                 raise self._error("out", "two outputs overlap in memory")
             if any(_overlap(array, other) for other in inputs):
-                raise self._error("out", "overlaps an argument in memory", "arguments are never written: pass another array")
+                hint = "arguments are never written: pass another array"
+                raise self._error("out", "overlaps an argument in memory", hint)
         return arrays
 
     def _collect(self, path: str, tree: Tree, out: Any, shape_of: ShapeOf, arrays: list[np.ndarray]) -> None:

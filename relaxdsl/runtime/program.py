@@ -1,7 +1,7 @@
 """The program of an executable: what the VM runs, as data that prints.
 
 A program works on *slots*, a flat array of int64. A slot holds a size, a pointer or a constant. The first slots have fixed
-places, so that one compiled entry serves every program with the same signature::
+places, so that the entry knows where to put arguments::
 
     0                    address of the workspace
     1                    bytes of workspace the program needs (computed by the prologue)
@@ -38,7 +38,7 @@ class Kernel(Protocol):
     def address(self) -> int: ...
 
 
-# ---------------------------------------------------------------------------------------------- leaves: arguments and outputs
+# --------------------------------------------------------------------------------------- leaves: arguments and outputs
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,12 +103,15 @@ class TupleTree:
 Tree = Leaf | TupleTree
 
 
-# ---------------------------------------------------------------------------------------------------------------- instructions
+# -------------------------------------------------------------------------------------------------------- instructions
 
 
 @dataclass(frozen=True, slots=True)
 class Arith:
-    """``slots[target] = slots[left] op slots[right]``; op is add, sub, mul, floordiv, min or max (Python's semantics)."""
+    """``slots[target] = slots[left] op slots[right]``; op is add, sub, mul, floordiv, min or max, as in Python.
+
+    A division by zero fails. No instruction writes to a slot with an initial value.
+    """
 
     op: str
     target: int
@@ -119,9 +122,10 @@ class Arith:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """Fails unless the relation holds: ``equal`` (left == right), ``at_least`` (left >= right), ``divisible`` (left % right == 0).
+    """Fails unless the relation holds.
 
-    ``failure`` builds the rich error from the frame's slot values.
+    ``equal``: left == right; ``at_least``: left >= right; ``divisible``: right != 0 and left % right == 0. ``failure`` builds
+    the rich error from a list of the slots' values.
     """
 
     relation: str
@@ -209,8 +213,8 @@ class Slot:
 class Program:
     """A function, ready to run.
 
-    ``constants`` are the arrays whose addresses the slots' initial values hold. ``object_count`` sizes the frame's object list;
-    ``objects`` are its initial entries.
+    ``constants`` are the arrays whose addresses the slots' initial values hold. ``objects`` is the frame's object list at the
+    start of a call: as long as the largest index needs, None where a leaf gets its object during the call.
     """
 
     name: str

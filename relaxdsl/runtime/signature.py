@@ -12,6 +12,7 @@ A shape is a tuple of ints.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 
 import numpy as np
 
@@ -26,7 +27,7 @@ ROW_WIDTH = 4
 
 TENSOR, INT, TUPLE = range(3)
 
-# A frame's words: the bytes of its workspace, then the slots, a kernel's gathered arguments, and the objects of the rows.
+# A frame's words: bytes of its workspace, then the slots, a kernel's gathered arguments, and the objects of the rows.
 CAPACITY = 0
 SLOTS = 1
 
@@ -41,7 +42,7 @@ def encode_signature(program: Program, table: Table) -> np.ndarray:
     scratch = SLOTS + table.slot_count + table.gathered_count
     header = [table.words.ctypes.data, table.prologue, table.body, int(runs_in_python)]
     header += [len(program.arguments), scratch, len(arguments), len(outputs)]
-    return np.array([*header, *sum(arguments + outputs, [])], np.int64)
+    return np.array([*header, *chain.from_iterable(arguments + outputs)], np.int64)
 
 
 def frame_word_count(state: np.ndarray) -> int:

@@ -15,13 +15,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 from relaxdsl.errors import InternalError
-from relaxdsl.runtime.program import Arith, Instruction, IntLeaf, ObjectLeaf, ShapeLeaf, Slot, TensorLeaf, Tree, TupleTree
+from relaxdsl.runtime.program import (
+    Arith,
+    Instruction,
+    IntLeaf,
+    ObjectLeaf,
+    ShapeLeaf,
+    Slot,
+    TensorLeaf,
+    Tree,
+    TupleTree,
+)
 from relaxdsl.types.atoms import Atom, FloorDiv, Max, Min, Symbol
 from relaxdsl.types.dims import Dim, free_symbols, terms
+from relaxdsl.types.symint import from_polynomial
 from relaxdsl.types.types import UNKNOWN_NDIM, AnyType, PrimType, ShapeType, TensorType, TupleType, Type
 
 Monomial = tuple[tuple[Atom, int], ...]
@@ -135,7 +146,7 @@ class DimCompiler:
         self.steps.append(Arith(op, target, left, right))
         return target
 
-    # --------------------------------------------------------------------------------------------------------- normal form
+    # ----------------------------------------------------------------------------------------------------- normal form
 
     def _sum(self, dim: Dim) -> int:
         """A dim as the sum of its terms; terms with a minus are subtracted, so one without comes first."""
@@ -155,7 +166,7 @@ class DimCompiler:
         product = self._product(monomial)
         if coefficient == 1:
             return product
-        name = f"{coefficient}*{self.slots.name_of(product)}"
+        name = str(from_polynomial({monomial: coefficient}))
         return self.emit("mul", self.slots.constant(coefficient), product, name)
 
     def _product(self, monomial: Monomial) -> int:
@@ -163,32 +174,29 @@ class DimCompiler:
         if monomial not in self._products:
             *before, (atom, power) = monomial
             head = (*before, (atom, power - 1)) if power > 1 else tuple(before)
-            self._products[monomial] = self._times(self._product(head), self._atom(atom)) if head else self._atom(atom)
+            name = str(from_polynomial({monomial: 1}))
+            if head:
+                slot = self.emit("mul", self._product(head), self._product(((atom, 1),)), name)
+            else:
+                slot = self._atom(atom, name)
+            self._products[monomial] = slot
         return self._products[monomial]
 
-    def _times(self, left: int, right: int) -> int:
-        return self.emit("mul", left, right, f"{self.slots.name_of(left)}*{self.slots.name_of(right)}")
-
-    def _atom(self, atom: Atom) -> int:
+    def _atom(self, atom: Atom, name: str) -> int:
         match atom:
-            case Symbol(name=name):
-                return self._symbol(name)
+            case Symbol():
+                return self._symbol(atom.name)
             case FloorDiv(numerator=numerator, denominator=denominator):
-                left, right = self.slot_of(numerator), self.slot_of(denominator)
-                return self.emit("floordiv", left, right, f"({self.slots.name_of(left)}) // ({self.slots.name_of(right)})")
-            case Min(args=args):
-                return self._extremum("min", args)
-            case Max(args=args):
-                return self._extremum("max", args)
+                return self.emit("floordiv", self.slot_of(numerator), self.slot_of(denominator), name)
+            case Min() | Max():
+                first, *rest = (self.slot_of(arg) for arg in atom.args)
+                for slot in rest:
+                    first = self.emit(atom.function, first, slot)
+                self.slots.rename(first, name)
+                return first
 
     def _symbol(self, name: str) -> int:
         slot = self.symbols().get(name)
         if slot is None:
             raise InternalError(f"symbol {name} is used before it is bound")
         return slot
-
-    def _extremum(self, op: str, args: Sequence[Dim]) -> int:
-        first, *rest = (self.slot_of(arg) for arg in args)
-        for slot in rest:
-            first = self.emit(op, first, slot, f"{op}({self.slots.name_of(first)}, {self.slots.name_of(slot)})")
-        return first
