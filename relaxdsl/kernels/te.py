@@ -128,19 +128,18 @@ def _axis_variables(fcompute: Callable[..., Body], extents: tuple[Dim, ...]) -> 
 def _axis_hints(fcompute: Callable[..., Body], ndim: int) -> list[str]:
     """The names the user gave the axes."""
     try:
-        parameters = list(inspect.signature(fcompute).parameters.values())
-    except (TypeError, ValueError):
-        parameters = []
-    positional = [each.name for each in parameters if each.kind in (each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD)]
-    is_open = not parameters or any(each.kind is each.VAR_POSITIONAL for each in parameters)
-    if len(positional) == ndim:
-        return positional
-    if not is_open and len([each for each in parameters if each.default is each.empty]) != ndim:
+        parameters = inspect.signature(fcompute).parameters.values()
+    except (TypeError, ValueError):  # a builtin that does not say what it takes
+        return [f"i{i}" for i in range(ndim)]
+    positional = [each for each in parameters if each.kind in (each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD)]
+    required = [each for each in positional if each.default is each.empty]
+    is_open = builtins.any(each.kind is each.VAR_POSITIONAL for each in parameters)
+    if not len(required) <= ndim <= (ndim if is_open else len(positional)):
         raise KernelError(
             f"compute: the body takes {len(positional)} axes, the shape has {ndim}",
             hint="give the body one parameter per axis, or *axes",
         )
-    return [positional[i] if i < len(positional) else f"i{i}" for i in range(ndim)]
+    return [positional[i].name if i < len(positional) else f"i{i}" for i in range(ndim)]
 
 
 def _bodies(name: str, result: object) -> tuple[ScalarExpr, ...]:

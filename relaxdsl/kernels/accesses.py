@@ -1,0 +1,135 @@
+"""What statements read and write: the facts the schedule's rules ask for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from relaxdsl.ir.loops import Block, Buffer, For, IfThenElse, Stmt, Store, sub_statements
+from relaxdsl.ir.scalar import Apply, Cast, Index, IndexValue, Load, ScalarExpr, children
+from relaxdsl.types.dims import Dim, SymInt, free_symbols, substitute
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Access:
+    """One read or write of a buffer, and the loops around it, outermost first."""
+
+    buffer: Buffer
+    indices: tuple[Index, ...]
+    is_write: bool
+    loops: tuple[str, ...] = ()
+    is_conditional: bool = False
+
+
+def nodes(expr: ScalarExpr) -> Iterator[ScalarExpr]:
+    """The node and all nodes inside."""
+    yield expr
+    for child in children(expr):
+        yield from nodes(child)
+
+
+def expressions(stmt: Stmt) -> Iterator[ScalarExpr]:
+    """The scalar expressions a statement evaluates itself, not those of statements inside."""
+    match stmt:
+        case Store(_, indices, value):
+            yield from (index for index in indices if isinstance(index, ScalarExpr))
+            yield value
+        case IfThenElse(condition=condition):
+            yield condition
+
+
+def loads_of(expr: ScalarExpr) -> Iterator[Load]:
+    """Every read inside an expression."""
+    return (node for node in nodes(expr) if isinstance(node, Load))
+
+
+def accesses(stmt: Stmt, loops: tuple[str, ...] = (), is_conditional: bool = False) -> Iterator[Access]:
+    """Every read and write inside a statement, in the order they run."""
+    for expr in expressions(stmt):
+        yield from (Access(load.buffer, load.indices, False, loops, is_conditional) for load in loads_of(expr))
+    if isinstance(stmt, Store):
+        yield Access(stmt.buffer, stmt.indices, True, loops, is_conditional)
+    inner_loops = (*loops, stmt.var) if isinstance(stmt, For) else loops
+    for inner in sub_statements(stmt):
+        yield from accesses(inner, inner_loops, is_conditional or isinstance(stmt, IfThenElse))
+
+
+def buffers_touched(stmt: Stmt) -> tuple[set[Buffer], set[Buffer]]:
+    """``(read, written)``."""
+    read: set[Buffer] = set()
+    written: set[Buffer] = set()
+    for access in accesses(stmt):
+        (written if access.is_write else read).add(access.buffer)
+    return read, written
+
+
+def are_independent(first: Stmt, second: Stmt) -> bool:
+    """Whether the statements may run in either order: neither writes what the other touches."""
+    first_read, first_written = buffers_touched(first)
+    second_read, second_written = buffers_touched(second)
+    return not (first_written & (second_read | second_written)) and not (second_written & first_read)
+
+
+def dims_in(stmt: Stmt) -> Iterator[Dim]:
+    """Every dim a statement evaluates: indices, values, extents, bindings."""
+    match stmt:
+        case Store(_, indices, _):
+            yield from (index for index in indices if not isinstance(index, ScalarExpr))
+        case For(extent=extent, start=start):
+            yield from (extent, start)
+        case Block(iter_vars=iter_vars):
+            yield from (dim for each in iter_vars for dim in (each.extent, each.binding))
+    for expr in expressions(stmt):
+        yield from expression_dims(expr)
+    for inner in sub_statements(stmt):
+        yield from dims_in(inner)
+
+
+def expression_dims(expr: ScalarExpr) -> Iterator[Dim]:
+    """Every dim inside an expression."""
+    for node in nodes(expr):
+        if isinstance(node, IndexValue):
+            yield node.dim
+        elif isinstance(node, Load):
+            yield from (index for index in node.indices if not isinstance(index, ScalarExpr))
+
+
+def flat_index(shape: tuple[Dim, ...], indices: tuple[Index, ...]) -> Index:
+    """The position of an element in row-major memory: ``(i * n + j) * p + k``."""
+    position: Index = 0
+    for size, index in zip(shape, indices, strict=True):
+        position = _add(_multiply(position, size), index)
+    return position
+
+
+def _multiply(position: Index, size: Dim) -> Index:
+    if isinstance(position, ScalarExpr):
+        return Apply("multiply", (position, IndexValue(size)), "int64")
+    return position * size
+
+
+def _add(position: Index, index: Index) -> Index:
+    if not isinstance(position, ScalarExpr) and not isinstance(index, ScalarExpr):
+        return position + index
+    return Apply("add", (_as_int64(position), _as_int64(index)), "int64")
+
+
+def _as_int64(index: Index) -> ScalarExpr:
+    if not isinstance(index, ScalarExpr):
+        return IndexValue(index)
+    return index if index.dtype == "int64" else Cast(index, "int64")
+
+
+def stride(position: Index, variable: SymInt) -> Dim | None:
+    """How far apart in memory neighbours along ``variable`` are; None if that differs from place to place."""
+    (name,) = free_symbols(variable)
+    if isinstance(position, ScalarExpr):
+        used = any(name in free_symbols(dim) for dim in expression_dims(position))
+        return None if used else 0
+    step = substitute(position, {name: variable + 1}) - position
+    return None if name in free_symbols(step) else step
+
+
+def is_used(name: str, dims: Iterator[Dim]) -> bool:
+    """Whether a symbol occurs in any of the dims."""
+    return any(name in free_symbols(dim) for dim in dims)

@@ -1,0 +1,193 @@
+"""Kernels compiled to machine code: schedule, source, numba; once per structure and process."""
+
+from __future__ import annotations
+
+import atexit
+import ctypes
+import linecache
+import shutil
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from relaxdsl.errors import InternalError, RelaxError
+from relaxdsl.ir.loops import Buffer, PrimFunc
+from relaxdsl.kernels.math import intrinsics
+from relaxdsl.kernels.schedule.parallel import parallel_extent
+from relaxdsl.kernels.schedule.pipeline import schedule
+from relaxdsl.kernels.source import function_name, kernel_source
+from relaxdsl.kernels.structural_key import structural_key
+from relaxdsl.types.dims import Dim, evaluate, substitute, symbol
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class CompiledKernel:
+    """A kernel in machine code: ``void(int64* args, int64 lo, int64 hi)`` at ``address``.
+
+    Args:
+        source: the Python source it was compiled from.
+        range_extent: how many iterations there are in all; any split of ``0 ... range_extent`` into parts may run in parallel.
+        scratch: what each running part needs memory of its own for.
+        symbols: the sizes to pass, in order.
+        prim_func: the kernel in block form.
+        scheduled: its loops as they run.
+        compile_seconds: what compiling took, when it was compiled.
+        code: keeps the machine code alive.
+    """
+
+    name: str
+    address: int
+    source: str
+    range_extent: Dim
+    scratch: tuple[Buffer, ...]
+    symbols: tuple[str, ...]
+    prim_func: PrimFunc
+    scheduled: PrimFunc
+    compile_seconds: float
+    code: Any
+
+
+_compiled: dict[str, CompiledKernel] = {}
+_lock = threading.RLock()
+
+
+def compile_kernel(prim_func: PrimFunc) -> CompiledKernel:
+    """The machine code of a kernel in block form. A kernel of equal structure is compiled once in a process.
+
+    Raises:
+        KernelError: the kernel uses a dtype or a function that kernels do not have.
+        InternalError: the generated source does not compile.
+    """
+    key = structural_key(prim_func)
+    with _lock:
+        found = _compiled.get(key)
+        if found is None:
+            found = _compiled[key] = _compile(prim_func)
+    return found if found.prim_func is prim_func else _in_terms_of(prim_func, found)
+
+
+def _compile(prim_func: PrimFunc) -> CompiledKernel:
+    started = time.perf_counter()
+    scheduled = schedule(prim_func)
+    source = kernel_source(scheduled)
+    code = _machine_code(prim_func.name, function_name(scheduled), source)
+    return CompiledKernel(
+        name=prim_func.name,
+        address=code.address,
+        source=source,
+        range_extent=parallel_extent(scheduled),
+        scratch=scheduled.scratch,
+        symbols=prim_func.symbols,
+        prim_func=prim_func,
+        scheduled=scheduled,
+        compile_seconds=time.perf_counter() - started,
+        code=code,
+    )
+
+
+def _in_terms_of(prim_func: PrimFunc, found: CompiledKernel) -> CompiledKernel:
+    """The kernel compiled for another PrimFunc of the same structure, with this one's names for sizes."""
+    sizes = {old: symbol(new) for old, new in zip(found.symbols, prim_func.symbols, strict=True)}
+    scratch = tuple(
+        Buffer(each.name, tuple(substitute(size, sizes) for size in each.shape), each.dtype, each.scope) for each in found.scratch
+    )
+    return CompiledKernel(
+        name=prim_func.name,
+        address=found.address,
+        source=found.source,
+        range_extent=substitute(found.range_extent, sizes),
+        scratch=scratch,
+        symbols=prim_func.symbols,
+        prim_func=prim_func,
+        scheduled=found.scheduled,
+        compile_seconds=found.compile_seconds,
+        code=found.code,
+    )
+
+
+def _machine_code(kernel: str, function: str, source: str) -> Any:
+    """numba's compiled function. Whatever fails in there is reported as the kernel's, without numba's traceback."""
+    path = _write_source(function, source)
+    try:
+        return _compile_with_numba(path, function, source)
+    except RelaxError:
+        raise
+    except Exception as error:
+        reason = str(error).strip().partition("\n")[0]
+        details = (f"{type(error).__name__}: {reason}", *source.splitlines())
+        raise InternalError(f"{kernel}: numba does not compile the kernel's source", details=details) from None
+
+
+def _compile_with_numba(path: Path, function: str, source: str) -> Any:
+    import numba
+
+    namespace = dict(_namespace())
+    exec(compile(source, str(path), "exec"), namespace)
+    # Without fast-math: elementwise arithmetic is NumPy's. The sums of a reduction carry flags of their own.
+    make = numba.cfunc(_signature(), error_model="numpy", boundscheck=False)
+    return make(namespace[function])
+
+
+@lru_cache(maxsize=1)
+def _signature() -> Any:
+    from numba import types
+
+    return types.void(types.CPointer(types.int64), types.int64, types.int64)
+
+
+@lru_cache(maxsize=1)
+def _namespace() -> Mapping[str, Any]:
+    """The names the source may use besides Python's own."""
+    from relaxdsl.kernels import pointers
+
+    return {**pointers.NUMBA_TYPES, **pointers.INTRINSICS, **intrinsics(), "inf": float("inf"), "nan": float("nan")}
+
+
+@lru_cache(maxsize=1)
+def _source_folder() -> Path:
+    """This process's folder for sources, removed when it ends."""
+    folder = tempfile.mkdtemp(prefix="relaxdsl-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return Path(folder)
+
+
+def _write_source(function: str, source: str) -> Path:
+    """A real file with the source, so that tracebacks, debuggers and profilers show it."""
+    path = _source_folder() / f"{function}_{len(_compiled)}.py"
+    path.write_text(source)
+    linecache.cache[str(path)] = (len(source), None, source.splitlines(keepends=True), str(path))
+    return path
+
+
+def run_kernel(
+    compiled: CompiledKernel, arrays: Sequence[NDArray[Any]], symbols: Mapping[str, int], parts: int = 1
+) -> None:
+    """Runs a kernel on contiguous arrays of the parameters' dtypes, inputs first; the outputs are written in place.
+
+    Args:
+        symbols: the value of each size.
+        parts: into how many parts the range is divided, one after the other.
+    """
+    sizes = [symbols[name] for name in compiled.symbols]
+    extent = evaluate(compiled.range_extent, symbols)
+    run = _callable_at(compiled.address)
+    for part in range(parts):
+        scratch = [np.empty(evaluate(each.shape[0], symbols), each.dtype) for each in compiled.scratch]
+        addresses = [array.ctypes.data for array in arrays]
+        args = np.array([*addresses, *sizes, *(each.ctypes.data for each in scratch), 0], np.int64)
+        run(args.ctypes.data, extent * part // parts, extent * (part + 1) // parts)
+
+
+def _callable_at(address: int) -> Callable[[int, int, int], None]:
+    import ctypes
+
+    prototype = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
+    return prototype(address)

@@ -1,0 +1,126 @@
+"""numba intrinsics the generated source uses: typed buffers at addresses that cannot alias, and the sums of a reduction.
+
+Importing this module imports numba, so it is imported when the first kernel is compiled.
+
+Note [Aliasing]. LLVM cannot know that a kernel's buffers do not overlap. It would check at run time, which costs code and time and
+is given up for more than a few buffers. So each buffer is an alias scope, and each of its loads and stores says which scopes
+(those of the buffers before it) it does not touch.
+"""
+
+from __future__ import annotations
+
+import operator
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+from numba.core.errors import RequireLiteralValue
+from numba.core.typing.templates import AbstractTemplate, Signature, infer_global, signature
+from numba.extending import intrinsic, lower_builtin, models, register_model
+
+NUMBA_TYPES: dict[str, types.Type] = {
+    "bool": types.boolean,
+    **{name: getattr(types, name) for name in ("int8", "int16", "int32", "int64")},
+    **{name: getattr(types, name) for name in ("uint8", "uint16", "uint32", "uint64")},
+    **{name: getattr(types, name) for name in ("float32", "float64")},
+}
+#: What the flags allow: terms in another order (vector lanes), either sign of zero, fused multiply-adds. NaN and inf are kept.
+REORDERED_FLAGS = ("reassoc", "nsz", "contract")
+
+
+class BufferType(types.Type):  # type: ignore[misc]
+    """The numba type of a kernel's buffer: a pointer to ``dtype``, and which argument it is."""
+
+    def __init__(self, dtype: types.Type, scope: int) -> None:
+        self.dtype = dtype
+        self.scope = scope
+        super().__init__(name=f"Buffer({dtype}, {scope})")
+
+
+@register_model(BufferType)  # type: ignore[untyped-decorator]
+class _BufferModel(models.PrimitiveModel):  # type: ignore[misc]
+    def __init__(self, manager: Any, fe_type: BufferType) -> None:
+        super().__init__(manager, fe_type, manager.lookup(fe_type.dtype).get_data_type().as_pointer())
+
+
+def _make_buffer_at(dtype: types.Type) -> Any:
+    """The intrinsic ``dtype_buffer(args, slot)``: the buffer whose address is ``args[slot]``."""
+
+    def buffer_at(typing_context: Any, args: types.Type, slot: types.Type) -> tuple[Signature, Any]:
+        if not isinstance(slot, types.IntegerLiteral):
+            raise RequireLiteralValue("the slot of a buffer is a number")
+        result = BufferType(dtype, slot.literal_value)
+
+        def emit(context: Any, builder: Any, sig: Signature, values: Any) -> Any:
+            address = builder.load(builder.gep(values[0], [ir.Constant(ir.IntType(64), slot.literal_value)]))
+            return builder.inttoptr(address, context.get_value_type(result))
+
+        return result(args, slot), emit
+
+    return intrinsic(prefer_literal=True)(buffer_at)
+
+
+@infer_global(operator.getitem)  # type: ignore[untyped-decorator]
+class _BufferGetItem(AbstractTemplate):  # type: ignore[misc]
+    def generic(self, args: Any, keywords: Any) -> Signature | None:
+        buffer, index = args
+        if isinstance(buffer, BufferType) and isinstance(index, types.Integer):
+            return signature(buffer.dtype, buffer, types.intp)
+        return None
+
+
+@infer_global(operator.setitem)  # type: ignore[untyped-decorator]
+class _BufferSetItem(AbstractTemplate):  # type: ignore[misc]
+    def generic(self, args: Any, keywords: Any) -> Signature | None:
+        buffer, index, _ = args
+        if isinstance(buffer, BufferType) and isinstance(index, types.Integer):
+            return signature(types.none, buffer, types.intp, buffer.dtype)
+        return None
+
+
+@lower_builtin(operator.getitem, BufferType, types.intp)  # type: ignore[untyped-decorator]
+def _lower_getitem(context: Any, builder: Any, sig: Signature, args: Any) -> Any:
+    buffer, index = args
+    loaded = builder.load(builder.gep(buffer, [index], inbounds=True))
+    _mark_scope(builder.module, loaded, sig.args[0].scope)
+    return context.data_model_manager[sig.return_type].from_data(builder, loaded)
+
+
+@lower_builtin(operator.setitem, BufferType, types.intp, types.Any)  # type: ignore[untyped-decorator]
+def _lower_setitem(context: Any, builder: Any, sig: Signature, args: Any) -> Any:
+    buffer, index, value = args
+    data = context.data_model_manager[sig.args[2]].as_data(builder, value)
+    stored = builder.store(data, builder.gep(buffer, [index], inbounds=True))
+    _mark_scope(builder.module, stored, sig.args[0].scope)
+    return context.get_dummy_value()
+
+
+def _mark_scope(module: ir.Module, instruction: Any, scope: int) -> None:
+    """See Note [Aliasing]."""
+    instruction.set_metadata("alias.scope", module.add_metadata([_scope(module, scope)]))
+    if scope:
+        instruction.set_metadata("noalias", module.add_metadata([_scope(module, other) for other in range(scope)]))
+
+
+def _scope(module: ir.Module, number: int) -> Any:
+    domain = module.add_metadata(["relaxdsl kernel"])
+    return module.add_metadata([f"buffer {number}", domain])
+
+
+def _make_reordered(instruction: str) -> Any:
+    """The intrinsic that adds or multiplies two floats of one dtype as a reduction may."""
+
+    def reordered(typing_context: Any, left: types.Type, right: types.Type) -> tuple[Signature, Any]:
+        def emit(context: Any, builder: Any, sig: Signature, args: Any) -> Any:
+            return getattr(builder, instruction)(*args, flags=REORDERED_FLAGS)
+
+        return left(left, left), emit
+
+    return intrinsic(reordered)
+
+
+INTRINSICS: dict[str, Any] = {
+    **{f"{name}_buffer": _make_buffer_at(dtype) for name, dtype in NUMBA_TYPES.items()},
+    "fast_add": _make_reordered("fadd"),
+    "fast_multiply": _make_reordered("fmul"),
+}

@@ -1,0 +1,1 @@
+"""The default schedule: small rules from PrimFunc to PrimFunc, applied in the fixed order of :mod:`.pipeline`."""

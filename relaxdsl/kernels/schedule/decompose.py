@@ -1,0 +1,252 @@
+"""Blocks to plain loops: reductions get an initial value, an order of loops, and a place to accumulate."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from relaxdsl.ir.loops import (
+    Block,
+    Buffer,
+    For,
+    IfThenElse,
+    IterVar,
+    PrimFunc,
+    Stmt,
+    Store,
+    loop_variable,
+    map_statements,
+    rewrite_statement,
+    sequence,
+    substitute_variables,
+    walk,
+)
+from relaxdsl.ir.scalar import REORDERED, Apply, IndexValue, Load, ScalarExpr, const, rewrite
+from relaxdsl.kernels.accesses import accesses, flat_index, stride
+from relaxdsl.types.dims import Dim, is_symbol, substitute
+from relaxdsl.types.dtype import is_float
+
+#: How many steps of the reduction are done in one pass over a row, and up to how many a constant extent is done in one pass.
+UNROLL = 4
+FULL_UNROLL_LIMIT = 8
+#: A reduction loop of at most this many steps is not worth vectorising.
+SHORT_REDUCTION = 8
+
+
+def decompose_reductions(prim_func: PrimFunc) -> PrimFunc:
+    """Replaces every block by what it does; spatial loops become parallel.
+
+    Before::
+
+        for i in range(m):
+            for k in range(n):
+                with block: s[i] = s[i] + x[i, k]    init: s[i] = 0
+
+    After, where the reduction runs innermost::
+
+        for i in parallel(m):
+            s_acc = 0
+            for k in range(n):
+                s_acc = fast_add(s_acc, x[i, k])
+            s[i] = s_acc
+
+    After, where the last spatial axis is the contiguous one (see :func:`_accumulates_in_row`)::
+
+        for i in parallel(m):
+            for j in parallel(p):
+                c[i, j] = 0
+            for k in range(n // 4):
+                for j in parallel(p):
+                    c[i, j] = c[i, j] + a[i, 4 * k] * b[4 * k, j] + ... + a[i, 4 * k + 3] * b[4 * k + 3, j]
+            for k in range(n // 4 * 4, n):
+                for j in parallel(p):
+                    c[i, j] = c[i, j] + a[i, k] * b[k, j]
+    """
+    return replace(prim_func, body=_lower(prim_func.body))
+
+
+def _lower(stmt: Stmt) -> Stmt:
+    nest = _nest_of(stmt)
+    if nest is not None:
+        return _lower_nest(nest)
+    if isinstance(stmt, Block):
+        return _lower_block(stmt)
+    return map_statements(stmt, _lower)
+
+
+@dataclass(frozen=True, slots=True)
+class _Nest:
+    """A perfect nest of loops around one block, whose iteration variables are the loops'."""
+
+    spatial: tuple[For, ...]
+    reduce: tuple[For, ...]
+    block: Block
+
+
+def _nest_of(stmt: Stmt) -> _Nest | None:
+    """The nest that ``stmt`` is, if it is one."""
+    loops: list[For] = []
+    while isinstance(stmt, For) and stmt.start == 0 and stmt.kind == "serial":
+        loops.append(stmt)
+        stmt = stmt.body
+    if not isinstance(stmt, Block) or not all(is_symbol(each.binding) for each in stmt.iter_vars):
+        return None
+    kinds = {str(each.binding): each for each in stmt.iter_vars}
+    if len(kinds) != len(stmt.iter_vars) or set(kinds) != {loop.var for loop in loops}:
+        return None
+    if any(kinds[loop.var].extent != loop.extent for loop in loops):
+        return None
+    spatial = tuple(loop for loop in loops if kinds[loop.var].kind == "spatial")
+    return _Nest(spatial, tuple(loop for loop in loops if kinds[loop.var].kind == "reduce"), stmt)
+
+
+def _bound(block: Block, stmt: Stmt) -> Stmt:
+    """``stmt`` of the block, in terms of the loops."""
+    return substitute_variables(stmt, {each.var: each.binding for each in block.iter_vars})
+
+
+def _lower_block(block: Block) -> Stmt:
+    """A block whose loops are anything: its init runs on the first step of its reduction axes."""
+    body = _bound(block, block.body)
+    if block.init is None:
+        return body
+    return sequence(*_first_step(block), body)
+
+
+def _first_step(block: Block) -> Iterator[Stmt]:
+    assert block.init is not None
+    init = _bound(block, block.init)
+    reduce: list[IterVar] = [each for each in block.iter_vars if each.kind == "reduce"]
+    for each in reversed(reduce):
+        init = IfThenElse(Apply("equal", (IndexValue(each.binding), const(0, "int64")), "bool"), init)
+    yield init
+
+
+def _lower_nest(nest: _Nest) -> Stmt:
+    body = _bound(nest.block, nest.block.body)
+    if nest.block.init is None:
+        return _around(nest.spatial, _around(nest.reduce, body, "serial"), "parallel")
+    init = _bound(nest.block, nest.block.init)
+    update = _reordered(body)
+    inner = _innermost_loop(nest, update)
+    reduce = tuple(sorted(nest.reduce, key=lambda loop: loop is inner))
+    if isinstance(update, Store) and nest.reduce and nest.spatial and inner is nest.spatial[-1]:
+        return _accumulates_in_row(nest.spatial, reduce, init, update)
+    return _accumulates_in_registers(nest.spatial, reduce, init, update)
+
+
+def _around(loops: tuple[For, ...], body: Stmt, kind: str) -> Stmt:
+    for loop in reversed(loops):
+        body = replace(loop, body=body, kind=kind)
+    return body
+
+
+def _accumulates_in_registers(spatial: tuple[For, ...], reduce: tuple[For, ...], init: Stmt, update: Stmt) -> Stmt:
+    """The reduction is innermost; its values so far are local variables."""
+    targets = {store.buffer: store.indices for store in walk(init) if isinstance(store, Store)}
+    registers = {buffer: Buffer(f"{buffer.name}_acc", (), buffer.dtype, "register") for buffer in targets}
+
+    def on_node(node: ScalarExpr) -> ScalarExpr | None:
+        return Load(registers[node.buffer], ()) if isinstance(node, Load) and node.buffer in registers else None
+
+    def on_store(store: Store) -> Store:
+        return Store(registers[store.buffer], (), store.value) if store.buffer in registers else store
+
+    results = (Store(buffer, indices, Load(registers[buffer], ())) for buffer, indices in targets.items())
+    start = rewrite_statement(init, on_node, on_store=on_store)
+    step = rewrite_statement(update, on_node, on_store=on_store)
+    return _around(spatial, sequence(start, _around(reduce, step, "serial"), *results), "parallel")
+
+
+def _accumulates_in_row(spatial: tuple[For, ...], reduce: tuple[For, ...], init: Stmt, update: Store) -> Stmt:
+    """The last spatial axis is innermost, so that a step of the reduction adds to a contiguous row."""
+    *outer, row = spatial
+    *others, last = reduce
+    passes = sequence(*_passes(last, row, update))
+    body = sequence(_row_loop(row, init, "init"), _around(tuple(others), passes, "serial"))
+    return _around(tuple(outer), body, "parallel")
+
+
+def _row_loop(row: For, body: Stmt, suffix: str = "") -> For:
+    """A loop over the row; a suffix makes its variable another than that of the row's other loops."""
+    name = f"{row.var}.{suffix}" if suffix else row.var
+    renamed = substitute_variables(body, {row.var: loop_variable(name, row.extent)})
+    return replace(row, var=name, body=renamed, kind="parallel")
+
+
+def _passes(loop: For, row: For, update: Store) -> Iterator[For]:
+    """The reduction loop, split so that one pass over the row does several steps, and the loop over what remains."""
+    extent = loop.extent
+    if not _is_unrollable(update):
+        yield replace(loop, body=_row_loop(row, update))
+        return
+    steps = extent if isinstance(extent, int) and 0 < extent <= FULL_UNROLL_LIMIT else UNROLL
+    whole = extent // steps
+    variable = loop_variable(loop.var, whole)
+    unrolled = _unrolled(update, [{loop.var: variable * steps + i} for i in range(steps)])
+    yield replace(loop, extent=whole, body=_row_loop(row, unrolled))
+    done = whole * steps
+    if extent != done:
+        rest = f"{loop.var}.rest"
+        step = _unrolled(update, [{loop.var: loop_variable(rest, extent)}])
+        yield replace(loop, var=rest, start=done, extent=extent - done, body=_row_loop(row, step, "rest"))
+
+
+def _is_unrollable(update: Store) -> bool:
+    """Whether the value refers to the element it updates once, so that steps can be nested into one another."""
+    return sum(1 for access in accesses(update) if access.buffer is update.buffer and not access.is_write) == 1
+
+
+def _unrolled(update: Store, steps: list[dict[str, Dim]]) -> Store:
+    """One store for several steps: each takes the result of the step before it instead of loading the element."""
+    value: ScalarExpr = Load(update.buffer, update.indices)
+    for values in steps:
+        value = _one_step(update, values, value)
+    return Store(update.buffer, update.indices, value)
+
+
+def _one_step(update: Store, values: dict[str, Dim], before: ScalarExpr) -> ScalarExpr:
+    def on_node(node: ScalarExpr) -> ScalarExpr | None:
+        return before if isinstance(node, Load) and node.buffer is update.buffer else None
+
+    def on_dim(dim: Dim) -> Dim:
+        return substitute(dim, values)
+
+    return rewrite(update.value, on_node, on_dim)
+
+
+def _reordered(update: Stmt) -> Stmt:
+    """``s = s + a * b`` on floats becomes ``s = fast_add(s, fast_multiply(a, b))``: see :data:`REORDERED`."""
+    if not isinstance(update, Store) or not is_float(update.buffer.dtype):
+        return update
+    match update.value:
+        case Apply("add" | "multiply" as function, (Load(buffer) as old, step), dtype) if buffer is update.buffer:
+            return replace(update, value=Apply(REORDERED[function], (old, _fusable(step)), dtype))
+    return update
+
+
+def _fusable(step: ScalarExpr) -> ScalarExpr:
+    if isinstance(step, Apply) and step.function == "multiply":
+        return Apply(REORDERED["multiply"], step.args, step.dtype)
+    return step
+
+
+def _innermost_loop(nest: _Nest, update: Stmt) -> For:
+    """The loop to run innermost: along it, the fewest operands jump; the last reduction loop where there is a choice.
+
+    Only the reduction loops and the last spatial one are considered.
+    """
+    candidates = [*reversed(nest.reduce), *nest.spatial[-1:]]
+    return min(candidates, key=lambda loop: (_jumps(loop, update), _is_short(loop, nest)))
+
+
+def _is_short(loop: For, nest: _Nest) -> bool:
+    return isinstance(loop.extent, int) and loop.extent <= SHORT_REDUCTION and loop in nest.reduce
+
+
+def _jumps(loop: For, update: Stmt) -> int:
+    """How many operands are neither contiguous nor constant along a loop."""
+    variable = loop_variable(loop.var, loop.extent)
+    reads = [access for access in accesses(update) if not access.is_write and access.buffer.scope != "register"]
+    steps = (stride(flat_index(each.buffer.shape, each.indices), variable) for each in reads)
+    return sum(1 for step in steps if step is None or step not in (0, 1))

@@ -1,0 +1,26 @@
+"""The default schedule: which rules run, in which order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeAlias
+
+from relaxdsl.ir.loops import PrimFunc
+from relaxdsl.kernels.schedule.decompose import decompose_reductions
+from relaxdsl.kernels.schedule.flatten import flatten_accesses
+from relaxdsl.kernels.schedule.parallel import bind_parallel_range
+
+Rule: TypeAlias = Callable[[PrimFunc], PrimFunc]
+
+DEFAULT_RULES: tuple[Rule, ...] = (
+    decompose_reductions,
+    flatten_accesses,
+    bind_parallel_range,
+)
+
+
+def schedule(prim_func: PrimFunc, rules: tuple[Rule, ...] = DEFAULT_RULES) -> PrimFunc:
+    """The kernel in the form the source is written from: plain loops, flat indices, at most one parallel loop."""
+    for rule in rules:
+        prim_func = rule(prim_func)
+    return prim_func
