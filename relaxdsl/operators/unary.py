@@ -36,7 +36,7 @@ square = unary("square", "``x * x``.", te.square, np.square, dtypes=NUMBER, meth
 
 ceil = unary("ceil", "The least whole number >= x.", te.ceil, np.ceil, dtypes=NUMBER, domain=ROUNDED)
 floor = unary("floor", "The greatest whole number <= x.", te.floor, np.floor, dtypes=NUMBER, domain=ROUNDED)
-round = unary("round", "The nearest whole number; halves go to the even one.", te.round, np.rint, dtypes=NUMBER, domain=ROUNDED,
+round = unary("round", "The nearest whole number; halves go to the even one.", te.round, np.round, dtypes=NUMBER, domain=ROUNDED,
               methods=("round",))
 trunc = unary("trunc", "The whole part: x rounded towards zero.", te.trunc, np.trunc, dtypes=NUMBER, domain=ROUNDED)
 

@@ -1,0 +1,41 @@
+"""Tests that every operator gets from its definition: types, kernels and hosts against NumPy, mistakes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from relaxdsl.operators.registry import Mistake, Operator
+
+import cases
+from cases import Case
+
+CASES = cases.all_cases()
+MISTAKES = cases.all_mistakes()
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_type_agrees_with_the_reference(case: Case) -> None:
+    symbolic = cases.tensor_types(cases.call_of(case.definition, case.sample).type)
+    for sizes in (*cases.size_choices(case.sample), cases.static_sizes(case.sample)):
+        static = cases.tensor_types(cases.call_of(case.definition, case.sample, sizes).type)
+        results = cases.reference_result(case.definition, *cases.array_arguments(case.definition, case.sample, sizes))
+        assert len(symbolic) == len(static) == len(results)
+        for types in (symbolic, static):
+            for type_, result in zip(types, results, strict=True):
+                _check_type(type_, result, sizes, case)
+
+
+def _check_type(type_: cases.TensorType, result: np.ndarray, sizes: cases.Sizes, case: Case) -> None:
+    shape = cases.shape_with_numbers(type_, sizes)
+    assert type_.dtype == result.dtype.name, f"{case}: {type_.dtype}, NumPy {result.dtype.name}"
+    expected = tuple(None if size is None else real for size, real in zip(shape, result.shape, strict=True))
+    assert shape == expected, f"{case} at {dict(sizes)}"
+
+
+@pytest.mark.parametrize(("name", "definition", "wrong"), MISTAKES, ids=[name for name, _, _ in MISTAKES])
+def test_mistake_gives_the_whole_message(name: str, definition: Operator, wrong: Mistake) -> None:
+    with pytest.raises(wrong.error) as error:
+        cases.call_of(definition, wrong)
+    assert type(error.value) is wrong.error
+    assert str(error.value) == wrong.message
