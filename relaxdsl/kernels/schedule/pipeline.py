@@ -6,15 +6,25 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 from relaxdsl.ir.loops import PrimFunc
+from relaxdsl.kernels.schedule.contiguous import fuse_contiguous_loops
 from relaxdsl.kernels.schedule.decompose import decompose_reductions
 from relaxdsl.kernels.schedule.flatten import flatten_accesses
+from relaxdsl.kernels.schedule.inline import inline_stages
+from relaxdsl.kernels.schedule.merge import merge_loops
 from relaxdsl.kernels.schedule.parallel import bind_parallel_range
+from relaxdsl.kernels.schedule.shrink import shrink_scratch
+from relaxdsl.kernels.simplify import simplify_indices
 
 Rule: TypeAlias = Callable[[PrimFunc], PrimFunc]
 
 DEFAULT_RULES: tuple[Rule, ...] = (
+    inline_stages,
     decompose_reductions,
+    merge_loops,
+    shrink_scratch,
     flatten_accesses,
+    simplify_indices,
+    fuse_contiguous_loops,
     bind_parallel_range,
 )
 
