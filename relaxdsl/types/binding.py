@@ -1,7 +1,7 @@
 """Plans that bind every symbol of declared parameter types from the sizes found in arguments, and check every size.
 
-A bare occurrence of a symbol binds it, wherever it stands; what is left is solved from sizes with one unknown. The plan is
-data: the runtime compiles it, :mod:`relaxdsl.types.match` evaluates it.
+A bare occurrence of a symbol binds it, wherever it stands; what is left is solved from sizes with one unknown. The plan
+is data: the runtime compiles it, :mod:`relaxdsl.types.match` evaluates it.
 """
 
 from __future__ import annotations

@@ -188,7 +188,7 @@ class _Prover:
         return any(choices) if suits else all(choices)
 
     def _without_division(self, dim: SymInt, atom: FloorDiv) -> bool:
-        """For ``d >= 1`` and ``q = x // d``: ``x - d + 1 <= d * q <= x``, and ``p >= 0`` follows from ``d * p > -d``."""
+        """For ``d >= 1`` and ``q = x // d``: ``x - d + 1 <= d * q <= x``; ``p >= 0`` follows from ``d * p > -d``."""
         if not self.is_non_negative(atom.denominator - 1):
             return False
         slope, rest = _split_linear(dim, atom)

@@ -16,7 +16,7 @@ from relaxdsl.types.prove import Proof, find_counterexample, prove_equal
 from relaxdsl.types.types import format_shape
 
 Shape: TypeAlias = tuple[Dim, ...]
-#: Asked where equality cannot be decided, with both sizes and what would be said; True accepts it, to be checked when run.
+#: Asked where equality cannot be decided, with both sizes and the message; True accepts it, to be checked when run.
 OnUndecided: TypeAlias = Callable[[Dim, Dim, str], bool]
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from relaxdsl.types.atoms import Symbol
 from relaxdsl.types.dims import Dim, SymInt, free_symbols, substitute, symbols_of
 from relaxdsl.types.polynomial import divide_monomials
-from relaxdsl.types.symint import floordiv, from_polynomial, modulo
+from relaxdsl.types.symint import exact_divide, floordiv, from_polynomial, modulo
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +60,12 @@ def _linear_in(dim: Dim, name: str) -> tuple[Symbol, Dim, Dim] | None:
 
 
 def solved_dim(solution: Solution, size: Dim, known: dict[str, Dim]) -> tuple[Dim, Dim]:
-    """``(value, remainder)`` of a solution for another size and with other symbols replaced."""
+    """``(value, remainder)`` of a solution for another size and with other symbols replaced.
+
+    Where the division is exact as polynomials, the quotient solves it even for a divisor that may be 0.
+    """
     divisor, offset = substitute(solution.divisor, known), substitute(solution.offset, known)
+    exact = exact_divide(size - offset, divisor)
+    if exact is not None:
+        return exact, 0
     return floordiv(size - offset, divisor), modulo(size - offset, divisor)

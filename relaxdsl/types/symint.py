@@ -169,16 +169,16 @@ class SymInt:
         right = _as_dim(other)
         return NotImplemented if right is None else DimCompare(op, self, right)
 
-    def __bool__(self) -> NoReturn:
+    def __bool__(self) -> bool:
         self._refuse("has no truth value", "so no Python branch may depend on it")
 
-    def __int__(self) -> NoReturn:
+    def __int__(self) -> int:
         self._refuse("is not a number yet", "so int() cannot convert it")
 
-    def __index__(self) -> NoReturn:
+    def __index__(self) -> int:
         self._refuse("is not a number yet", "so it cannot be used as an index or a count")
 
-    def __float__(self) -> NoReturn:
+    def __float__(self) -> float:
         self._refuse("is not a number yet", "so float() cannot convert it")
 
     def __iter__(self) -> Iterator[Dim]:

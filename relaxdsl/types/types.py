@@ -66,7 +66,7 @@ class ShapeType(Type):
 
 @dataclass(frozen=True, slots=True)
 class TensorType(Type):
-    """A tensor. ``shape`` None, ``dtype`` None and ``ndim`` -1 stand for unknown; the rank of a known shape is known."""
+    """A tensor. ``shape`` None, ``dtype`` None and ``ndim`` -1 stand for unknown; a known shape gives the rank."""
 
     shape: tuple[Dim, ...] | None = None
     dtype: str | None = None
@@ -138,7 +138,7 @@ def _normalize_shape(owner: ShapeType | TensorType, attribute: str, what: str) -
         return
     dims = tuple(_check_dim(what, axis, dim) for axis, dim in enumerate(shape))
     if ndim not in (UNKNOWN_NDIM, len(dims)):
-        raise ShapeError(f"{what}: the shape {format_shape(dims)} has {len(dims)} axes, but ndim={ndim}")
+        raise ShapeError(f"{what}: the shape {format_shape(dims)} has rank {len(dims)}, but ndim={ndim}")
     object.__setattr__(owner, attribute, dims)
     object.__setattr__(owner, "ndim", len(dims))
 
@@ -201,7 +201,7 @@ def rename_symbols(type_: Type, names: Mapping[str, str]) -> Type:
     return substitute_type(type_, values)
 
 
-# --- the lattice --------------------------------------------------------------------------------------------------------
+# --- the lattice ----------------------------------------------------------------------------------------------------
 
 
 class Grade(IntEnum):

@@ -170,7 +170,7 @@ def test_only_integers_mix_with_dims(other: object) -> None:
 def test_comparison_is_data() -> None:
     assert (m < n) == DimCompare("<", m, n)
     assert (m <= 3) == DimCompare("<=", m, 3)
-    assert (3 < m) == DimCompare(">", m, 3)
+    assert (m > 3) == DimCompare(">", m, 3)
     assert str(m >= n + 1) == "m >= n + 1"
 
 
@@ -216,7 +216,11 @@ REFUSED: list[tuple[type[Exception], Callable[[], object], str]] = [
         "the condition `m < 5` is not known when compiling, so no Python branch may depend on it\n"
         "   hint: sizes are run-time values: use relax.where, or dim_min and dim_max",
     ),
-    (ShapeError, lambda: bool(m), f"the size `m` has no truth value: {UNDECIDED}, so no Python branch may depend on it"),
+    (
+        ShapeError,
+        lambda: bool(m),
+        f"the size `m` has no truth value: {UNDECIDED}, so no Python branch may depend on it",
+    ),
     (ShapeError, lambda: int(m), f"the size `m` is not a number yet: {UNDECIDED}, so int() cannot convert it"),
     (ShapeError, lambda: float(m), f"the size `m` is not a number yet: {UNDECIDED}, so float() cannot convert it"),
     (
