@@ -59,7 +59,7 @@ Rules that make it exact:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -88,12 +88,13 @@ from relaxdsl.ir.graph import (
     VarBinding,
 )
 from relaxdsl.ir.layout import Lines, format_float, format_string, format_tuple
-from relaxdsl.ir.loops import PrimFunc
+from relaxdsl.ir.loops import PrimFunc, Stmt
 from relaxdsl.ir.module import IRModule
 from relaxdsl.ir.names import UniqueNames, as_identifier
-from relaxdsl.ir.print_loops import add_prim_func
+from relaxdsl.ir.print_loops import add_prim_func, format_scalar, summarize_stmt
 from relaxdsl.ir.print_types import format_type
-from relaxdsl.ir.visit import all_bindings, all_dims, bound_vars, copy_function, used_globals, used_vars, walk
+from relaxdsl.ir.scalar import ScalarExpr
+from relaxdsl.ir.visit import all_bindings, all_dims, copy_function, used_globals, used_vars, walk
 from relaxdsl.types.dims import Dim, SymInt, free_symbols, symbol, symbols_of
 from relaxdsl.types.types import Type, free_symbols_of
 
@@ -183,7 +184,7 @@ class _Constants:
         return f"relax.constant({len(self.values) - 1})"
 
 
-# ------------------------------------------------------------------------------------------------------------------- functions
+# ------------------------------------------------------------------------------------------------------------ functions
 
 
 class _FunctionPrinter:
@@ -339,7 +340,7 @@ def _has_plain_blocks_only(function: Function) -> bool:
     return bool(blocks) and not any(isinstance(block, DataflowBlock) for block in blocks)
 
 
-# -------------------------------------------------------------------------------------------------------------------- literals
+# ------------------------------------------------------------------------------------------------------------- literals
 
 
 def _format_literal(value: object, constants: _Constants) -> str:
@@ -388,7 +389,7 @@ def _format_numbers(value: np.ndarray[Any, Any]) -> str:
     return format_float(float(str(number))) if np.issubdtype(value.dtype, np.floating) else str(number)
 
 
-# --------------------------------------------------------------------------------------------------------------------- summary
+# -------------------------------------------------------------------------------------------------------------- summary
 
 
 def summary(node: object) -> str:
@@ -411,6 +412,10 @@ def summary(node: object) -> str:
             return f"{sum(1 for _ in node.bindings)} bindings, then {summary(body)}"
         case Expr():
             return _summarize_expr(node)
+        case Stmt():
+            return summarize_stmt(node)
+        case ScalarExpr():
+            return format_scalar(node)
         case Type():
             return format_type(node)
         case _:

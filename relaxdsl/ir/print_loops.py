@@ -1,10 +1,280 @@
-"""Kernels as TensorIR-like script, for reading: valid Python syntax, in block form and in scheduled form."""
+"""Kernels as TensorIR-like script, for reading: valid Python syntax, in block form and in scheduled form.
+
+Buffers are ``T.Buffer(shape, dtype)``, scratch is ``T.alloc_buffer(…)``, a register is ``T.register(dtype)`` and reads and writes as
+``name[()]``. Serial loops one inside the other print as one ``T.grid``. Names of loops need not be identifiers in the IR; here they
+are made so.
+"""
 
 from __future__ import annotations
 
-from relaxdsl.ir.layout import Lines
-from relaxdsl.ir.loops import PrimFunc
+from relaxdsl.errors import InternalError
+from relaxdsl.ir.layout import Lines, format_float, format_string, format_tuple
+from relaxdsl.ir.loops import Block, Buffer, For, IfThenElse, IterVar, PrimFunc, Seq, Stmt, Store, walk
+from relaxdsl.ir.names import UniqueNames, as_identifier
+from relaxdsl.ir.scalar import (
+    Apply,
+    Cast,
+    Const,
+    IndexValue,
+    Load,
+    Reduce,
+    ScalarExpr,
+    ScalarVar,
+    Select,
+)
+from relaxdsl.ir.visit_loops import all_dims, used_buffers
+from relaxdsl.types.dims import Dim, SymInt, Symbol, substitute, symbols_of
+from relaxdsl.types.symint import from_atom
+
+RESERVED_NAMES = ("T", "relax", "min", "max", "range", "abs", "float", "slice")
+
+_INFIX = {
+    "add": "+",
+    "subtract": "-",
+    "multiply": "*",
+    "divide": "/",
+    "floor_divide": "//",
+    "floor_mod": "%",
+    "power": "**",
+    "bitwise_and": "&",
+    "bitwise_or": "|",
+    "bitwise_xor": "^",
+    "left_shift": "<<",
+    "right_shift": ">>",
+    "equal": "==",
+    "not_equal": "!=",
+    "less": "<",
+    "less_equal": "<=",
+    "greater": ">",
+    "greater_equal": ">=",
+    "logical_and": "and",
+    "logical_or": "or",
+}
+_PREFIX = {"negative": "-", "bitwise_not": "~", "logical_not": "not "}
+_KIND_LETTERS = {"spatial": "S", "reduce": "R"}
 
 
 def add_prim_func(lines: Lines, function: PrimFunc, name: str | None = None) -> None:
-    lines.add(f"def {name}(): pass")
+    """Adds the kernel's script to ``lines``, under ``name`` if it is given."""
+    _KernelPrinter(lines, function).function(as_identifier(name or function.name))
+
+
+def format_scalar(expr: ScalarExpr) -> str:
+    """A scalar expression as script, with the names it has."""
+    return _KernelPrinter(Lines(), None).scalar(expr)
+
+
+def summarize_stmt(stmt: Stmt) -> str:
+    """The statement in one line, with the names it has; what it contains is left out."""
+    lines = Lines()
+    _KernelPrinter(lines, None).stmt(stmt)
+    return f"{lines.text[0]} ..." if lines.text[0].endswith(":") else lines.text[0]
+
+
+class _KernelPrinter:
+    """Prints one kernel: which names its buffers and symbols have."""
+
+    def __init__(self, lines: Lines, function: PrimFunc | None) -> None:
+        self.lines = lines
+        self.kernel = function
+        self.names = UniqueNames(RESERVED_NAMES)
+        self.buffer_names: dict[Buffer, str] = {}
+        self.symbols: dict[str, Dim] = {}
+        if function is not None:
+            self._name_symbols(function)
+            for buffer in (*function.params, *function.scratch, *used_buffers(function.body)):
+                self.buffer(buffer)
+
+    def _name_symbols(self, function: PrimFunc) -> None:
+        shapes = (dim for buffer in (*function.params, *function.scratch) for dim in buffer.shape)
+        found = {each.name: each for dim in (*shapes, *all_dims(function.body)) for each in symbols_of(dim)}
+        for name in dict.fromkeys([*function.symbols, *_defined_symbols(function.body), *found]):
+            symbol = found.get(name, Symbol(name))
+            self.symbols[name] = from_atom(Symbol(self.names.fresh(name), symbol.lower, symbol.upper))
+
+    # ---- names
+
+    def buffer(self, buffer: Buffer) -> str:
+        if buffer not in self.buffer_names:
+            self.buffer_names[buffer] = self.names.fresh(buffer.name) if self.kernel is not None else buffer.name
+        return self.buffer_names[buffer]
+
+    def dim(self, dim: Dim) -> str:
+        return str(substitute(dim, self.symbols))
+
+    def symbol(self, name: str) -> str:
+        return str(self.symbols.get(name, name))
+
+    def size(self, dim: Dim) -> str:
+        return self.dim(dim) if isinstance(dim, int) else format_string(self.dim(dim))
+
+    def index(self, index: Dim | ScalarExpr) -> str:
+        return self.scalar(index) if isinstance(index, ScalarExpr) else self.dim(index)
+
+    def element(self, buffer: Buffer, indices: tuple[Dim | ScalarExpr, ...]) -> str:
+        return f"{self.buffer(buffer)}[{', '.join(map(self.index, indices)) or '()'}]"
+
+    # ---- statements
+
+    def function(self, name: str) -> None:
+        kernel, lines = self.kernel, self.lines
+        assert kernel is not None
+        attrs = {key: value for key, value in kernel.attrs.items() if value is not None}
+        lines.add(f"@relax.prim_func(attrs={attrs!r})" if attrs else "@relax.prim_func")
+        params = [f"{self.buffer(each)}: {self._buffer_type(each)}" for each in kernel.params]
+        params += [f"{self.symbol(each)}: T.int64" for each in kernel.symbols]
+        lines.add(f"def {name}({', '.join(params)}):", one_item_a_line=True)
+        lines.depth += 1
+        outputs = ", ".join(map(self.buffer, kernel.outputs))
+        lines.add(f"T.outputs({outputs})")
+        self._declare_local_buffers(kernel)
+        self.stmt(kernel.body)
+        lines.depth -= 1
+
+    def _buffer_type(self, buffer: Buffer) -> str:
+        return f'T.Buffer({format_tuple([self.size(dim) for dim in buffer.shape])}, "{buffer.dtype}")'
+
+    def _declare_local_buffers(self, kernel: PrimFunc) -> None:
+        local = dict.fromkeys([*kernel.scratch, *used_buffers(kernel.body)])
+        for buffer in local:
+            if buffer in kernel.params:
+                continue
+            shape = format_tuple([self.dim(dim) for dim in buffer.shape])
+            allocation = f'T.alloc_buffer({shape}, "{buffer.dtype}", scope="{buffer.scope}")'
+            is_register = buffer.scope == "register" and not buffer.shape
+            self.lines.add(f"{self.buffer(buffer)} = " + (f'T.register("{buffer.dtype}")' if is_register else allocation))
+
+    def stmt(self, stmt: Stmt) -> None:
+        match stmt:
+            case Store(buffer=buffer, indices=indices, value=value):
+                self.lines.add(f"{self.element(buffer, indices)} = {self.scalar(value)}")
+            case Seq(body=body):
+                for each in body:
+                    self.stmt(each)
+                if not body:
+                    self.lines.add("pass")
+            case For():
+                self.loops(stmt)
+            case IfThenElse(condition=condition, then_body=then_body, else_body=else_body):
+                self.indented(f"if {self.scalar(condition)}:", then_body)
+                if else_body is not None:
+                    self.indented("else:", else_body)
+            case Block():
+                self.block(stmt)
+            case _:
+                raise InternalError(f"printing: no script for a statement of class {type(stmt).__name__}")
+
+    def indented(self, head: str, body: Stmt) -> None:
+        self.lines.add(head)
+        self.lines.depth += 1
+        self.stmt(body)
+        self.lines.depth -= 1
+
+    def loops(self, outer: For) -> None:
+        """A loop; serial ones from 0 that are perfectly nested, as one grid."""
+        nest = [outer]
+        while _may_share_a_grid(nest[-1]) and isinstance(inner := nest[-1].body, For) and _may_share_a_grid(inner):
+            nest.append(inner)
+        names = ", ".join(self.symbol(loop.var) for loop in nest)
+        extents = ", ".join(self.dim(loop.extent) for loop in nest)
+        if len(nest) > 1:
+            self.indented(f"for {names} in T.grid({extents}):", nest[-1].body)
+            return
+        start = "" if _is_zero(outer.start) else f"{self.dim(outer.start)}, "
+        stop = extents if not start else self.dim(outer.start + outer.extent)
+        function = "range" if outer.kind == "serial" else f"T.{outer.kind}"
+        self.indented(f"for {names} in {function}({start}{stop}):", outer.body)
+
+    def block(self, block: Block) -> None:
+        self.lines.add(f"with T.block({format_string(block.name)}):")
+        self.lines.depth += 1
+        self._axes(block.iter_vars)
+        if block.init is not None:
+            self.indented("with T.init():", block.init)
+        self.stmt(block.body)
+        self.lines.depth -= 1
+
+    def _axes(self, axes: tuple[IterVar, ...]) -> None:
+        """``T.axis.remap`` where the axes are just loops (whose extents they have), else an axis a line."""
+        extents = {loop.var: loop.extent for loop in walk(self.kernel.body) if isinstance(loop, For)} if self.kernel else {}
+        if axes and all(_is_loop_itself(axis, extents) for axis in axes):
+            names = ", ".join(self.symbol(axis.var) for axis in axes)
+            kinds = "".join(_KIND_LETTERS[axis.kind] for axis in axes)
+            loops = ", ".join(self.dim(axis.binding) for axis in axes)
+            comma = "," if len(axes) == 1 else ""
+            self.lines.add(f'{names}{comma} = T.axis.remap("{kinds}", [{loops}])')
+            return
+        for axis in axes:
+            arguments = f"{self.dim(axis.extent)}, {self.dim(axis.binding)}"
+            self.lines.add(f"{self.symbol(axis.var)} = T.axis.{axis.kind}({arguments})")
+
+    # ---- scalar expressions
+
+    def scalar(self, expr: ScalarExpr) -> str:
+        match expr:
+            case Const(value=value, dtype=dtype):
+                number = format_float(value) if isinstance(value, float) else str(value)
+                return f"T.{dtype}({number})"
+            case IndexValue(dim=dim, dtype=dtype):
+                return self.dim(dim) if dtype == "int64" else f"T.{dtype}({self.dim(dim)})"
+            case ScalarVar(name=name):
+                return name
+            case Load(buffer=buffer, indices=indices):
+                return self.element(buffer, indices)
+            case Apply():
+                return self.apply(expr)
+            case Cast(value=value, dtype=dtype):
+                return f'T.cast({self.scalar(value)}, "{dtype}")'
+            case Select():
+                parts = (expr.condition, expr.then_value, expr.else_value)
+                return f"T.if_then_else({', '.join(map(self.scalar, parts))})"
+            case Reduce():
+                return self.reduce(expr)
+        raise InternalError(f"printing: no script for a scalar expression of class {type(expr).__name__}")
+
+    def apply(self, expr: Apply) -> str:
+        if expr.function in _INFIX and len(expr.args) == 2:
+            left, right = map(self.operand, expr.args)
+            return f"{left} {_INFIX[expr.function]} {right}"
+        if expr.function in _PREFIX and len(expr.args) == 1:
+            return f"{_PREFIX[expr.function]}{self.operand(expr.args[0])}"
+        return f"T.{expr.function}({', '.join(map(self.scalar, expr.args))})"
+
+    def operand(self, expr: ScalarExpr) -> str:
+        """``expr`` in parentheses unless it is a single word, call or element."""
+        is_compound = isinstance(expr, Apply) and expr.function in (_INFIX | _PREFIX)
+        if isinstance(expr, IndexValue) and expr.dtype == "int64":
+            is_compound = not self.dim(expr.dim).isalnum()
+        return f"({self.scalar(expr)})" if is_compound else self.scalar(expr)
+
+    def reduce(self, expr: Reduce) -> str:
+        axes = format_tuple([f"{self.symbol(axis.name)} < {self.dim(axis.extent)}" for axis in expr.axes])
+        sources = ", ".join(map(self.scalar, expr.sources))
+        index = "" if expr.index == 0 and len(expr.sources) == 1 else f", index={expr.index}"
+        return f"T.reduce({format_string(expr.combiner.name)}, {sources}, axes={axes}{index})"
+
+
+def _may_share_a_grid(loop: For) -> bool:
+    return loop.kind == "serial" and _is_zero(loop.start)
+
+
+def _is_zero(dim: Dim) -> bool:
+    return isinstance(dim, int) and dim == 0
+
+
+def _is_loop_itself(axis: IterVar, extents: dict[str, Dim]) -> bool:
+    if not isinstance(axis.binding, SymInt):
+        return False
+    names = [each.name for each in symbols_of(axis.binding)]
+    return names[:1] == [str(axis.binding)] and extents.get(names[0]) == axis.extent
+
+
+def _defined_symbols(stmt: Stmt) -> list[str]:
+    """The names of loops and iteration variables, in order."""
+    names: list[str] = []
+    for each in walk(stmt):
+        if isinstance(each, For):
+            names.append(each.var)
+        elif isinstance(each, Block):
+            names += [axis.var for axis in each.iter_vars]
+    return names

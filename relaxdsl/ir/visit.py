@@ -34,7 +34,7 @@ from relaxdsl.types.dims import Dim, SymInt
 from relaxdsl.types.dims import substitute as substitute_dim
 from relaxdsl.types.types import PrimType, ShapeType, TensorType, TupleType, Type, dims_of
 
-# ------------------------------------------------------------------------------------------------------------------- walking
+# -------------------------------------------------------------------------------------------------------------- walking
 
 
 def children(expr: Expr) -> tuple[Expr, ...]:
@@ -111,7 +111,7 @@ def is_leaf_or_tuple(expr: Expr) -> bool:
     return is_leaf(expr)
 
 
-# ----------------------------------------------------------------------------------------------------------------- attributes
+# ----------------------------------------------------------------------------------------------------------- attributes
 
 
 def map_dims_in_attrs(attrs: Mapping[str, Any], on_dim: Callable[[SymInt], Dim]) -> Mapping[str, Any]:
@@ -211,7 +211,7 @@ def dims_of_expr(expr: Expr) -> Iterator[Dim]:
             yield from dims_of(type_)
 
 
-# ------------------------------------------------------------------------------------------------------------------ rewriting
+# ------------------------------------------------------------------------------------------------------------ rewriting
 
 
 def _same(new: Sequence[object], old: Sequence[object]) -> bool:
@@ -347,7 +347,7 @@ class _BindingRewriter:
         return ()
 
 
-# --------------------------------------------------------------------------------------------------- substituting and copying
+# --------------------------------------------------------------------------------------------- substituting and copying
 
 
 def substitute(expr: Expr, variables: Mapping[Var, Expr], dims: Mapping[str, Dim] | None = None) -> Expr:
@@ -374,7 +374,7 @@ def copy_function(
 
 
 class _Substitution:
-    """Replaces variables and symbols. ``rename`` gives names to new variables; without it, variables are kept where possible."""
+    """Replaces variables and symbols. ``rename`` names new variables; without it, variables are kept where possible."""
 
     def __init__(
         self,

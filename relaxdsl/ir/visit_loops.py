@@ -1,4 +1,7 @@
-"""Walking kernels: the scalar expressions, dims and buffers in statements. Statements themselves: :func:`relaxdsl.ir.loops.walk`."""
+"""Walking kernels: the scalar expressions, dims and buffers in statements.
+
+Statements themselves are walked by :func:`relaxdsl.ir.loops.walk`.
+"""
 
 from __future__ import annotations
 

@@ -1,0 +1,61 @@
+"""Whether a program is legal: every rule of :mod:`relaxdsl.ir.rules`, checked. Passes are checked by it in tests and on request."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from relaxdsl.errors import InternalError
+from relaxdsl.ir.check_graph import function_violations
+from relaxdsl.ir.check_loops import kernel_violations
+from relaxdsl.ir.graph import Function, Var
+from relaxdsl.ir.loops import PrimFunc
+from relaxdsl.ir.module import IRModule
+from relaxdsl.ir.rules import Stage, Violation
+from relaxdsl.ir.visit import bound_vars
+
+
+def check_module(module: IRModule, stage: Stage = "graph") -> None:
+    """Does nothing if every function and kernel of the module obeys the rules of ``stage``.
+
+    Raises:
+        InternalError: lists every violation.
+    """
+    _raise_if_any([*module_violations(module, stage)])
+
+
+def check_function(function: Function, module: IRModule | None = None, stage: Stage = "graph") -> None:
+    """Does nothing if the function obeys the rules; without ``module`` the functions it uses are not looked up.
+
+    Raises:
+        InternalError: lists every violation.
+    """
+    _raise_if_any([*function_violations(function, function.name, module, stage)])
+
+
+def check_kernel(kernel: PrimFunc, stage: Stage = "graph") -> None:
+    """Does nothing if the kernel obeys the rules.
+
+    Raises:
+        InternalError: lists every violation.
+    """
+    _raise_if_any([*kernel_violations(kernel, kernel.name, stage)])
+
+
+def module_violations(module: IRModule, stage: Stage = "graph") -> Iterator[Violation]:
+    """Every violation in the module."""
+    owners: dict[Var, str] = {}
+    for name, function in module.functions.items():
+        if isinstance(function, PrimFunc):
+            yield from kernel_violations(function, name, stage)
+            continue
+        yield from function_violations(function, name, module, stage)
+        for var in dict.fromkeys(bound_vars(function)):
+            owner = owners.setdefault(var, name)
+            if owner != name:
+                yield Violation(3, name, f"variable {var.name} is defined in function {owner} too")
+
+
+def _raise_if_any(violations: list[Violation]) -> None:
+    if violations:
+        count = "1 rule is" if len(violations) == 1 else f"{len(violations)} rules are"
+        raise InternalError(f"the program is not well formed: {count} broken", details=map(str, violations))
