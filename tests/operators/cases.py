@@ -13,6 +13,8 @@ import numpy as np
 from relaxdsl.errors import InternalError
 from relaxdsl.ir.graph import Call, Var
 from relaxdsl.ir.te import Tensor
+from relaxdsl.kernels.create import create_prim_func
+from relaxdsl.kernels.jit import CompiledKernel, compile_kernel, run_kernel
 from relaxdsl.operators import catalog
 from relaxdsl.operators.calls import make_call, operands_of, te_operand
 from relaxdsl.operators.registry import Mistake, Operator, Sample, TensorSample, all_operators
@@ -164,6 +166,52 @@ def shape_with_numbers(type_: TensorType, sizes: Sizes) -> tuple[int | None, ...
 
 
 # ----------------------------------------------------------------------------------------------------------------- kernels
+
+
+#: A sentinel before and after each output shows a kernel that writes outside of it.
+GUARD_BYTES = 64
+GUARD = 0xA5
+
+
+@dataclass(frozen=True)
+class CaseKernel:
+    """A compiled sample: one kernel that computes all results of the operator."""
+
+    case: Case
+    operands: Mapping[str, Any]
+    outputs: tuple[Tensor, ...]
+    compiled: CompiledKernel
+
+    def run(
+        self, args: Sequence[Any], attrs: Mapping[str, Any], sizes: Sizes, parts: int = 1
+    ) -> tuple[np.ndarray, ...]:
+        """The results for the reference's arguments; the range is run in ``parts``."""
+        inputs = arrays_for(self.case.definition, self.operands, args, attrs)
+        before = [array.copy() for array in inputs]
+        memory = [_guarded(each.shape, each.dtype, sizes) for each in self.outputs]
+        run_kernel(self.compiled, [*inputs, *(array for array, _ in memory)], sizes, parts)
+        for array, copy in zip(inputs, before, strict=True):
+            assert array.tobytes() == copy.tobytes(), f"{self.case} writes to an input"
+        for array, raw in memory:
+            outside = np.delete(raw, np.s_[GUARD_BYTES : GUARD_BYTES + array.nbytes])
+            assert (outside == GUARD).all(), f"{self.case} writes outside of its output"
+        return tuple(array for array, _ in memory)
+
+
+def compile_case(case: Case, sizes: Sizes | None = None) -> CaseKernel:
+    """The sample's kernel for symbolic shapes, or for ``sizes`` as numbers."""
+    definition = case.definition
+    operands, outputs = te_of(definition, call_of(definition, case.sample, sizes))
+    prim_func = create_prim_func(placeholders(operands), outputs, definition.name.replace(".", "_"))
+    return CaseKernel(case, operands, outputs, compile_kernel(prim_func))
+
+
+def _guarded(shape: Sequence[Dim], dtype: str, sizes: Sizes) -> tuple[np.ndarray, np.ndarray]:
+    """An array, and the bytes it lies in."""
+    numbers = [evaluate(dim, sizes) for dim in shape]
+    size_bytes = math.prod(numbers) * np.dtype(dtype).itemsize
+    raw = np.full(size_bytes + 2 * GUARD_BYTES, GUARD, np.uint8)
+    return raw[GUARD_BYTES : GUARD_BYTES + size_bytes].view(dtype).reshape(numbers), raw
 
 
 def te_of(definition: Operator, call: Call) -> tuple[dict[str, Any], tuple[Tensor, ...]]:

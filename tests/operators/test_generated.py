@@ -39,3 +39,43 @@ def test_mistake_gives_the_whole_message(name: str, definition: Operator, wrong:
         cases.call_of(definition, wrong)
     assert type(error.value) is wrong.error
     assert str(error.value) == wrong.message
+
+
+# ------------------------------------------------------------------------------------------------------- kernels and hosts
+
+KERNEL_CASES = [case for case in CASES if case.definition.body is not None]
+HOST_CASES = [case for case in CASES if case.definition.host is not None]
+
+
+@pytest.mark.parametrize("case", KERNEL_CASES, ids=str)
+def test_symbolic_kernel_agrees_with_the_reference(case: Case) -> None:
+    kernel = cases.compile_case(case)
+    for sizes in cases.size_choices(case.sample):
+        for parts in (1, 3):
+            _check_kernel(kernel, sizes, parts)
+
+
+@pytest.mark.parametrize("case", KERNEL_CASES, ids=str)
+def test_static_kernel_agrees_with_the_reference(case: Case) -> None:
+    sizes = cases.static_sizes(case.sample)
+    _check_kernel(cases.compile_case(case, sizes), sizes, 1)
+
+
+def _check_kernel(kernel: cases.CaseKernel, sizes: cases.Sizes, parts: int) -> None:
+    case = kernel.case
+    args, attrs = cases.array_arguments(case.definition, case.sample, sizes)
+    expected = cases.reference_result(case.definition, args, attrs)
+    actual = kernel.run(args, attrs, sizes, parts)
+    for got, wanted in zip(actual, expected, strict=True):
+        cases.assert_agrees(got, wanted, case.sample.tolerance, f"{case} at {dict(sizes)}, parts={parts}")
+
+
+@pytest.mark.parametrize("case", HOST_CASES, ids=str)
+def test_host_agrees_with_the_reference(case: Case) -> None:
+    for sizes in cases.size_choices(case.sample):
+        args, attrs = cases.array_arguments(case.definition, case.sample, sizes)
+        expected = cases.reference_result(case.definition, args, attrs)
+        result = case.definition.host(*args, **attrs)
+        actual = result if isinstance(result, tuple | list) else (result,)
+        for got, wanted in zip(actual, expected, strict=True):
+            cases.assert_agrees(np.asarray(got), wanted, case.sample.tolerance, f"{case} at {dict(sizes)}")
