@@ -40,8 +40,7 @@ from relaxdsl.operators.calls import as_expr, call_context, current_context
 from relaxdsl.trace.dataflow import close_dataflow_block, form_dataflow_blocks, require_dataflow
 from relaxdsl.trace.kernel_calls import call_te
 from relaxdsl.types.dims import Dim, symbol
-from relaxdsl.types.lattice import join
-from relaxdsl.types.types import FuncType, Type, free_symbols_of
+from relaxdsl.types.types import FuncType, Type, free_symbols_of, join
 
 _current: ContextVar[BlockBuilder | None] = ContextVar("relaxdsl_builder", default=None)
 
@@ -91,12 +90,15 @@ class BlockBuilder:
         relax.Tensor((m * 224,), "float32")
     """
 
-    def __init__(self) -> None:
+    def __init__(self, module: IRModule | None = None) -> None:
+        """A builder of a new module, or of one that starts with the functions of ``module``."""
         self._functions: dict[str, Function | PrimFunc] = {}
         self._names = UniqueNames()
         self._by_hash: dict[int, list[str]] = {}
         self._adopted: dict[int, tuple[Any, GlobalVar]] = {}
         self._state: _FunctionState | None = None
+        for name, function in module.functions.items() if module is not None else ():
+            self._add_new(function, name)
 
     # ------------------------------------------------------------------------------------------------------------ functions
 

@@ -16,8 +16,7 @@ from relaxdsl.ir.te import Tensor
 from relaxdsl.kernels.create import create_prim_func
 from relaxdsl.operators.calls import constant, current_context
 from relaxdsl.types.dims import SymInt, symbol
-from relaxdsl.types.lattice import Grade, is_base_of
-from relaxdsl.types.types import PrimType, ShapeType, TensorType, Type
+from relaxdsl.types.types import Grade, PrimType, ShapeType, TensorType, Type, is_base_of
 
 CALL_TIR = Op("call_tir")
 AddFunction = Callable[[PrimFunc, str], GlobalVar]

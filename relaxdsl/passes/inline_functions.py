@@ -1,0 +1,98 @@
+"""InlineFunctions: calls of graph functions are replaced by the callee's body, its symbols by the caller's dims."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from relaxdsl.errors import InternalError, ScriptError
+from relaxdsl.ir.graph import Binding, Call, Expr, Function, GlobalVar, SeqExpr, Var, VarBinding
+from relaxdsl.ir.module import IRModule
+from relaxdsl.ir.names import UniqueNames
+from relaxdsl.ir.visit import all_bindings, bound_vars, copy_function, rewrite_function, substitute
+from relaxdsl.passes.flatten_blocks import to_non_dataflow
+from relaxdsl.types.dims import Dim, free_symbols, is_symbol, symbol
+from relaxdsl.types.match import unify_types
+from relaxdsl.types.types import Type, dims_of, free_symbols_of
+
+
+def inline_functions(function: Function, module: IRModule) -> Function:
+    """``function`` with every call of a graph function of ``module`` replaced by the callee's bindings.
+
+    before::
+
+        lv = cls.layer(x, w)
+
+    after::
+
+        lv = relax.matmul(x, w)
+        lv1 = relax.nn.relu(lv)
+
+    Raises:
+        ScriptError: a function calls itself, directly or through others.
+    """
+    return _Inliner(module, function).inlined(function, (function.name,))
+
+
+class _Inliner:
+    def __init__(self, module: IRModule, root: Function) -> None:
+        self._module = module
+        self._names = UniqueNames(var.name for var in bound_vars(root))
+        self._symbols = UniqueNames(_symbols_in(root))
+
+    def inlined(self, function: Function, callers: tuple[str, ...]) -> Function:
+        def on_binding(binding: Binding) -> Sequence[Binding] | None:
+            call = binding.value
+            callee = self._callee(call)
+            if callee is None or not isinstance(call, Call):
+                return None
+            if callee.name in callers:
+                path = " → ".join((*callers, callee.name))
+                raise ScriptError(f"{callee.name}: a function cannot call itself yet: {path}", span=call.span)
+            flat = to_non_dataflow(self.inlined(callee, (*callers, callee.name)))
+            body = self._body(flat, call)
+            return (*body.bindings, VarBinding(binding.var, body.body, binding.span))
+
+        return to_non_dataflow(rewrite_function(to_non_dataflow(function), on_binding))
+
+    def _callee(self, value: Expr) -> Function | None:
+        if not (isinstance(value, Call) and isinstance(value.op, GlobalVar)):
+            return None
+        callee = self._module[value.op.name]
+        if not isinstance(callee, Function):
+            raise InternalError(f"{value.op.name} is a kernel and is called without call_tir")
+        return callee
+
+    def _body(self, callee: Function, call: Call) -> SeqExpr:
+        """The callee's body for this call, all names new."""
+        dims = self._dims(callee, call)
+        copy = copy_function(callee, self._names, dims)
+        arguments: dict[Var, Expr] = dict(zip(copy.params, call.args, strict=True))
+        body = substitute(copy.body, arguments)
+        if not isinstance(body, SeqExpr):
+            raise InternalError(f"{callee.name}: the body is not a sequence")
+        return body
+
+    def _dims(self, callee: Function, call: Call) -> dict[str, Dim]:
+        """What the callee's symbols become: the arguments' dims; for data-dependent sizes, the call's or new ones."""
+        params = [(param.name, param.type) for param in callee.params]
+        dims = unify_types(params, [arg.type for arg in call.args], callee=callee.name)
+        for inner, outer in _fresh_sizes(callee.ret_type, call.type):
+            dims.setdefault(inner, outer)
+        for name in _symbols_in(callee):
+            if name not in dims:
+                dims[name] = symbol(self._symbols.fresh(name))
+        return dims
+
+
+def _fresh_sizes(result: Type, call: Type) -> Iterator[tuple[str, Dim]]:
+    for inner, outer in zip(dims_of(result), dims_of(call), strict=True):
+        if is_symbol(inner):
+            yield free_symbols(inner)[0], outer
+
+
+def _symbols_in(function: Function) -> Iterator[str]:
+    """Every symbol of the function's parameters and variables."""
+    for var in (*function.params, *(binding.var for binding in all_bindings(function))):
+        yield from free_symbols_of(var.type)
+
+

@@ -1,0 +1,89 @@
+"""LegalizeOps: operator calls become calls of kernels, made by running the operators' bodies."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from relaxdsl.errors import InternalError
+from relaxdsl.ir.graph import Binding, Call, Expr, Function, GlobalVar, Op
+from relaxdsl.ir.loops import PrimFunc
+from relaxdsl.ir.te import Tensor
+from relaxdsl.ir.visit import rewrite_function
+from relaxdsl.kernels.create import create_prim_func
+from relaxdsl.operators import registry
+from relaxdsl.operators.calls import call_context, operands_of, te_operand
+from relaxdsl.operators.registry import Operator
+from relaxdsl.trace.kernel_calls import call_kernel
+
+AddKernel = Callable[[PrimFunc, str], GlobalVar]
+
+
+def legalize(function: Function, add_kernel: AddKernel) -> Function:
+    """``function`` with every call of an operator that has a body replaced by a call of its kernel.
+
+    before::
+
+        lv = relax.add(x, y)
+
+    after::
+
+        lv = relax.call_tir(cls.add, (x, y), out=relax.Tensor(("m",), "float32"))
+
+    Args:
+        add_kernel: puts a kernel into the module under a name like the given one and returns its GlobalVar.
+    """
+
+    def on_binding(binding: Binding) -> Binding | None:
+        call = binding.value
+        if not (isinstance(call, Call) and isinstance(call.op, Op)):
+            return None
+        definition = registry.find(call.op.name)
+        if definition is None or definition.body is None:
+            return None
+        return replace(binding, value=_kernel_call(definition, call, add_kernel))
+
+    return rewrite_function(function, on_binding)
+
+
+def _kernel_call(definition: Operator, call: Call, add_kernel: AddKernel) -> Call:
+    operands = operands_of(definition, call)
+    placeholders = _Placeholders()
+    te_operands = {name: placeholders.convert(operand, name, definition.name) for name, operand in operands.items()}
+    # What could not be decided was accepted when the call was typed, and a check stands before it.
+    with call_context(span=call.span, accept_undecided=lambda *_: True):
+        result = _run(definition, te_operands, call.attrs)
+        outputs = list(result) if isinstance(result, list | tuple) else [result]
+        kernel = create_prim_func(placeholders.tensors, outputs, definition.name.rpartition(".")[2])
+        return call_kernel(add_kernel(kernel, kernel.name), kernel, placeholders.expressions)
+
+
+def _run(definition: Operator, operands: Mapping[str, Any], attrs: Mapping[str, Any]) -> Any:
+    if definition.body is None:
+        raise InternalError(f"operator {definition.name} has no body")
+    return definition.body(**operands, **attrs)
+
+
+class _Placeholders:
+    """The tensors among a call's operands, each once, as placeholders and as expressions."""
+
+    def __init__(self) -> None:
+        self.tensors: list[Tensor] = []
+        self.expressions: list[Expr] = []
+
+    def convert(self, operand: Expr | None, name: str, operator_name: str) -> Any:
+        """The operand as the body sees it; a tensor used twice is one input."""
+        return self._noted(te_operand(operand, name, operator_name), operand)
+
+    def _noted(self, converted: Any, operand: Any) -> Any:
+        if isinstance(converted, list):
+            return [self._noted(item, field) for item, field in zip(converted, operand.fields, strict=True)]
+        if not isinstance(converted, Tensor):
+            return converted
+        for tensor, known in zip(self.tensors, self.expressions, strict=True):
+            if known is operand:
+                return tensor
+        self.tensors.append(converted)
+        self.expressions.append(operand)
+        return converted

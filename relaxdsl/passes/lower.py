@@ -1,0 +1,464 @@
+"""Lowering: a function of kernel calls becomes the VM's program, in slots and instructions.
+
+Arguments and outputs have fixed slots. What depends only on the arguments' sizes is computed in the prologue, where every
+symbol is bound that can be. A kernel writes straight into an output where it can, else into workspace; a tensor whose size is
+known only later is allocated when its size exists, which leaves compiled code for a moment.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from relaxdsl.errors import DTypeError, InternalError, ShapeError, Span
+from relaxdsl.ir.graph import (
+    Binding,
+    Call,
+    Constant,
+    Expr,
+    ExternFunc,
+    Function,
+    GlobalVar,
+    HostObject,
+    If,
+    MatchCast,
+    Op,
+    PrimValue,
+    SeqExpr,
+    ShapeExpr,
+    Tuple,
+    TupleGetItem,
+    Var,
+)
+from relaxdsl.ir.loops import PrimFunc
+from relaxdsl.ir.module import IRModule
+from relaxdsl.ir.signature import bind_kernel_symbols
+from relaxdsl.kernels import te
+from relaxdsl.kernels.create import create_prim_func
+from relaxdsl.kernels.jit import CompiledKernel, compile_kernel
+from relaxdsl.operators import registry
+from relaxdsl.passes.liveness import Place, last_uses, output_places
+from relaxdsl.passes.storage import Storage, Workspace, size_bytes
+from relaxdsl.runtime.binding import bind_sizes
+from relaxdsl.runtime.packed import get_packed
+from relaxdsl.runtime.program import (
+    Allocate,
+    Arith,
+    Branch,
+    CallKernel,
+    HostCall,
+    Instruction,
+    IntLeaf,
+    Jump,
+    ObjectLeaf,
+    Program,
+    ShapeLeaf,
+    TensorLeaf,
+    Tree,
+    TupleTree,
+)
+from relaxdsl.runtime.slots import DimCompiler, SlotAllocator
+from relaxdsl.types.dims import Dim, free_symbols, is_symbol, symbol, substitute
+from relaxdsl.types.match import plan_binding
+from relaxdsl.types.types import AnyType, PrimType, ShapeType, TensorType, TupleType, Type, dims_of
+
+
+def lower(function: Function, module: IRModule) -> Program:
+    """The program of ``function``, whose calls are all of kernels of ``module`` or of packed functions.
+
+    Raises:
+        ShapeError, DTypeError: a parameter's rank or dtype is unknown.
+    """
+    for param in function.params:
+        _require_known(function.name, param.name, param.type)
+    return _Lowering(function, module).program()
+
+
+def _require_known(function: str, name: str, type_: Type) -> None:
+    if isinstance(type_, TupleType):
+        for index, field in enumerate(type_.fields):
+            _require_known(function, f"{name}[{index}]", field)
+    if isinstance(type_, TensorType) and type_.ndim < 0:
+        raise ShapeError(
+            f"{function}: the rank of parameter {name} is unknown; a compiled function needs it",
+            hint='declare it, for example as relax.Tensor((m, n), "float32") or relax.Tensor(ndim=2, dtype="float32")',
+        )
+    if isinstance(type_, TensorType) and type_.dtype is None:
+        raise DTypeError(
+            f"{function}: the dtype of parameter {name} is unknown; a compiled function needs it",
+            hint='declare it, for example as relax.Tensor((m, n), "float32")',
+        )
+
+
+class _Lowering:
+    def __init__(self, function: Function, module: IRModule) -> None:
+        self._function = function
+        self._module = module
+        self._slots = SlotAllocator()
+        self._prologue: list[Instruction] = []
+        self._body: list[Instruction] = []
+        self._arguments = tuple(self._slots.tree(param.name, param.type) for param in function.params)
+        self._output = self._slots.tree("out", function.body.type)
+        self._early = DimCompiler(self._slots, self._prologue)
+        self._late = DimCompiler(self._slots, self._body, earlier=self._early)
+        self._workspace = Workspace(self._slots, self._early)
+        self._constants: list[np.ndarray] = []
+        self._objects: dict[int, Any] = {}
+        self._values: dict[Var, Tree] = dict(zip(function.params, self._arguments, strict=True))
+        self._places: dict[Place, Tree] = {}
+        self._written: set[int] = set()
+        self._branch_depth = 0
+
+    def program(self) -> Program:
+        function = self._function
+        plan = plan_binding([(param.name, param.type) for param in function.params])
+        bind_sizes(plan, self._arguments, self._early, function.name, function.span)
+        self._places = output_places(function.body, self._output)
+        self._sequence(function.body)
+        output = self._return(function.body.body, self._output)
+        self._workspace.finish()
+        return Program(
+            name=function.name,
+            slots=self._slots.slots(),
+            arguments=self._arguments,
+            output=output,
+            prologue=tuple(self._prologue),
+            body=tuple(self._body),
+            constants=tuple(self._constants),
+            objects=tuple(self._objects.get(index) for index in range(self._slots.object_count)),
+        )
+
+    # ------------------------------------------------------------------------------------------------------------- bindings
+
+    def _sequence(self, sequence: SeqExpr) -> None:
+        last = last_uses(sequence)
+        dying: dict[int, list[Var]] = {}
+        for var, index in last.items():
+            dying.setdefault(index, []).append(var)
+        for index, binding in enumerate(sequence.bindings):
+            self._binding(binding)
+            for leaf in _tensor_leaves(self._values[binding.var]):
+                self._workspace.move_in(binding.var, leaf.pointer)
+            if not self._branch_depth:
+                self._bury(dying.get(index, ()))
+
+    def _bury(self, dead: Sequence[Var]) -> None:
+        for var in dead:
+            for leaf in _tensor_leaves(self._values[var]):
+                self._workspace.move_out(var, leaf.pointer)
+
+    def _binding(self, binding: Binding) -> None:
+        self._values[binding.var] = (
+            self._cast(binding) if isinstance(binding, MatchCast) else self._value(binding.var, binding.value)
+        )
+
+    def _value(self, var: Var, value: Expr) -> Tree:
+        match value:
+            case If():
+                return self._if(var, value)
+            case Call(op=Op(name="call_tir")):
+                return self._kernel_call(var, value)
+            case Call(op=Op(name="call_dps_packed")):
+                return self._dps_call(var, value)
+            case Call(op=Op(name="call_packed" | "call_pure_packed")):
+                callee, *args = value.args
+                return self._host_call(var, _packed(callee), _name(callee), args, value)
+            case Call(op=Op(name=name)):
+                return self._host_operator(var, name, value)
+            case _:
+                return self._leaf(value)
+
+    # ---------------------------------------------------------------------------------------------------------------- leaves
+
+    def _leaf(self, expr: Expr) -> Tree:
+        """Where the value of a leaf, or of a tuple of leaves, is."""
+        match expr:
+            case Var():
+                return self._values[expr]
+            case Tuple(fields=fields):
+                return TupleTree(tuple(map(self._leaf, fields)))
+            case TupleGetItem(value=value, index=index):
+                tree = self._leaf(value)
+                return tree.fields[index] if isinstance(tree, TupleTree) else tree
+            case Constant(value=array):
+                return self._constant(array)
+            case PrimValue(value=dim):
+                return IntLeaf(str(dim), self._late.slot_of(dim))
+            case ShapeExpr(values=dims):
+                return ShapeLeaf("shape", tuple(map(self._late.slot_of, dims)))
+            case HostObject(value=value):
+                leaf = self._slots.tree("object", AnyType())
+                if isinstance(leaf, ObjectLeaf):
+                    self._objects[leaf.index] = value
+                return leaf
+        raise InternalError(f"lower: {type(expr).__name__} is no leaf")
+
+    def _constant(self, array: np.ndarray) -> TensorLeaf:
+        self._constants.append(array)
+        pointer = self._slots.add(f"constant {len(self._constants) - 1}", array.ctypes.data)
+        return TensorLeaf("constant", str(array.dtype), pointer, tuple(map(self._slots.constant, array.shape)))
+
+    # --------------------------------------------------------------------------------------------------------------- kernels
+
+    def _kernel_call(self, var: Var, call: Call) -> Tree:
+        callee, args = call.args
+        kernel = self._kernel(callee)
+        operands = args.fields if isinstance(args, Tuple) else ()
+        values = bind_kernel_symbols(kernel, operands)
+        inputs = [self._tensor(operand) for operand in operands[: len(kernel.inputs)]]
+        result = self._new_tensors(var, call.type, call.span)
+        self._call_kernel(compile_kernel(kernel), [*inputs, *_tensor_leaves(result)], values, call.span)
+        return result
+
+    def _call_kernel(
+        self, kernel: CompiledKernel, tensors: Sequence[TensorLeaf], values: dict[str, Dim], span: Span | None
+    ) -> None:
+        scratch = [
+            self._take(size_bytes(tuple(substitute(size, values) for size in buffer.shape), buffer.dtype))
+            for buffer in kernel.scratch
+        ]
+        args = [
+            *(tensor.pointer for tensor in tensors),
+            *(self._late.slot_of(values[name]) for name in kernel.symbols),
+            *(storage.pointer for storage in scratch),
+        ]
+        extent = self._late.slot_of(substitute(kernel.range_extent, values))
+        self._body.append(CallKernel(kernel, tuple(args), extent, span))
+        for storage in scratch:
+            self._workspace.release(storage)
+
+    def _kernel(self, callee: Expr) -> PrimFunc:
+        kernel = self._module[callee.name] if isinstance(callee, GlobalVar) else None
+        if not isinstance(kernel, PrimFunc):
+            raise InternalError(f"lower: {callee} is no kernel")
+        return kernel
+
+    def _tensor(self, expr: Expr) -> TensorLeaf:
+        leaf = self._leaf(expr)
+        if not isinstance(leaf, TensorLeaf):
+            raise InternalError(f"lower: a kernel is called on {leaf}")
+        return leaf
+
+    # ---------------------------------------------------------------------------------------------------------------- memory
+
+    def _new_tensors(self, var: Var, type_: Type, span: Span | None, path: tuple[int, ...] = ()) -> Tree:
+        """Memory for what a kernel makes: the output it becomes, workspace, or an allocation once its size is known."""
+        if isinstance(type_, TupleType):
+            fields = enumerate(type_.fields)
+            return TupleTree(tuple(self._new_tensors(var, field, span, (*path, index)) for index, field in fields))
+        if not isinstance(type_, TensorType) or type_.shape is None or type_.dtype is None:
+            raise InternalError(f"lower: no memory for a value of type {type_}")
+        place = self._places.get((var, path)) if not self._branch_depth else None
+        if isinstance(place, TensorLeaf):
+            return self._placed(place, type_.shape, span)
+        return self._temporary(var.name, type_.shape, type_.dtype, span)
+
+    def _placed(self, leaf: TensorLeaf, shape: tuple[Dim, ...], span: Span | None) -> TensorLeaf:
+        """The output ``leaf``, its sizes computed."""
+        self._written.add(leaf.pointer)
+        is_early = all(map(self._early.can_compute, shape))
+        for size, slot in zip(shape, leaf.sizes, strict=True):
+            (self._early if is_early else self._late).assign(size, slot)
+        if not is_early:
+            self._body.append(Allocate(leaf, span))
+        return leaf
+
+    def _temporary(self, name: str, shape: tuple[Dim, ...], dtype: str, span: Span | None) -> TensorLeaf:
+        sizes = tuple(map(self._late.slot_of, shape))
+        if all(map(self._early.can_compute, shape)):
+            return TensorLeaf(name, dtype, self._take(size_bytes(shape, dtype)).pointer, sizes)
+        leaf = TensorLeaf(name, dtype, self._slots.add(name), sizes)
+        self._body.append(Allocate(leaf, span))
+        return leaf
+
+    def _take(self, size: Dim) -> Storage:
+        return self._workspace.take(size, self._body, is_reusable=not self._branch_depth)
+
+    # ------------------------------------------------------------------------------------------------------------ host calls
+
+    def _dps_call(self, var: Var, call: Call) -> Tree:
+        callee, args = call.args
+        result = self._new_tensors(var, call.type, call.span)
+        inputs = [self._leaf(arg) for arg in (args.fields if isinstance(args, Tuple) else (args,))]
+        outputs = list(_tensor_leaves(result))
+        self._body.append(HostCall(_name(callee), _packed(callee), (*inputs, *outputs), None, call.span))
+        return result
+
+    def _host_operator(self, var: Var, name: str, call: Call) -> Tree:
+        definition = registry.find(name)
+        if definition is None or definition.host is None:
+            raise InternalError(f"lower: {name} is no kernel call")
+        return self._host_call(var, functools.partial(definition.host, **call.attrs), name, call.args, call)
+
+    def _host_call(
+        self, var: Var, function: Callable[..., Any], name: str, args: Sequence[Expr], call: Call
+    ) -> Tree:
+        result = self._slots.tree(var.name, call.type)
+        self._body.append(HostCall(name, function, tuple(map(self._leaf, args)), result, call.span))
+        self._bind_late(f"{name}, result", call.type, result, call.span)
+        return result
+
+    def _bind_late(self, what: str, type_: Type, tree: Tree, span: Span | None) -> None:
+        """Binds the type's new symbols to the sizes found, and checks the others."""
+        plan = plan_binding([(what, type_)], known=self._late.symbols())
+        bind_sizes(plan, [tree], self._late, self._function.name, span)
+
+    def _cast(self, binding: MatchCast) -> Tree:
+        """A cast keeps the value where it is; sizes are checked in the prologue where they are known there."""
+        tree = self._leaf(binding.value)
+        if isinstance(tree, ObjectLeaf):
+            result = self._slots.tree(binding.var.name, binding.target)
+            self._body.append(HostCall("match_cast", _identity, (tree,), result, binding.span))
+            self._bind_late(binding.var.name, binding.target, result, binding.span)
+            return result
+        known = all(self._early.can_compute(dim) for dim in dims_of(binding.value.type))
+        dims = self._early if known and not self._branch_depth else self._late
+        plan = plan_binding([(binding.var.name, binding.target)], known=dims.symbols())
+        bind_sizes(plan, [tree], dims, self._function.name, binding.span)
+        return tree
+
+    # -------------------------------------------------------------------------------------------------------------- branches
+
+    def _if(self, var: Var, value: If) -> Tree:
+        """Both branches leave their value's addresses and sizes in the same slots."""
+        condition = self._tensor(value.condition)
+        result = self._slots.tree(var.name, value.type)
+        start = len(self._body)
+        self._branch(value.then_branch, result)
+        jump = len(self._body)
+        self._branch(value.else_branch, result)
+        # The Branch and the Jump go in front of the branches: indices after them move by one and two.
+        then_part = _moved(self._body[start:jump], 1)
+        else_part = _moved(self._body[jump:], 2)
+        self._body[start:] = [
+            Branch(condition.pointer, jump + 2, value.span),
+            *then_part,
+            Jump(len(self._body) + 2),
+            *else_part,
+        ]
+        self._bind_fresh(value.type, result)
+        return result
+
+    def _branch(self, branch: SeqExpr, result: Tree) -> None:
+        self._branch_depth += 1
+        with self._late.branch():
+            self._sequence(branch)
+            source = self._leaf(branch.body)
+            for leaf in _tensor_leaves(source):
+                self._workspace.pin(leaf.pointer)
+            self._move(source, result)
+        self._branch_depth -= 1
+
+    def _move(self, source: Tree, target: Tree) -> None:
+        zero = self._slots.constant(0)
+        for old, new in zip(_slots_of(source), _slots_of(target), strict=True):
+            self._body.append(Arith("add", new, old, zero))
+
+    def _bind_fresh(self, type_: Type, tree: Tree) -> None:
+        for dim, slot in zip(dims_of(type_), _size_slots(tree), strict=True):
+            if is_symbol(dim) and not self._late.can_compute(dim):
+                self._late.bind(free_symbols(dim)[0], slot)
+
+    # ---------------------------------------------------------------------------------------------------------------- output
+
+    def _return(self, value: Expr, output: Tree) -> Tree:
+        """Fills what of the output no kernel has written."""
+        if isinstance(output, TupleTree):
+            return TupleTree(tuple(map(self._return, _fields(value, len(output.fields)), output.fields)))
+        source = self._leaf(value)
+        if isinstance(source, ObjectLeaf):
+            return source
+        if isinstance(output, TensorLeaf) and isinstance(source, TensorLeaf):
+            if source.pointer != output.pointer:
+                self._copy(source, value.type, output)
+        else:
+            self._move(source, output)
+        return output
+
+    def _copy(self, source: TensorLeaf, type_: Type, output: TensorLeaf) -> None:
+        if not isinstance(type_, TensorType) or type_.shape is None:
+            raise InternalError(f"lower: an output of type {type_}")
+        self._placed(output, type_.shape, None)
+        kernel = _copy_kernel(source.dtype)
+        self._call_kernel(compile_kernel(kernel), [source, output], {"n": math.prod(type_.shape)}, None)
+
+
+@functools.cache
+def _copy_kernel(dtype: str) -> PrimFunc:
+    x = te.placeholder((symbol("n"),), dtype, "x")
+    return create_prim_func([x], [te.compute(x.shape, lambda i: x[i], name="out")], "copy")
+
+
+def _identity(value: Any) -> Any:
+    return value
+
+
+def _packed(callee: Expr) -> Callable[..., Any]:
+    return get_packed(_name(callee))
+
+
+def _name(callee: Expr) -> str:
+    if not isinstance(callee, ExternFunc):
+        raise InternalError(f"lower: {callee} is no packed function")
+    return callee.name
+
+
+def _fields(value: Expr, count: int) -> list[Expr]:
+    if isinstance(value, Tuple):
+        return list(value.fields)
+    if isinstance(value.type, TupleType):
+        return [TupleGetItem(value, index, value.type.fields[index]) for index in range(count)]
+    raise InternalError(f"lower: {value.type} is no tuple")
+
+
+def _moved(steps: Sequence[Instruction], by: int) -> Iterator[Instruction]:
+    """The steps, ``by`` places further on."""
+    for step in steps:
+        match step:
+            case Branch(pointer=pointer, target=target, span=span):
+                yield Branch(pointer, target + by, span)
+            case Jump(target=target):
+                yield Jump(target + by)
+            case _:
+                yield step
+
+
+def _tensor_leaves(tree: Tree) -> Iterator[TensorLeaf]:
+    if isinstance(tree, TupleTree):
+        for part in tree.fields:
+            yield from _tensor_leaves(part)
+    elif isinstance(tree, TensorLeaf):
+        yield tree
+
+
+def _slots_of(tree: Tree) -> Iterator[int]:
+    """Every slot of a value, in order."""
+    match tree:
+        case TupleTree(fields=fields):
+            for part in fields:
+                yield from _slots_of(part)
+        case TensorLeaf(pointer=pointer, sizes=sizes):
+            yield pointer
+            yield from sizes
+        case IntLeaf(slot=slot):
+            yield slot
+        case ShapeLeaf(slots=slots):
+            yield from slots
+        case ObjectLeaf(name=name):
+            raise InternalError(f"lower: {name} is an object and has no slots")
+
+
+def _size_slots(tree: Tree) -> Iterator[int]:
+    """The slots that hold the tree's dims, in the order of ``dims_of``."""
+    match tree:
+        case TupleTree(fields=fields):
+            for part in fields:
+                yield from _size_slots(part)
+        case TensorLeaf(sizes=slots) | ShapeLeaf(slots=slots):
+            yield from slots
+        case IntLeaf(slot=slot):
+            yield slot

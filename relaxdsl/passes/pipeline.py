@@ -1,0 +1,91 @@
+"""The pipeline: which passes run, in what order, and what each made of the program."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from relaxdsl.ir.graph import Function
+from relaxdsl.ir.loops import PrimFunc
+from relaxdsl.ir.module import IRModule
+from relaxdsl.kernels.jit import CompiledKernel
+from relaxdsl.passes.dead_code import eliminate_dead_code
+from relaxdsl.passes.inline_functions import inline_functions
+from relaxdsl.passes.legalize import legalize
+from relaxdsl.passes.lower import lower
+from relaxdsl.runtime.program import CallKernel, Program
+from relaxdsl.trace.builder import BlockBuilder
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """What a pass made: its name, the module after it, and the seconds it took."""
+
+    name: str
+    module: IRModule
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """A function all the way down: the stages of its graph, and its program. ``seconds`` by part."""
+
+    function: Function
+    stages: tuple[Stage, ...]
+    program: Program
+    seconds: dict[str, float]
+
+    @property
+    def kernels(self) -> tuple[CompiledKernel, ...]:
+        """The kernels the program calls, each once, in order of first call."""
+        called = (step.kernel for step in self.program.body if isinstance(step, CallKernel))
+        return tuple({kernel.address: kernel for kernel in called if isinstance(kernel, CompiledKernel)}.values())
+
+
+def inline(function: Function, module: IRModule) -> tuple[Function, IRModule]:
+    """InlineFunctions, as a stage: calls of graph functions are replaced by their bodies."""
+    return inline_functions(function, module), module
+
+
+def eliminate(function: Function, module: IRModule) -> tuple[Function, IRModule]:
+    """DeadCodeElimination, as a stage: pure bindings that nothing uses are dropped."""
+    return eliminate_dead_code(function), module
+
+
+def legalize_operators(function: Function, module: IRModule) -> tuple[Function, IRModule]:
+    """LegalizeOps, as a stage: operators become kernels, which join the module."""
+    builder = BlockBuilder(IRModule(module.kernels))
+    legal = legalize(function, builder.add_func)
+    return legal, builder.get()
+
+
+PASSES: tuple[tuple[str, Callable[[Function, IRModule], tuple[Function, IRModule]]], ...] = (
+    ("inline", inline),
+    ("eliminate", eliminate),
+    ("legalize", legalize_operators),
+)
+
+
+def compile_function(function: Function, module: IRModule) -> Compiled:
+    """Runs every pass on ``function`` (of ``module``), compiles its kernels, and lowers it to a program."""
+    stages = []
+    for name, run in PASSES:
+        started = time.perf_counter()
+        function, module = run(function, module)
+        module = _with_entry(module, function)
+        stages.append(Stage(name, module, time.perf_counter() - started))
+    started = time.perf_counter()
+    program = lower(function, module)
+    seconds = {"passes": sum(stage.seconds for stage in stages), "lower": time.perf_counter() - started}
+    compiled = Compiled(function, tuple(stages), program, seconds)
+    seconds["kernels"] = sum(kernel.compile_seconds for kernel in compiled.kernels)
+    return compiled
+
+
+def _with_entry(module: IRModule, function: Function) -> IRModule:
+    """The module with ``function`` as it is now; graph functions that it called are gone or as they were."""
+    others = {name: other for name, other in module.functions.items() if name != function.name}
+    kernels: dict[str, Function | PrimFunc] = {name: each for name, each in others.items() if isinstance(each, PrimFunc)}
+    graphs = {name: each for name, each in others.items() if isinstance(each, Function)}
+    return module.with_functions({**kernels, **graphs, function.name: function})
