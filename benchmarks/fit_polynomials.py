@@ -1,7 +1,9 @@
 """Fit the polynomials of `relaxdsl.kernels.math` with mpmath and print `polynomials.py`.
 
 Each fit solves for the polynomial whose weighted error alternates on the Chebyshev extrema of the interval, which is
-within a few per cent of the minimax one. Run: `python benchmarks/fit_polynomials.py > relaxdsl/kernels/math/polynomials.py`.
+within a few per cent of the minimax one. Run it from the top folder:
+
+    python benchmarks/fit_polynomials.py > relaxdsl/kernels/math/polynomials.py
 """
 
 from __future__ import annotations
@@ -111,7 +113,8 @@ FITS = (
         lambda t: 1 / scaled_erfc(t), ("-1", mobius(28)), (10, 24), mobius(10.5)),
 )
 
-HEADER = '''"""Polynomial coefficients, lowest first, for float32 and float64. Written by `benchmarks/fit_polynomials.py`.
+DOUBLE_INSIDE = ("SIN", "COS", "ATANH_FAR")  # float32 evaluates these in float64
+HEADER = '''"""Polynomial coefficients, lowest first, for float32 and float64, from `benchmarks/fit_polynomials.py`.
 
 The error in each comment is relative to the function that the polynomial serves.
 """
@@ -134,12 +137,10 @@ def show(entry: Fit) -> None:
         print(f"{entry.name} {bits} 2^{float(mp.log(error, 2)):.1f}", file=sys.stderr)
         print(f"    {bits}: (  # error 2^{float(mp.log(error, 2)):.1f}")
         for c in coefficients:
-            print(f"        {float(np.float32(float(c))) if bits == 32 and entry.name not in DOUBLE_INSIDE else float(c)!r},")
+            narrow = bits == 32 and entry.name not in DOUBLE_INSIDE
+            print(f"        {float(np.float32(float(c))) if narrow else float(c)!r},")
         print("    ),")
     print("}")
-
-
-DOUBLE_INSIDE = ("SIN", "COS", "ATANH_FAR")  # float32 evaluates these in float64
 
 
 def main() -> None:

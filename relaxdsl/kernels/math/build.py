@@ -1,4 +1,4 @@
-"""Values that write LLVM IR as they are combined: `Real`, `Bits` and `Flag` behave as numbers, and emit straight-line code.
+"""Values that write LLVM IR as they are combined: `Real`, `Bits` and `Flag` act as numbers and emit straight-line code.
 
 Note [Flags]. numba adds the kernel's fast-math flags to every operation that has none. Under `reassoc` LLVM may turn
 `(x + big) - big` into `x`, which breaks range reductions, so each operation here already carries a flag of its own:
@@ -298,10 +298,10 @@ def rounded(x: Real) -> Real:
 
 
 def head(x: Real) -> Real:
-    """x cut to half its digits, so that products of two heads are exact."""
-    keep = x.format.fraction_bits // 2 + 2
-    mask = (1 << x.format.bits) - (1 << keep)
-    return (x.bits() & mask).real()
+    """x rounded to half its digits, so that products of heads and of rests are exact."""
+    dropped = (x.format.fraction_bits + 2) // 2
+    mask = (1 << x.format.bits) - (1 << dropped)
+    return ((x.bits() + (1 << (dropped - 1))) & mask).real()
 
 
 def two_sum(a: Real, b: Real) -> Pair:

@@ -22,26 +22,25 @@ def _exp_of_negated(x: Pair, factor: Real | None = None) -> Real:
     return exp_scaled(-x.high, correction=-x.low, factor=factor)
 
 
-def _erfc(size: Real, square: Pair, factor: Real | None = None) -> Real:
-    """factor * erfc(size) for a size below its limit, whose square is given."""
-    inverse = 1 / (size + 2)
-    scaled = inverse * polynomial((size - 2) * inverse, polynomials.ERFC[size.format.bits])
-    return _exp_of_negated(square, scaled if factor is None else scaled * factor)
-
-
 def erf(x: Real) -> Real:
     size = abs(x).clamp_above(ERFC_LIMIT[x.format.bits])
     near = x * polynomial(x * x, polynomials.ERF[x.format.bits]) + x
-    far = 1 - _erfc(size, two_product(size, size))
+    inverse = 1 / (size + 2)
+    scaled = inverse * polynomial((size - 2) * inverse, polynomials.ERFC[x.format.bits])
+    far = 1 - _exp_of_negated(two_product(size, size), scaled)
     return (size < 1).pick(near, far.with_sign_of(x))
 
 
 def gelu(x: Real) -> Real:
-    """x Φ(x), with its limit -0.0 at -inf."""
-    limit = ERFC_LIMIT[x.format.bits] * math.sqrt(2)
-    size = abs(x).clamp_above(limit)
-    square = two_product(size, size).scaled(0.5)
-    tail = _erfc(size * math.sqrt(0.5), square, size * 0.5)
+    """x Φ(x), with its limit -0.0 at -inf; the sqrt(2) of Φ is put into the constants of erfc.
+
+    Here t is 2q - 1 with q = a / (a + 2), which is needed anyway and is the more accurate near zero.
+    """
+    size = abs(x).clamp_above(ERFC_LIMIT[x.format.bits] * math.sqrt(2))
+    share = size / (size + math.sqrt(8))
+    coefficients = [value * math.sqrt(0.5) for value in polynomials.ERFC[x.format.bits]]
+    scaled = share * polynomial(share * 2 - 1, coefficients)
+    tail = _exp_of_negated(two_product(size, size).scaled(0.5), scaled)
     return (x < 0).pick(-tail, x - tail)
 
 

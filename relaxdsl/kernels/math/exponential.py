@@ -41,8 +41,8 @@ def _times_power_of_two(value: Real, biased: Bits) -> Real:
 def exp_scaled(x: Real, by: int = 0, correction: Real | None = None, factor: Real | None = None) -> Real:
     """factor * exp(x + correction) * 2**by, right up to the largest and down to the smallest float."""
     r, biased = _reduced(_clamped(x), 2 * x.format.max_exponent + by, correction)
-    value = _expm1_near_zero(r) + 1
-    return _times_power_of_two(value if factor is None else value * factor, biased)
+    near = _expm1_near_zero(r)
+    return _times_power_of_two(near + 1 if factor is None else near * factor + factor, biased)
 
 
 def exp(x: Real) -> Real:

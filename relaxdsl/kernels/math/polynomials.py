@@ -1,4 +1,4 @@
-"""Polynomial coefficients, lowest first, for float32 and float64. Written by `benchmarks/fit_polynomials.py`.
+"""Polynomial coefficients, lowest first, for float32 and float64, from `benchmarks/fit_polynomials.py`.
 
 The error in each comment is relative to the function that the polynomial serves.
 """
