@@ -1,9 +1,10 @@
 """A call's arguments, one by one: what is accepted, what is converted, and the errors that say what is wrong.
 
-A tensor parameter takes an array of exactly its dtype and rank, in any layout; an array that is not contiguous, not aligned
-or of the other byte order is copied. A memory map is an array; other subclasses of ``ndarray`` mean something else by their
-operators and are refused. A tensor without axes also takes a NumPy scalar of its dtype, or a Python number as NumPy 2 would
-combine it with the dtype: a float for a float dtype, an int that is in range (exactly, for a float dtype), a bool for bool.
+A tensor parameter takes an array of exactly its dtype and rank, in any layout; an array that is not contiguous, not
+aligned or of the other byte order is copied. A memory map is an array; other subclasses of ``ndarray`` mean something
+else by their operators and are refused. A tensor without axes also takes a NumPy scalar of its dtype, or a Python
+number as NumPy 2 would combine it with the dtype: a float for a float dtype, an int that is in range (exactly, for a
+float dtype), a bool for bool.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Where the entry finds Python's and NumPy's C functions, and how their objects lie in memory.
 
-Both layouts are part of the stable C ABI: the public headers ``object.h`` and ``ndarraytypes.h`` compile them into every
-extension. The head of an object is measured, because it is longer in free-threaded builds.
+Both layouts are part of the stable C ABI: the public headers ``object.h`` and ``ndarraytypes.h`` compile them into
+every extension. The head of an object is measured, because it is longer in free-threaded builds.
 """
 
 from __future__ import annotations

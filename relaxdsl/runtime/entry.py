@@ -1,4 +1,4 @@
-"""The entry: the C function that a call on NumPy arrays reaches first. Compiled once a process, it serves every program.
+"""The entry: the C function that a call on NumPy arrays reaches first. Compiled once, it serves every program.
 
 It is bound to a tuple ``(state, slow, idle)``:
 
@@ -6,11 +6,11 @@ It is bound to a tuple ``(state, slow, idle)``:
 - ``slow`` is the Python function that does whatever the entry does not;
 - ``idle`` is the set of the addresses of idle frames.
 
-The entry takes a frame, stores pointers and sizes, runs the prologue, allocates the outputs, runs the body and returns the
-outputs. At anything unusual it gives up and calls ``slow`` with the same arguments: another argument count, keywords, a wrong
-type or dtype, an array that is not contiguous, a failed check, a workspace that is too small, no idle frame. Since a program
-that the entry may run has no side effect, ``slow`` simply starts again; it knows how to do the unusual, or raises the error
-that explains it.
+The entry takes a frame, stores pointers and sizes, runs the prologue, allocates the outputs, runs the body and returns
+the outputs. At anything unusual it gives up and calls ``slow`` with the same arguments: another argument count,
+keywords, a wrong type or dtype, an array that is not contiguous, a failed check, a workspace that is too small, no
+idle frame. Since a program that the entry may run has no side effect, ``slow`` simply starts again; it knows how to do
+the unusual, or raises the error that explains it.
 """
 
 from __future__ import annotations

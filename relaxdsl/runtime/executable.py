@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 class Executable:
     """A function that runs a program: NumPy arrays in, NumPy arrays out.
 
-    Construction costs nothing; the first call, or :meth:`prepare`, compiles the kernels and, once a process, the VM and the entry.
-    Calls may come from several threads, and from within one another.
+    Construction costs nothing; the first call, or :meth:`prepare`, compiles the kernels and, once a process, the
+    VM and the entry. Calls may come from several threads, and from within one another.
 
     Args:
         program: what to run.
@@ -35,14 +35,14 @@ class Executable:
         self.program = program
         self.params = tuple(params)
         self.entry: Callable[..., Any] = self._call_first
-        """What a call calls: use it directly to save Python's call of :meth:`__call__`. It changes at the first call."""
+        """What a call calls; using it saves Python's call of :meth:`__call__`. It changes at the first call."""
 
     def __call__(self, *args: Any, **keywords: Any) -> Any:
         """The program's outputs.
 
         Args:
-            args: one a parameter; an array is never written.
-            keywords: parameters by name, and ``out``: an array, or a tuple as the outputs, that the result is written into.
+            args: one a parameter; an array is never written. keywords: parameters by name, and ``out``: an
+            array, or a tuple as the outputs, that the result is written into.
 
         Raises:
             ArgumentError: if an argument does not fit.
@@ -118,7 +118,7 @@ class Executable:
 
         out = keywords.pop("out", None) if "out" not in self._reader.names else None
         conversions = self._reader.read(args, keywords)
-        inputs = [value for value in (*args, *keywords.values()) if isinstance(value, np.ndarray)]
+        inputs = list(_arrays_in((*args, *keywords.values())))
         frame = self._frames.take()
         try:
             activation = Activation(self.program, self._table, frame)
@@ -132,3 +132,12 @@ class Executable:
             return activation.result(inputs) if out is None else out
         finally:
             self._frames.give_back(frame)
+
+
+def _arrays_in(value: Any) -> Iterator[np.ndarray]:
+    """The arrays in an argument, which may be a nested tuple."""
+    if isinstance(value, np.ndarray):
+        yield value
+    elif isinstance(value, tuple | list):
+        for item in value:
+            yield from _arrays_in(item)

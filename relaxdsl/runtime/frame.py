@@ -1,4 +1,4 @@
-"""Frames: the memory of one call, kept for the next. An executable has as many as calls that were ever under way at once."""
+"""Frames: the memory of one call, kept for the next. An executable has one for each call that is under way at once."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ WORKSPACE_ALIGNMENT = 64
 
 
 class Frame:
-    """Slots and workspace. Constants are in their slots from the start; every other slot is written before it is read."""
+    """Slots and workspace. Constants are there from the start; other slots are written before they are read."""
 
     __slots__ = ("memory", "slots", "workspace")
 
@@ -44,7 +44,7 @@ class FramePool:
         self._initial_slots = initial_slots
         self._frames: dict[int, Frame] = {}
         self.idle: set[int] = set()
-        """Addresses of the frames that no call uses. Taking from a set and adding to it are atomic, in C and in Python."""
+        """Addresses of the frames no call uses. Taking from a set and adding to it are atomic, in C and in Python."""
 
     def take(self) -> Frame:
         """A frame that nobody else uses; give it back."""

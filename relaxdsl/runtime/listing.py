@@ -24,7 +24,14 @@ from relaxdsl.runtime.program import (
     TupleTree,
 )
 
-_OPERATORS = {"add": "{} + {}", "sub": "{} - {}", "mul": "{} * {}", "floordiv": "{} // {}", "min": "min({}, {})", "max": "max({}, {})"}
+_OPERATORS = {
+    "add": "{} + {}",
+    "sub": "{} - {}",
+    "mul": "{} * {}",
+    "floordiv": "{} // {}",
+    "min": "min({}, {})",
+    "max": "max({}, {})",
+}
 _RELATIONS = {"equal": "{} == {}", "at_least": "{} >= {}", "divisible": "{} % {} == 0"}
 
 
@@ -39,7 +46,8 @@ def _lines(program: Program) -> Iterator[str]:
     yield f"program {program.name}({arguments}) -> {_tree(program.output, names)}"
     yield "slots"
     for number, slot in enumerate(program.slots):
-        yield f"  {number:>4}  {slot.name}{f' = {slot.initial}' if slot.initial else ''}"
+        is_pointer = slot.initial and slot.name != str(slot.initial)
+        yield f"  {number:>4}  {slot.name}{' (constant)' if is_pointer else ''}"
     for title, part in (("prologue", program.prologue), ("body", program.body)):
         yield title
         for number, step in enumerate(part):
@@ -48,6 +56,8 @@ def _lines(program: Program) -> Iterator[str]:
 
 def _step(step: Instruction, names: Sequence[str]) -> str:
     match step:
+        case Arith(op="add") if names[step.right] == "0":
+            return f"{names[step.target]} = {names[step.left]}"
         case Arith():
             return f"{names[step.target]} = {_OPERATORS[step.op].format(names[step.left], names[step.right])}"
         case Check():

@@ -1,10 +1,12 @@
 """Compiles a small subset of Python straight to machine code: functions of int64 that read and write raw memory.
 
-The VM and the entry are written in this subset. numba would take 0.8 s for each of them, because it infers types and resolves
-overloads; here everything is an int64, so a function becomes LLVM instructions in one walk over its syntax tree.
+The VM and the entry are written in this subset. numba would take 0.8 s for each of them, because it infers types and
+resolves overloads; here everything is an int64, so a function becomes LLVM instructions in one walk over its syntax
+tree.
 
-The subset: parameters and variables are int64; ``while``, ``for i in range(n)``, ``if``, ``return``, ``continue``; ``+ - * & | << >>``;
-comparisons, ``and``, ``or``, ``not`` (1 or 0 as values); ``a if test else b`` (evaluates both); integer globals; and calls of
+The subset: parameters and variables are int64; ``while``, ``for i in range(n)``, ``if``, ``return``, ``continue``;
+``+ - * & | << >>``; comparisons, ``and``, ``or``, ``not`` (1 or 0 as values); ``a if test else b`` (evaluates both);
+integer globals; and calls of
 
 - ``load(address)``, ``load_int32(address)``, ``load_byte(address)``, ``store(address, value)``;
 - ``divide(a, b)``: the quotient rounded towards zero;
@@ -104,7 +106,9 @@ def _compile(module: ir.Module) -> Any:
     llvm.initialize_native_asmprinter()
     machine = llvm.Target.from_default_triple().create_target_machine(opt=2)
     parsed = llvm.parse_assembly(str(module))
-    passes = llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options(speed_level=2))
+    tuning = llvm.create_pipeline_tuning_options(speed_level=1)
+    tuning.loop_unrolling = tuning.loop_vectorization = tuning.slp_vectorization = False  # our loops are short
+    passes = llvm.create_pass_builder(machine, tuning)
     passes.getModulePassManager().run(parsed, passes)
     engine = llvm.create_mcjit_compiler(parsed, machine)
     engine.finalize_object()
@@ -127,7 +131,8 @@ class _FunctionEmitter:
 
     def emit(self) -> None:
         names = [argument.name for argument in self.target.args]
-        names += [node.id for node in ast.walk(self.tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)]
+        nodes = [node for node in ast.walk(self.tree) if isinstance(node, ast.Name)]
+        names += [node.id for node in nodes if isinstance(node.ctx, ast.Store)]
         for name in dict.fromkeys(names):
             self.cells[name] = self.builder.alloca(INT64, name=name)
         for argument in self.target.args:

@@ -1,7 +1,7 @@
 """The program of an executable: what the VM runs, as data that prints.
 
-A program works on *slots*, a flat array of int64. A slot holds a size, a pointer or a constant. The first slots have fixed
-places, so that the entry knows where to put arguments::
+A program works on *slots*, a flat array of int64. A slot holds a size, a pointer or a constant. The first slots have
+fixed places, so that the entry knows where to put arguments::
 
     0                    address of the workspace
     1                    bytes of workspace the program needs (computed by the prologue)
@@ -9,8 +9,8 @@ places, so that the entry knows where to put arguments::
     …                    each output leaf: pointer, then its sizes (a prim: its value)
     …                    everything else: constants, symbols, dims, temporaries
 
-The *prologue* binds symbols, checks sizes and computes all sizes that depend on nothing but the arguments' sizes. Then outputs
-and workspace exist, and the *body* calls kernels.
+The *prologue* binds symbols, checks sizes and computes all sizes that depend on nothing but the arguments' sizes. Then
+outputs and workspace exist, and the *body* calls kernels.
 """
 
 from __future__ import annotations
@@ -124,8 +124,8 @@ class Arith:
 class Check:
     """Fails unless the relation holds.
 
-    ``equal``: left == right; ``at_least``: left >= right; ``divisible``: right != 0 and left % right == 0. ``failure`` builds
-    the rich error from a list of the slots' values.
+    ``equal``: left == right; ``at_least``: left >= right; ``divisible``: right != 0 and left % right == 0.
+    ``failure`` builds the rich error from a list of the slots' values.
     """
 
     relation: str
@@ -185,10 +185,10 @@ class Allocate:
 class HostCall:
     """Leaves compiled code and calls a Python function.
 
-    ``function(*args)`` gets arrays (views on the frame's memory), ints, tuples and objects as ``args`` lists them. With
-    ``results``, the returned value (matched against the tree) is stored: pointers and sizes into the leaf's slots, so a size
-    that was unknown is bound here. Rank and dtype are checked against the leaf. Destination-passing calls have their outputs
-    among ``args`` (allocated before) and no results.
+    ``function(*args)`` gets arrays (views on the frame's memory), ints, tuples and objects as ``args`` lists them.
+    With ``results``, the returned value (matched against the tree) is stored: pointers and sizes into the leaf's
+    slots, so a size that was unknown is bound here. Rank and dtype are checked against the leaf.
+    Destination-passing calls have their outputs among ``args`` (allocated before) and no results.
     """
 
     name: str
@@ -213,8 +213,9 @@ class Slot:
 class Program:
     """A function, ready to run.
 
-    ``constants`` are the arrays whose addresses the slots' initial values hold. ``objects`` is the frame's object list at the
-    start of a call: as long as the largest index needs, None where a leaf gets its object during the call.
+    ``constants`` are the arrays whose addresses the slots' initial values hold. ``objects`` is the frame's object
+    list at the start of a call: as long as the largest index needs, None where a leaf gets its object during the
+    call.
     """
 
     name: str

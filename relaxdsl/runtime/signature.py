@@ -17,8 +17,8 @@ from itertools import chain
 import numpy as np
 
 from relaxdsl.errors import InternalError
-from relaxdsl.runtime.encoding import Table, leaves_of
-from relaxdsl.runtime.program import IntLeaf, ObjectLeaf, Program, ShapeLeaf, TensorLeaf, Tree, TupleTree
+from relaxdsl.runtime.encoding import Table, leaves_of, slots_of
+from relaxdsl.runtime.program import IntLeaf, Leaf, ObjectLeaf, Program, ShapeLeaf, TensorLeaf, Tree, TupleTree
 
 # Header words.
 TABLE, PROLOGUE, BODY, RUNS_IN_PYTHON, PARAMETER_COUNT, SCRATCH, ARGUMENT_ROW_COUNT, OUTPUT_ROW_COUNT = range(8)
@@ -54,31 +54,33 @@ def _rows(trees: Sequence[Tree]) -> list[list[int]]:
     queue: list[Tree] = list(trees)
     rows: list[list[int]] = []
     for tree in queue:  # grows while we walk it
-        parts = _parts(tree)
-        rows.append(_leaf_row(tree) if parts is None else [TUPLE, len(parts), len(queue), 0])
-        queue += parts or ()
+        row, parts = _row(tree, len(queue))
+        rows.append(row)
+        queue += parts
     return rows
 
 
-def _parts(tree: Tree) -> tuple[Tree, ...] | None:
+def _row(tree: Tree, first_part: int) -> tuple[list[int], Sequence[Tree]]:
+    """A tree's row, and its parts."""
+    parts: Sequence[Tree]
     match tree:
         case TupleTree():
-            return tree.fields
+            parts = tree.fields
         case ShapeLeaf():
-            return tuple(IntLeaf(tree.name, slot) for slot in tree.slots)
+            parts = [IntLeaf(tree.name, slot) for slot in tree.slots]
         case _:
-            return None
+            return _leaf_row(tree), ()
+    return [TUPLE, len(parts), first_part, 0], parts
 
 
-def _leaf_row(leaf: Tree) -> list[int]:
+def _leaf_row(leaf: Leaf) -> list[int]:
     match leaf:
         case TensorLeaf():
             _check_layout(leaf)
             return [TENSOR, np.dtype(leaf.dtype).num, len(leaf.sizes), leaf.pointer]
-        case IntLeaf():
-            return [INT, leaf.slot, 0, 0]
         case _:
-            raise InternalError(f"{leaf} has no row")
+            (slot,) = slots_of(leaf)
+            return [INT, slot, 0, 0]
 
 
 def _check_layout(leaf: TensorLeaf) -> None:

@@ -168,13 +168,14 @@ def test_unusual_ints_and_tuples() -> None:
     assert number == -1
 
 
-# --------------------------------------------------------------------------------------------------------------- control flow
+# ------------------------------------------------------------------------------------------------------- control flow
 
 
 @cache
 def absolute_sum() -> Executable:
     """The sum of x if its first element is true, else zero; fails if the second is false."""
-    builder = Builder("pick", [("flags", TensorType((2,), "bool")), ("x", TensorType((M,), "int64"))], TensorType((1,), "int64"))
+    params = [("flags", TensorType((2,), "bool")), ("x", TensorType((M,), "int64"))]
+    builder = Builder("pick", params, TensorType((1,), "int64"))
     flags, x = builder.arguments
     second = builder.slots.add("second")
     builder.body += [
@@ -213,7 +214,7 @@ def test_a_size_that_divides_by_zero(way: Callable[..., np.ndarray]) -> None:
     assert str(caught.value) == "divide: a size divides by zero: m // n"
 
 
-# ------------------------------------------------------------------------------------------------------------------------ out
+# ---------------------------------------------------------------------------------------------------------------- out
 
 
 def test_out_is_written_and_returned() -> None:
@@ -264,6 +265,17 @@ def pair() -> Executable:
     return builder.executable()
 
 
+def test_out_must_not_overlap_an_argument_in_a_tuple() -> None:
+    x = np.zeros(3, np.int32)
+    with pytest.raises(ArgumentError) as caught:
+        several()((x, (x,)), 5, (7, 8), out=((x, 0, 0), ((x,), ())))
+    assert caught.value.headline == "several: out[0][1]: this output is no array, so it cannot be written into one"
+    builder = Builder("first", [("t", TupleType((TensorType((M,), "int32"),)))], TensorType((M,), "int32"))
+    with pytest.raises(ArgumentError) as caught:
+        builder.executable()((x,), out=x)
+    assert caught.value.headline == "first: out: overlaps an argument in memory"
+
+
 def test_out_tuple() -> None:
     x, buffer = np.ones(3, np.float32), np.zeros((2, 3), np.float32)
     out = (buffer[0], buffer[1])
@@ -291,7 +303,7 @@ def test_out_for_an_int() -> None:
     assert str(caught.value) == "size: out: this output is no array, so it cannot be written into one"
 
 
-# -------------------------------------------------------------------------------------------------- threads, frames, constants
+# ----------------------------------------------------------------------------------------- threads, frames, constants
 
 
 def test_constants() -> None:
