@@ -82,7 +82,7 @@ class _Runner:
                 self._check(step, got)
 
     def _solve(self, step: Solve, got: int) -> None:
-        values = {**self.values, "size found": got}
+        values = {**self.values, str(ACTUAL_SIZE): got}
         divisor = evaluate(step.solution.divisor, values)
         if divisor == 0:
             reason = f"cannot find {step.symbol.name} from {step.dim}, because {step.solution.divisor} is 0"

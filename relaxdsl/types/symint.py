@@ -169,13 +169,14 @@ class SymInt:
         right = _as_dim(other)
         return NotImplemented if right is None else DimCompare(op, self, right)
 
-    def __bool__(self) -> bool:
+    # The four conversions exist to refuse with a reason; the linter wants them to return.
+    def __bool__(self) -> bool:  # noqa: PLE0304
         self._refuse("has no truth value", "so no Python branch may depend on it")
 
     def __int__(self) -> int:
         self._refuse("is not a number yet", "so int() cannot convert it")
 
-    def __index__(self) -> int:
+    def __index__(self) -> int:  # noqa: PLE0305
         self._refuse("is not a number yet", "so it cannot be used as an index or a count")
 
     def __float__(self) -> float:
@@ -365,7 +366,9 @@ def _floordiv_by_positive(a: Dim, b: SymInt) -> Dim:
     common = gcd(*remainder.values(), *b.polynomial.values())
     if common > 1:
         return whole + floordiv(_divided(rest, common), _divided(b, common))
-    return whole + from_atom(FloorDiv(rest, b))
+    division = from_atom(FloorDiv(rest, b))
+    lower, upper = division.bounds
+    return whole + (lower if lower is not None and lower == upper else division)
 
 
 def _divided(dim: Dim, by: int) -> Dim:
@@ -406,7 +409,8 @@ def _flattened(kind: type[Min | Max], args: tuple[Dim, ...]) -> list[Dim]:
         flat.update(dict.fromkeys(_same_kind_args(kind, dim)))
     if not flat:
         raise ShapeError(f"{kind.function}: no sizes given")
-    return list(flat)
+    # In a fixed order, so that of two arguments that are always equal the same one stays.
+    return sorted(flat, key=_argument_order)
 
 
 def _same_kind_args(kind: type[Min | Max], dim: Dim) -> tuple[Dim, ...]:

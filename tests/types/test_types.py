@@ -124,7 +124,12 @@ FITS: list[tuple[Type, Type, Grade, str]] = [
     (PrimType("int64", n), PrimType("int64"), Grade.UNPROVEN, "the value is not known to be n"),
     (PrimType("int64", n), PrimType("int64", m), Grade.UNPROVEN, "value is m, not known to equal n"),
     (TupleType((x,)), TupleType(), Grade.IMPOSSIBLE, "there are 0 fields, not 1"),
-    (TupleType((any_tensor, x)), TupleType((x, any_tensor)), Grade.NEEDS_CAST, "field 1: the dtype is unknown, not float32"),
+    (
+        TupleType((any_tensor, x)),
+        TupleType((x, any_tensor)),
+        Grade.NEEDS_CAST,
+        "field 1: the dtype is unknown, not float32",
+    ),
     (impure, pure, Grade.FITS, ""),
     (pure, impure, Grade.IMPOSSIBLE, "the function is impure"),
     (FuncType(None, any_tensor), pure, Grade.FITS, ""),
