@@ -1,0 +1,255 @@
+"""What users hold: compiled functions and modules, and the decorators that make them."""
+
+from __future__ import annotations
+
+import functools
+import threading
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, overload
+
+from relaxdsl.display import show, to_html
+from relaxdsl.ir.graph import Function
+from relaxdsl.ir.module import IRModule
+from relaxdsl.ir.print_graph import script
+from relaxdsl.passes.comparison import Comparison, compare
+from relaxdsl.passes.explanation import Explanation, explain
+from relaxdsl.passes.pipeline import Compiled, compile_function
+from relaxdsl.passes.stages import Stages, stages_of
+from relaxdsl.runtime.executable import Executable
+from relaxdsl.script.parse import ParsedProgram, parse_function, parse_module
+
+
+class CompiledFunction:
+    """A relax function: callable on NumPy arrays, compiled once, at the first call, for every shape.
+
+    Made by ``@relax.function`` and ``relax.compile``. ``ir`` is its typed graph, ``module`` that graph with all that it calls.
+    """
+
+    def __init__(
+        self,
+        ir: Function,
+        module: IRModule,
+        *,
+        accepted: tuple[str, ...] = (),
+        parse_seconds: float = 0.0,
+    ) -> None:
+        self.ir = ir
+        self.module = module
+        self.compile_count = 0
+        """How often this function was compiled: 0 before the first call, 1 after it, whatever the shapes."""
+        self._accepted = accepted
+        self._parse_seconds = parse_seconds
+        self._lock = threading.RLock()
+        self._compiled: Compiled | None = None
+        self._executable: Executable | None = None
+        self._entry: Callable[..., Any] = self._call_first
+        self.__name__ = ir.name
+        self.__qualname__ = ir.name
+
+    def __call__(self, *args: Any, **keywords: Any) -> Any:
+        """The result on NumPy arrays (and ints, and tuples, where the parameters say so).
+
+        Args:
+            args: one a parameter, by position or by name; never written.
+            keywords: parameters by name, and ``out``: an array, or a tuple of arrays, that the result is written into.
+
+        Raises:
+            ArgumentError: an argument does not fit the signature.
+        """
+        return self._entry(*args, **keywords)
+
+    def compile(self) -> CompiledFunction:
+        """Compiles now what the first call would; returns the function."""
+        self._get_executable().prepare()
+        return self
+
+    # ---------------------------------------------------------------------------------------------------------------- seeing
+
+    def script(self) -> str:
+        """The typed program as Python text, which parses back to an equal program."""
+        return script(self.ir) if self._is_alone else script(self.module)
+
+    def show(self) -> None:
+        """Prints the typed program, highlighted in notebooks and colour terminals."""
+        show(self.script())
+
+    def lower(self) -> Stages:
+        """The program after each pass, the loops of its kernels, and the VM's table; prints as text."""
+        return stages_of(self.script(), self._get_compiled())
+
+    def source(self) -> str:
+        """The generated Python of the kernels, as numba compiles it."""
+        return "\n\n".join(kernel.source.strip("\n") for kernel in self._get_compiled().kernels) + "\n"
+
+    def explain(self) -> Explanation:
+        """Symbols and where they are bound, checks, kernels, fusion, copies, compile time; prints as text."""
+        compiled = self._get_compiled()
+        executable = self._get_executable()
+        executable.prepare()
+        seconds = {"parse": self._parse_seconds, **compiled.seconds, "machine": executable.machine_seconds}
+        return explain(self.ir, compiled, self._accepted, seconds)
+
+    def check(self, *args: Any) -> Comparison:
+        """Runs the reference interpreter beside the compiled code on ``args``.
+
+        Returns:
+            The comparison: true if all bindings agree; prints the first one that differs.
+        """
+        self._get_executable()(*args)  # bad arguments fail as in a call
+        return compare(self.ir, self.module, self._get_compiled(), args, self._get_executable())
+
+    def __str__(self) -> str:
+        return self.script()
+
+    def __repr__(self) -> str:
+        params = ", ".join(f"{param.name}: {param.type}" for param in self.ir.params)
+        return f"<relax function {self.ir.name}({params}) -> {self.ir.ret_type}>".replace("relax.Tensor", "Tensor")
+
+    def _repr_html_(self) -> str:
+        return to_html(self.script())
+
+    # -------------------------------------------------------------------------------------------------------------- compiling
+
+    @property
+    def _is_alone(self) -> bool:
+        return len(self.module.functions) == 1
+
+    def _call_first(self, *args: Any, **keywords: Any) -> Any:
+        executable = self._get_executable()
+        executable.prepare()
+        self._entry = executable.entry
+        return self._entry(*args, **keywords)
+
+    def _get_compiled(self) -> Compiled:
+        with self._lock:
+            if self._compiled is None:
+                self._compiled = compile_function(self.ir, self.module)
+                self.compile_count += 1
+            return self._compiled
+
+    def _get_executable(self) -> Executable:
+        with self._lock:
+            if self._executable is None:
+                params = [(param.name, param.type) for param in self.ir.params]
+                self._executable = Executable(self._get_compiled().program, params)
+            return self._executable
+
+
+class CompiledModule(Mapping[str, CompiledFunction]):
+    """The functions of a module, by name; each compiles when it is first called."""
+
+    def __init__(self, module: IRModule) -> None:
+        self.ir = module
+        self._functions = {
+            name: CompiledFunction(function, module) for name, function in module.graph_functions.items()
+        }
+
+    def __getitem__(self, name: str) -> CompiledFunction:
+        return self._functions[name]
+
+    def __iter__(self) -> Any:
+        return iter(self._functions)
+
+    def __len__(self) -> int:
+        return len(self._functions)
+
+    def __getattr__(self, name: str) -> CompiledFunction:
+        if name.startswith("_") or name not in self._functions:
+            raise AttributeError(f"the module has no function {name!r}; it has {', '.join(self._functions)}")
+        return self._functions[name]
+
+    def script(self) -> str:
+        """The module as Python text."""
+        return script(self.ir)
+
+    def show(self) -> None:
+        """Prints the module, highlighted in notebooks and colour terminals."""
+        show(self.script())
+
+    def __str__(self) -> str:
+        return self.script()
+
+    def _repr_html_(self) -> str:
+        return to_html(self.script())
+
+
+@overload
+def function(fn: Callable[..., Any]) -> CompiledFunction: ...
+
+
+@overload
+def function(
+    *, pure: bool = True, checks: str = "strict", private: bool = False
+) -> Callable[[Callable[..., Any]], CompiledFunction]: ...
+
+
+def function(
+    fn: Callable[..., Any] | None = None, *, pure: bool = True, checks: str = "strict", private: bool = False
+) -> CompiledFunction | Callable[[Callable[..., Any]], CompiledFunction]:
+    """Decorator: the Python function, read from its source, as a relax function that is called on NumPy arrays.
+
+    Args:
+        pure: whether the function has no effects; ``call_packed`` needs ``pure=False``.
+        checks: ``"strict"``: sizes that cannot be proved equal are errors. ``"runtime"``: where that is only because ``//``, ``%``,
+            ``min`` or ``max`` hide it, the sizes are compared at each call.
+        private: not part of the module's interface.
+
+    Raises:
+        RelaxError: all that is wrong with the function, each with the line.
+
+    Example:
+        >>> import numpy as np, relaxdsl as relax
+        >>> m = relax.dims("m")
+        >>> @relax.function
+        ... def double(x: relax.Tensor[(m,), "float32"]):
+        ...     return x + x
+        >>> double(np.arange(3, dtype="float32"))
+        array([0., 2., 4.], dtype=float32)
+    """
+
+    def decorate(fn: Callable[..., Any]) -> CompiledFunction:
+        started = time.perf_counter()
+        parsed = parse_function(fn, pure=pure, checks=checks, private=private)
+        compiled = from_parsed(parsed, time.perf_counter() - started)
+        functools.update_wrapper(compiled, fn)
+        return compiled
+
+    return decorate if fn is None else decorate(fn)
+
+
+def from_parsed(parsed: ParsedProgram, seconds: float) -> CompiledFunction:
+    """A parsed program as a function."""
+    accepted = tuple(f"{message} ({span})" if span else message for _, _, message, span in parsed.undecided)
+    return CompiledFunction(parsed.function, parsed.module, accepted=accepted, parse_seconds=seconds)
+
+
+def compile(program: IRModule | Function | CompiledFunction) -> Any:
+    """A module, or a function, built by hand made callable.
+
+    Returns:
+        For a module, a mapping of its functions by name; for a function, that function.
+
+    Example:
+        >>> import numpy as np, relaxdsl as relax
+        >>> n = relax.dims("n")
+        >>> x = relax.Var("x", relax.Tensor((n,), "float32"))
+        >>> bb = relax.BlockBuilder()
+        >>> with bb.function("main", [x]):
+        ...     _ = bb.emit_func_output(relax.exp(x))
+        >>> relax.compile(bb.get())["main"](np.zeros(2, "float32"))
+        array([1., 1.], dtype=float32)
+    """
+    if isinstance(program, IRModule):
+        return CompiledModule(program)
+    if isinstance(program, Function):
+        return CompiledFunction(program, IRModule({program.name: program}))
+    return program.compile()
+
+
+def module(cls: type) -> CompiledModule:
+    """Decorator: a class whose methods are ``@relax.function`` programs, as a module; ``cls.other(x)`` calls within it."""
+    return CompiledModule(parse_module(cls))
+
+
+__all__ = ["CompiledFunction", "CompiledModule", "compile", "function", "module"]

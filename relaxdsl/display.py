@@ -1,0 +1,44 @@
+"""Display in terminals and notebooks: programs with their syntax highlighted. The IR classes know nothing of it."""
+
+from __future__ import annotations
+
+import html
+import sys
+
+
+def show(text: str) -> None:
+    """Prints Python-like text; in a notebook highlighted, in a colour terminal coloured."""
+    if _is_notebook():
+        from IPython.display import HTML, display  # installed wherever a notebook runs
+
+        display(HTML(to_html(text)))
+    else:
+        print(_coloured(text) if sys.stdout.isatty() else text)
+
+
+def to_html(text: str) -> str:
+    """Python-like text as HTML, highlighted if pygments is installed."""
+    try:
+        from pygments import highlight
+        from pygments.formatters import HtmlFormatter
+        from pygments.lexers import PythonLexer
+    except ImportError:
+        return f"<pre>{html.escape(text)}</pre>"
+    return str(highlight(text, PythonLexer(), HtmlFormatter(noclasses=True, nobackground=True)))
+
+
+def _coloured(text: str) -> str:
+    try:
+        from pygments import highlight
+        from pygments.formatters import TerminalFormatter
+        from pygments.lexers import PythonLexer
+    except ImportError:
+        return text
+    return str(highlight(text, PythonLexer(), TerminalFormatter()))
+
+
+def _is_notebook() -> bool:
+    """Whether an IPython kernel (not its terminal) runs this."""
+    module = sys.modules.get("IPython")
+    shell = module.get_ipython() if module is not None else None
+    return shell is not None and type(shell).__name__ == "ZMQInteractiveShell"

@@ -1,0 +1,125 @@
+"""``fn.check``: the reference interpreter beside the compiled code, binding by binding."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from relaxdsl.errors import Span
+from relaxdsl.ir.graph import Binding, Function
+from relaxdsl.ir.loops import PrimFunc
+from relaxdsl.ir.module import IRModule
+from relaxdsl.kernels.jit import compile_kernel, run_kernel
+from relaxdsl.passes.pipeline import Compiled
+from relaxdsl.trace.interpreter import interpret
+from relaxdsl.types.dims import evaluate
+
+# Relative tolerance by dtype; absolute tolerance is the same times the largest magnitude of the reference.
+TOLERANCE = {"float32": 2e-5, "float64": 1e-11}
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A value that the compiled code computes otherwise than the reference."""
+
+    name: str
+    span: Span | None
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """The outcome of a check: true if compiled code and reference agree on every binding and on the result."""
+
+    function: str
+    bindings: int
+    difference: Difference | None
+
+    def __bool__(self) -> bool:
+        return self.difference is None
+
+    def __str__(self) -> str:
+        if self.difference is None:
+            return f"{self.function}: all {self.bindings} bindings agree with the reference"
+        where = f" ({self.difference.span})" if self.difference.span else ""
+        return f"{self.function}: {self.difference.name}{where} is the first to differ: {self.difference.detail}"
+
+
+def compare(
+    function: Function, module: IRModule, compiled: Compiled, args: Sequence[Any], run: Callable[..., Any]
+) -> Comparison:
+    """Compares, binding by binding, the compiled kernels with the reference; then the results of ``run``, the executable.
+
+    Packed functions are called by each side. Each kernel gets the compiled side's earlier values, so an error shows where it begins.
+    """
+    args = [np.asarray(arg) if isinstance(arg, np.generic | float) else arg for arg in args]
+    before, after = compiled.stages[-2].module, compiled.stages[-1].module
+    reference: dict[str, Any] = {}
+    found: list[tuple[Binding, Any]] = []
+    expected = interpret(
+        _entry(before, function), before, args, on_binding=lambda binding, value: reference.update({_key(binding): value})
+    )
+    interpret(
+        _entry(after, function),
+        after,
+        args,
+        run_kernel=_run_compiled,
+        on_binding=lambda binding, value: found.append((binding, value)),
+    )
+    for binding, value in found:
+        detail = difference_of(reference[_key(binding)], value)
+        if detail is not None:
+            return Comparison(function.name, len(found), Difference(binding.var.name, binding.span, detail))
+    detail = difference_of(expected, run(*args))
+    difference = None if detail is None else Difference("the result", function.span, detail)
+    return Comparison(function.name, len(found), difference)
+
+
+def _entry(module: IRModule, function: Function) -> Function:
+    entry = module[function.name]
+    if not isinstance(entry, Function):
+        raise TypeError(f"{function.name} is a kernel")
+    return entry
+
+
+def _key(binding: Binding) -> str:
+    """Bindings keep their variable's name from one stage to the next; names are unique within the function."""
+    return binding.var.name
+
+
+def _run_compiled(kernel: PrimFunc, inputs: Sequence[np.ndarray], symbols: Mapping[str, int]) -> list[np.ndarray]:
+    outputs = [np.empty(tuple(evaluate(size, symbols) for size in buffer.shape), buffer.dtype) for buffer in kernel.outputs]
+    contiguous = [np.ascontiguousarray(array).reshape(np.shape(array)) for array in inputs]
+    run_kernel(compile_kernel(kernel), [*contiguous, *outputs], symbols)
+    return outputs
+
+
+def difference_of(expected: Any, got: Any) -> str | None:
+    """What differs between two values, or None."""
+    if isinstance(expected, tuple):
+        for index, (left, right) in enumerate(zip(expected, got, strict=True)):
+            detail = difference_of(left, right)
+            if detail is not None:
+                return f"[{index}] {detail}"
+        return None
+    left, right = np.asarray(expected), np.asarray(got)
+    if left.shape != right.shape or left.dtype != right.dtype:
+        return f"expected {left.dtype}{left.shape}, got {right.dtype}{right.shape}"
+    return _values_differ(left, right)
+
+
+def _values_differ(left: np.ndarray, right: np.ndarray) -> str | None:
+    if left.dtype == object or left.size == 0:
+        return None
+    tolerance = TOLERANCE.get(str(left.dtype), 0.0)
+    finite = np.abs(left[np.isfinite(left)]) if tolerance else np.zeros(0)
+    scale = float(finite.max()) if finite.size else 0.0
+    close = np.isclose(left, right, rtol=tolerance, atol=tolerance * scale, equal_nan=True) if tolerance else left == right
+    if close.all():
+        return None
+    place = tuple(int(axis) for axis in np.argwhere(~close)[0])
+    count = int((~close).sum())
+    return f"{count} of {left.size} elements, first at {place}: expected {left[place]}, got {right[place]}"

@@ -1,0 +1,159 @@
+"""What the compiler decided, for ``fn.explain()``: symbols, checks, kernels, fusion, memory, compile time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from relaxdsl.errors import Span
+from relaxdsl.ir.graph import Function
+from relaxdsl.passes.pipeline import Compiled
+from relaxdsl.runtime.encoding import leaves_of
+from relaxdsl.runtime.program import Allocate, CallKernel, Check, HostCall, Instruction, TensorLeaf
+from relaxdsl.types.match import Bind, Solve, plan_binding
+from relaxdsl.types.types import TensorType
+
+
+@dataclass(frozen=True, slots=True)
+class SymbolFact:
+    """A symbol and what binds it."""
+
+    name: str
+    bound_by: str
+
+
+@dataclass(frozen=True, slots=True)
+class CheckFact:
+    """A check made on every call, and the line it stands for (None: the signature)."""
+
+    relation: str
+    span: Span | None
+
+
+@dataclass(frozen=True, slots=True)
+class KernelFact:
+    """A kernel call: the kernel, its range, the user's line, and why it stands alone."""
+
+    name: str
+    range_extent: str
+    span: Span | None
+    fusion: str
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """What the compiler decided about a function; prints as text.
+
+    Units: ``seconds`` in seconds, by part: ``parse``, ``passes``, ``lower`` (of which ``kernels`` is numba's part), ``machine`` (the
+    VM and the entry, once a process).
+    """
+
+    function: str
+    symbols: tuple[SymbolFact, ...]
+    checks: tuple[CheckFact, ...]
+    accepted: tuple[str, ...]
+    kernels: tuple[KernelFact, ...]
+    copies: tuple[str, ...]
+    steps_in_python: tuple[str, ...]
+    kernels_compiled: int
+    seconds: dict[str, float]
+
+    def __str__(self) -> str:
+        lines = [f"{self.function}: one compile for every shape"]
+        lines += _section("symbols", [f"{each.name} is bound by {each.bound_by}" for each in self.symbols])
+        lines += _section("checks on every call", [_placed(each.relation, each.span) for each in self.checks])
+        lines += _section("accepted, to be checked at run time", self.accepted)
+        lines += _section("kernels, in order", [_kernel_line(each) for each in self.kernels])
+        lines += _section("copies", self.copies)
+        lines += _section("steps in Python", self.steps_in_python)
+        compiled = f"kernels compiled for this function: {self.kernels_compiled}"
+        times = ", ".join(f"{part} {seconds:.3f} s" for part, seconds in self.seconds.items())
+        return "\n".join([*lines, compiled, f"compile time: {times}"])
+
+
+def explain(
+    source: Function, compiled: Compiled, accepted: tuple[str, ...], seconds: dict[str, float]
+) -> Explanation:
+    """The explanation of a compiled function.
+
+    Args:
+        source: the function as it was written.
+        accepted: equalities that were not decided when compiling.
+        seconds: compile time by part.
+    """
+    program = compiled.program
+    names = [slot.name for slot in program.slots]
+    steps = (*program.prologue, *program.body)
+    calls = [step for step in program.body if isinstance(step, CallKernel)]
+    return Explanation(
+        function=source.name,
+        symbols=_symbols(source, compiled),
+        checks=tuple(_check(step, names) for step in steps if isinstance(step, Check)),
+        accepted=accepted,
+        kernels=tuple(KernelFact(call.kernel.name, names[call.extent], call.span, NOT_FUSED) for call in calls),
+        copies=_copies(source, calls),
+        steps_in_python=tuple(text for step in program.body if (text := _step_in_python(step)) is not None),
+        kernels_compiled=len(compiled.kernels),
+        seconds=seconds,
+    )
+
+
+NOT_FUSED = "not fused: every operator is a kernel of its own"
+
+
+def _symbols(source: Function, compiled: Compiled) -> tuple[SymbolFact, ...]:
+    params = [(param.name, param.type) for param in source.params]
+    names = [name for name, _ in params]
+    facts = []
+    for step in plan_binding(params).steps:
+        if isinstance(step, Bind):
+            facts.append(SymbolFact(step.symbol.name, step.source.describe(names)))
+        elif isinstance(step, Solve):
+            facts.append(SymbolFact(step.symbol.name, f"{step.source.describe(names)}, which is {step.dim}"))
+    known = {fact.name for fact in facts}
+    for step in compiled.program.body:
+        if isinstance(step, HostCall) and step.results is not None:
+            place = f"the result of {step.name}" + (f" ({step.span})" if step.span else "")
+            facts += [SymbolFact(name, place) for name in _new_names(step, compiled, known)]
+    return tuple(facts)
+
+
+def _new_names(step: HostCall, compiled: Compiled, known: set[str]) -> list[str]:
+    leaves = leaves_of(step.results) if step.results is not None else ()
+    slots = [slot for leaf in leaves if isinstance(leaf, TensorLeaf) for slot in leaf.sizes]
+    names = [compiled.program.slots[slot].name for slot in slots]
+    return [name for name in names if name.isidentifier() and name not in known]
+
+
+_RELATIONS = {"equal": "==", "at_least": ">=", "divisible": "is divisible by"}
+
+
+def _check(step: Check, names: list[str]) -> CheckFact:
+    return CheckFact(f"{names[step.left]} {_RELATIONS[step.relation]} {names[step.right]}", step.span)
+
+
+def _copies(source: Function, calls: list[CallKernel]) -> tuple[str, ...]:
+    tensors = [param.name for param in source.params if isinstance(param.type, TensorType)]
+    copies = [f"argument {name}: only if it is not C-contiguous, aligned and of native byte order" for name in tensors]
+    return (*copies, *(f"an output that no kernel writes ({call.kernel.name})" for call in calls if call.kernel.name == "copy"))
+
+
+def _step_in_python(step: Instruction) -> str | None:
+    match step:
+        case HostCall(name=name, span=span):
+            return _placed(f"call of {name}", span)
+        case Allocate(leaf=leaf, span=span):
+            return _placed(f"allocation of {leaf.name}, whose size is known only there", span)
+        case _:
+            return None
+
+
+def _kernel_line(fact: KernelFact) -> str:
+    return _placed(f"{fact.name} over {fact.range_extent}", fact.span) + f"; {fact.fusion}"
+
+
+def _placed(text: str, span: Span | None) -> str:
+    return text if span is None else f"{text} ({span})"
+
+
+def _section(title: str, lines: list[str] | tuple[str, ...]) -> list[str]:
+    return [f"{title}:", *(f"   {line}" for line in lines)] if lines else []

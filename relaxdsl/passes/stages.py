@@ -1,0 +1,42 @@
+"""Every stage of a compiled function as text: graph after each pass, loops, generated source, the VM's table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from relaxdsl.ir.print_graph import script
+from relaxdsl.ir.print_loops import script as loops_script
+from relaxdsl.passes.pipeline import Compiled
+from relaxdsl.runtime.listing import format_program
+
+
+class Stages(Mapping[str, str]):
+    """Texts by stage, in order: ``typed``, one a pass, ``loops``, ``source``, ``vm``. Prints all of them."""
+
+    def __init__(self, texts: Mapping[str, str]) -> None:
+        self._texts = dict(texts)
+
+    def __getitem__(self, stage: str) -> str:
+        return self._texts[stage]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._texts)
+
+    def __len__(self) -> int:
+        return len(self._texts)
+
+    def __str__(self) -> str:
+        return "\n\n".join(f"# ---- {name} " + "-" * (90 - len(name)) + f"\n{text.rstrip()}" for name, text in self.items())
+
+    def __repr__(self) -> str:
+        return f"<stages {', '.join(self)}>"
+
+
+def stages_of(typed: str, compiled: Compiled) -> Stages:
+    """The stages of a compiled function; ``typed`` is its script."""
+    texts = {"typed": typed}
+    texts |= {stage.name: script(stage.module) for stage in compiled.stages}
+    texts["loops"] = "\n\n".join(loops_script(kernel.scheduled) for kernel in compiled.kernels)
+    texts["source"] = "\n\n".join(kernel.source.strip("\n") for kernel in compiled.kernels)
+    texts["vm"] = format_program(compiled.program)
+    return Stages(texts)
