@@ -7,9 +7,23 @@ from types import ModuleType
 from typing import Any
 
 from relaxdsl.ir.graph import Call
-from relaxdsl.operators import binary, create, selection, unary
+from relaxdsl.operators import (
+    binary,
+    create,
+    indexing,
+    joining,
+    linear_algebra,
+    manipulate,
+    nn,
+    reduce,
+    selection,
+    sets,
+    unary,
+)
 
-FAMILIES: tuple[ModuleType, ...] = (unary, binary, selection, create)
+FAMILIES: tuple[ModuleType, ...] = (
+    unary, binary, selection, create, reduce, manipulate, joining, indexing, linear_algebra, nn, sets
+)  # fmt: skip
 
 
 def _public_functions() -> Iterator[tuple[str, Callable[..., Call]]]:
