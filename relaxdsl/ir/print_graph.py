@@ -363,7 +363,7 @@ def _format_literal(value: object, constants: _Constants) -> str:
         case list():
             return f"[{', '.join(items(value))}]"
         case Mapping():
-            return f"{{{', '.join(f'{key!r}: {text}' for key, text in zip(value, items(value.values()), strict=True))}}}"
+            return f"{{{', '.join(f'{_format_literal(key, constants)}: {text}' for key, text in zip(value, items(value.values()), strict=True))}}}"
         case slice():
             return f"slice({', '.join(items((value.start, value.stop, value.step)))})"
         case _:
