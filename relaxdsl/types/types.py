@@ -12,7 +12,7 @@ from enum import IntEnum
 from operator import index
 from typing import NoReturn
 
-from relaxdsl.errors import InternalError, ShapeError
+from relaxdsl.errors import ShapeError
 from relaxdsl.types.dims import Dim, SymInt, free_symbols, substitute, symbol, symbols_of
 from relaxdsl.types.dtype import canonical_dtype
 from relaxdsl.types.prove import Proof, prove_equal
@@ -187,7 +187,7 @@ def substitute_type(type_: Type, values: Mapping[str, Dim]) -> Type:
             return PrimType(type_.dtype, substitute(value, values))
         case TupleType(fields=fields):
             return TupleType(tuple(substitute_type(each, values) for each in fields))
-    raise InternalError(f"substitute_type: {type(type_).__name__} has symbols but no rule")
+    return type_
 
 
 def rename_symbols(type_: Type, names: Mapping[str, str]) -> Type:

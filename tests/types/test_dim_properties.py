@@ -22,8 +22,8 @@ from relaxdsl.types.prove import (
 )
 from relaxdsl.types.solve import solve_for
 
-FEW = settings(max_examples=150, deadline=None)
-MANY = settings(max_examples=400, deadline=None)
+FEW = settings(max_examples=80, deadline=None)
+MANY = settings(max_examples=150, deadline=None)
 
 
 def value_of(dim: Dim, at: Values) -> int | None:

@@ -160,3 +160,12 @@ def test_latex() -> None:
     assert latex(dim_min(m, dim_max(n, 2)) * k * t) == r"k t \min\left(m, \max\left(2, n\right)\right)"
     assert latex(symbol("z", lower=-1) * 2) == "2 z"
     assert latex(4) == "4"
+
+
+def test_a_proof_gives_up_after_a_bounded_number_of_steps() -> None:
+    """Ranges that refer to each other, and many nested minima, end in UNKNOWN instead of running on."""
+    assert prove_less(i, j, {"i": (j - 1, j + 1), "j": (i - 1, i + 1)}) is UNKNOWN
+    nested: Dim = m
+    for step in range(12):
+        nested = dim_min(nested * 2 + step, n * (step + 2)) + dim_max(nested, k)
+    assert prove_less_equal(nested, n) is UNKNOWN
