@@ -273,6 +273,8 @@ def as_scalar(value: ScalarLike, dtype: str | None = None) -> ScalarExpr:
 def unary(function: str, value: ScalarLike) -> ScalarExpr:
     """``function(value)`` of the value's dtype (bool for predicates)."""
     operand = as_scalar(value)
+    if function == "negative" and isinstance(operand, Const) and is_float(operand.dtype):
+        return const(-operand.value, operand.dtype)
     return Apply(function, (operand,), "bool" if function in PREDICATES else operand.dtype)
 
 

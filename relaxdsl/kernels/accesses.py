@@ -109,6 +109,8 @@ def _multiply(position: Index, size: Dim) -> Index:
 
 
 def _add(position: Index, index: Index) -> Index:
+    if isinstance(position, int) and position == 0:
+        return index
     if not isinstance(position, ScalarExpr) and not isinstance(index, ScalarExpr):
         return position + index
     return Apply("add", (_as_int64(position), _as_int64(index)), "int64")

@@ -15,6 +15,7 @@ from relaxdsl.errors import InternalError, KernelError
 from relaxdsl.ir.loops import Buffer
 from relaxdsl.ir.scalar import REORDERED, Apply, Cast, Const, Index, IndexValue, Load, ScalarExpr, Select
 from relaxdsl.kernels.math import supported_functions
+from relaxdsl.kernels.offsets import Offsets
 from relaxdsl.types.dims import Dim, free_symbols, substitute
 from relaxdsl.types.dims import symbol as size_symbol
 from relaxdsl.types.dtype import UNSUPPORTED_BY_KERNELS, is_bool, is_float
@@ -71,11 +72,13 @@ class ExpressionPrinter:
         kernel: its name, for messages.
         buffer_names: what each buffer is called in the source.
         variable_names: what sizes and loop variables are called, where it is not their own name.
+        offsets: the parts of indices that have a name.
     """
 
     kernel: str
     buffer_names: Mapping[Buffer, str]
     variable_names: Mapping[str, str]
+    offsets: Offsets
 
     def index(self, index: Index) -> str:
         """An index or a dim."""
@@ -95,6 +98,15 @@ class ExpressionPrinter:
 
     def dim(self, dim: Dim) -> Text:
         """A dim as integer arithmetic."""
+        name, rest = self.offsets.split(dim)
+        if name is None:
+            return self._plain_dim(rest)
+        if rest == 0:
+            return Text(name)
+        text = self._plain_dim(rest).code
+        return Text(f"{name} - {text[1:]}" if text.startswith("-") else f"{name} + {text}", SUM)
+
+    def _plain_dim(self, dim: Dim) -> Text:
         names = {name: self.variable_names.get(name, name) for name in free_symbols(dim)}
         renamed = {old: size_symbol(new) for old, new in names.items() if old != new}
         text = str(substitute(dim, renamed))

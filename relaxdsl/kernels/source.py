@@ -9,12 +9,15 @@ from __future__ import annotations
 import builtins
 import keyword
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 from relaxdsl.errors import InternalError
 from relaxdsl.ir.loops import Block, Buffer, For, IfThenElse, PrimFunc, Seq, Stmt, Store, walk
-from relaxdsl.kernels.accesses import accesses
+from relaxdsl.kernels.accesses import accesses, dims_in
 from relaxdsl.kernels.expression_source import ExpressionPrinter
 from relaxdsl.kernels.math import supported_functions
+from relaxdsl.kernels.offsets import Offsets
+from relaxdsl.types.dims import free_symbols
 from relaxdsl.types.dtype import DTYPES
 
 _INDENT = "    "
@@ -29,8 +32,8 @@ def kernel_source(prim_func: PrimFunc) -> str:
         prim_func: without blocks, with flat indices, and with at most one parallel loop, which is the whole body.
     """
     names = _Names(prim_func)
-    printer = ExpressionPrinter(prim_func.name, names.buffers, names.variables)
-    lines = [*_prelude(prim_func, names), *_parallel_lines(prim_func.body, printer)]
+    printer = ExpressionPrinter(prim_func.name, names.buffers, names.variables, Offsets(frozenset(prim_func.symbols)))
+    lines = [*_prelude(prim_func, names), *_Writer(names, printer).body(prim_func.body)]
     return "\n".join([f"def {names.function}(args, lo, hi):", *(f"{_INDENT}{line}" for line in lines)]) + "\n"
 
 
@@ -44,17 +47,18 @@ class _Names:
 
     def __init__(self, prim_func: PrimFunc) -> None:
         self.taken = set(_RESERVED | supported_functions())
-        self.function = self._unique(prim_func.name)
-        self.variables = {name: self._unique(name) for name in prim_func.symbols}
-        self.buffers: dict[Buffer, str] = {each: self._unique(each.name) for each in (*prim_func.params, *prim_func.scratch)}
+        self.function = self.unique(prim_func.name)
+        self.variables = {name: self.unique(name) for name in prim_func.symbols}
+        self.buffers: dict[Buffer, str] = {each: self.unique(each.name) for each in (*prim_func.params, *prim_func.scratch)}
         for access in accesses(prim_func.body):
             if access.buffer not in self.buffers:
-                self.buffers[access.buffer] = self._unique(access.buffer.name)
+                self.buffers[access.buffer] = self.unique(access.buffer.name)
         for stmt in walk(prim_func.body):
-            if isinstance(stmt, For):
-                self.variables[stmt.var] = self._unique(stmt.var)
+            if isinstance(stmt, For) and stmt.var not in self.variables:
+                self.variables[stmt.var] = self.unique(stmt.var)
 
-    def _unique(self, hint: str) -> str:
+    def unique(self, hint: str) -> str:
+        """``hint`` as an identifier that nothing else in the kernel has."""
         base = "".join(c if c.isalnum() else "_" for c in hint)
         base = f"_{base}" if not base[:1].isalpha() and not base.startswith("_") else base
         name, number = base, 0
@@ -66,57 +70,70 @@ class _Names:
 
 
 def _prelude(prim_func: PrimFunc, names: _Names) -> Iterator[str]:
-    """The lines that read the arguments the body uses."""
-    touched = {access.buffer for access in accesses(prim_func.body)}
-    slot = 0
-    for buffer in prim_func.params:
-        if buffer in touched:
-            yield f"{names.buffers[buffer]} = {buffer.dtype}_buffer(args, {slot})"
-        slot += 1
-    for symbol in prim_func.symbols:
-        yield f"{names.variables[symbol]} = args[{slot}]"
-        slot += 1
-    for buffer in prim_func.scratch:
-        if buffer in touched:
-            yield f"{names.buffers[buffer]} = {buffer.dtype}_buffer(args, {slot})"
-        slot += 1
+    """The lines that read those arguments that the body uses."""
+    buffers = {access.buffer for access in accesses(prim_func.body)}
+    sizes = {name for dim in dims_in(prim_func.body) for name in free_symbols(dim)}
+    arguments: tuple[Buffer | str, ...] = (*prim_func.params, *prim_func.symbols, *prim_func.scratch)
+    for slot, argument in enumerate(arguments):
+        if isinstance(argument, Buffer) and argument in buffers:
+            yield f"{names.buffers[argument]} = {argument.dtype}_buffer(args, {slot})"
+        elif isinstance(argument, str) and argument in sizes:
+            yield f"{names.variables[argument]} = args[{slot}]"
 
 
-def _parallel_lines(body: Stmt, printer: ExpressionPrinter) -> Iterator[str]:
-    """The body; its outermost loop, if it is parallel, runs over the caller's part of the range."""
-    if isinstance(body, For) and body.kind == "parallel":
-        yield f"for {printer.variable_names[body.var]} in range(lo, hi):"
-        yield from _indented(_lines(body.body, printer))
-    else:
-        yield from _lines(body, printer)
+@dataclass(frozen=True, slots=True)
+class _Writer:
+    """Writes statements; ``printer`` knows what is in scope."""
+
+    names: _Names
+    printer: ExpressionPrinter
+
+    def body(self, stmt: Stmt) -> Iterator[str]:
+        """The whole function; its outermost loop, if it is parallel, runs over the caller's part of the range."""
+        if isinstance(stmt, For) and stmt.kind == "parallel":
+            yield from self._loop(stmt, "range(lo, hi)")
+        else:
+            yield from self._lines(stmt)
+
+    def _lines(self, stmt: Stmt) -> Iterator[str]:
+        match stmt:
+            case Seq(()):
+                yield "pass"
+            case Seq(body):
+                for inner in body:
+                    yield from self._lines(inner)
+            case Store(buffer, indices, value):
+                yield f"{self.printer.element(buffer, indices)} = {self.printer.value(value)}"
+            case For():
+                yield from self._loop(stmt, self._range(stmt))
+            case IfThenElse():
+                yield from self._branch(stmt)
+            case Block(name):
+                raise InternalError(f"{self.printer.kernel}: the block {name} is still in a scheduled kernel")
+
+    def _loop(self, loop: For, span: str) -> Iterator[str]:
+        yield f"for {self.names.variables[loop.var]} in {span}:"
+        writer = self._with_offsets(self.printer.offsets.inside(loop.var))
+        for offset in writer.printer.offsets.wanted(loop.body):
+            name = self.names.unique("row")
+            yield f"{_INDENT}{name} = {writer.printer.dim(offset).code}"
+            writer = self._with_offsets(writer.printer.offsets.with_name(offset, name))
+        yield from _indented(writer._lines(loop.body))
+
+    def _with_offsets(self, offsets: Offsets) -> _Writer:
+        return replace(self, printer=replace(self.printer, offsets=offsets))
+
+    def _branch(self, branch: IfThenElse) -> Iterator[str]:
+        yield f"if {self.printer.value(branch.condition)}:"
+        yield from _indented(self._lines(branch.then_body))
+        if branch.else_body is not None:
+            yield "else:"
+            yield from _indented(self._lines(branch.else_body))
+
+    def _range(self, loop: For) -> str:
+        stop = self.printer.dim(loop.start + loop.extent).code
+        return f"range({stop})" if loop.start == 0 else f"range({self.printer.dim(loop.start).code}, {stop})"
 
 
 def _indented(lines: Iterator[str]) -> Iterator[str]:
     return (f"{_INDENT}{line}" for line in lines)
-
-
-def _lines(stmt: Stmt, printer: ExpressionPrinter) -> Iterator[str]:
-    match stmt:
-        case Seq(()):
-            yield "pass"
-        case Seq(body):
-            for inner in body:
-                yield from _lines(inner, printer)
-        case Store(buffer, indices, value):
-            yield f"{printer.element(buffer, indices)} = {printer.value(value)}"
-        case For():
-            yield f"for {printer.variable_names[stmt.var]} in {_range(stmt, printer)}:"
-            yield from _indented(_lines(stmt.body, printer))
-        case IfThenElse(condition, then_body, else_body):
-            yield f"if {printer.value(condition)}:"
-            yield from _indented(_lines(then_body, printer))
-            if else_body is not None:
-                yield "else:"
-                yield from _indented(_lines(else_body, printer))
-        case Block(name):
-            raise InternalError(f"{printer.kernel}: the block {name} is still in a scheduled kernel")
-
-
-def _range(loop: For, printer: ExpressionPrinter) -> str:
-    stop = printer.dim(loop.start + loop.extent).code
-    return f"range({stop})" if loop.start == 0 else f"range({printer.dim(loop.start).code}, {stop})"

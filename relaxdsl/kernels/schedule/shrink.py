@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from relaxdsl.ir.loops import Buffer, PrimFunc, Stmt, Store, rewrite_statement
+from relaxdsl.ir.loops import Buffer, PrimFunc, Seq, Stmt, Store, map_statements, rewrite_statement, sequence
 from relaxdsl.ir.scalar import Index, Load, ScalarExpr, rewrite
-from relaxdsl.kernels.accesses import Access, accesses
+from relaxdsl.kernels.accesses import Access, accesses, buffers_touched
 from relaxdsl.types.dims import SymInt, is_symbol
 
 
@@ -31,10 +31,11 @@ def shrink_scratch(prim_func: PrimFunc) -> PrimFunc:
     found = list(accesses(prim_func.body))
     plans = [_plan(buffer, [each for each in found if each.buffer is buffer]) for buffer in prim_func.scratch]
     changed = {plan.old: plan for plan in plans if plan is not None}
+    body = _rewrite_accesses(prim_func, changed)
     scratch = (changed[each].new if each in changed else each for each in prim_func.scratch if _is_used(each, found))
     return replace(
         prim_func,
-        body=_rewrite_accesses(prim_func, changed),
+        body=_without_dead_stores(body),
         scratch=tuple(each for each in scratch if each.scope == "scratch"),
     )
 
@@ -46,6 +47,19 @@ class _Plan:
     old: Buffer
     new: Buffer
     kept: tuple[int, ...]
+
+
+def _without_dead_stores(body: Stmt) -> Stmt:
+    """``body`` without the stores to registers that nothing reads."""
+    read, written = buffers_touched(body)
+    dead = {buffer for buffer in written - read if buffer.scope == "register"}
+
+    def visit(stmt: Stmt) -> Stmt:
+        if isinstance(stmt, Seq):
+            return sequence(*(visit(each) for each in stmt.body if not (isinstance(each, Store) and each.buffer in dead)))
+        return map_statements(stmt, visit)
+
+    return visit(body) if dead else body
 
 
 def _is_used(buffer: Buffer, found: list[Access]) -> bool:
