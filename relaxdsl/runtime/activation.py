@@ -47,6 +47,8 @@ class Activation:
         self._writable: list[np.ndarray] = []
         self._arrays: dict[int, np.ndarray] = {}
         """The array that a pointer slot got, for outputs, allocations and host results."""
+        self._from_host: set[int] = set()
+        """Those of host results, which may share memory with anything."""
 
     def store_arguments(self, conversions: Sequence[Conversion]) -> None:
         """Puts the arguments in their slots."""
@@ -82,10 +84,8 @@ class Activation:
     # ----------------------------------------------------------------------------------------------------------- steps
 
     def _run(self, pc: int) -> None:
-        table_address = address_of(self._table.words)
-        slots_address = address_of(self._slots)
         while True:
-            stopped = run_table(slots_address, table_address, pc)
+            stopped = run_table(self._frame.slots_address, self._table.address, pc)
             pc, status = stopped >> STATUS_BITS, stopped & ((1 << STATUS_BITS) - 1)
             if status == STOPPED:
                 return
@@ -139,6 +139,7 @@ class Activation:
             array = plain_array(np.asarray(value), np.dtype(tree.dtype))
             self._read_only.append(array)
             self._arrays[tree.pointer] = array
+            self._from_host.add(tree.pointer)
             self._store(tree, array)
         else:
             self._store(tree, value)
@@ -181,12 +182,16 @@ class Activation:
                 return tuple(self._result(part, taken) for part in tree.fields)
             case TensorLeaf():
                 array = self._arrays[tree.pointer]
-                if not array.flags.writeable or any(np.may_share_memory(array, other) for other in taken):
+                if tree.pointer in self._from_host and _must_copy(array, taken):
                     array = array.copy()
                 taken.append(array)
                 return array
             case _:
                 return self._value(tree)
+
+
+def _must_copy(array: np.ndarray, taken: Sequence[np.ndarray]) -> bool:
+    return not array.flags.writeable or any(np.may_share_memory(array, other) for other in taken)
 
 
 class _ResultReader:

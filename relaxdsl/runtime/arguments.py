@@ -100,7 +100,7 @@ class ArgumentReader:
         if ndim == 0 and isinstance(value, np.generic):
             value = np.asarray(value)
         self._check_is_array(path, dtype, value)
-        if value.dtype.newbyteorder("=") != dtype:
+        if value.dtype != dtype and value.dtype.newbyteorder("=") != dtype:
             hint = f'{path}.astype("{dtype.name}")'
             raise self._error(f"{self._at(path)}: expected dtype {dtype.name}, got {value.dtype.name}", hint)
         if value.ndim != ndim:

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -57,6 +57,10 @@ class Table:
     instructions: dict[int, Instruction]
     slot_count: int
     gathered_count: int
+    address: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "address", self.words.ctypes.data)
 
     def next_pc(self, pc: int) -> int:
         """The word after the plain instruction at ``pc``."""

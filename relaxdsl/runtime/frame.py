@@ -13,17 +13,15 @@ WORKSPACE_ALIGNMENT = 64
 class Frame:
     """Slots and workspace. Constants are there from the start; other slots are written before they are read."""
 
-    __slots__ = ("memory", "slots", "workspace")
+    __slots__ = ("address", "memory", "slots", "slots_address", "workspace")
 
     def __init__(self, word_count: int, initial_slots: np.ndarray) -> None:
         self.memory = np.zeros(word_count, np.int64)
         self.slots = self.memory[SLOTS : SLOTS + len(initial_slots)]
         self.slots[:] = initial_slots
         self.workspace = np.empty(0, np.uint8)
-
-    @property
-    def address(self) -> int:
-        return address_of(self.memory)
+        self.address = address_of(self.memory)
+        self.slots_address = address_of(self.slots)
 
     def reserve(self, size_bytes: int) -> None:
         """Makes the workspace large enough. It grows by half at least, so that slowly growing sizes rarely get here."""

@@ -40,7 +40,7 @@ def encode_signature(program: Program, table: Table) -> np.ndarray:
     arguments = [] if runs_in_python else _rows(program.arguments)
     outputs = [] if runs_in_python else _rows([program.output])
     scratch = SLOTS + table.slot_count + table.gathered_count
-    header = [table.words.ctypes.data, table.prologue, table.body, int(runs_in_python)]
+    header = [table.address, table.prologue, table.body, int(runs_in_python)]
     header += [len(program.arguments), scratch, len(arguments), len(outputs)]
     return np.array([*header, *chain.from_iterable(arguments + outputs)], np.int64)
 
