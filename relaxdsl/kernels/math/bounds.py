@@ -26,7 +26,7 @@ ULP_BOUNDS: Final[dict[str, tuple[float, float]]] = {
     "floor": (0, 0),
     "floor_divide": (0, 0),
     "floor_mod": (0, 0),
-    "gelu": (3, 3),
+    "gelu": (3.5, 3.5),
     "gelu_tanh": (4, 4),
     "isfinite": (0, 0),
     "isinf": (0, 0),
@@ -51,7 +51,7 @@ ULP_BOUNDS: Final[dict[str, tuple[float, float]]] = {
     "sqrt": (0.5, 0.5),
     "square": (0.5, 0.5),
     "tan": (0.6, 2.5),
-    "tanh": (2.5, 2.5),
+    "tanh": (3, 3),
     "trunc": (0, 0),
 }
 INTEGER_ONLY: Final = frozenset({"left_shift", "right_shift"})

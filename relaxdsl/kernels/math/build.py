@@ -15,6 +15,7 @@ from fractions import Fraction
 from functools import lru_cache
 
 from llvmlite import binding, ir
+from numba.core import config
 
 Number = int | float
 
@@ -75,9 +76,15 @@ DOUBLE = Format(bits=64, fraction_bits=52, max_exponent=1023)
 
 @lru_cache(maxsize=1)
 def has_fused_multiply_add() -> bool:
-    """Whether the host computes a*b + c in one instruction; elsewhere `llvm.fma` is a slow library call."""
-    features = binding.get_host_cpu_features()
-    return bool(features.get("fma") or features.get("neon") or "arm64" in binding.get_process_triple())
+    """Whether the machine that numba compiles for, by default this one, computes a*b + c in one instruction.
+
+    Elsewhere `llvm.fma` is a library call, or under `contract` a product and a sum that round twice.
+    """
+    if "aarch64" in binding.get_process_triple() or "arm64" in binding.get_process_triple():
+        return True
+    if config.CPU_NAME or config.CPU_FEATURES:
+        return "+fma" in (config.CPU_FEATURES or "").split(",")
+    return bool(binding.get_host_cpu_features().get("fma"))
 
 
 @dataclass(frozen=True, slots=True)

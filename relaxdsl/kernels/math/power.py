@@ -64,7 +64,7 @@ def _with_limits(x: Real, y: Real, finite: Real) -> Real:
     at_end = (size.equals(0) ^ rises).pick(math.inf, x.constant(0))
     result = (size.equals(0) | size.equals(math.inf)).pick(at_end, finite)
     at_infinity = ((size > 1) ^ ~rises).pick(math.inf, x.constant(0))
-    return abs(y).equals(math.inf).pick(size.equals(1).pick(x.constant(1), at_infinity), result)
+    return size.equals(1).pick(1, abs(y).equals(math.inf).pick(at_infinity, result))
 
 
 def power(x: Real, y: Real) -> Real:
