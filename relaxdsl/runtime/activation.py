@@ -13,7 +13,7 @@ import numpy as np
 
 from relaxdsl.errors import DTypeError, InternalError, RelaxError, ShapeError
 from relaxdsl.runtime.arguments import Conversion, plain_array
-from relaxdsl.runtime.encoding import FAILED, STATUS_BITS, STOPPED, Table
+from relaxdsl.runtime.encoding import FAILED, STATUS_BITS, STATUS_MASK, STOPPED, Table
 from relaxdsl.runtime.frame import Frame, address_of
 from relaxdsl.runtime.machine import run_table
 from relaxdsl.runtime.program import (
@@ -86,7 +86,7 @@ class Activation:
     def _run(self, pc: int) -> None:
         while True:
             stopped = run_table(self._frame.slots_address, self._table.address, pc)
-            pc, status = stopped >> STATUS_BITS, stopped & ((1 << STATUS_BITS) - 1)
+            pc, status = stopped >> STATUS_BITS, stopped & STATUS_MASK
             if status == STOPPED:
                 return
             step = self._table.instructions[pc]

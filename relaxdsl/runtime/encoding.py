@@ -40,6 +40,7 @@ RELATIONS = {"equal": CHECK_EQUAL, "at_least": CHECK_AT_LEAST, "divisible": CHEC
 
 # `run` returns `pc << STATUS_BITS | status`: why it stopped, and at which word of the table.
 STATUS_BITS = 2
+STATUS_MASK = (1 << STATUS_BITS) - 1
 STOPPED, LEFT, FAILED = range(3)
 
 PLAIN_WIDTH = 4

@@ -45,6 +45,7 @@ from relaxdsl.runtime.capi import (
     PyTuple_SetItem,
     PyTuple_Size,
 )
+from relaxdsl.runtime.encoding import STATUS_MASK, STOPPED
 from relaxdsl.runtime.native import call, load, load_byte, load_int32, store
 from relaxdsl.runtime.program import WORKSPACE_SIZE_SLOT
 from relaxdsl.runtime.signature import (
@@ -94,16 +95,16 @@ def compute(state: int, frame: int, arguments: int) -> int:
         return 0
     slots = frame + 8 * SLOTS
     table = load(state + 8 * TABLE)
-    if run(slots, table, load(state + 8 * PROLOGUE)) & 3 != 0:
+    if run(slots, table, load(state + 8 * PROLOGUE)) & STATUS_MASK != STOPPED:
         return 0
     workspace = load(slots + 8 * WORKSPACE_SIZE_SLOT)
     if workspace > load(frame + 8 * CAPACITY):
         return 0
-    touched += workspace + allocate_outputs(state, frame)
-    if touched < 0:
+    made = allocate_outputs(state, frame)
+    if made == UNUSUAL:
         return 0
-    status = run_body(slots, table, load(state + 8 * BODY), touched)
-    if status & 3 != 0:
+    status = run_body(slots, table, load(state + 8 * BODY), touched + made + workspace)
+    if status & STATUS_MASK != STOPPED:
         release_outputs(state, frame)
         return 0
     return pack_outputs(state, frame)
@@ -196,7 +197,7 @@ def output_row(state: int) -> int:
 
 
 def allocate_outputs(state: int, frame: int) -> int:
-    """Makes the output arrays; returns how many elements they have, or a negative number if memory is short."""
+    """Makes the output arrays; returns how many elements they have, or ``UNUSUAL`` if NumPy refuses."""
     objects = frame + 8 * load(state + 8 * SCRATCH)
     row = output_row(state)
     touched = 0
@@ -208,7 +209,7 @@ def allocate_outputs(state: int, frame: int) -> int:
             array = call(PyArray_New, ARRAY_TYPE, load(row + 16), slot + 8, load(row + 8), 0, 0, 0, 0, 0)
             if array == 0:
                 release_outputs(state, frame)
-                return -(1 << 62)
+                return UNUSUAL
             store(objects + 8 * i, array)
             store(slot, load(array + ARRAY_DATA))
             elements = 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -34,6 +35,7 @@ class Executable:
     def __init__(self, program: Program, params: Params) -> None:
         self.program = program
         self.params = tuple(params)
+        self._preparing = threading.Lock()
         self.entry: Callable[..., Any] = self._call_first
         """What a call calls; using it saves Python's call of :meth:`__call__`. It changes at the first call."""
 
@@ -57,11 +59,11 @@ class Executable:
 
     def prepare(self) -> None:
         """Compiles everything that a call needs."""
-        if self.entry != self._call_first:
-            return
         from relaxdsl.runtime.machine import make_entry  # imports llvmlite and compiles
 
-        self.entry = make_entry((self._state, self._call_slowly, self._frames.idle))
+        with self._preparing:
+            if self.entry == self._call_first:
+                self.entry = make_entry((self._state, self._call_slowly, self._frames.idle))
 
     @property
     def machine_seconds(self) -> float:

@@ -129,6 +129,22 @@ def test_workspace_grows_and_is_aligned(way: Callable[..., np.ndarray]) -> None:
     executable._frames.give_back(frame)
 
 
+def test_a_negative_workspace_is_none() -> None:
+    builder = Builder("f", [("x", TensorType((M,), "int8"))], TensorType((M,), "int8"))
+    builder.workspace(M - 100)
+    builder.call(elementwise(lambda x: x, "int8"), [*builder.arguments, builder.output], M)
+    executable = builder.executable()
+    for size in (3, 50, 150):
+        assert executable(np.ones(size, np.int8)).tolist() == [1] * size
+
+
+def test_sizes_that_numpy_refuses(way: Callable[..., np.ndarray]) -> None:
+    executable = Builder("f", [("x", TensorType((M,), "int8"))], TensorType((M - 2,), "int8")).executable()
+    assert way(executable, np.zeros(3, np.int8)).shape == (1,)
+    with pytest.raises(ValueError, match="negative dimensions are not allowed"):
+        way(executable, np.zeros(1, np.int8))
+
+
 def test_zero_axes() -> None:
     kind = TensorType((), "float32")
     builder = Builder("negate", [("x", kind)], kind)
@@ -338,6 +354,16 @@ def test_threads_have_their_own_workspaces() -> None:
         thread.join()
     assert not wrong
     assert len(executable._frames.idle) <= 5
+
+
+def test_first_calls_in_several_threads() -> None:
+    executable = pair()
+    threads = [threading.Thread(target=executable, args=(np.ones(3, np.float32),)) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(executable._frames.idle) == len(executable._frames._frames)
 
 
 def test_a_call_within_a_call_takes_another_frame() -> None:

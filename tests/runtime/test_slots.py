@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from relaxdsl.errors import InternalError
-from relaxdsl.runtime.encoding import STATUS_BITS, STOPPED, encode
+from relaxdsl.runtime.encoding import STATUS_MASK, STOPPED, encode
 from relaxdsl.runtime.frame import address_of
 from relaxdsl.runtime.machine import run_table
 from relaxdsl.runtime.program import Arith, Instruction, IntLeaf, ObjectLeaf, Program, ShapeLeaf, TensorLeaf, TupleTree
@@ -53,7 +53,7 @@ def run(dims: DimCompiler, values: dict[str, int]) -> list[int]:
     for name, value in values.items():
         slots[dims.symbols()[name]] = value
     stopped = run_table(address_of(slots), address_of(table.words), table.prologue)
-    assert stopped & ((1 << STATUS_BITS) - 1) == STOPPED
+    assert stopped & STATUS_MASK == STOPPED
     return slots.tolist()
 
 

@@ -18,6 +18,7 @@ from relaxdsl.runtime.encoding import (
     LEFT,
     RELATIONS,
     STATUS_BITS,
+    STATUS_MASK,
     STOPPED,
     encode,
 )
@@ -53,7 +54,7 @@ def run(body: list[Instruction], *values: int) -> tuple[int, Instruction | None,
     slots[: len(values)] = values
     stopped = run_table(address_of(slots), address_of(table.words), table.body)
     where = table.instructions.get(stopped >> STATUS_BITS)
-    return stopped & ((1 << STATUS_BITS) - 1), where, slots.tolist()
+    return stopped & STATUS_MASK, where, slots.tolist()
 
 
 def wrapped(value: int) -> int:
