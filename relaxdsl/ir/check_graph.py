@@ -31,6 +31,7 @@ from relaxdsl.ir.loops import PrimFunc
 from relaxdsl.ir.module import IRModule
 from relaxdsl.ir.print_graph import CALLS_WITH_OUT, summary
 from relaxdsl.ir.rules import Stage, Violation
+from relaxdsl.ir.signature import bind_kernel_symbols, output_type
 from relaxdsl.ir.visit import children, is_leaf_or_tuple, symbolic_dims_in_attrs
 from relaxdsl.types.dims import Dim, SymInt, free_symbols
 from relaxdsl.types.match import unify_types
@@ -225,20 +226,19 @@ class _FunctionChecker:
                 self.report(13, f"{place} needs a kernel and an inline tuple of inputs")
                 return
         if isinstance(kernel, PrimFunc):
-            self.fits_kernel(kernel, [each.type for each in inputs], _outputs_of(call.type), place)
+            self.fits_kernel(kernel, inputs, call.type, place)
         elif kernel is not None:
             self.report(13, f"{place} calls {name}, which is not a kernel")
 
-    def fits_kernel(self, kernel: PrimFunc, inputs: list[Type], outputs: list[Type], place: str) -> None:
-        if len(outputs) != kernel.num_outputs or len(inputs) != len(kernel.inputs):
-            expected = f"{len(kernel.inputs)} inputs and {kernel.num_outputs} outputs"
-            self.report(13, f"{place} has {len(inputs)} inputs and {len(outputs)} outputs, {kernel.name} has {expected}")
-            return
-        declared = [(buffer.name, TensorType(buffer.shape, buffer.dtype)) for buffer in kernel.params]
+    def fits_kernel(self, kernel: PrimFunc, inputs: tuple[Expr, ...], declared: Type, place: str) -> None:
         try:
-            unify_types(declared, [*inputs, *outputs], callee=kernel.name, on_undecided=lambda *_: True)
+            actual = output_type(kernel, bind_kernel_symbols(kernel, inputs))
         except RelaxError as error:
             self.report(13, f"{place}: {error.headline}")
+            return
+        fit = is_base_of(declared, actual)
+        if not fit.fits:
+            self.report(13, f"{place}: {kernel.name} gives {summary(actual)}: {fit.reason}")
 
     def choice(self, choice: If, place: str) -> None:
         if self.in_dataflow:
@@ -253,6 +253,7 @@ class _FunctionChecker:
                 if isinstance(branch, SeqExpr):
                     self.misfit(14, choice.type, branch.body, f"the {which} branch of {place}")
         self.in_dataflow = was_in_dataflow
+        self.bind_symbols(dims_of(choice.type))
 
     # ---- types and symbols
 
@@ -307,6 +308,3 @@ def _leaves(expr: Expr) -> Iterator[Expr]:
     for each in inner:
         yield from _leaves(each)
 
-
-def _outputs_of(type_: Type) -> list[Type]:
-    return list(type_.fields) if isinstance(type_, TupleType) else [type_]

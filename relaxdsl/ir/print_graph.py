@@ -374,8 +374,9 @@ def _format_array(value: np.ndarray[Any, Any]) -> str | None:
     """A small array as script, or None if it is large or the text would not give the same bytes."""
     if value.size > MAX_INLINE_ELEMENTS:
         return None
-    numbers = value.tolist()
-    again = np.array(numbers, dtype=value.dtype)
+    again = np.array(value.tolist(), dtype=value.dtype)
+    if np.issubdtype(value.dtype, np.floating):
+        again[np.isnan(again)] = float("nan")  # the text can't say which NaN
     if again.shape != value.shape or again.tobytes() != value.tobytes():
         return None
     return f'relax.const({_format_numbers(value)}, "{value.dtype}")'
