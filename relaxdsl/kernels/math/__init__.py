@@ -4,8 +4,12 @@ Every function takes float32 or float64 (the arithmetic and rounding ones intege
 infinities, NaN, signed zeros and subnormals, and stays within `ULP_BOUNDS`. The intrinsics are numba's, and importing
 this package does not import numba.
 
-Limits: gelu, gelu_tanh and silu give their limit -0.0 at -inf (NumPy's formulas give NaN). sin, cos and tan are right
-for every finite angle. Integer `power` gives the whole part of x**y where y is negative (NumPy raises).
+All arguments of a call are to be of one type; there is no promotion here.
+
+Limits: gelu, gelu_tanh and silu give their limit -0.0 at -inf (NumPy's formulas give NaN). maximum and minimum order
+-0.0 before 0.0 (in NumPy the order of the arguments decides). mod, floor_mod and floor_divide of floats call C's fmod
+for each element, as NumPy does: an exact remainder has no short straight-line form. Integer power gives the whole part
+of x**y where y is negative (NumPy raises); its loop, and the 64-bit integer divisions, do not vectorise.
 """
 
 from __future__ import annotations

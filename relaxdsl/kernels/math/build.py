@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
+from typing import Any
 
 from llvmlite import binding, ir
 from numba.core import config
@@ -82,8 +83,9 @@ def has_fused_multiply_add() -> bool:
     """
     if "aarch64" in binding.get_process_triple() or "arm64" in binding.get_process_triple():
         return True
-    if config.CPU_NAME or config.CPU_FEATURES:
-        return "+fma" in (config.CPU_FEATURES or "").split(",")
+    settings: Any = config
+    if settings.CPU_NAME or settings.CPU_FEATURES:
+        return "+fma" in (settings.CPU_FEATURES or "").split(",")
     return bool(binding.get_host_cpu_features().get("fma"))
 
 
