@@ -25,7 +25,6 @@ from relaxdsl.ir.graph import (
     Tuple,
     TupleGetItem,
     Var,
-    VarBinding,
 )
 from relaxdsl.ir.loops import PrimFunc
 from relaxdsl.ir.module import IRModule
@@ -34,7 +33,6 @@ from relaxdsl.ir.rules import Stage, Violation
 from relaxdsl.ir.signature import bind_kernel_symbols, output_type
 from relaxdsl.ir.visit import children, is_leaf_or_tuple, symbolic_dims_in_attrs
 from relaxdsl.types.dims import Dim, SymInt, free_symbols
-from relaxdsl.types.match import unify_types
 from relaxdsl.types.solve import solve_for
 from relaxdsl.types.types import FuncType, Grade, TensorType, TupleType, Type, dims_of, is_base_of
 

@@ -44,7 +44,7 @@ from relaxdsl.ir.module import IRModule
 from relaxdsl.ir.print_graph import script, summary
 from relaxdsl.ir.scalar import Apply, Cast, Combiner, Const, IndexValue, Load, Reduce, ScalarExpr, ScalarVar, Select
 from relaxdsl.ir.visit import all_dims, dims_of_expr, walk
-from relaxdsl.types.dims import Dim, SymInt, Symbol, free_symbols, is_symbol, substitute, symbols_of
+from relaxdsl.types.dims import Dim, Symbol, SymInt, free_symbols, is_symbol, substitute, symbols_of
 from relaxdsl.types.symint import from_atom
 from relaxdsl.types.types import FuncType, PrimType, ShapeType, TensorType, TupleType, Type, dims_of
 

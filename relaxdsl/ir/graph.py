@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from relaxdsl.errors import ShapeError, Span
-from relaxdsl.types.dims import Dim
+from relaxdsl.types.dims import Dim, symbol
 from relaxdsl.types.types import FuncType, PrimType, ShapeType, TensorType, TupleType, Type
 
 NO_ATTRS: Mapping[str, Any] = MappingProxyType({})
@@ -79,11 +79,15 @@ class Expr:
 
 @dataclass(frozen=True, eq=False, slots=True, repr=False)
 class Var(Expr):
-    """A variable: a parameter or the result of a binding."""
+    """A variable: a parameter or the result of a binding. An integer passed by value is the symbol of its name."""
 
     name: str
     type: Type
     span: Span | None = None
+
+    def __post_init__(self) -> None:
+        if isinstance(self.type, PrimType) and self.type.value is None:
+            object.__setattr__(self, "type", PrimType(self.type.dtype, symbol(self.name)))
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name!r}, {self.type})"

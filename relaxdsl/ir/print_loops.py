@@ -23,7 +23,7 @@ from relaxdsl.ir.scalar import (
     Select,
 )
 from relaxdsl.ir.visit_loops import all_dims, used_buffers
-from relaxdsl.types.dims import Dim, SymInt, Symbol, substitute, symbols_of
+from relaxdsl.types.dims import Dim, Symbol, SymInt, substitute, symbols_of
 from relaxdsl.types.symint import from_atom
 
 RESERVED_NAMES = ("T", "relax", "min", "max", "range", "abs", "float", "slice")

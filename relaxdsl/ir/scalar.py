@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
@@ -31,8 +31,8 @@ PREDICATES = frozenset({"isnan", "isinf", "isfinite"})
 # reordered (into vector lanes) and fused (into multiply-adds).
 REORDERED = {"add": "fast_add", "multiply": "fast_multiply"}
 
-Index = "Dim | ScalarExpr"
-ScalarLike = "ScalarExpr | Dim | float | bool | DimCompare"
+Index: TypeAlias = "Dim | ScalarExpr"
+ScalarLike: TypeAlias = "ScalarExpr | Dim | float | bool | DimCompare"
 
 
 class ScalarExpr:

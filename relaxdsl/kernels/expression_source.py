@@ -136,7 +136,7 @@ class ExpressionPrinter:
         number = repr(const.value) if math.isfinite(const.value) or isinstance(const.value, int) else str(const.value)
         if const.dtype in ("int64", "float64"):
             return Text(number, UNARY if number.startswith("-") else ATOM)
-        return Text(f"{self._checked(const.dtype)}({number})")
+        return Text(f"{self.checked(const.dtype)}({number})")
 
     def _cast(self, value: ScalarExpr, dtype: str) -> Text:
         """As C converts, and NumPy: floats go through a signed integer to those narrower than that."""
@@ -150,9 +150,10 @@ class ExpressionPrinter:
             inner = f"int32({inner})"
         elif is_float(source) and dtype == "uint32":
             inner = f"int64({inner})"
-        return Text(f"{self._checked(dtype)}({inner})")
+        return Text(f"{self.checked(dtype)}({inner})")
 
-    def _checked(self, dtype: str) -> str:
+    def checked(self, dtype: str) -> str:
+        """``dtype``, if kernels have it."""
         if dtype in UNSUPPORTED_BY_KERNELS:
             raise KernelError(f"{self.kernel}: kernels do not compute in {dtype}", hint="cast to float32")
         return dtype
@@ -180,7 +181,7 @@ class ExpressionPrinter:
         return self._exact(text, dtype, exact=dtype in _EXACT_IN_NUMBA)
 
     def _exact(self, text: Text, dtype: str, exact: bool) -> Text:
-        return text if exact else Text(f"{self._checked(dtype)}({text.code})")
+        return text if exact else Text(f"{self.checked(dtype)}({text.code})")
 
 
 def _level(tree: ast.expr) -> int:

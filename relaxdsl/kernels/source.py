@@ -33,7 +33,7 @@ def kernel_source(prim_func: PrimFunc) -> str:
     """
     names = _Names(prim_func)
     printer = ExpressionPrinter(prim_func.name, names.buffers, names.variables, Offsets(frozenset(prim_func.symbols)))
-    lines = [*_prelude(prim_func, names), *_Writer(names, printer).body(prim_func.body)]
+    lines = [*_prelude(prim_func, names, printer), *_Writer(names, printer).body(prim_func.body)]
     return "\n".join([f"def {names.function}(args, lo, hi):", *(f"{_INDENT}{line}" for line in lines)]) + "\n"
 
 
@@ -69,14 +69,14 @@ class _Names:
         return name
 
 
-def _prelude(prim_func: PrimFunc, names: _Names) -> Iterator[str]:
+def _prelude(prim_func: PrimFunc, names: _Names, printer: ExpressionPrinter) -> Iterator[str]:
     """The lines that read those arguments that the body uses."""
     buffers = {access.buffer for access in accesses(prim_func.body)}
     sizes = {name for dim in dims_in(prim_func.body) for name in free_symbols(dim)}
     arguments: tuple[Buffer | str, ...] = (*prim_func.params, *prim_func.symbols, *prim_func.scratch)
     for slot, argument in enumerate(arguments):
         if isinstance(argument, Buffer) and argument in buffers:
-            yield f"{names.buffers[argument]} = {argument.dtype}_buffer(args, {slot})"
+            yield f"{names.buffers[argument]} = {printer.checked(argument.dtype)}_buffer(args, {slot})"
         elif isinstance(argument, str) and argument in sizes:
             yield f"{names.variables[argument]} = args[{slot}]"
 

@@ -10,7 +10,7 @@ import builtins
 import inspect
 import itertools
 from collections.abc import Callable, Iterator, Sequence
-from typing import TypeAlias
+from typing import TypeAlias, overload
 from weakref import WeakKeyDictionary
 
 from relaxdsl.errors import KernelError
@@ -62,6 +62,16 @@ _reduce_axes: WeakKeyDictionary[SymInt, ReduceAxis] = WeakKeyDictionary()
 def placeholder(shape: Sequence[Dim], dtype: str = "float32", name: str = "x") -> Tensor:
     """An input of the kernel."""
     return Tensor(Buffer(name, _checked_shape(f"placeholder {name}", shape), canonical_dtype(dtype)))
+
+
+@overload
+def compute(shape: Sequence[Dim], fcompute: Callable[..., ScalarLike], name: str | None = None) -> Tensor: ...
+
+
+@overload
+def compute(
+    shape: Sequence[Dim], fcompute: Callable[..., tuple[ScalarLike, ...] | list[ScalarLike]], name: str | None = None
+) -> tuple[Tensor, ...]: ...
 
 
 def compute(shape: Sequence[Dim], fcompute: Callable[..., Body], name: str | None = None) -> Tensor | tuple[Tensor, ...]:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import numpy as np
 
-from relaxdsl.ir.scalar import ScalarExpr
+from relaxdsl.errors import DTypeError
+from relaxdsl.ir.scalar import Const, ScalarExpr
 from relaxdsl.kernels import te
-from relaxdsl.operators.elementwise import ANY, BITS, FLOAT, INTEGER, NUMBER, Domain, Formula, as_they_are, binary
-from relaxdsl.types.dtype import is_bool, is_float, is_signed
+from relaxdsl.operators.elementwise import ANY, BITS, FLOAT, INTEGER, Domain, Formula, as_they_are, binary
+from relaxdsl.types.dtype import is_bool, is_float, is_integer
 
 COMMUTATIVE = {"commutative": True}
 NONZERO = Domain(-6.0, 6.0, second=(1.0, 5.0))
 POWERS = Domain(0.1, 3.0, second=(0.0, 3.0))
 SHIFTS = Domain(-9, 9, second=(0, 6))
 
-# --------------------------------------------------------------------------------------------------------------- arithmetic
+# ----------------------------------------------------------------------------------------------------------- arithmetic
 
 
 def _for_bools(of_bools: Formula, of_numbers: Formula) -> Formula:
@@ -26,6 +27,16 @@ def _to_float(dtype: str) -> str:
     return dtype if is_float(dtype) else "float64"
 
 
+def _power(a: ScalarExpr, b: ScalarExpr) -> ScalarExpr:
+    if isinstance(b, Const) and is_integer(b.dtype) and b.value < 0:
+        raise DTypeError(
+            f"power: an integer to the power of {b.value} is not an integer",
+            hint='convert the base with x1.astype("float64")',
+        )
+    return te.power(a, b)
+
+
+# fmt: off - the entries read as the rows of a table
 add = binary(
     "add", "``x1 + x2``; of bools, whether one is true.", _for_bools(te.logical_or, lambda a, b: a + b), np.add,
     dtypes=ANY, methods=("__add__",), reflected=("__radd__",), facts=COMMUTATIVE | {"associative": True, "identity": 0},
@@ -35,7 +46,8 @@ subtract = binary(
     methods=("__sub__",), reflected=("__rsub__",), facts={"right_identity": 0},
 )
 multiply = binary(
-    "multiply", "``x1 * x2``; of bools, whether both are true.", _for_bools(te.logical_and, lambda a, b: a * b), np.multiply,
+    "multiply", "``x1 * x2``; of bools, whether both are true.",
+    _for_bools(te.logical_and, lambda a, b: a * b), np.multiply,
     dtypes=ANY, methods=("__mul__",), reflected=("__rmul__",), facts=COMMUTATIVE | {"associative": True, "identity": 1},
 )
 divide = binary(
@@ -52,12 +64,12 @@ floor_mod = binary(
     domain=NONZERO, methods=("__mod__",), reflected=("__rmod__",),
 )
 mod = binary(
-    "mod", "The remainder as C has it: of the sign of x1 (``%`` is floor_mod); an integer modulo 0 is 0.", te.mod, np.fmod,
-    domain=NONZERO,
+    "mod", "The remainder as C has it: of the sign of x1 (``%`` is floor_mod); an integer modulo 0 is 0.",
+    te.mod, np.fmod, domain=NONZERO,
 )
 power = binary(
-    "power", "``x1 ** x2``; an integer to a negative power is the whole part of the quotient.", te.power, np.power,
-    domain=POWERS, methods=("__pow__",), reflected=("__rpow__",), facts={"right_identity": 1},
+    "power", "``x1 ** x2``; an integer to a negative power that is known only when run is rounded towards 0.",
+    _power, np.power, domain=POWERS, methods=("__pow__",), reflected=("__rpow__",), facts={"right_identity": 1},
 )
 maximum = binary(
     "maximum", "The greater of x1 and x2; NaN if one of them is.", _for_bools(te.logical_or, te.maximum), np.maximum,
@@ -71,14 +83,15 @@ atan2 = binary(
     "atan2", "The angle of the point (x2, x1), from -pi to pi.", te.atan2, np.arctan2, dtypes=FLOAT,
 )
 log_add_exp = binary(
-    "log_add_exp", "``log(exp(x1) + exp(x2))`` without overflow.", te.log_add_exp, np.logaddexp, dtypes=FLOAT, facts=COMMUTATIVE,
+    "log_add_exp", "``log(exp(x1) + exp(x2))`` without overflow.", te.log_add_exp, np.logaddexp,
+    dtypes=FLOAT, facts=COMMUTATIVE,
 )
 
-# --------------------------------------------------------------------------------------------------------------- comparison
+# ----------------------------------------------------------------------------------------------------------- comparison
 
 
 def _exactly(function: Formula) -> Formula:
-    """The comparison, also of a signed integer with a uint64: they promote to float64, which does not hold all their values."""
+    """The comparison, also of a signed integer with a uint64 (as float64 their values may change)."""
 
     def compare(a: ScalarExpr, b: ScalarExpr) -> ScalarExpr:
         if b.dtype == "uint64" and a.dtype.startswith("int"):
@@ -115,7 +128,7 @@ greater_equal = binary(
     dtypes=ANY, computes_in=as_they_are, result="bool", methods=("__ge__",),
 )
 
-# ----------------------------------------------------------------------------------------------------------- logic and bits
+# ------------------------------------------------------------------------------------------------------- logic and bits
 
 logical_and = binary(
     "logical_and", "Whether both are true (not zero).", te.logical_and, np.logical_and,
@@ -141,14 +154,16 @@ bitwise_or = binary(
 )
 bitwise_xor = binary(
     "bitwise_xor", "``x1 ^ x2``: the bits that differ.", _for_bools(te.logical_xor, te.bitwise_xor), np.bitwise_xor,
-    dtypes=BITS, methods=("__xor__",), reflected=("__rxor__",), facts=COMMUTATIVE | {"associative": True, "identity": 0},
+    dtypes=BITS, methods=("__xor__",), reflected=("__rxor__",),
+    facts=COMMUTATIVE | {"associative": True, "identity": 0},
 )
 left_shift = binary(
     "left_shift", "``x1 << x2``; 0 where x2 is not less than the number of bits.", te.left_shift, np.left_shift,
     dtypes=INTEGER, domain=SHIFTS, methods=("__lshift__",), reflected=("__rlshift__",), facts={"right_identity": 0},
 )
 right_shift = binary(
-    "right_shift", "``x1 >> x2``, which keeps the sign; 0 or -1 where x2 is not less than the number of bits.", te.right_shift,
-    np.right_shift,
+    "right_shift", "``x1 >> x2``, which keeps the sign; 0 or -1 where x2 is not less than the number of bits.",
+    te.right_shift, np.right_shift,
     dtypes=INTEGER, domain=SHIFTS, methods=("__rshift__",), reflected=("__rrshift__",), facts={"right_identity": 0},
 )
+# fmt: on

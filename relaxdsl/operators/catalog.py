@@ -16,13 +16,15 @@ from relaxdsl.operators import (
     manipulate,
     nn,
     reduce,
+    reshape,
     selection,
     sets,
+    subscript,
     unary,
 )
 
 FAMILIES: tuple[ModuleType, ...] = (
-    unary, binary, selection, create, reduce, manipulate, joining, indexing, linear_algebra, nn, sets
+    unary, binary, selection, create, reduce, reshape, manipulate, joining, indexing, linear_algebra, nn, sets, subscript
 )  # fmt: skip
 
 

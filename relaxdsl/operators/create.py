@@ -26,7 +26,7 @@ NEGATIVE_SIZE = "{name}: axis 0 has the negative size -1"
 NOT_A_SHAPE = "{name}: axis 1 has size 2.5, which is not an integer"
 
 
-# ---------------------------------------------------------------------------------------------------------------- attributes
+# ----------------------------------------------------------------------------------------------------------- attributes
 
 
 def shape_attribute(operator_name: str, shape: object) -> tuple[Dim, ...]:
@@ -69,10 +69,10 @@ def _offset(operator_name: str, k: object) -> Dim:
 
 
 def _filled(name: str, shape: tuple[Dim, ...], value: ScalarExpr) -> te.Tensor:
-    return te.compute(shape, lambda *axes: value, name=name)
+    return te.compute(shape, lambda *axes: value, name=name)  # type: ignore[return-value]
 
 
-# ---------------------------------------------------------------------------------------------------------------- from a shape
+# --------------------------------------------------------------------------------------------------------- from a shape
 
 
 @operator(
@@ -118,10 +118,11 @@ def full(shape: Any, fill_value: Operand, dtype: str | None = None) -> te.Tensor
 def _fill_element(operator_name: str, fill_value: Operand, dtype: str) -> ScalarExpr:
     """The value of every element: the number or the 0-d tensor's element, as ``dtype``."""
     if shape_of(fill_value) != ():
-        tensor_ = require_tensor(operator_name, "fill_value", fill_value)
+        given = require_tensor(operator_name, "fill_value", fill_value)
+        plural = "s" * (given.ndim != 1)
         raise ShapeError(
-            f"{operator_name}: fill_value must be a number or a 0-d tensor, got {tensor_.ndim} dimension{'s' * (tensor_.ndim != 1)}",
-            details=[describe(tensor_)],
+            f"{operator_name}: fill_value must be a number or a 0-d tensor, got {given.ndim} dimension{plural}",
+            details=[describe(given)],
         )
     value = as_scalar(element(fill_value, ()))
     if isinstance(value, Const) and not _fits(value, dtype):
@@ -150,7 +151,8 @@ def _fits(value: Const, dtype: str) -> bool:
         mistake(DTypeError, "full_like: fill_value: 300 does not fit into uint8", tensor("m", dtype="uint8"), 300),
         mistake(
             ShapeError,
-            "full_like: fill_value must be a number or a 0-d tensor, got 2 dimensions\n   fill_value : Tensor((m, 2), float32)",
+            "full_like: fill_value must be a number or a 0-d tensor, got 2 dimensions\n"
+            "   fill_value : Tensor((m, 2), float32)",
             tensor("m"),
             tensor("m", 2),
         ),
@@ -247,16 +249,18 @@ def ones_like(x: Operand, dtype: str | None = None) -> te.Tensor:
     return _filled("ones_like", shape_of(x), te.const(1, common_dtype(x) if dtype is None else dtype))
 
 
-# ------------------------------------------------------------------------------------------------------------------- matrices
+# ------------------------------------------------------------------------------------------------------------- matrices
 
 
 def _identity(name: str, rows: Dim, columns: Dim, k: Dim, dtype: str) -> te.Tensor:
-    return te.compute((rows, columns), lambda i, j: te.cast(te.equal(j, i + k), dtype), name=name)
+    return te.compute(  # type: ignore[return-value]
+        (rows, columns), lambda i, j: te.cast(te.equal(j, i + k), dtype), name=name
+    )
 
 
 @operator(
     "eye",
-    reference=lambda n, m=None, k=0, dtype="float64": np.eye(n, m, k, dtype),
+    reference=lambda n, m=None, k=0, dtype="float64": np.eye(n, m, k, dtype=dtype),
     samples=[sample(M), sample(M, 3, dtype="float32"), sample(3, M, 1, "int32"), sample(M, N, -1, "bool")],
     mistakes=[
         mistake(ShapeError, NEGATIVE_SIZE.format(name="eye"), -1),
@@ -279,7 +283,7 @@ def eye(n: Any, m: Any = None, k: Any = 0, dtype: str = "float64") -> te.Tensor:
 
 @operator(
     "eye_like",
-    reference=lambda x, k=0, dtype=None: np.eye(*x.shape, k, dtype or x.dtype),
+    reference=lambda x, k=0, dtype=None: np.eye(x.shape[0], x.shape[1], k, dtype=dtype or x.dtype),
     samples=[sample(tensor("m", "n")), sample(tensor("m", 3, dtype="int8"), 1), sample(tensor(3, "m"), dtype="bool")],
     mistakes=[
         mistake(ShapeError, "eye_like: x must have 2 dimensions, got 1\n   x : Tensor((m,), float32)", tensor("m")),
@@ -316,15 +320,13 @@ def _triangle_mistakes(name: str) -> list[Mistake]:
     ]
 
 
-def _triangle(
-    name: str, x: Operand, k: object, is_kept: Callable[[Dim, Dim], ScalarExpr]
-) -> te.Tensor:
+def _triangle(name: str, x: Operand, k: object, is_kept: Callable[[Dim, Dim], ScalarExpr]) -> te.Tensor:
     """The elements of the last two axes for which ``is_kept(column, row + k)`` holds; zero elsewhere."""
     matrix = require_tensor(name, "x", x)
     if matrix.ndim < 2:
         raise ShapeError(f"{name}: x must have at least 2 dimensions, got {matrix.ndim}", details=[describe(matrix)])
     offset = _offset(name, k)
-    return te.compute(
+    return te.compute(  # type: ignore[return-value]
         matrix.shape,
         lambda *axes: te.if_then_else(
             is_kept(axes[-1], axes[-2] + offset), matrix[axes], te.const(0, matrix.dtype)
@@ -333,12 +335,7 @@ def _triangle(
     )
 
 
-@operator(
-    "tril",
-    reference=np.tril,
-    samples=TRIANGLE_SAMPLES,
-    mistakes=_triangle_mistakes("tril"),
-)
+@operator("tril", reference=np.tril, samples=TRIANGLE_SAMPLES, mistakes=_triangle_mistakes("tril"))
 def tril(x: Operand, k: Any = 0) -> te.Tensor:
     """``x`` with zeros above the k-th diagonal of its last two axes.
 
@@ -351,12 +348,7 @@ def tril(x: Operand, k: Any = 0) -> te.Tensor:
     return _triangle("tril", x, k, te.less_equal)
 
 
-@operator(
-    "triu",
-    reference=np.triu,
-    samples=TRIANGLE_SAMPLES,
-    mistakes=_triangle_mistakes("triu"),
-)
+@operator("triu", reference=np.triu, samples=TRIANGLE_SAMPLES, mistakes=_triangle_mistakes("triu"))
 def triu(x: Operand, k: Any = 0) -> te.Tensor:
     """``x`` with zeros below the k-th diagonal of its last two axes.
 
@@ -369,14 +361,17 @@ def triu(x: Operand, k: Any = 0) -> te.Tensor:
     return _triangle("triu", x, k, te.greater_equal)
 
 
-# ---------------------------------------------------------------------------------------------------------------------- ranges
+# --------------------------------------------------------------------------------------------------------------- ranges
+
+
+def _numpy_range(start: Any, end: Any = None, step: Any = 1, dtype: Any = None) -> Any:
+    first, last = (0, start) if end is None else (start, end)
+    return np.arange(first, last, step, dtype=dtype)
 
 
 @operator(
     "arange",
-    reference=lambda start, end=None, step=1, dtype=None: (
-        np.arange(start, step=step, dtype=dtype) if end is None else np.arange(start, end, step, dtype)
-    ),
+    reference=_numpy_range,
     samples=[
         sample(M),
         sample(1, M, dtype="int32"),
@@ -435,7 +430,9 @@ def _check_range(first: object, last: object, step: object, last_name: str) -> N
 
 def _whole_range(first: Dim, last: Dim, step: Dim, dtype: str) -> te.Tensor:
     length = dim_max(0, ceildiv(last - first, step))
-    return te.compute((length,), lambda i: te.cast(as_scalar(first + i * step), dtype), name="arange")
+    return te.compute(  # type: ignore[return-value]
+        (length,), lambda i: te.cast(as_scalar(first + i * step), dtype), name="arange"
+    )
 
 
 def _float_range(first: Any, last: Any, step: Any, dtype: str) -> te.Tensor:
@@ -448,4 +445,6 @@ def _float_range(first: Any, last: Any, step: Any, dtype: str) -> te.Tensor:
     length = max(0, math.ceil((last - first) / step))
     start, second = np.array([first, first + step]).astype(dtype)
     delta = te.const((second - start).item(), dtype)
-    return te.compute((length,), lambda i: te.const(start.item(), dtype) + te.cast(i, dtype) * delta, name="arange")
+    return te.compute(  # type: ignore[return-value]
+        (length,), lambda i: te.const(start.item(), dtype) + te.cast(i, dtype) * delta, name="arange"
+    )

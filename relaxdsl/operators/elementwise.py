@@ -1,7 +1,7 @@
 """The families of elementwise operators: what turns one scalar formula into a definition.
 
-:func:`unary` and :func:`binary` add to a formula the loop over the (broadcast) shape, the dtype rule, the NumPy reference, the
-samples, the mistakes and the doc. The tables of operators are in :mod:`.unary` and :mod:`.binary`.
+:func:`unary` and :func:`binary` add to a formula and its NumPy reference the loop over the (broadcast) shape, the dtype
+rule, the samples, the mistakes and the doc. The tables of operators are in the modules ``unary`` and ``binary``.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class Domain:
 REAL = Domain()
 
 
-# ---------------------------------------------------------------------------------------------------------------------- unary
+# ---------------------------------------------------------------------------------------------------------------- unary
 
 
 def unary(
@@ -83,7 +83,7 @@ def unary(
     def body(x: Operand) -> te.Tensor:
         require_dtype(name, x, dtypes)
         dtype = common_dtype(x)
-        return te.compute(shape_of(x), lambda *axes: formula(typed_element(x, axes, dtype)), name=base_name(name))
+        return map_elements(name, formula, shape_of(x), (x,), dtype)
 
     body.__doc__ = _unary_doc(name, doc, reference, dtypes, result)
     return operator(
@@ -100,9 +100,9 @@ def unary(
 def _unary_samples(dtypes: Sequence[Kind], domain: Domain) -> list[Sample]:
     arrays = []
     if "float" in dtypes:
-        arrays += [domain.of("m", dtype="float32"), domain.of("m", 3, dtype="float64"), domain.of(dtype="float32")]
+        arrays += [domain.of("m", dtype="float32"), domain.of("m", 3, dtype="float64")]
     if "integer" in dtypes:
-        arrays += [domain.of("m", dtype="int32"), domain.of(2, "m", dtype="uint8"), domain.of("m", dtype="int64")]
+        arrays += [domain.of("m", dtype="int32"), domain.of(2, "m", dtype="uint8")]
     if "bool" in dtypes:
         arrays.append(domain.of("m", dtype="bool"))
     return [sample(array, tolerance=domain.tolerance) for array in arrays]
@@ -125,7 +125,7 @@ def _wrong_dtype(dtypes: Sequence[Kind]) -> str:
     return next(_EXAMPLES[kind] for kind in ("integer", "float", "bool") if kind not in dtypes)
 
 
-# --------------------------------------------------------------------------------------------------------------------- binary
+# --------------------------------------------------------------------------------------------------------------- binary
 
 
 def binary(
@@ -144,8 +144,8 @@ def binary(
 ) -> Callable[..., Call]:
     """Defines ``op(x1, x2)``: ``formula`` at every element of the broadcast shape.
 
-    The operands are converted to what ``computes_in`` makes of the dtype they promote to (true division: float64 of integers).
-    ``dtypes`` are the kinds the promoted dtype may have; ``result`` the dtype of the result where it is not that one.
+    The operands are converted to what ``computes_in`` makes of the dtype they promote to (true division: float64 of
+    integers). ``dtypes`` are the kinds the promoted dtype may have; ``result`` is the result's dtype where it differs.
     """
 
     def body(x1: Operand, x2: Operand) -> te.Tensor:
@@ -169,12 +169,12 @@ def binary(
 def map_elements(
     name: str, formula: Formula, shape: Sequence[Dim], operands: Sequence[Operand], dtype: str | None
 ) -> te.Tensor:
-    """The compute of ``formula`` over the operands' elements, broadcast to ``shape`` and converted to ``dtype`` (if given)."""
+    """The compute of ``formula`` over the operands' elements, broadcast to ``shape``, as ``dtype`` if given."""
 
     def value(operand: Operand, axes: Sequence[SymInt]) -> ScalarExpr:
         return as_scalar(element(operand, axes)) if dtype is None else typed_element(operand, axes, dtype)
 
-    return te.compute(
+    return te.compute(  # type: ignore[return-value]
         shape, lambda *axes: formula(*(value(operand, axes) for operand in operands)), name=base_name(name)
     )
 
@@ -212,19 +212,11 @@ def _binary_samples(dtypes: Sequence[Kind], domain: Domain) -> list[Sample]:
 
     samples = []
     if "float" in dtypes:
-        samples += [
-            pair(["m"], "float32", ["m"], "float32"),
-            pair(["m", 1], "float64", [3], "float64"),
-            sample(domain.of("m", dtype="float32"), 1.5, tolerance=domain.tolerance),
-        ]
+        samples += [pair(["m"], "float32", ["m"], "float32"), pair(["m", 1], "float64", [3], "float32")]
     if {"float", "integer"} <= set(dtypes):
-        samples.append(pair(["m"], "int16", ["m"], "float32"))
+        samples.append(sample(domain.of("m", dtype="int16"), 1.5, tolerance=domain.tolerance))
     if "integer" in dtypes:
-        samples += [
-            pair(["m"], "int32", ["m"], "int32"),
-            pair(["m", 2], "int8", ["n", 1, 1], "uint8"),
-            sample(domain.of("m", dtype="uint8"), 2),
-        ]
+        samples += [pair(["m"], "int32", ["m"], "int32"), pair(["m", 2], "int8", ["n", 1, 1], "uint8")]
     if "bool" in dtypes:
         samples.append(pair(["m"], "bool", ["m"], "bool"))
     return samples
@@ -261,7 +253,7 @@ def _binary_dtype_mistake(name: str, dtypes: Sequence[Kind]) -> Mistake:
     return mistake(DTypeError, "\n".join(message), tensor("m", dtype=wrong), tensor("m", dtype=wrong))
 
 
-# ------------------------------------------------------------------------------------------------------------ name, place, doc
+# ----------------------------------------------------------------------------------------------------- name, place, doc
 
 
 def base_name(name: str) -> str:
@@ -270,7 +262,7 @@ def base_name(name: str) -> str:
 
 
 def _published_at(body: Callable[..., Any], name: str) -> str:
-    """Makes ``body`` look as if it were written where its family was called (the table's line), and returns that place."""
+    """Makes ``body`` look as if written where its family was called, on the table's line, and returns that place."""
     frame = sys._getframe(2)
     body.__name__ = body.__qualname__ = base_name(name)
     body.__module__ = frame.f_globals["__name__"]

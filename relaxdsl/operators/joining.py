@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -11,9 +12,9 @@ from relaxdsl.errors import ShapeError
 from relaxdsl.ir.scalar import ScalarExpr
 from relaxdsl.kernels import te
 from relaxdsl.operators.calls import accept_undecided, operator
-from relaxdsl.operators.manipulate import reshaped
 from relaxdsl.operators.operands import axis_of, common_dtype, describe, require_tensor
 from relaxdsl.operators.registry import Operand, mistake, sample, tensor
+from relaxdsl.operators.reshape import reshaped
 from relaxdsl.operators.slices import AxisSlice, resolve_slice
 from relaxdsl.types.dims import Dim, SymInt, ceildiv, dims
 from relaxdsl.types.shape import normalize_axis, require_equal, size_of
@@ -147,7 +148,7 @@ def concat(tensors: Sequence[Operand], axis: int | None = 0) -> te.Tensor:
         return _choose(index[at], starts[:-1], values)
 
     shape = (*parts[0].shape[:at], starts[-1], *parts[0].shape[at + 1 :])
-    return te.compute(shape, body, name="concat")  # type: ignore[return-value]
+    return te.compute(shape, body, name="concat")
 
 
 def _reference_stack(tensors: Any, axis: int = 0) -> Any:
@@ -204,11 +205,11 @@ def stack(tensors: Sequence[Operand], axis: int = 0) -> te.Tensor:
 
         return _choose(index[at], range(len(parts)), [value_of(part) for part in parts])
 
-    return te.compute((*first.shape[:at], len(parts), *first.shape[at:]), body, name="stack")  # type: ignore[return-value]
+    return te.compute((*first.shape[:at], len(parts), *first.shape[at:]), body, name="stack")
 
 
 def _reference_split(x: Any, indices_or_sections: Any, axis: int = 0) -> Any:
-    """Unlike ``np.split``, sections need not divide the size: all have its rounded-up share, as long as there is something left."""
+    """Unlike in ``np.split``, sections need not divide the size: each takes its rounded-up share, until nothing is left."""
     if isinstance(indices_or_sections, tuple):
         return np.split(x, indices_or_sections, axis)
     share = -(-x.shape[axis] // indices_or_sections)
@@ -230,7 +231,10 @@ def _reference_split(x: Any, indices_or_sections: Any, axis: int = 0) -> Any:
     ],
     mistakes=[
         mistake(
-            ShapeError, "split: the number of sections must be a positive integer, got 0", tensor("m", 3), indices_or_sections=0
+            ShapeError,
+            "split: the number of sections must be a positive integer, got 0",
+            tensor("m", 3),
+            indices_or_sections=0,
         ),
         mistake(
             ShapeError,
@@ -246,8 +250,8 @@ def _reference_split(x: Any, indices_or_sections: Any, axis: int = 0) -> Any:
 def split(x: Operand, indices_or_sections: int | Sequence[Dim], axis: int = 0) -> tuple[te.Tensor, ...]:
     """A tuple of pieces along ``axis``: cut before each of the indices, or into a number of sections.
 
-    Sections have the rounded-up share of the size each; the last ones have what is left, which may be nothing. Indices are
-    those of slices: negative ones count from the end, and they are clamped to the size.
+    Sections have the rounded-up share of the size each; the last ones have what is left, which may be nothing. Indices
+    are those of slices: negative ones count from the end, and they are clamped to the size.
 
     Raises:
         ShapeError: the axis does not exist, or there are no sections.
@@ -264,7 +268,7 @@ def split(x: Operand, indices_or_sections: int | Sequence[Dim], axis: int = 0) -
     x = require_tensor("split", "x", x)
     at = axis_of("split", x, axis)
     cuts = [0, *_cuts(x.shape[at], indices_or_sections), None]
-    pieces = [resolve_slice("split", begin, end, 1, x.shape[at]) for begin, end in zip(cuts, cuts[1:], strict=False)]
+    pieces = [resolve_slice("split", begin, end, 1, x.shape[at]) for begin, end in pairwise(cuts)]
     return tuple(_piece(x, at, piece, f"split{i}") for i, piece in enumerate(pieces))
 
 
@@ -282,4 +286,4 @@ def _piece(x: te.Tensor, at: int, piece: AxisSlice, name: str) -> te.Tensor:
     def body(*index: Dim) -> ScalarExpr:
         return x[(*index[:at], piece.start + index[at], *index[at + 1 :])]
 
-    return te.compute((*x.shape[:at], piece.length, *x.shape[at + 1 :]), body, name=name)  # type: ignore[return-value]
+    return te.compute((*x.shape[:at], piece.length, *x.shape[at + 1 :]), body, name=name)

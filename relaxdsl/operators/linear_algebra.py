@@ -1,4 +1,4 @@
-"""Linear algebra: ``matmul`` (and ``@``), ``outer``, ``linear``. Written as plain contractions, which the contraction engine tiles."""
+"""Linear algebra: ``matmul`` (and ``@``), ``outer``, ``linear``, as plain contractions for the contraction engine to tile."""
 
 from __future__ import annotations
 
@@ -41,7 +41,9 @@ _MATMUL_SAMPLES = [
     sample(tensor("b", 1, 2, 3), tensor(2, 3, "n")),
     sample(tensor("m", 4, dtype="float32"), tensor(4, 2, dtype="float64")),
     sample(tensor("m", 4, dtype="int8", low=-99, high=99), tensor(4, 2, dtype="int8", low=-99, high=99)),
-    sample(tensor("m", 4, dtype="int8", low=-99, high=99), tensor(4, 2, dtype="int8", low=-99, high=99), out_dtype="int32"),
+    sample(
+        tensor("m", 4, dtype="int8", low=-99, high=99), tensor(4, 2, dtype="int8", low=-99, high=99), out_dtype="int32"
+    ),
     sample(tensor("m", 4, dtype="bool"), tensor(4, 2, dtype="bool")),
 ]
 
@@ -101,7 +103,9 @@ _MATMUL_MISTAKES = [
     ),
     mistake(
         ShapeError,
-        "matmul: x2 must have at least 1 dimension, got 0\n   x2 : Tensor((), float32)\n   hint: multiply by a scalar with x * y",
+        "matmul: x2 must have at least 1 dimension, got 0\n"
+        "   x2 : Tensor((), float32)\n"
+        "   hint: multiply by a scalar with x * y",
         tensor("m", 4),
         tensor(),
     ),
@@ -120,8 +124,8 @@ _MATMUL_MISTAKES = [
 def matmul(x1: Operand, x2: Operand, out_dtype: str | None = None) -> te.Tensor:
     """The matrix product of the last two axes; axes before them are a batch and broadcast.
 
-    A 1-D operand is a row on the left and a column on the right, and its axis disappears from the result. Sums are formed in the
-    result's dtype: the operands' common dtype, or ``out_dtype``; integers wrap around, bools combine by and/or.
+    A 1-D operand is a row on the left and a column on the right, and its axis disappears from the result. Sums are formed
+    in the result's dtype: the operands' common dtype, or ``out_dtype``; integers wrap around, bools combine by and/or.
 
     Shapes: ``(..., m, k) @ (..., k, n) -> (..., m, n)``.
 
@@ -153,7 +157,7 @@ def matmul(x1: Operand, x2: Operand, out_dtype: str | None = None) -> te.Tensor:
         right = _matrix_element(x2, i[: len(batch)], (k, *column))
         return combine(multiply(left.astype(dtype), right.astype(dtype)), k)
 
-    return te.compute((*batch, *rows, *columns), body, name="matmul")  # type: ignore[return-value]
+    return te.compute((*batch, *rows, *columns), body, name="matmul")
 
 
 def _require_matrix(operand: Operand, name: str) -> te.Tensor:
@@ -187,7 +191,7 @@ def _inner_dimension(x1: te.Tensor, x2: te.Tensor) -> Dim:
 def _require_same(x1: te.Tensor, axis1: int, x2: te.Tensor, axis2: int, headline: str, hint: str | None = None) -> None:
     first, second = describe(x1), describe(x2)
     width = max(len(x1.name), len(x2.name))
-    first, second = (f"{x.name:{width}}{text[len(x.name):]}" for x, text in ((x1, first), (x2, second)))
+    first, second = (f"{x.name:{width}}{text[len(x.name) :]}" for x, text in ((x1, first), (x2, second)))
     width = max(len(first), len(second))
     require_equal(
         "matmul",
@@ -253,7 +257,7 @@ def outer(x1: Operand, x2: Operand) -> te.Tensor:
     Source: ``numpy.outer``, for vectors.
     """
     x1, x2 = require_ndim("outer", x1, 1, name="x1"), require_ndim("outer", x2, 1, name="x2")
-    return te.compute((x1.shape[0], x2.shape[0]), lambda i, j: x1[i] * x2[j], name="outer")  # type: ignore[return-value]
+    return te.compute((x1.shape[0], x2.shape[0]), lambda i, j: x1[i] * x2[j], name="outer")
 
 
 def linear(data: Expr, weight: Expr, bias: Expr | None = None) -> Expr:

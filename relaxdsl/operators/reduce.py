@@ -1,7 +1,7 @@
 """Reductions: ``sum mean max min prod std variance all any argmax argmin``, with NumPy's dtypes and numerics.
 
-``reduce_over`` is the one stage they, the softmaxes and the norms are built of. The names are NumPy's, so this module must not use
-the builtins of the same name.
+``reduce_over`` is the one stage they, the softmaxes and the norms are built of. The names are NumPy's, so this module
+must not use the builtins of the same name.
 """
 
 from __future__ import annotations
@@ -13,40 +13,40 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from relaxdsl.errors import ShapeError
-from relaxdsl.ir.scalar import Index, ScalarExpr, ScalarLike
+from relaxdsl.ir.scalar import Index, ScalarExpr, ScalarLike, as_scalar
 from relaxdsl.kernels import te
 from relaxdsl.operators.calls import operator
 from relaxdsl.operators.operands import axes_of, axis_of, describe, element, require_tensor
 from relaxdsl.operators.registry import Operand, mistake, sample, tensor
+from relaxdsl.operators.reshape import ravel
 from relaxdsl.types.dims import Dim, SymInt
 from relaxdsl.types.dtype import is_float, is_integer, is_signed
 from relaxdsl.types.shape import size_of
 
 Axis: TypeAlias = "int | Sequence[int] | None"
-Values: TypeAlias = "ScalarLike | tuple[ScalarLike, ...]"
-Combine: TypeAlias = Callable[[Any, Sequence[SymInt]], Any]
+Combine: TypeAlias = Callable[[Any, Sequence[SymInt]], ScalarExpr]
 
 
 def reduce_over(
     shape: Sequence[Dim],
     axes: Sequence[int],
     combine: Combine,
-    formula: Callable[..., Values],
+    formula: Callable[..., ScalarLike | tuple[ScalarLike, ...]],
     *,
     name: str,
     keepdims: bool = True,
-) -> Any:
-    """The stage that combines ``formula(*index)`` over ``axes`` of ``shape``. With ``keepdims`` these stay, with size 1.
+) -> te.Tensor:
+    """The stage that combines ``formula(*index)`` over ``axes`` of ``shape``, which stay with size 1 under ``keepdims``.
 
     Without axes there is nothing to combine: the stage is the formula at every point.
     """
     over = {axis: te.reduce_axis(shape[axis], name=f"k{axis}") for axis in axes}
     kept = [axis for axis in range(len(shape)) if keepdims or axis not in over]
 
-    def body(*point: SymInt) -> Any:
+    def body(*point: SymInt) -> ScalarExpr:
         at = dict(zip(kept, point, strict=True)) | over
         values = formula(*(at[axis] for axis in range(len(shape))))
-        return combine(values, list(over.values())) if over else values
+        return combine(values, list(over.values())) if over else as_scalar(values)
 
     return te.compute(tuple(1 if axis in over else shape[axis] for axis in kept), body, name=name)
 
@@ -57,10 +57,12 @@ def mean_over(
     """Two stages: the sum of ``formula`` over ``axes`` of ``shape``, then its division by their number of elements."""
     total = reduce_over(shape, axes, te.sum, formula, name=f"{name}_sum", keepdims=keepdims)
     count = size_of(shape[axis] for axis in axes)
-    return te.compute(total.shape, lambda *i: total[i] / count, name=name)  # type: ignore[return-value]
+    return te.compute(total.shape, lambda *i: total[i] / count, name=name)
 
 
-def squared_deviations_mean(x: te.Tensor, axes: Sequence[int], mean: te.Tensor, *, name: str, keepdims: bool = True) -> te.Tensor:
+def squared_deviations_mean(
+    x: te.Tensor, axes: Sequence[int], mean: te.Tensor, *, name: str, keepdims: bool = True
+) -> te.Tensor:
     """The mean of ``(x - mean)**2`` over ``axes``, where ``mean`` kept its axes: the second pass of a variance."""
 
     def squared(*index: Index) -> ScalarExpr:
@@ -69,7 +71,7 @@ def squared_deviations_mean(x: te.Tensor, axes: Sequence[int], mean: te.Tensor, 
     return mean_over(x.shape, axes, squared, name=name, keepdims=keepdims)
 
 
-# ------------------------------------------------------------------------------------------------------------- sums and means
+# ------------------------------------------------------------------------------------------------------- sums and means
 
 
 def _accumulator_dtype(dtype: str) -> str:
@@ -87,7 +89,7 @@ def _accumulate(name: str, x: Operand, axis: Axis, keepdims: bool, combine: Comb
     x = require_tensor(name, "x", x)
     dtype = _accumulator_dtype(x.dtype)
     axes = axes_of(name, x, axis)
-    return reduce_over(x.shape, axes, combine, lambda *i: x[i].astype(dtype), name=name, keepdims=keepdims)  # type: ignore[no-any-return]
+    return reduce_over(x.shape, axes, combine, lambda *i: x[i].astype(dtype), name=name, keepdims=keepdims)
 
 
 def _variance(name: str, x: Operand, axis: Axis, keepdims: bool) -> te.Tensor:
@@ -97,7 +99,7 @@ def _variance(name: str, x: Operand, axis: Axis, keepdims: bool) -> te.Tensor:
     return squared_deviations_mean(x, axes, mean_stage, name="variance", keepdims=keepdims)
 
 
-def _quiet(reference: Callable[..., Any]) -> Callable[..., Any]:
+def quiet(reference: Callable[..., Any]) -> Callable[..., Any]:
     """The NumPy function without its warnings: the mean of nothing is NaN, as in a kernel."""
 
     def call(*args: Any, **kwargs: Any) -> Any:
@@ -147,7 +149,9 @@ def _mistakes(name: str) -> list[Any]:
     ]
 
 
-@operator("sum", reference=np.sum, samples=_SAMPLES, mistakes=_mistakes("sum"), methods=("sum",), facts={"of_nothing": 0})
+@operator(
+    "sum", reference=np.sum, samples=_SAMPLES, mistakes=_mistakes("sum"), methods=("sum",), facts={"of_nothing": 0}
+)
 def sum(x: Operand, axis: Axis = None, keepdims: bool = False) -> te.Tensor:
     """The sum over ``axis`` (an axis, several, or all of them), 0 over nothing.
 
@@ -166,7 +170,9 @@ def sum(x: Operand, axis: Axis = None, keepdims: bool = False) -> te.Tensor:
     return _accumulate("sum", x, axis, keepdims, te.sum)
 
 
-@operator("prod", reference=np.prod, samples=_SAMPLES, mistakes=_mistakes("prod"), methods=("prod",), facts={"of_nothing": 1})
+@operator(
+    "prod", reference=np.prod, samples=_SAMPLES, mistakes=_mistakes("prod"), methods=("prod",), facts={"of_nothing": 1}
+)
 def prod(x: Operand, axis: Axis = None, keepdims: bool = False) -> te.Tensor:
     """The product over ``axis`` (an axis, several, or all of them), 1 over nothing; dtypes as for :func:`sum`.
 
@@ -175,7 +181,7 @@ def prod(x: Operand, axis: Axis = None, keepdims: bool = False) -> te.Tensor:
     return _accumulate("prod", x, axis, keepdims, te.prod)
 
 
-@operator("mean", reference=_quiet(np.mean), samples=_SAMPLES, mistakes=_mistakes("mean"), methods=("mean",))
+@operator("mean", reference=quiet(np.mean), samples=_SAMPLES, mistakes=_mistakes("mean"), methods=("mean",))
 def mean(x: Operand, axis: Axis = None, keepdims: bool = False) -> te.Tensor:
     """The mean over ``axis`` (an axis, several, or all of them), NaN over nothing. Integers and bools give float64.
 
@@ -194,7 +200,7 @@ def mean(x: Operand, axis: Axis = None, keepdims: bool = False) -> te.Tensor:
 
 
 @operator(
-    "variance", reference=_quiet(np.var), samples=_SAMPLES, mistakes=_mistakes("variance"), methods=("variance", "var")
+    "variance", reference=quiet(np.var), samples=_SAMPLES, mistakes=_mistakes("variance"), methods=("variance", "var")
 )
 def variance(x: Operand, axis: Axis = None, keepdims: bool = False) -> te.Tensor:
     """The mean squared deviation from the mean over ``axis``, NaN over nothing; dtypes as for :func:`mean`.
@@ -206,31 +212,33 @@ def variance(x: Operand, axis: Axis = None, keepdims: bool = False) -> te.Tensor
     return _variance("variance", x, axis, keepdims)
 
 
-@operator("std", reference=_quiet(np.std), samples=_SAMPLES, mistakes=_mistakes("std"), methods=("std",))
+@operator("std", reference=quiet(np.std), samples=_SAMPLES, mistakes=_mistakes("std"), methods=("std",))
 def std(x: Operand, axis: Axis = None, keepdims: bool = False) -> te.Tensor:
     """The standard deviation over ``axis``: the square root of :func:`variance`.
 
     Source: ``numpy.std`` with ``ddof=0``.
     """
     squares = _variance("std", x, axis, keepdims)
-    return te.compute(squares.shape, lambda *i: te.sqrt(squares[i]), name="std")  # type: ignore[return-value]
+    return te.compute(squares.shape, lambda *i: te.sqrt(squares[i]), name="std")
 
 
-# ------------------------------------------------------------------------------------------------------------------- extrema
+# -------------------------------------------------------------------------------------------------------------- extrema
 
 
 def _extremum(name: str, x: Operand, axis: Axis, keepdims: bool, combine: Combine) -> te.Tensor:
     x = require_tensor(name, "x", x)
     axes = axes_of(name, x, axis)
     _require_elements(name, x, axes)
-    return reduce_over(x.shape, axes, combine, lambda *i: x[i], name=name, keepdims=keepdims)  # type: ignore[no-any-return]
+    return reduce_over(x.shape, axes, combine, lambda *i: x[i], name=name, keepdims=keepdims)
 
 
 def _require_elements(name: str, x: te.Tensor, axes: Sequence[int]) -> None:
     """Nothing has no extremum. What is known only at run time to be nothing gives the value each operator documents."""
     for axis in axes:
         if x.shape[axis] == 0:
-            raise ShapeError(f"{name}: axis {axis} of {x.name} has size 0, and nothing has no {name}", details=[describe(x)])
+            raise ShapeError(
+                f"{name}: axis {axis} of {x.name} has size 0, and nothing has no {name}", details=[describe(x)]
+            )
 
 
 def _extremum_mistakes(name: str) -> list[Any]:
@@ -239,7 +247,11 @@ def _extremum_mistakes(name: str) -> list[Any]:
 
 
 @operator(
-    "max", reference=np.max, samples=_NONEMPTY_SAMPLES, mistakes=_mistakes("max") + _extremum_mistakes("max"), methods=("max",)
+    "max",
+    reference=np.max,
+    samples=_NONEMPTY_SAMPLES,
+    mistakes=_mistakes("max") + _extremum_mistakes("max"),
+    methods=("max",),
 )
 def max(x: Operand, axis: Axis = None, keepdims: bool = False) -> te.Tensor:
     """The greatest element over ``axis`` (an axis, several, or all of them); NaN if there is one.
@@ -255,7 +267,11 @@ def max(x: Operand, axis: Axis = None, keepdims: bool = False) -> te.Tensor:
 
 
 @operator(
-    "min", reference=np.min, samples=_NONEMPTY_SAMPLES, mistakes=_mistakes("min") + _extremum_mistakes("min"), methods=("min",)
+    "min",
+    reference=np.min,
+    samples=_NONEMPTY_SAMPLES,
+    mistakes=_mistakes("min") + _extremum_mistakes("min"),
+    methods=("min",),
 )
 def min(x: Operand, axis: Axis = None, keepdims: bool = False) -> te.Tensor:
     """The least element over ``axis`` (an axis, several, or all of them); NaN if there is one.
@@ -270,8 +286,10 @@ def min(x: Operand, axis: Axis = None, keepdims: bool = False) -> te.Tensor:
     return _extremum("min", x, axis, keepdims, te.min)
 
 
-def _first_best(name: str, is_better: Callable[[ScalarExpr, ScalarExpr], ScalarExpr], worst: Callable[[str], ScalarExpr]) -> Combine:
-    """The reduction of pairs (index, value) to the best value, and among equals the least index; NaN is the best of all."""
+def _first_best(
+    name: str, is_better: Callable[[ScalarExpr, ScalarExpr], ScalarExpr], worst: Callable[[str], ScalarExpr]
+) -> Combine:
+    """The reduction of pairs (index, value) to the index of the best value, of equals the first; NaN is the best of all."""
 
     def left_wins(left: Sequence[ScalarExpr], right: Sequence[ScalarExpr]) -> ScalarExpr:
         (left_index, left_value), (right_index, right_value) = left, right
@@ -286,7 +304,8 @@ def _first_best(name: str, is_better: Callable[[ScalarExpr, ScalarExpr], ScalarE
         wins = left_wins(left, right)
         return tuple(te.if_then_else(wins, a, b) for a, b in zip(left, right, strict=True))
 
-    return te.comm_reducer(pick, lambda index_dtype, dtype: (te.max_value(index_dtype), worst(dtype)), name=name)
+    reduce_pairs = te.comm_reducer(pick, lambda index, dtype: (te.max_value(index), worst(dtype)), name=name)
+    return lambda pairs, axes: reduce_pairs(pairs, axes)[0]
 
 
 def _lowest(dtype: str) -> ScalarExpr:
@@ -307,12 +326,11 @@ def _index_of_best(name: str, x: Operand, axis: int | None, keepdims: bool, comb
     _require_elements(name, x, axes)
 
     def index_and_value(*index: Dim) -> tuple[ScalarLike, ...]:
-        position: Dim = 0
-        for each in axes:
-            position = position * x.shape[each] + index[each]
-        return te.const(0, "int64") if not axes else position, x[index]
+        return ravel([index[each] for each in axes], [x.shape[each] for each in axes]), x[index]
 
-    return reduce_over(x.shape, axes, combine, index_and_value, name=name, keepdims=keepdims)[0]  # type: ignore[no-any-return]
+    if not axes:
+        return te.compute((), lambda: te.const(0, "int64"), name=name)
+    return reduce_over(x.shape, axes, combine, index_and_value, name=name, keepdims=keepdims)
 
 
 _ARG_SAMPLES = [
@@ -339,7 +357,9 @@ def _arg_mistakes(name: str) -> list[Any]:
 
 @operator("argmax", reference=np.argmax, samples=_ARG_SAMPLES, mistakes=_arg_mistakes("argmax"), methods=("argmax",))
 def argmax(x: Operand, axis: int | None = None, keepdims: bool = False) -> te.Tensor:
-    """The int64 position of the greatest element along ``axis``, or in the flattened tensor; the first of equals, or the first NaN.
+    """The int64 position of the greatest element along ``axis``, or in the flattened tensor.
+
+    It is the first of equals, or the first NaN.
 
     Over a symbolic size that is 0 at run time, where NumPy raises, it is the greatest int64, which is no position.
 
@@ -353,7 +373,9 @@ def argmax(x: Operand, axis: int | None = None, keepdims: bool = False) -> te.Te
 
 @operator("argmin", reference=np.argmin, samples=_ARG_SAMPLES, mistakes=_arg_mistakes("argmin"), methods=("argmin",))
 def argmin(x: Operand, axis: int | None = None, keepdims: bool = False) -> te.Tensor:
-    """The int64 position of the least element along ``axis``, or in the flattened tensor; the first of equals, or the first NaN.
+    """The int64 position of the least element along ``axis``, or in the flattened tensor.
+
+    It is the first of equals, or the first NaN.
 
     Over a symbolic size that is 0 at run time, where NumPy raises, it is the greatest int64, which is no position.
 
@@ -365,16 +387,18 @@ def argmin(x: Operand, axis: int | None = None, keepdims: bool = False) -> te.Te
     return _index_of_best("argmin", x, axis, keepdims, _argmin)
 
 
-# --------------------------------------------------------------------------------------------------------------------- truth
+# ---------------------------------------------------------------------------------------------------------------- truth
 
 
 def _truth(name: str, x: Operand, axis: Axis, keepdims: bool, combine: Combine) -> te.Tensor:
     x = require_tensor(name, "x", x)
     axes = axes_of(name, x, axis)
-    return reduce_over(x.shape, axes, combine, lambda *i: te.cast(x[i], "bool"), name=name, keepdims=keepdims)  # type: ignore[no-any-return]
+    return reduce_over(x.shape, axes, combine, lambda *i: te.cast(x[i], "bool"), name=name, keepdims=keepdims)
 
 
-@operator("all", reference=np.all, samples=_SAMPLES, mistakes=_mistakes("all"), methods=("all",), facts={"of_nothing": True})
+@operator(
+    "all", reference=np.all, samples=_SAMPLES, mistakes=_mistakes("all"), methods=("all",), facts={"of_nothing": True}
+)
 def all(x: Operand, axis: Axis = None, keepdims: bool = False) -> te.Tensor:
     """Whether every element over ``axis`` is true (not zero; NaN is true); True for nothing.
 
@@ -383,7 +407,9 @@ def all(x: Operand, axis: Axis = None, keepdims: bool = False) -> te.Tensor:
     return _truth("all", x, axis, keepdims, te.all)
 
 
-@operator("any", reference=np.any, samples=_SAMPLES, mistakes=_mistakes("any"), methods=("any",), facts={"of_nothing": False})
+@operator(
+    "any", reference=np.any, samples=_SAMPLES, mistakes=_mistakes("any"), methods=("any",), facts={"of_nothing": False}
+)
 def any(x: Operand, axis: Axis = None, keepdims: bool = False) -> te.Tensor:
     """Whether some element over ``axis`` is true (not zero; NaN is true); False for nothing.
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 from relaxdsl.errors import DTypeError, ShapeError
+from relaxdsl.ir.scalar import ScalarExpr
 from relaxdsl.kernels import te
 from relaxdsl.operators.calls import operator
 from relaxdsl.operators.elementwise import NUMBER, map_elements, require_common_dtype
 from relaxdsl.operators.operands import broadcast, common_dtype, element, require_dtype, typed_element
 from relaxdsl.operators.registry import Operand, mistake, sample, tensor
+from relaxdsl.types.dims import SymInt
 
 
 @operator(
@@ -34,7 +36,8 @@ from relaxdsl.operators.registry import Operand, mistake, sample, tensor
         ),
         mistake(
             ShapeError,
-            "where: axis 0 differs: 3 and 4\n   condition : Tensor((3,))   axis 0 is 3\n   x2        : Tensor((4,))   axis 0 is 4",
+            "where: axis 0 differs: 3 and 4\n"
+            "   condition : Tensor((3,))   axis 0 is 3\n   x2        : Tensor((4,))   axis 0 is 4",
             tensor(3, dtype="bool"),
             tensor(3),
             tensor(4),
@@ -55,7 +58,7 @@ def where(condition: Operand, x1: Operand, x2: Operand) -> te.Tensor:
     require_dtype("where", condition, ("bool",), name="condition")
     shape = broadcast("where", (condition, x1, x2), ("condition", "x1", "x2"))
     dtype = common_dtype(x1, x2)
-    return te.compute(
+    return te.compute(  # type: ignore[return-value]
         shape,
         lambda *axes: te.if_then_else(
             element(condition, axes), typed_element(x1, axes, dtype), typed_element(x2, axes, dtype)
@@ -105,13 +108,13 @@ def clip(x: Operand, min: Operand | None = None, max: Operand | None = None) -> 
     shape = broadcast("clip", tuple(operands.values()), tuple(operands))
     dtype = require_common_dtype("clip", tuple(operands.values()), NUMBER)
 
-    def clipped(*axes: te.SymInt) -> te.ScalarExpr:
+    def clipped(*axes: SymInt) -> ScalarExpr:
         value = typed_element(x, axes, dtype)
         if min is not None:
             value = te.maximum(value, typed_element(min, axes, dtype))
         return value if max is None else te.minimum(value, typed_element(max, axes, dtype))
 
-    return te.compute(shape, clipped, name="clip")
+    return te.compute(shape, clipped, name="clip")  # type: ignore[return-value]
 
 
 @operator(
@@ -134,7 +137,8 @@ def clip(x: Operand, min: Operand | None = None, max: Operand | None = None) -> 
         ),
         mistake(
             ShapeError,
-            "ewise_fma: axis 0 differs: 3 and 4\n   x1 : Tensor((3,))   axis 0 is 3\n   x3 : Tensor((4,))   axis 0 is 4",
+            "ewise_fma: axis 0 differs: 3 and 4\n"
+            "   x1 : Tensor((3,))   axis 0 is 3\n   x3 : Tensor((4,))   axis 0 is 4",
             tensor(3),
             tensor(3),
             tensor(4),

@@ -1,4 +1,4 @@
-"""Set operators, whose result's size depends on the data: ``unique`` and ``nonzero``. They run on the host, in NumPy."""
+"""Set operators, whose result's size depends on the data: ``unique`` and ``nonzero``. They run on the host in NumPy."""
 
 from __future__ import annotations
 
@@ -23,6 +23,18 @@ def _known_tensor(operator_name: str, x: Expr) -> te.Tensor:
     return operand
 
 
+def _reference_unique(
+    x: Any,
+    sorted: bool = True,
+    return_index: bool = False,
+    return_inverse: bool = False,
+    return_counts: bool = False,
+    axis: int | None = None,
+) -> Any:
+    wanted = {"return_index": return_index, "return_inverse": return_inverse, "return_counts": return_counts}
+    return np.unique(x, axis=axis, **wanted)  # type: ignore[call-overload]
+
+
 def _host_unique(
     x: np.ndarray,
     sorted: bool = True,
@@ -32,7 +44,7 @@ def _host_unique(
     axis: int | None = None,
 ) -> Any:
     """``np.unique``; every result contiguous, positions and counts as int64."""
-    found = np.unique(x, return_index, return_inverse, return_counts, axis)
+    found = _reference_unique(x, sorted, return_index, return_inverse, return_counts, axis)
     if not isinstance(found, tuple):
         return np.ascontiguousarray(found)
     values, *others = found
@@ -60,9 +72,7 @@ def _type_of_unique(
 
 @operator(
     "unique",
-    reference=lambda x, sorted=True, return_index=False, return_inverse=False, return_counts=False, axis=None: np.unique(
-        x, return_index, return_inverse, return_counts, axis
-    ),
+    reference=_reference_unique,
     host=_host_unique,
     type_rule=_type_of_unique,
     samples=[
@@ -94,11 +104,12 @@ def unique(
     return_inverse: bool = False,
     return_counts: bool = False,
     axis: int | None = None,
-) -> te.Tensor | tuple[te.Tensor, ...]:  # type: ignore[empty-body]  # the host function runs it
+) -> te.Tensor | tuple[te.Tensor, ...]:
     """The distinct elements, or the distinct slices along ``axis``, in ascending order; all NaNs are one.
 
-    A tuple with, as asked for, the position of each one's first occurrence, the positions that rebuild ``x`` (of ``x``'s shape;
-    one number per slice with ``axis``), and how often each occurs; all int64. ``sorted=False`` allows any order, and gives this one.
+    A tuple with, as asked for, the position of each one's first occurrence, the positions that rebuild ``x`` (of ``x``'s
+    shape; with ``axis``, one number per slice), and how often each occurs; all int64. ``sorted=False`` allows any order,
+    and gives this one.
 
     Shapes: ``(k,)``, or ``x``'s with ``k`` at ``axis``, where ``k`` is a fresh symbol.
 
@@ -137,14 +148,12 @@ def _type_of_nonzero(x: Expr) -> Type:
         sample(tensor(4, dtype="float32")),
     ],
     mistakes=[
-        mistake(
-            ShapeError, "nonzero: x must have at least 1 dimension, got 0\n   x : Tensor((), float32)", tensor()
-        )
+        mistake(ShapeError, "nonzero: x must have at least 1 dimension, got 0\n   x : Tensor((), float32)", tensor())
     ],
     methods=("nonzero",),
     facts={"data_dependent": True},
 )
-def nonzero(x: Operand) -> te.Tensor:  # type: ignore[empty-body]  # the host function runs it
+def nonzero(x: Operand) -> te.Tensor:
     """The positions of the elements that are not zero (NaN is not), in row-major order: one row per axis, int64.
 
     Shapes: ``(ndim, k)``, where ``k`` is a fresh symbol.

@@ -1,7 +1,7 @@
 """What a slice or an index means on an axis of symbolic size: Python's rules as dims.
 
-``x[begin:end:step]`` on an axis of size ``n`` reads ``start + i * step`` for ``i`` in ``0 … length - 1``. Start and length are
-written so that they come out simple where they can: ``x[1:]`` has ``max(n - 1, 0)`` elements and ``x[-2:]`` has ``min(n, 2)``.
+``x[begin:end:step]`` on an axis of size ``n`` reads ``start + i * step`` for ``i`` in ``0 … length - 1``. Start and
+length come out simple where they can: ``x[1:]`` has ``max(n - 1, 0)`` elements, ``x[-2:]`` has ``min(n, 2)``.
 """
 
 from __future__ import annotations
@@ -79,7 +79,8 @@ def _is_forward(what: str, step: Dim) -> bool:
     if step == 0:
         raise ShapeError(f"{what}: the step of a slice is 0")
     raise ShapeError(
-        f"{what}: the sign of the step `{step}` is unknown", hint="give the size a lower bound: relax.dims(name, lower=1)"
+        f"{what}: the sign of the step `{step}` is unknown",
+        hint="give the size a lower bound: relax.dims(name, lower=1)",
     )
 
 
@@ -94,7 +95,7 @@ def _from_front(bound: Dim, size: Dim) -> Dim:
 
 
 def _at_most(limit: Dim, bound: Dim, size: Dim, *, unwrapped_up_to: int) -> list[Dim]:
-    """Dims whose least is the bound, clamped from above; it may be smaller than Python's, which makes no slice longer."""
+    """Dims whose least is the bound, clamped from above; it may be below Python's, which makes no slice longer."""
     if _needs_no_wrapping(bound, size, unwrapped_up_to):
         return [bound]
     position = _from_front(bound, size)
@@ -102,7 +103,7 @@ def _at_most(limit: Dim, bound: Dim, size: Dim, *, unwrapped_up_to: int) -> list
 
 
 def _at_least(limit: Dim, bound: Dim, size: Dim, *, unwrapped_up_to: int) -> list[Dim]:
-    """Dims whose greatest is the bound, clamped from below; it may be greater than Python's, which makes no slice longer."""
+    """Dims whose greatest is the bound, clamped from below; it may be above Python's, which makes no slice longer."""
     if _needs_no_wrapping(bound, size, unwrapped_up_to):
         return [limit, bound]
     position = _from_front(bound, size)
@@ -110,7 +111,7 @@ def _at_least(limit: Dim, bound: Dim, size: Dim, *, unwrapped_up_to: int) -> lis
 
 
 def _needs_no_wrapping(bound: Dim, size: Dim, up_to: int) -> bool:
-    """Whether the bound is ``size - 1`` or so: where that is negative, counting from the end gives no element either."""
+    """Whether the bound is ``size - 1`` or so: where that is negative, counting from the end gives nothing either."""
     missing = size - bound
     return isinstance(size, SymInt) and isinstance(missing, int) and 1 <= missing <= up_to
 

@@ -11,36 +11,38 @@ from relaxdsl.errors import DTypeError
 from relaxdsl.ir.scalar import ScalarExpr
 from relaxdsl.kernels import te
 from relaxdsl.operators.calls import operator
-from relaxdsl.operators.elementwise import ANY, BITS, NUMBER, Domain, unary
-from relaxdsl.operators.operands import element, shape_of, typed_element
+from relaxdsl.operators.elementwise import ANY, BITS, NUMBER, Domain, map_elements, unary
+from relaxdsl.operators.operands import shape_of
 from relaxdsl.operators.registry import Operand, mistake, sample, tensor
-from relaxdsl.types.dtype import canonical_dtype, is_bool, is_float, is_signed
+from relaxdsl.types.dtype import canonical_dtype, is_bool, is_signed
 
 POSITIVE = Domain(0.1, 10.0)
 UNIT = Domain(-1.0, 1.0)
 WIDE = Domain(-6.0, 6.0)
 ROUNDED = Domain(-4.6, 4.6)
 
-# ------------------------------------------------------------------------------------------------------- sign and rounding
+# ---------------------------------------------------------------------------------------------------- sign and rounding
 
 
 def _magnitude(x: ScalarExpr) -> ScalarExpr:
     return te.abs(x) if is_signed(x.dtype) else x
 
 
-abs = unary("abs", "The absolute value; of the least integer, itself.", _magnitude, np.abs, dtypes=ANY, methods=("__abs__", "abs"))
-negative = unary("negative", "``-x``; unsigned integers wrap.", te.negative, np.negative, dtypes=NUMBER, methods=("__neg__",),
-                 facts={"inverse": "negative"})
+# fmt: off - the entries read as the rows of a table
+abs = unary("abs", "The absolute value; of the least integer, itself.", _magnitude, np.abs, dtypes=ANY,
+            methods=("__abs__", "abs"))
+negative = unary("negative", "``-x``; unsigned integers wrap.", te.negative, np.negative, dtypes=NUMBER,
+                 methods=("__neg__",), facts={"inverse": "negative"})
 sign = unary("sign", "-1, 0 or 1 by the sign of x; NaN stays NaN.", te.sign, np.sign, dtypes=NUMBER)
 square = unary("square", "``x * x``.", te.square, np.square, dtypes=NUMBER, methods=("square",))
 
 ceil = unary("ceil", "The least whole number >= x.", te.ceil, np.ceil, dtypes=NUMBER, domain=ROUNDED)
 floor = unary("floor", "The greatest whole number <= x.", te.floor, np.floor, dtypes=NUMBER, domain=ROUNDED)
-round = unary("round", "The nearest whole number; halves go to the even one.", te.round, np.round, dtypes=NUMBER, domain=ROUNDED,
-              methods=("round",))
+round = unary("round", "The nearest whole number; halves go to the even one.", te.round, np.round, dtypes=NUMBER,
+              domain=ROUNDED, methods=("round",))
 trunc = unary("trunc", "The whole part: x rounded towards zero.", te.trunc, np.trunc, dtypes=NUMBER, domain=ROUNDED)
 
-# ------------------------------------------------------------------------------------------------- powers, exponentials, logs
+# ------------------------------------------------------------------------------------------- powers, exponentials, logs
 
 
 def _sigmoid(x: Any) -> Any:
@@ -58,7 +60,8 @@ rsqrt = unary("rsqrt", "``1 / sqrt(x)``.", te.rsqrt, lambda x: (1 / np.sqrt(x)).
 exp = unary("exp", "e to the power of x.", te.exp, np.exp, domain=WIDE, methods=("exp",), facts={"inverse": "log"})
 exp2 = unary("exp2", "2 to the power of x.", te.exp2, np.exp2, domain=WIDE)
 expm1 = unary("expm1", "``exp(x) - 1``, exact near 0.", te.expm1, np.expm1)
-log = unary("log", "The natural logarithm.", te.log, np.log, domain=POSITIVE, methods=("log",), facts={"inverse": "exp"})
+log = unary("log", "The natural logarithm.", te.log, np.log, domain=POSITIVE, methods=("log",),
+            facts={"inverse": "exp"})
 log2 = unary("log2", "The logarithm to base 2.", te.log2, np.log2, domain=POSITIVE)
 log10 = unary("log10", "The logarithm to base 10.", te.log10, np.log10, domain=POSITIVE)
 log1p = unary("log1p", "``log(1 + x)``, exact near 0.", te.log1p, np.log1p, domain=Domain(-0.9, 5.0))
@@ -66,7 +69,7 @@ sigmoid = unary("sigmoid", "The logistic function ``1 / (1 + exp(-x))``.", te.si
                 methods=("sigmoid",))
 erf = unary("erf", "The error function.", te.erf, _erf)
 
-# ------------------------------------------------------------------------------------------------------------- trigonometry
+# --------------------------------------------------------------------------------------------------------- trigonometry
 
 sin = unary("sin", "The sine.", te.sin, np.sin, domain=WIDE, methods=("sin",))
 cos = unary("cos", "The cosine.", te.cos, np.cos, domain=WIDE, methods=("cos",))
@@ -79,23 +82,27 @@ cosh = unary("cosh", "The hyperbolic cosine.", te.cosh, np.cosh)
 tanh = unary("tanh", "The hyperbolic tangent.", te.tanh, np.tanh, methods=("tanh",))
 asinh = unary("asinh", "The inverse hyperbolic sine.", te.asinh, np.arcsinh)
 acosh = unary("acosh", "The inverse hyperbolic cosine; NaN below 1.", te.acosh, np.arccosh, domain=Domain(1.1, 9.0))
-atanh = unary("atanh", "The inverse hyperbolic tangent; NaN outside [-1, 1].", te.atanh, np.arctanh, domain=Domain(-0.9, 0.9))
+atanh = unary("atanh", "The inverse hyperbolic tangent; NaN outside [-1, 1].", te.atanh, np.arctanh,
+              domain=Domain(-0.9, 0.9))
 
-# ------------------------------------------------------------------------------------------------------- predicates and bits
+# -------------------------------------------------------------------------------------------------- predicates and bits
 
 
 def _inverted(x: ScalarExpr) -> ScalarExpr:
     return te.logical_not(x) if is_bool(x.dtype) else te.bitwise_not(x)
 
 
-isfinite = unary("isfinite", "Whether x is neither infinite nor NaN.", te.isfinite, np.isfinite, dtypes=ANY, result="bool")
+isfinite = unary("isfinite", "Whether x is neither infinite nor NaN.", te.isfinite, np.isfinite, dtypes=ANY,
+                 result="bool")
 isinf = unary("isinf", "Whether x is infinite.", te.isinf, np.isinf, dtypes=ANY, result="bool")
 isnan = unary("isnan", "Whether x is NaN.", te.isnan, np.isnan, dtypes=ANY, result="bool")
-logical_not = unary("logical_not", "Whether x is zero (false).", te.logical_not, np.logical_not, dtypes=ANY, result="bool")
+logical_not = unary("logical_not", "Whether x is zero (false).", te.logical_not, np.logical_not, dtypes=ANY,
+                    result="bool")
 bitwise_not = unary("bitwise_not", "x with all bits flipped (a bool negated).", _inverted, np.invert, dtypes=BITS,
                     methods=("__invert__",), facts={"inverse": "bitwise_not"})
+# fmt: on
 
-# --------------------------------------------------------------------------------------------------------------- conversion
+# ----------------------------------------------------------------------------------------------------------- conversion
 
 
 @operator(
@@ -128,4 +135,4 @@ def astype(x: Operand, dtype: str) -> te.Tensor:
     Source: ``numpy.ndarray.astype``.
     """
     target = canonical_dtype(dtype)
-    return te.compute(shape_of(x), lambda *axes: te.cast(element(x, axes), target), name="astype")
+    return map_elements("astype", lambda value: te.cast(value, target), shape_of(x), (x,), None)

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from relaxdsl.errors import DTypeError, InternalError, ShapeError, Span
+from relaxdsl.errors import ArgumentError, DTypeError, InternalError, RelaxError, ShapeError, Span
 from relaxdsl.ir.graph import (
     Binding,
     Call,
@@ -64,6 +64,7 @@ from relaxdsl.runtime.program import (
 from relaxdsl.runtime.slots import DimCompiler, SlotAllocator
 from relaxdsl.types.dims import Dim, free_symbols, is_symbol, symbol, substitute
 from relaxdsl.types.match import plan_binding
+from relaxdsl.types.prove import Proof, prove_less_equal
 from relaxdsl.types.types import AnyType, PrimType, ShapeType, TensorType, TupleType, Type, dims_of
 
 
@@ -252,10 +253,19 @@ class _Lowering:
             return TupleTree(tuple(self._new_tensors(var, field, span, (*path, index)) for index, field in fields))
         if not isinstance(type_, TensorType) or type_.shape is None or type_.dtype is None:
             raise InternalError(f"lower: no memory for a value of type {type_}")
+        self._require_sizes(type_.shape, span)
         place = self._places.get((var, path)) if not self._branch_depth else None
         if isinstance(place, TensorLeaf):
             return self._placed(place, type_.shape, span)
         return self._temporary(var.name, type_.shape, type_.dtype, span)
+
+    def _require_sizes(self, shape: tuple[Dim, ...], span: Span | None) -> None:
+        """Checks sizes that could be negative, such as ``m - k + 1``."""
+        for dim in shape:
+            if prove_less_equal(0, dim) is not Proof.YES:
+                dims = self._early if self._early.can_compute(dim) else self._late
+                slot = dims.slot_of(dim)
+                dims.steps.append(Check("at_least", slot, self._slots.constant(0), _negative_size(dim, slot), span))
 
     def _placed(self, leaf: TensorLeaf, shape: tuple[Dim, ...], span: Span | None) -> TensorLeaf:
         """The output ``leaf``, its sizes computed."""
@@ -284,8 +294,8 @@ class _Lowering:
         callee, args = call.args
         result = self._new_tensors(var, call.type, call.span)
         inputs = [self._leaf(arg) for arg in (args.fields if isinstance(args, Tuple) else (args,))]
-        outputs = list(_tensor_leaves(result))
-        self._body.append(HostCall(_name(callee), _packed(callee), (*inputs, *outputs), None, call.span))
+        outputs = tuple(_tensor_leaves(result))
+        self._body.append(HostCall(_name(callee), _packed(callee), tuple(inputs), None, call.span, outputs))
         return result
 
     def _host_operator(self, var: Var, name: str, call: Call) -> Tree:
@@ -391,6 +401,10 @@ class _Lowering:
 def _copy_kernel(dtype: str) -> PrimFunc:
     x = te.placeholder((symbol("n"),), dtype, "x")
     return create_prim_func([x], [te.compute(x.shape, lambda i: x[i], name="out")], "copy")
+
+
+def _negative_size(dim: Dim, slot: int) -> Callable[[Sequence[int]], RelaxError]:
+    return lambda values: ArgumentError(f"the size {dim} is negative: {values[slot]}")
 
 
 def _identity(value: Any) -> Any:

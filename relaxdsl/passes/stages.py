@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from relaxdsl.ir.print_graph import script
-from relaxdsl.ir.print_loops import script as loops_script
 from relaxdsl.passes.pipeline import Compiled
 from relaxdsl.runtime.listing import format_program
 
@@ -36,7 +35,7 @@ def stages_of(typed: str, compiled: Compiled) -> Stages:
     """The stages of a compiled function; ``typed`` is its script."""
     texts = {"typed": typed}
     texts |= {stage.name: script(stage.module) for stage in compiled.stages}
-    texts["loops"] = "\n\n".join(loops_script(kernel.scheduled) for kernel in compiled.kernels)
+    texts["loops"] = "\n\n".join(script(kernel.scheduled) for kernel in compiled.kernels)
     texts["source"] = "\n\n".join(kernel.source.strip("\n") for kernel in compiled.kernels)
     texts["vm"] = format_program(compiled.program)
     return Stages(texts)

@@ -108,7 +108,8 @@ class Activation:
             case Allocate(leaf=leaf):
                 self.place_output(leaf, np.empty(self.output_shape(leaf), leaf.dtype))
             case HostCall():
-                value = step.function(*(self._value(tree) for tree in step.args))
+                outputs = [self._view(leaf, is_writable=True) for leaf in step.outputs]
+                value = step.function(*map(self._value, step.args), *outputs)
                 if step.results is not None:
                     _ResultReader(step).check(step.results, value)
                     self._store_result(step.results, value)
@@ -137,6 +138,9 @@ class Activation:
                 self._store_result(part, item)
         elif isinstance(tree, TensorLeaf):
             array = plain_array(np.asarray(value), np.dtype(tree.dtype))
+            # The memory of an argument may serve something else while the result is still in use.
+            if any(np.may_share_memory(array, owner) for owner in self._writable):
+                array = array.copy()
             self._read_only.append(array)
             self._arrays[tree.pointer] = array
             self._from_host.add(tree.pointer)
@@ -160,20 +164,19 @@ class Activation:
             case ObjectLeaf():
                 return self._objects[tree.index]
 
-    def _view(self, leaf: TensorLeaf) -> np.ndarray:
-        """An array on the frame's memory; it keeps that memory alive, and is read-only unless the call may write it."""
+    def _view(self, leaf: TensorLeaf, *, is_writable: bool = False) -> np.ndarray:
+        """An array on the frame's memory, which it keeps alive."""
         shape, dtype = self.output_shape(leaf), np.dtype(leaf.dtype)
         size_bytes = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
         if size_bytes == 0:
             return np.empty(shape, dtype)
         address = int(self._slots[leaf.pointer])
-        for owners, is_writable in ((self._writable, True), (self._read_only, False)):
-            for owner in owners:
-                offset = address - address_of(owner)
-                if offset >= 0 and offset + size_bytes <= owner.nbytes:
-                    view = owner.reshape(-1).view(np.uint8)[offset : offset + size_bytes].view(dtype).reshape(shape)
-                    view.flags.writeable = is_writable
-                    return view
+        for owner in (*self._writable, *self._read_only):
+            offset = address - address_of(owner)
+            if offset >= 0 and offset + size_bytes <= owner.nbytes:
+                view = owner.reshape(-1).view(np.uint8)[offset : offset + size_bytes].view(dtype).reshape(shape)
+                view.flags.writeable = is_writable
+                return view
         raise InternalError(f"{self._program.name}: {leaf.name} points to no memory of the call")
 
     def _result(self, tree: Tree, taken: list[np.ndarray]) -> Any:

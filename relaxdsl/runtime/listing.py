@@ -74,7 +74,8 @@ def _step(step: Instruction, names: Sequence[str]) -> str:
             return f"allocate {_tree(step.leaf, names)}"
         case HostCall():
             results = "" if step.results is None else f"{_tree(step.results, names)} = "
-            return f"{results}host {step.name}({', '.join(_tree(tree, names) for tree in step.args)})"
+            filled = f" into {', '.join(_tree(leaf, names) for leaf in step.outputs)}" if step.outputs else ""
+            return f"{results}host {step.name}({', '.join(_tree(tree, names) for tree in step.args)}){filled}"
 
 
 def _tree(tree: Tree, names: Sequence[str]) -> str:

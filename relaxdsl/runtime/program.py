@@ -188,7 +188,7 @@ class HostCall:
     ``function(*args)`` gets arrays (views on the frame's memory), ints, tuples and objects as ``args`` lists them.
     With ``results``, the returned value (matched against the tree) is stored: pointers and sizes into the leaf's
     slots, so a size that was unknown is bound here. Rank and dtype are checked against the leaf.
-    Destination-passing calls have their outputs among ``args`` (allocated before) and no results.
+    Destination-passing calls fill ``outputs``, allocated before, which they get after ``args``. Only those are writable.
     """
 
     name: str
@@ -196,6 +196,7 @@ class HostCall:
     args: tuple[Tree, ...]
     results: Tree | None
     span: Span | None = field(default=None, compare=False)
+    outputs: tuple[TensorLeaf, ...] = ()
 
 
 Instruction = Arith | Check | CheckTrue | CallKernel | Branch | Jump | Allocate | HostCall

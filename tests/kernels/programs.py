@@ -39,7 +39,3 @@ def random_array(shape: Sequence[int], dtype: str = "float32", seed: int = 0) ->
     if dtype.startswith("float"):
         return generator.standard_normal(tuple(shape)).astype(dtype)
     return generator.integers(0 if dtype.startswith("u") else -9, 10, tuple(shape)).astype(dtype)
-
-
-def check(build: Callable[..., Any], expected: Callable[..., Any], *arrays: Array, **sizes: int) -> None:
-    """Compares ``build`` (tensors to tensors) with ``expected`` (arrays to arrays) on arrays; sizes are those of the TE shapes."""

@@ -48,7 +48,7 @@ def all_mistakes() -> list[tuple[str, Operator, Mistake]]:
     return [(f"{each.name}-{i}", each, wrong) for each in all_operators() for i, wrong in enumerate(each.mistakes)]
 
 
-# ------------------------------------------------------------------------------------------------------------------- sizes
+# ---------------------------------------------------------------------------------------------------------------- sizes
 
 
 def symbols_of(sample: Sample) -> tuple[str, ...]:
@@ -76,7 +76,19 @@ def static_sizes(sample: Sample) -> dict[str, int]:
     return dict.fromkeys(symbols_of(sample), sample.sizes[-1])
 
 
-# --------------------------------------------------------------------------------------------------------------- arguments
+def total_ndim(sample: Sample) -> int:
+    """How many axes the sample's tensors have together."""
+    total = 0
+
+    def count(spec: TensorSample, _: str) -> None:
+        nonlocal total
+        total += len(spec.shape)
+
+    _convert_all(sample, count, lambda dim, _: dim)
+    return total
+
+
+# ------------------------------------------------------------------------------------------------------------ arguments
 
 
 def call_of(definition: Operator, sample: Sample | Mistake, sizes: Sizes | None = None) -> Call:
@@ -147,7 +159,7 @@ def _dims(spec: TensorSample) -> list[Dim]:
     return [parse_dim(size) if isinstance(size, str) else size for size in spec.shape]
 
 
-# ------------------------------------------------------------------------------------------------------------------- types
+# ---------------------------------------------------------------------------------------------------------------- types
 
 
 def tensor_types(type_: Type) -> tuple[TensorType, ...]:
@@ -165,7 +177,7 @@ def shape_with_numbers(type_: TensorType, sizes: Sizes) -> tuple[int | None, ...
     return tuple(evaluate(dim, sizes) if set(free_symbols(dim)) <= set(sizes) else None for dim in type_.shape)
 
 
-# ----------------------------------------------------------------------------------------------------------------- kernels
+# -------------------------------------------------------------------------------------------------------------- kernels
 
 
 #: A sentinel before and after each output shows a kernel that writes outside of it.
@@ -251,14 +263,14 @@ def _flat(value: Any) -> Iterator[Any]:
         yield value
 
 
-# -------------------------------------------------------------------------------------------------------------- comparison
+# ----------------------------------------------------------------------------------------------------------- comparison
 
 #: Relative error that differs from NumPy's by rounding only.
 TOLERANCES = {"float16": 2e-3, "float32": 2e-6, "float64": 4e-15}
 
 
 def assert_agrees(actual: np.ndarray, expected: np.ndarray, tolerance: float | None, what: object) -> None:
-    """Same dtype, same shape, same integers and bools, floats within the tolerance (relative, and to the largest value)."""
+    """Same dtype, shape, integers and bools; floats within the tolerance, relative to the value or the largest one."""
     assert actual.dtype == expected.dtype, f"{what}: dtype {actual.dtype}, expected {expected.dtype}"
     assert actual.shape == expected.shape, f"{what}: shape {actual.shape}, expected {expected.shape}"
     if expected.dtype.kind != "f":

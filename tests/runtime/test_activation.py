@@ -109,14 +109,14 @@ def test_destination_passing_and_temporaries() -> None:
     builder.call(elementwise(lambda x: x + 1, "int64"), [x, temporary], M)
 
     def multiply(pair: tuple[np.ndarray, np.ndarray], count: int, out: np.ndarray) -> None:
-        assert count == 0 or pair[0].flags.writeable is False
+        assert count == 0 or not (pair[0].flags.writeable or pair[1].flags.writeable)
         np.multiply(*pair, out=out)
         assert count == len(out)
 
     count = builder.slots.tree("count", PrimType("int64"))
     builder.body += [
         HostCall("len", len, (x,), count),
-        HostCall("multiply", multiply, (TupleTree((x, temporary)), count, builder.output), None),
+        HostCall("multiply", multiply, (TupleTree((x, temporary)), count), None, outputs=(builder.output,)),
     ]
     executable = builder.executable()
     np.testing.assert_array_equal(executable(X), X * (X + 1))

@@ -1,0 +1,298 @@
+"""Lowering: programs of every kind run by the VM and by the interpreter, and where their values live."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from relaxdsl.errors import ArgumentError, DTypeError, ShapeError
+from relaxdsl.ir.graph import Constant, ShapeExpr, Tuple
+from relaxdsl.operators.calls import constant
+from relaxdsl.runtime.packed import register_packed
+from relaxdsl.runtime.program import Allocate, CallKernel, HostCall
+from relaxdsl.trace.packed_calls import call_dps_packed, call_packed, call_pure_packed
+from relaxdsl.types.constructors import Prim, Shape, Tensor
+from relaxdsl.types.constructors import Tuple as TupleOf
+from relaxdsl.types.dims import dims
+
+from .build import OP, Built, build
+
+m, n, k = dims("m n k")
+F32 = "float32"
+
+
+def array(*shape: int, dtype: str = F32, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).uniform(-2, 2, shape).astype(dtype)
+
+
+def check(built: Built, *args: Any) -> Any:
+    """Runs both ways; the results must agree."""
+    got, wanted = built.run(*args), built.reference(args)
+    assert_same(got, wanted)
+    return got
+
+
+def assert_same(got: Any, wanted: Any) -> None:
+    if isinstance(wanted, tuple):
+        assert isinstance(got, tuple)
+        assert len(got) == len(wanted)
+        for one, other in zip(got, wanted, strict=True):
+            assert_same(one, other)
+    elif isinstance(wanted, np.ndarray):
+        assert got.dtype == wanted.dtype
+        np.testing.assert_allclose(got, wanted, rtol=1e-5, atol=1e-6)
+    else:
+        assert got == wanted
+
+
+@pytest.mark.parametrize("size", [0, 1, 2, 7])
+def test_kernels_write_outputs_directly_and_share_workspace(size: int) -> None:
+    def body(bb: Any, x: Any) -> Any:
+        y = x
+        for _ in range(6):
+            y = OP["add"](y, x)
+        return [OP["exp"](y), y]
+
+    built = build({"x": Tensor((m, 3), F32)}, body)
+    check(built, array(size, 3))
+    names = [slot.name for slot in built.compiled.program.slots]
+    assert sum(name.startswith("workspace[") for name in names) == 2
+    assert not any(kernel.name == "copy" for kernel in built.compiled.kernels)
+
+
+def test_an_argument_returned_is_copied() -> None:
+    built = build({"x": Tensor((m,), F32)}, lambda bb, x: [x, x])
+    x = array(4)
+    first, second = check(built, x)
+    assert not np.may_share_memory(first, x)
+    assert not np.may_share_memory(first, second)
+
+
+def test_a_result_returned_twice_is_copied_once() -> None:
+    def body(bb: Any, x: Any) -> Any:
+        y = bb.emit(OP["exp"](x))
+        return [y, y]
+
+    built = build({"x": Tensor((m,), F32)}, body)
+    first, second = check(built, array(4))
+    assert not np.may_share_memory(first, second)
+
+
+def test_a_constant_returned_is_copied() -> None:
+    value = np.arange(3, dtype=F32)
+    built = build({"x": Tensor((m,), F32)}, lambda bb, x: constant(value))
+    result = check(built, array(2))
+    result[:] = 7
+    np.testing.assert_array_equal(built.run(array(2)), value)
+
+
+def test_sizes_and_shapes_are_results() -> None:
+    built = build({"x": Tensor((m, n), F32)}, lambda bb, x: [ShapeExpr((m, n * 2 + 1)), m * n])
+    assert check(built, array(3, 4)) == ((3, 9), 12)
+
+
+def test_prims_and_shapes_are_arguments() -> None:
+    def body(bb: Any, x: Any, count: Any, shape: Any) -> Any:
+        return [OP["broadcast_to"](x, (n, m)), OP["zeros"]((k, m), F32)]
+
+    built = build({"x": Tensor((m,), F32), "n": Prim("int64"), "s": Shape((k, m))}, body)
+    first, second = check(built, array(4), 3, (5, 4))
+    assert (first.shape, second.shape) == ((3, 4), (5, 4))
+
+
+def test_nested_tuples() -> None:
+    pair = TupleOf(Tensor((m,), F32), TupleOf(Tensor((m,), F32), Tensor((n,), F32)))
+
+    def body(bb: Any, pair: Any) -> Any:
+        first, rest = pair[0], pair[1]
+        return Tuple((OP["add"](first, rest[0]), Tuple((rest[1], pair[0]))))
+
+    check(build({"p": pair}, body), (array(3), (array(3, seed=1), array(2))))
+
+
+def test_a_branch_is_taken_at_run_time() -> None:
+    def body(bb: Any, flag: Any, x: Any) -> Any:
+        with bb.branch() as close:
+            then = close(OP["exp"](OP["add"](x, x)))
+        with bb.branch() as close:
+            otherwise = close(x)
+        y = bb.emit_if(flag, then, otherwise)
+        return OP["add"](y, x)
+
+    built = build({"flag": Tensor((), "bool"), "x": Tensor((m,), F32)}, body)
+    for flag in (True, False):
+        check(built, np.array(flag), array(5))
+    assert not built.compiled.program.leaves_compiled_code
+
+
+def test_branches_of_different_sizes_give_a_fresh_symbol() -> None:
+    def body(bb: Any, flag: Any, x: Any) -> Any:
+        with bb.branch() as close:
+            then = close(OP["concat"]([x, x]))
+        with bb.branch() as close:
+            otherwise = close(x)
+        y = bb.emit_if(flag, then, otherwise)
+        return [OP["exp"](y), y]
+
+    built = build({"flag": Tensor((), "bool"), "x": Tensor((m,), F32)}, body)
+    assert check(built, np.array(True), array(5))[0].shape == (10,)
+    assert check(built, np.array(False), array(5))[0].shape == (5,)
+
+
+def test_a_branch_may_return_what_dies_outside() -> None:
+    """The branch's value lives where ``y`` lived; later temporaries of that size must not take the place."""
+
+    def body(bb: Any, flag: Any, x: Any) -> Any:
+        y = bb.emit(OP["exp"](x))
+        with bb.branch() as close:
+            then = close(y)
+        with bb.branch() as close:
+            otherwise = close(OP["negative"](x))
+        z = bb.emit_if(flag, then, otherwise)
+        t = bb.emit(OP["add"](x, x))
+        u = bb.emit(OP["add"](t, x))
+        return OP["add"](z, u)
+
+    built = build({"flag": Tensor((), "bool"), "x": Tensor((m,), F32)}, body)
+    for flag in (True, False):
+        check(built, np.array(flag), array(5))
+
+
+def test_nested_branches() -> None:
+    def body(bb: Any, a: Any, b: Any, x: Any) -> Any:
+        with bb.branch() as close:
+            with bb.branch() as inner:
+                one = inner(OP["add"](x, 1.0))
+            with bb.branch() as inner:
+                two = inner(OP["add"](x, 2.0))
+            then = close(bb.emit_if(b, one, two))
+        with bb.branch() as close:
+            otherwise = close(OP["multiply"](x, x))
+        return bb.emit_if(a, then, otherwise)
+
+    built = build({"a": Tensor((), "bool"), "b": Tensor((), "bool"), "x": Tensor((m,), F32)}, body)
+    for a in (True, False):
+        for b in (True, False):
+            check(built, np.array(a), np.array(b), array(3))
+
+
+def test_a_data_dependent_size_flows_on() -> None:
+    def body(bb: Any, x: Any) -> Any:
+        u = bb.emit(OP["unique"](x))
+        doubled = bb.emit(OP["concat"]([u, u]))
+        return [OP["add"](doubled, 1), doubled]
+
+    built = build({"x": Tensor((m,), "int64")}, body)
+    result, _ = check(built, np.array([3, 1, 3, 2]))
+    assert result.shape == (6,)
+    steps = built.compiled.program.body
+    assert [type(step) for step in steps if isinstance(step, Allocate | HostCall)][0] is HostCall
+
+
+def test_packed_functions() -> None:
+    register_packed("tests.reverse", lambda x: x[::-1], override=True)
+    register_packed("tests.keep_positive", lambda x: x[x > 0], override=True)
+
+    def fill(x: np.ndarray, out: np.ndarray) -> None:
+        out[:] = x * 3
+
+    register_packed("tests.fill", fill, override=True)
+
+    def body(bb: Any, x: Any) -> Any:
+        a = bb.emit(call_packed("tests.reverse", x, out=Tensor((m,), F32)))
+        b = bb.emit(call_pure_packed("tests.keep_positive", a))
+        c = bb.match_cast(b, Tensor((k,), F32))
+        d = bb.emit(call_dps_packed("tests.fill", (c,), out=Tensor((k,), F32)))
+        e = bb.emit(call_dps_packed("tests.fill", (x,), out=Tensor((m,), F32)))
+        return [OP["add"](d, c), e]
+
+    built = build({"x": Tensor((m,), F32)}, body, pure=False)
+    check(built, array(9))
+
+
+def test_a_packed_result_that_views_its_argument_is_safe() -> None:
+    register_packed("tests.same", lambda x: x, override=True)
+
+    def body(bb: Any, x: Any) -> Any:
+        y = bb.emit(OP["exp"](x))
+        z = bb.emit(call_pure_packed("tests.same", y, out=Tensor((m,), F32)))
+        t = bb.emit(OP["add"](x, x))
+        u = bb.emit(OP["add"](t, x))
+        return [OP["add"](z, u), z]
+
+    check(build({"x": Tensor((m,), F32)}, body), array(6))
+
+
+def test_a_packed_function_cannot_write_its_arguments() -> None:
+    def spoil(x: np.ndarray) -> np.ndarray:
+        x[:] = 0
+        return x
+
+    register_packed("tests.spoil", spoil, override=True)
+    body = lambda bb, x: bb.emit(call_packed("tests.spoil", bb.emit(OP["exp"](x)), out=Tensor((m,), F32)))  # noqa: E731
+    built = build({"x": Tensor((m,), F32)}, body, pure=False)
+    with pytest.raises(ValueError, match="read-only"):
+        built.run(array(3))
+
+
+def test_a_cast_binds_and_checks() -> None:
+    def body(bb: Any, x: Any) -> Any:
+        return OP["exp"](bb.match_cast(x, Tensor((k * 2, 3), F32)))
+
+    built = build({"x": Tensor((m, n), F32)}, body)
+    check(built, array(4, 3))
+    with pytest.raises(ArgumentError) as error:
+        built.run(array(5, 3))
+    assert str(error.value) == "main: argument gv, axis 0: got 5, which is not of the form k * 2"
+    with pytest.raises(ArgumentError) as error:
+        built.run(array(4, 4))
+    assert str(error.value) == "main: argument gv, axis 1: expected 3, got 4"
+
+
+def test_a_kernel_of_the_users_own() -> None:
+    from relaxdsl.kernels import te
+
+    def windows(x: Any, width: Any) -> Any:
+        (size,) = x.shape
+        w = te.reduce_axis((0, width), "w")
+        return te.compute((size - width + 1,), lambda i: te.sum(x[i + w], axis=w), name="windows")
+
+    def body(bb: Any, x: Any, width: Any) -> Any:
+        return bb.emit_te(windows, x, k)
+
+    built = build({"x": Tensor((m,), F32), "k": Prim("int64")}, body)
+    check(built, array(9), 4)
+    calls = [step for step in built.compiled.program.body if isinstance(step, CallKernel)]
+    assert [call.kernel.name for call in calls] == ["windows"]
+    with pytest.raises(ArgumentError) as error:
+        built.run(array(2), 4)
+    assert str(error.value) == "the size m - k + 1 is negative: -1"
+
+
+def test_unknown_rank_and_dtype_cannot_be_compiled() -> None:
+    with pytest.raises(ShapeError) as error:
+        build({"x": Tensor(dtype=F32)}, lambda bb, x: x)
+    assert str(error.value) == (
+        "main: the rank of parameter x is unknown; a compiled function needs it\n"
+        '   hint: declare it, for example as relax.Tensor((m, n), "float32") or relax.Tensor(ndim=2, dtype="float32")'
+    )
+    with pytest.raises(DTypeError) as error2:
+        build({"p": TupleOf(Tensor((m,)))}, lambda bb, p: p[0])
+    assert str(error2.value) == (
+        "main: the dtype of parameter p[0] is unknown; a compiled function needs it\n"
+        '   hint: declare it, for example as relax.Tensor((m, n), "float32")'
+    )
+
+
+def test_inputs_are_never_written() -> None:
+    def body(bb: Any, x: Any, y: Any) -> Any:
+        z = OP["add"](x, y)
+        return [OP["multiply"](z, z), Constant(np.float32(1) + np.zeros(2, F32), Tensor((2,), F32))]
+
+    built = build({"x": Tensor((m,), F32), "y": Tensor((m,), F32)}, body)
+    x, y = array(5), array(5, seed=2)
+    before = x.copy(), y.copy()
+    check(built, x, y)
+    np.testing.assert_array_equal((x, y), before)
