@@ -24,7 +24,8 @@ from relaxdsl.operators import (
 )
 
 FAMILIES: tuple[ModuleType, ...] = (
-    unary, binary, selection, create, reduce, reshape, manipulate, joining, indexing, linear_algebra, nn, sets, subscript
+    unary, binary, selection, create, reduce, reshape, manipulate, joining, indexing, linear_algebra, nn, sets,
+    subscript,
 )  # fmt: skip
 
 

@@ -137,9 +137,9 @@ def _reference_getitem(x: Any, index: tuple[Any, ...]) -> Any:
 def getitem(x: Operand, index: Sequence[Entry]) -> te.Tensor:
     """``x[index]`` with NumPy's basic indexing; ``x[1:, None, -1]`` makes this call with its index as plain data.
 
-    An entry is a position (an integer or a size), ``(begin, end, step)`` for a slice, or None for a new axis. Slices are
-    clamped to the axis, negative numbers count from the end. A position that is out of range for every size is an error;
-    one that is out of range only for some (``x[0]`` where the size may be 0) gives NaN, 0 or False there.
+    An entry is a position (an integer or a size), ``(begin, end, step)`` for a slice, or None for a new axis. Slices
+    are clamped to the axis, negative numbers count from the end. A position that is out of range for every size is an
+    error; one that is out of range only for some (``x[0]`` where the size may be 0) gives NaN, 0 or False there.
 
     Raises:
         ShapeError: there are more indices than axes, a position is out of range, or a step is 0 or of unknown sign.

@@ -1,4 +1,4 @@
-"""Linear algebra: ``matmul`` (and ``@``), ``outer``, ``linear``, as plain contractions for the contraction engine to tile."""
+"""Linear algebra: ``matmul`` (and ``@``), ``outer``, ``linear``; plain contractions, for the engine to tile."""
 
 from __future__ import annotations
 
@@ -124,8 +124,9 @@ _MATMUL_MISTAKES = [
 def matmul(x1: Operand, x2: Operand, out_dtype: str | None = None) -> te.Tensor:
     """The matrix product of the last two axes; axes before them are a batch and broadcast.
 
-    A 1-D operand is a row on the left and a column on the right, and its axis disappears from the result. Sums are formed
-    in the result's dtype: the operands' common dtype, or ``out_dtype``; integers wrap around, bools combine by and/or.
+    A 1-D operand is a row on the left and a column on the right, and its axis disappears from the result. Sums are
+    formed in the result's dtype: the operands' common dtype, or ``out_dtype``; integers wrap around, bools combine by
+    and/or.
 
     Shapes: ``(..., m, k) @ (..., k, n) -> (..., m, n)``.
 

@@ -36,7 +36,7 @@ def reduce_over(
     name: str,
     keepdims: bool = True,
 ) -> te.Tensor:
-    """The stage that combines ``formula(*index)`` over ``axes`` of ``shape``, which stay with size 1 under ``keepdims``.
+    """The stage that combines ``formula(*index)`` over ``axes`` of ``shape``; with ``keepdims`` these stay, of size 1.
 
     Without axes there is nothing to combine: the stage is the formula at every point.
     """
@@ -46,7 +46,7 @@ def reduce_over(
     def body(*point: SymInt) -> ScalarExpr:
         at = dict(zip(kept, point, strict=True)) | over
         values = formula(*(at[axis] for axis in range(len(shape))))
-        return combine(values, list(over.values())) if over else as_scalar(values)
+        return combine(values, list(over.values())) if over else as_scalar(values)  # type: ignore[arg-type]
 
     return te.compute(tuple(1 if axis in over else shape[axis] for axis in kept), body, name=name)
 
@@ -289,7 +289,7 @@ def min(x: Operand, axis: Axis = None, keepdims: bool = False) -> te.Tensor:
 def _first_best(
     name: str, is_better: Callable[[ScalarExpr, ScalarExpr], ScalarExpr], worst: Callable[[str], ScalarExpr]
 ) -> Combine:
-    """The reduction of pairs (index, value) to the index of the best value, of equals the first; NaN is the best of all."""
+    """The reduction of pairs (index, value) to the best value's index, of equals the least; NaN is better than all."""
 
     def left_wins(left: Sequence[ScalarExpr], right: Sequence[ScalarExpr]) -> ScalarExpr:
         (left_index, left_value), (right_index, right_value) = left, right
@@ -305,7 +305,7 @@ def _first_best(
         return tuple(te.if_then_else(wins, a, b) for a, b in zip(left, right, strict=True))
 
     reduce_pairs = te.comm_reducer(pick, lambda index, dtype: (te.max_value(index), worst(dtype)), name=name)
-    return lambda pairs, axes: reduce_pairs(pairs, axes)[0]
+    return lambda pairs, axes: reduce_pairs(pairs, axes)[0]  # type: ignore[index]
 
 
 def _lowest(dtype: str) -> ScalarExpr:

@@ -97,7 +97,7 @@ def _type_of_unique(
     ],
     facts={"data_dependent": True},
 )
-def unique(
+def unique(  # type: ignore[empty-body]  # the host function runs it
     x: Operand,
     sorted: bool = True,
     return_index: bool = False,
@@ -107,9 +107,9 @@ def unique(
 ) -> te.Tensor | tuple[te.Tensor, ...]:
     """The distinct elements, or the distinct slices along ``axis``, in ascending order; all NaNs are one.
 
-    A tuple with, as asked for, the position of each one's first occurrence, the positions that rebuild ``x`` (of ``x``'s
-    shape; with ``axis``, one number per slice), and how often each occurs; all int64. ``sorted=False`` allows any order,
-    and gives this one.
+    A tuple with, as asked for, the position of each one's first occurrence, the positions that rebuild ``x`` (of
+    ``x``'s shape; with ``axis``, one number per slice), and how often each occurs; all int64. ``sorted=False`` allows
+    any order, and gives this one.
 
     Shapes: ``(k,)``, or ``x``'s with ``k`` at ``axis``, where ``k`` is a fresh symbol.
 
@@ -153,7 +153,7 @@ def _type_of_nonzero(x: Expr) -> Type:
     methods=("nonzero",),
     facts={"data_dependent": True},
 )
-def nonzero(x: Operand) -> te.Tensor:
+def nonzero(x: Operand) -> te.Tensor:  # type: ignore[empty-body]  # the host function runs it
     """The positions of the elements that are not zero (NaN is not), in row-major order: one row per axis, int64.
 
     Shapes: ``(ndim, k)``, where ``k`` is a fresh symbol.

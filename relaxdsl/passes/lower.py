@@ -50,6 +50,7 @@ from relaxdsl.runtime.program import (
     Arith,
     Branch,
     CallKernel,
+    Check,
     HostCall,
     Instruction,
     IntLeaf,
