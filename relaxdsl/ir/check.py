@@ -1,4 +1,4 @@
-"""Whether a program is legal: every rule of :mod:`relaxdsl.ir.rules`, checked. Run after every pass in tests, else on request."""
+"""Whether a program is legal: every rule of :mod:`relaxdsl.ir.rules`, checked: after every pass in tests, else on request."""
 
 from __future__ import annotations
 

@@ -270,7 +270,7 @@ class _FunctionChecker:
             self.report(15, f"{place} has the type {summary(declared)}: {fit.reason}")
 
     def bind_symbols(self, dims: Iterable[Dim]) -> None:
-        """Binds the symbols that these sizes determine: the one unknown of a size that is linear in it, again and again."""
+        """Binds the symbols these sizes determine: the one unknown of a size that is linear in it, again and again."""
         compound = [dim for dim in dims if isinstance(dim, SymInt)]
         while True:
             unknown = [(dim, [name for name in free_symbols(dim) if name not in self.symbols]) for dim in compound]

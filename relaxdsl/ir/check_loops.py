@@ -81,7 +81,8 @@ class _KernelChecker:
         if store.buffer in self.kernel.inputs:
             self.report(36, f"{place} writes the input {store.buffer.name}")
         if store.value.dtype != store.buffer.dtype:
-            self.report(37, f"{place} stores {store.value.dtype} into {store.buffer.name}, which is {store.buffer.dtype}")
+            target = f"{store.buffer.name}, which is {store.buffer.dtype}"
+            self.report(37, f"{place} stores {store.value.dtype} into {target}")
 
     # ---- scalar expressions
 

@@ -1,12 +1,12 @@
 """Structural equality and hash of programs: what is the same up to names.
 
 A program is read as a stream of tokens in which variables, buffers and a function's symbols are numbered in order of
-definition. Two programs are equal if their streams are; the hash is the stream's digest; the first token that differs is where
-two programs differ. So the three can't disagree.
+definition. Two programs are equal if their streams are; the hash is the stream's digest; the first token that differs is
+where two programs differ. So the three can't disagree.
 
-What counts: structure, operators, attributes (absent and None are the same), types, constants by dtype, shape and bytes, names
-of functions of the module and of packed functions. What does not: spans, names of variables, symbols, buffers, loops and
-blocks, the function's own name, empty blocks, and where a plain block ends and the next plain one begins.
+What counts: structure, operators, attributes (absent and None are the same), types, constants by dtype, shape and bytes,
+names of functions of the module and of packed functions. What does not: spans, names of variables, symbols, buffers,
+loops and blocks, the function's own name, empty blocks, and where a plain block ends and the next plain one begins.
 """
 
 from __future__ import annotations
@@ -59,8 +59,8 @@ def structural_equal(a: Node, b: Node, *, map_free_vars: bool = False) -> bool:
     """Whether two programs (or parts) are the same up to names.
 
     Args:
-        map_free_vars: whether variables and symbols that are not defined inside may differ by name too; else a free variable
-            is only equal to itself and a free symbol to one of its name.
+        map_free_vars: whether variables and symbols that are not defined inside may differ by name too; else a free
+            variable is only equal to itself and a free symbol to one of its name.
     """
     return a is b or _first_difference(a, b, map_free_vars) is None
 
@@ -71,7 +71,7 @@ def structural_hash(node: Node) -> int:
 
 
 def structural_digest(node: Node) -> str:
-    """A digest (64 hex digits) that is the same for structurally equal programs and differs for others, in every process."""
+    """A digest (64 hex digits), the same for structurally equal programs and no others, in every process."""
     digest = hashlib.blake2b(digest_size=32)
     for _, token, _ in _Tokens(map_free_vars=False).stream(node):
         digest.update(repr(token).encode())
@@ -124,8 +124,11 @@ def _show_path(path: Path) -> str:
 
 
 def canonical_symbols(dims: Iterable[Dim]) -> tuple[str, ...]:
-    """The symbols of ``dims`` in an order that does not depend on their names: those that stand alone, in order; then those
-    that are the only one not yet known in their dim. (Every symbol of a well-formed function is one or the other.)"""
+    """The symbols of ``dims`` in an order that does not depend on their names.
+
+    First those that stand alone, in order; then those that are the only one not yet known in their dim. Every symbol of a
+    well-formed function is one or the other.
+    """
     all_of_them = [dim for dim in dict.fromkeys(dims) if isinstance(dim, SymInt)]
     order = dict.fromkeys(name for dim in all_of_them if is_symbol(dim) for name in free_symbols(dim))
     while True:

@@ -9,8 +9,8 @@ What is printed is a subset of the surface language in which every construct mea
                      ["cls = Module"]                              where functions of the module are used
                      statement*
                      "return" leaf
-    statement  = "with relax.dataflow():" binding* "relax.output(" name,* ")"          a DataflowBlock
-               | binding                                                              part of a BindingBlock
+    statement  = "with relax.dataflow():" binding* "relax.output(" name,* ")"      a DataflowBlock
+               | binding                                                          part of a BindingBlock
     binding    = name [":" type] "=" value                                            VarBinding
                | name [":" type] "=" "relax.match_cast(" leaf "," type ")"            MatchCast
                | "if" leaf ":" branch "else:" branch                                  VarBinding of an If
@@ -20,7 +20,7 @@ What is printed is a subset of the surface language in which every construct mea
     call       = "relax." operator "(" leaf,* (attr "=" literal),* ")"
                | "cls." name "(" leaf,* ")" | name "(" leaf,* ")"                     callee: GlobalVar, Var
                | "relax.call_tir(" leaf "," tuple "," "out=" type (attr "=" literal),* ")"
-                                                        likewise call_tir_inplace; also call_dps_packed,
+                                                        likewise call_tir_inplace; and call_dps_packed,
                                                         whose callee is a string
                | "relax.call_packed(" string "," leaf,* "," "out=" type ")"           likewise call_pure_packed
     leaf       = name | tuple | "cls." name
@@ -41,15 +41,16 @@ What is printed is a subset of the surface language in which every construct mea
 Rules that make it exact:
 
 * Symbols. In a type a symbolic size is a string (``"2 * m"``); elsewhere (attributes, shapes) its symbols are bare names, in
-  scope once a parameter, a match_cast or an annotation has named them. A variable never has the name of a symbol.
+  scope once a parameter, a match_cast or an annotation has named them. A variable never has the name of a symbol,
+  unless it is that symbol: ``n: relax.Prim("int64", value="n")``.
   A symbol that appears first in the annotation of a data-dependent call (``lv: relax.Tensor(("u",), "int64") =
   relax.unique(x)``) is the name of the call's fresh symbol, matched by position; such annotations are printed even if
   types are not asked for.
 * Annotations are taken as they are: the type of a variable is its annotation, a function's ``ret_type`` is what
   stands after ``->``. Without one, it is the value's.
-* Blocks. A function that says ``with relax.dataflow()`` anywhere in it, or ``dataflow=False``, has the blocks that are written and
-  no others; only functions that say neither get dataflow blocks by themselves. In a ``with``, variables that
-  ``relax.output`` names are Vars, all others DataflowVars.
+* Blocks. A function that says ``with relax.dataflow()`` anywhere in it, or ``dataflow=False``, has the blocks that are
+  written and no others; only functions that say neither get dataflow blocks by themselves. In a ``with``, variables
+  that ``relax.output`` names are Vars, all others DataflowVars.
 * Branches. Both end by assigning the same name: the If's variable. What is assigned there is the branch's result, not a binding.
 * Attributes that are None are left out; they mean the same as absent ones.
 * A number in a call's arguments is never printed bare: constants are ``relax.const``, dims ``relax.prim_value``.
@@ -96,7 +97,7 @@ from relaxdsl.ir.print_types import format_type
 from relaxdsl.ir.scalar import ScalarExpr
 from relaxdsl.ir.visit import all_bindings, all_dims, copy_function, used_globals, used_vars, walk
 from relaxdsl.types.dims import Dim, SymInt, free_symbols, symbol, symbols_of
-from relaxdsl.types.types import Type, free_symbols_of
+from relaxdsl.types.types import PrimType, Type, free_symbols_of
 
 MAX_INLINE_ELEMENTS = 64
 RESERVED_NAMES = ("relax", "cls", "min", "max", "float", "slice", "Module")
@@ -283,7 +284,9 @@ class _FunctionPrinter:
     def name(self, var: Var) -> str:
         """The variable's name in the text, unique in the function."""
         if var not in self.var_names:
-            self.var_names[var] = self.names.fresh(var.name)
+            is_symbol = isinstance(var.type, PrimType) and str(var.type.value) == var.name
+            may_share = is_symbol and var.name not in self.var_names.values()
+            self.var_names[var] = var.name if may_share else self.names.fresh(var.name)
         return self.var_names[var]
 
     def expr(self, expr: Expr) -> str:

@@ -1,8 +1,8 @@
 """Kernels as TensorIR-like script, for reading: valid Python syntax, in block form and in scheduled form.
 
-Buffers are ``T.Buffer(shape, dtype)``, scratch is ``T.alloc_buffer(…)``, a register is ``T.register(dtype)`` and reads and writes as
-``name[()]``. Serial loops one inside the other print as one ``T.grid``. Names of loops need not be identifiers in the IR; here they
-are made so.
+Buffers are ``T.Buffer(shape, dtype)``, scratch is ``T.alloc_buffer(…)``, a register is ``T.register(dtype)``, read and
+written as ``name[()]``. Serial loops one inside the other print as one ``T.grid``. Names of loops need not be identifiers
+in the IR; here they are made so.
 """
 
 from __future__ import annotations
@@ -80,7 +80,10 @@ class _KernelPrinter:
         self.names = UniqueNames(RESERVED_NAMES)
         self.buffer_names: dict[Buffer, str] = {}
         self.symbols: dict[str, Dim] = {}
+        self.loop_extents: dict[str, Dim] = {}
         if function is not None:
+            loops = (stmt for stmt in walk(function.body) if isinstance(stmt, For))
+            self.loop_extents = {loop.var: loop.extent for loop in loops}
             self._name_symbols(function)
             for buffer in (*function.params, *function.scratch, *used_buffers(function.body)):
                 self.buffer(buffer)
@@ -140,9 +143,11 @@ class _KernelPrinter:
             if buffer in kernel.params:
                 continue
             shape = format_tuple([self.dim(dim) for dim in buffer.shape])
-            allocation = f'T.alloc_buffer({shape}, "{buffer.dtype}", scope="{buffer.scope}")'
-            is_register = buffer.scope == "register" and not buffer.shape
-            self.lines.add(f"{self.buffer(buffer)} = " + (f'T.register("{buffer.dtype}")' if is_register else allocation))
+            if buffer.scope == "register" and not buffer.shape:
+                allocation = f'T.register("{buffer.dtype}")'
+            else:
+                allocation = f'T.alloc_buffer({shape}, "{buffer.dtype}", scope="{buffer.scope}")'
+            self.lines.add(f"{self.buffer(buffer)} = {allocation}")
 
     def stmt(self, stmt: Stmt) -> None:
         match stmt:
@@ -196,8 +201,7 @@ class _KernelPrinter:
 
     def _axes(self, axes: tuple[IterVar, ...]) -> None:
         """``T.axis.remap`` where the axes are just loops (whose extents they have), else an axis a line."""
-        extents = {loop.var: loop.extent for loop in walk(self.kernel.body) if isinstance(loop, For)} if self.kernel else {}
-        if axes and all(_is_loop_itself(axis, extents) for axis in axes):
+        if axes and all(_is_loop_itself(axis, self.loop_extents) for axis in axes):
             names = ", ".join(self.symbol(axis.var) for axis in axes)
             kinds = "".join(_KIND_LETTERS[axis.kind] for axis in axes)
             loops = ", ".join(self.dim(axis.binding) for axis in axes)

@@ -1,4 +1,4 @@
-"""Types as relaxdsl script: symbolic sizes are strings, so that a type can be written where its symbols have no names yet."""
+"""Types as relaxdsl script. Symbolic sizes are strings: a type can be written where its symbols have no names yet."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ def format_type(type_: Type) -> str:
 
     Example:
         >>> from relaxdsl.types.dims import symbol
-        >>> print(format_type(TensorType((2 * symbol("m"), 4), "float32")))
-        relax.Tensor(("2 * m", 4), "float32")
+        >>> print(format_type(TensorType((symbol("m") + 1, 4), "float32")))
+        relax.Tensor(("m + 1", 4), "float32")
     """
     match type_:
         case TensorType():

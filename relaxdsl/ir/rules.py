@@ -1,4 +1,4 @@
-"""The rules that make a program legal, each a numbered sentence; :mod:`relaxdsl.ir.check` says where a program breaks them."""
+"""The rules that make a program legal, numbered; :mod:`relaxdsl.ir.check` says where a program breaks them."""
 
 from __future__ import annotations
 

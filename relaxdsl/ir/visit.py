@@ -1,7 +1,7 @@
 """Walking graph programs, and rewriting them: where a rewrite changes nothing, the same object comes back.
 
-Four ways to rewrite, from small to large: :func:`map_children` (one node), :func:`rewrite` (every expression, bottom up),
-:func:`rewrite_function` (binding by binding; what most passes use), :func:`substitute` (variables and symbols).
+Four ways to rewrite, from small to large: :func:`map_children` (one node), :func:`rewrite` (every expression, bottom
+up), :func:`rewrite_function` (binding by binding; what most passes use), :func:`substitute` (variables and symbols).
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from relaxdsl.types.types import PrimType, ShapeType, TensorType, TupleType, Typ
 
 
 def children(expr: Expr) -> tuple[Expr, ...]:
-    """The expressions directly under ``expr``, in order of evaluation; a sequence's are its bindings' values, then its body."""
+    """The expressions directly under ``expr``, as evaluated; a sequence's are its bindings' values, then its body."""
     match expr:
         case Tuple(fields=fields):
             return fields
@@ -66,7 +66,7 @@ def walk(expr: Expr) -> Iterator[Expr]:
 
 
 def all_bindings(expr: Expr) -> Iterator[Binding]:
-    """Every binding in ``expr``, those of branches and inner functions too; an ``If``'s own comes after its branches'."""
+    """Every binding in ``expr``, of branches and inner functions too; an If's own comes after those of its branches."""
     if isinstance(expr, SeqExpr):
         for binding in expr.bindings:
             yield from all_bindings(binding.value)

@@ -69,7 +69,7 @@ def module(functions: Mapping[str, Function | PrimFunc]) -> IRModule:
     return IRModule(dict(functions))
 
 
-# ------------------------------------------------------------------------------------------------------------ graph functions
+# ------------------------------------------------------------------------------------------------------ graph functions
 
 
 def dense(m: str = "m", names: tuple[str, ...] = ("x", "w", "lv", "gv")) -> Function:
@@ -140,7 +140,7 @@ def leaves() -> Function:
     return function((n, s, f), (block,), Tuple((out, ShapeExpr((m, 4)), Tuple(()))), attrs={"note": "all leaves", "level": 3})
 
 
-# -------------------------------------------------------------------------------------------------------------------- kernels
+# -------------------------------------------------------------------------------------------------------------- kernels
 
 
 def row_sum() -> PrimFunc:

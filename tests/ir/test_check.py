@@ -59,7 +59,7 @@ def one_block(
 
 
 X, FLAG = Var("x", T), Var("flag", tensor(dtype="bool"))
-Y, Z = Var("y", T), Var("z", T)
+Y, Z, MATRIX = Var("y", T), Var("z", T), Var("matrix", tensor(3, "n"))
 HIDDEN = DataflowVar("lv", T)
 EXTERN = ExternFunc("host.f", AnyType())
 KERNEL = GlobalVar("row_sum", AnyType())
@@ -129,10 +129,13 @@ GRAPH_CASES: list[tuple[int, Callable[[], Function | IRModule], str]] = [
     (12, lambda: one_block(bind(Var("y", AnyType()), PrimValue(True))), "main: `y = relax.prim_value(True)` has the size True"),
     (13, lambda: with_main(tir(X)),
      "main: `y = relax.call_tir(cls.row_sum, (x,), out=relax.Tensor((\"m\",), \"float32\"))`: "
-     "row_sum: argument x: rank is 1, not 2"),
+     "row_sum: x must have 2 dimensions, got 1"),
     (13, lambda: with_main(tir(X, X)),
-     "main: `y = relax.call_tir(cls.row_sum, (x, x), out=relax.Tensor((\"m\",), \"float32\"))` has 2 inputs and 1 outputs, "
-     "row_sum has 1 inputs and 1 outputs"),
+     "main: `y = relax.call_tir(cls.row_sum, (x, x), out=relax.Tensor((\"m\",), \"float32\"))`: "
+     "row_sum: expected 1 arguments (x), got 2"),
+    (13, lambda: with_main(tir(MATRIX, type_=T), MATRIX),
+     "main: `y = relax.call_tir(cls.row_sum, (matrix,), out=relax.Tensor((\"m\",), \"float32\"))`: "
+     'row_sum gives relax.Tensor((3,), "float32"): axis 0 is 3, not known to equal m'),
     (13, lambda: one_block(bind(Y, call("call_tir", EXTERN, X, type_=T))),
      'main: `y = relax.call_tir("host.f", x, out=relax.Tensor(("m",), "float32"))` '
      "needs a kernel and an inline tuple of inputs"),
@@ -153,8 +156,9 @@ GRAPH_CASES: list[tuple[int, Callable[[], Function | IRModule], str]] = [
 ]  # fmt: skip
 
 
-def with_main(value: Expr) -> IRModule:
-    return module({"row_sum": row_sum(), "main": one_block(bind(Y, value))})
+def with_main(value: Expr, *more: Var) -> IRModule:
+    main = function((X, FLAG, *more), (DataflowBlock((bind(Y, value),)),), X)
+    return module({"row_sum": row_sum(), "main": main})
 
 
 def violations(program: Function | IRModule) -> list[str]:
@@ -232,7 +236,7 @@ def test_symbols_are_bound_by_compound_sizes_with_one_unknown():
     check_function(function((a,), (), a))
 
 
-# ------------------------------------------------------------------------------------------------------------------- kernels
+# -------------------------------------------------------------------------------------------------------------- kernels
 
 I = loop_variable("i", M)  # noqa: E741
 IN, OUT = Buffer("x", (M,), "float32"), Buffer("y", (M,), "float32")

@@ -13,7 +13,8 @@ def test_names_given_elsewhere_are_avoided():
     names = UniqueNames(["x", "x1"])
     names.reserve("x2")
     assert names.fresh("x") == "x3"
-    assert "x3" in names and "x4" not in names
+    assert "x3" in names
+    assert "x4" not in names
 
 
 @pytest.mark.parametrize(

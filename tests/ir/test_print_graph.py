@@ -253,7 +253,7 @@ def test_functions_of_the_host_and_of_the_module_are_arguments_too():
     assert summary(applied) == 'relax.apply(cls.k, relax.extern("host.f"), relax.host((1, "a")))'
 
 
-# ------------------------------------------------------------------------------------------------------------------- constants
+# ------------------------------------------------------------------------------------------------------------ constants
 
 
 @pytest.mark.parametrize(
@@ -304,7 +304,7 @@ def test_attributes_without_a_literal_are_referred_to_by_number():
     assert constants == (marker,)
 
 
-# ----------------------------------------------------------------------------------------------------------------------- types
+# ---------------------------------------------------------------------------------------------------------------- types
 
 
 @pytest.mark.parametrize(
@@ -334,7 +334,7 @@ def test_an_unknown_type_is_a_defect():
     assert str(error.value) == "printing: no script for a type of class Type"
 
 
-# --------------------------------------------------------------------------------------------------------------------- summary
+# -------------------------------------------------------------------------------------------------------------- summary
 
 
 def test_summaries_are_one_line():
@@ -352,3 +352,11 @@ def test_summaries_are_one_line():
     assert summary(next(effects().body.bindings)) == 'y = relax.match_cast(x, relax.Tensor(("k", 4), "float32"))'
     assert summary(Tuple((PrimValue(2), constant(1.0)))) == '(relax.prim_value(2), relax.const(1.0, "float32"))'
     assert summary(DataflowVar("lv", tensor(2))) == "lv"
+
+
+def test_an_integer_parameter_may_have_its_symbols_name():
+    n = Var("n", PrimType("int64", symbol("n")))
+    assert script(function((n,), (), n)) == """\
+@relax.function
+def main(n: relax.Prim("int64", value="n")) -> relax.Prim("int64", value="n"):
+    return n"""

@@ -29,7 +29,8 @@ def test_indices_that_depend_on_data_are_scalars():
     store = Store(x, (Load(index, (i,)),), Select(const(True, "bool"), gather, const(0, "float32")))
     assert len(scalars_of(store)) == 2
     assert [type(each).__name__ for each in walk_scalar(store.value)] == ["Select", "Const", "Load", "Load", "Const"]
-    assert dims_of_scalar(gather) == () and dims_of_scalar(IndexValue(i)) == (i,)
+    assert dims_of_scalar(gather) == ()
+    assert dims_of_scalar(IndexValue(i)) == (i,)
 
 
 def test_a_reduction_has_the_extents_of_its_axes():
