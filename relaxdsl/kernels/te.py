@@ -195,6 +195,7 @@ def _check_bodies(name: str, bodies: tuple[ScalarExpr, ...], axes: tuple[tuple[s
     for body in bodies:
         own = {axis.name for axis in body.axes} if isinstance(body, Reduce) else set()
         _check_nesting(name, body)
+        _check_all_used(name, body)
         _check_axes(name, body, known | own)
 
 
@@ -212,6 +213,14 @@ def _check_nesting(name: str, body: ScalarExpr) -> None:
             f"{name}: a reduction may only stand at the top of a compute's body",
             hint="make the reduction a te.compute of its own and use its elements here",
         )
+
+
+def _check_all_used(name: str, body: ScalarExpr) -> None:
+    used = set(_axis_symbols(body))
+    for axis in body.axes if isinstance(body, Reduce) else ():
+        if axis.name not in used:
+            hint = axis.name.partition(".")[0]
+            raise KernelError(f"{name}: the reduction axis {hint} is not used in what is reduced", hint="leave it out of axis=")
 
 
 def _check_axes(name: str, body: ScalarExpr, known: set[str]) -> None:
