@@ -1,0 +1,266 @@
+"""Calls: of operators, of plain Python functions while parsing, of other programs, and of the few names that mean more here."""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import linecache
+import math
+import os
+from collections.abc import Callable, Iterator
+from types import TracebackType
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from relaxdsl.errors import RelaxError, ScriptError, display_name
+from relaxdsl.ir.graph import Expr, GlobalVar, Var
+from relaxdsl.operators import registry
+from relaxdsl.operators.calls import as_expr
+from relaxdsl.script.expressions import as_operand, items_of, truth
+from relaxdsl.script.interpreter import Interpreter, expression
+from relaxdsl.script.scope import Poisoned
+from relaxdsl.trace import literals, statements
+from relaxdsl.trace.function_calls import Program, call_global, call_program
+from relaxdsl.types.constructors import as_type
+from relaxdsl.types.dims import SymInt, dim_max, dim_min
+from relaxdsl.types.types import ShapeType, TupleType
+
+_PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
+Intrinsic: TypeAlias = Callable[..., Any]
+
+
+@expression(ast.Call)
+def evaluate_call(interp: Interpreter, node: ast.Call) -> Any:
+    """``function(arguments)``."""
+    with interp.naming_symbols(False):
+        function = interp.evaluate(node.func)
+    with interp.naming_symbols(interp.is_type_constructor(function) or (interp.names_symbols and function in _OF_SIZES)):
+        args = list(_positional(interp, node))
+        kwargs = _keywords(interp, node)
+    with interp.at(node):
+        return interp.declared(call_value(interp, node, function, args, kwargs))
+
+
+def _positional(interp: Interpreter, node: ast.Call) -> Iterator[Any]:
+    for arg in node.args:
+        if isinstance(arg, ast.Starred):
+            yield from items_of(interp, interp.evaluate(arg.value), arg)
+        else:
+            yield interp.evaluate(arg)
+
+
+def _keywords(interp: Interpreter, node: ast.Call) -> dict[str, Any]:
+    result: dict[str, Any] = {}
+    for keyword in node.keywords:
+        value = interp.evaluate(keyword.value)
+        new = dict(value) if keyword.arg is None else {keyword.arg: value}
+        twice = next((name for name in new if name in result), None)
+        if twice is not None:
+            raise ScriptError(f"argument {twice!r} is given twice")
+        result.update(new)
+    return result
+
+
+def call_value(interp: Interpreter, node: ast.Call, function: Any, args: list[Any], kwargs: dict[str, Any]) -> Any:
+    """The result of calling ``function`` on values."""
+    intrinsic = _intrinsic(function)
+    if intrinsic is not None:
+        return intrinsic(interp, node, *args, **kwargs)
+    if isinstance(function, GlobalVar):
+        return call_global(interp.builder, function, args)
+    if isinstance(function, Expr):
+        raise ScriptError(f"{ast.unparse(node.func)} is a {function.type}, which cannot be called")
+    if not isinstance(function, type) and isinstance(function, Program):
+        return call_program(interp.builder, function, args, kwargs)
+    if hasattr(function, "__relax_operator__"):
+        args = [as_operand(interp, arg) for arg in args]
+        kwargs = {name: as_operand(interp, value) for name, value in kwargs.items()}
+    elif _is_numpy(function):
+        _refuse_tensors(function, [*args, *kwargs.values()])
+    return _call_native(interp, node, function, args, kwargs)
+
+
+# -------------------------------------------------------------------------------------------------------- plain Python functions
+
+
+def _call_native(interp: Interpreter, node: ast.Call, function: Any, args: list[Any], kwargs: dict[str, Any]) -> Any:
+    """Calls a Python function while parsing; what it raises is shown at the user's line, with its own line as a detail."""
+    try:
+        return function(*args, **kwargs)
+    except Poisoned:
+        raise
+    except RelaxError as error:
+        error.details += tuple(_helper_lines(error.__traceback__))
+        raise
+    except Exception as error:
+        name = getattr(function, "__name__", type(function).__name__)
+        raise ScriptError(
+            f"{name}: {type(error).__name__}: {error}",
+            details=list(_helper_lines(error.__traceback__)),
+            hint=_operator_hint(name) if _has_tensor([*args, *kwargs.values()]) else None,
+            span=interp.source.span(node),
+        ) from error
+
+
+def _helper_lines(traceback: TracebackType | None) -> Iterator[str]:
+    """The lines of the user's helper functions that the error went through, outermost first."""
+    while traceback is not None:
+        code, line = traceback.tb_frame.f_code, traceback.tb_lineno
+        if not code.co_filename.startswith(_PACKAGE):
+            text = linecache.getline(code.co_filename, line).strip()
+            yield f"in {code.co_name} ({display_name(code.co_filename)}:{line}): {text}"
+        traceback = traceback.tb_next
+
+
+def _is_numpy(function: Any) -> bool:
+    if isinstance(function, np.ufunc):
+        return True
+    module = getattr(function, "__module__", None) or ""
+    return module == "numpy" or module.startswith("numpy.")
+
+
+def _refuse_tensors(function: Any, values: list[Any]) -> None:
+    if not _has_tensor(values):
+        return
+    name = getattr(function, "__name__", str(function))
+    hint = _operator_hint(name)
+    if isinstance(function, type) and issubclass(function, np.generic):
+        hint = f'write x.astype("{np.dtype(function).name}")'
+    raise ScriptError(f"np.{name}: a NumPy function cannot take a tensor of the program", hint=hint)
+
+
+def _has_tensor(values: Any) -> bool:
+    return any(
+        isinstance(value, Expr) or (isinstance(value, list | tuple) and _has_tensor(value)) for value in values
+    )
+
+
+#: Operators whose name NumPy spells otherwise.
+_NUMPY_NAMES = {
+    "concatenate": "concat",
+    "transpose": "permute_dims",
+    "absolute": "abs",
+    "arcsin": "asin",
+    "arccos": "acos",
+    "arctan": "atan",
+    "arctan2": "atan2",
+    "arcsinh": "asinh",
+    "arccosh": "acosh",
+    "arctanh": "atanh",
+    "amax": "max",
+    "amin": "min",
+    "remainder": "mod",
+    "left_shift": "bitwise_left_shift",
+}
+
+
+def _operator_hint(name: str) -> str | None:
+    known = registry.find(_NUMPY_NAMES.get(name, name))
+    return f"write relax.{known.name}" if known is not None else None
+
+
+# ------------------------------------------------------------------------------------------------------- names that mean more
+
+
+def _match_cast(interp: Interpreter, node: ast.Call, value: Any, target: Any) -> Var:
+    type_ = as_type(target)
+    interp.declare(type_)
+    interp.last_bound = interp.builder.match_cast(as_expr(value, "match_cast"), type_, interp.take_hint())
+    return interp.last_bound
+
+
+def _output(interp: Interpreter, node: ast.Call, *values: Any) -> None:
+    if interp.outputs is None:
+        raise ScriptError(
+            "relax.output: there is no dataflow block here",
+            hint="it is the last statement of a `with relax.dataflow():`",
+        )
+    for value in values:
+        if not isinstance(value, Var):
+            raise ScriptError("relax.output takes variables of the dataflow block", hint="assign the value first")
+        interp.outputs.append(value)
+
+
+def _constant(interp: Interpreter, node: ast.Call, index: int) -> Any:
+    if not 0 <= index < len(interp.options.constants):
+        return literals.constant(index)
+    return interp.options.constants[index]
+
+
+def _len(interp: Interpreter, node: ast.Call, value: Any) -> Any:
+    if not isinstance(value, Expr):
+        return len(value)
+    if isinstance(value.type, TupleType):
+        return len(value.type.fields)
+    if isinstance(value.type, ShapeType) and value.type.ndim >= 0:
+        return value.type.ndim
+    if not value.shape:
+        raise ScriptError("len: a 0-d tensor has no length")
+    return value.shape[0]
+
+
+def _bool(interp: Interpreter, node: ast.Call, value: Any = False) -> bool:
+    return truth(value)
+
+
+def _extremum(of_dims: Callable[..., Any], plain: Callable[..., Any], instead: str) -> Intrinsic:
+    def call(interp: Interpreter, node: ast.Call, *args: Any, **kwargs: Any) -> Any:
+        values = args[0] if len(args) == 1 and isinstance(args[0], list | tuple) else args
+        if _has_tensor(values):
+            raise ScriptError(
+                f"{plain.__name__}: Python's {plain.__name__} cannot compare tensors",
+                hint=f"write relax.{instead}(a, b), or x.{plain.__name__}() for the extreme element of one",
+            )
+        if any(isinstance(value, SymInt) for value in values) and not kwargs:
+            return of_dims(*values)
+        return plain(*args, **kwargs)
+
+    return call
+
+
+def _number(plain: type[int] | type[float]) -> Intrinsic:
+    def call(interp: Interpreter, node: ast.Call, *args: Any, **kwargs: Any) -> Any:
+        if _has_tensor(args):
+            raise ScriptError(
+                f"{plain.__name__}: a tensor's value is not known when parsing",
+                hint=f'write x.astype("{plain.__name__}64")',
+            )
+        return plain(*args, **kwargs)
+
+    return call
+
+
+def _refused(name: str, hint: str) -> Intrinsic:
+    def call(interp: Interpreter, node: ast.Call, *args: Any, **kwargs: Any) -> Any:
+        raise ScriptError(f"{name} cannot be used inside a program", hint=hint)
+
+    return call
+
+
+_INTRINSICS: dict[Any, Intrinsic] = {
+    statements.match_cast: _match_cast,
+    statements.output: _output,
+    statements.dataflow: _refused("relax.dataflow outside of a with statement", "write `with relax.dataflow():`"),
+    literals.constant: _constant,
+    builtins.len: _len,
+    builtins.bool: _bool,
+    builtins.int: _number(int),
+    builtins.float: _number(float),
+    builtins.min: _extremum(dim_min, min, "minimum"),
+    builtins.max: _extremum(dim_max, max, "maximum"),
+    builtins.eval: _refused("eval", "call a plain Python function that contains it"),
+    builtins.exec: _refused("exec", "call a plain Python function that contains it"),
+    builtins.locals: _refused("locals", "name the values that you need"),
+    builtins.globals: _refused("globals", "name the values that you need"),
+    builtins.super: _refused("super", "call a plain Python function that contains it"),
+}
+_OF_SIZES = (builtins.min, builtins.max, math.prod)
+
+
+def _intrinsic(function: Any) -> Intrinsic | None:
+    try:
+        return _INTRINSICS.get(function)
+    except TypeError:
+        return None

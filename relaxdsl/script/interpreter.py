@@ -1,0 +1,311 @@
+"""The interpreter of a function's syntax tree: what it knows while it parses, and how handlers of node kinds are found.
+
+It runs the function as Python would, except that tensors are graph expressions: operators on them make calls, an ``if``
+on one makes both branches, and a variable's value is bound in the builder. Everything else is plain Python, at parse time.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from relaxdsl.errors import RelaxError, ScriptError, Span
+from relaxdsl.ir.graph import Call, Constant, Expr, GlobalVar, If, SeqExpr, ShapeExpr, TupleGetItem, Var
+from relaxdsl.operators.calls import call_context, constant, current_context
+from relaxdsl.script.scope import POISON, Missing, Poisoned, Scope, Surroundings
+from relaxdsl.script.source import Source
+from relaxdsl.script.trees import stored_names, walk_own
+from relaxdsl.script.unsupported import unsupported_syntax
+from relaxdsl.trace.builder import BlockBuilder
+from relaxdsl.types.constructors import (
+    CallableAnnotation,
+    PrimAnnotation,
+    ShapeAnnotation,
+    TensorAnnotation,
+    TupleAnnotation,
+)
+from relaxdsl.types.dims import Dim, SymInt, free_symbols, symbols_of
+from relaxdsl.types.symint import from_atom
+from relaxdsl.types.types import ShapeType, Type, dims_of
+
+CONSTRUCTORS = (CallableAnnotation, PrimAnnotation, ShapeAnnotation, TensorAnnotation, TupleAnnotation)
+
+
+class Flow(Enum):
+    """How a statement ended."""
+
+    NEXT = auto()
+    BREAK = auto()
+    CONTINUE = auto()
+    RETURN = auto()
+
+
+@dataclass(slots=True)
+class Frame:
+    """A function that is being run: the program itself, or a nested function of it.
+
+    Args:
+        node: its definition.
+        scope: its variables.
+        loops: the loops around the statement being run, outermost first.
+        result: what it returned.
+        result_span: where.
+    """
+
+    node: ast.AST
+    scope: Scope
+    loops: list[ast.AST] = field(default_factory=list)
+    result: Any = None
+    result_span: Span | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How to read a program.
+
+    Args:
+        name: the function's name, which it may not call itself by.
+        is_pure: whether impure calls are errors.
+        exact: the text is a printed program: annotations are taken as they are, and every assignment is a binding.
+        runtime_checks: sizes whose equality can't be decided are checked at run time.
+        constants: what ``relax.constant(i)`` stands for.
+        program_name: its name in the module, where that is another one.
+        module_name: what the text calls its module.
+        module_functions: the names of the module's functions.
+    """
+
+    name: str
+    is_pure: bool = True
+    exact: bool = False
+    runtime_checks: bool = False
+    constants: Sequence[Any] = ()
+    program_name: str | None = None
+    module_name: str | None = None
+    module_functions: Mapping[str, GlobalVar] = field(default_factory=dict)
+
+
+Undecided: TypeAlias = tuple[Dim, Dim, str, Span | None]
+
+
+class Interpreter:
+    """Runs statements and evaluates expressions of one function's source."""
+
+    def __init__(self, builder: BlockBuilder, source: Source, around: Surroundings, options: Options) -> None:
+        self.builder = builder
+        self.source = source
+        self.around = around
+        self.options = options
+        self.frame = Frame(ast.Module([], []), Scope())
+        self.symbols: dict[str, SymInt] = {}
+        self.symbol_places: dict[str, str] = {}
+        self.new_symbols: list[str] = []
+        self.fresh_symbols: set[str] = set()
+        self.result_annotation_span: Span | None = None
+        self.errors: list[RelaxError] = []
+        self.undecided: list[Undecided] = []
+        self.moved: dict[Var, Var] = {}
+        self.left_behind: dict[Var, Missing] = {}
+        self.outputs: list[Var] | None = None
+        self.hint: tuple[Span | None, str] = (None, "")
+        self.last_bound: Var | None = None
+        self.names_symbols = False
+        self.in_annotation = False
+        self._constants: dict[int, tuple[np.ndarray, Constant]] = {}
+
+    # ---------------------------------------------------------------------------------------------------------- expressions
+
+    def evaluate(self, node: ast.expr) -> Any:
+        """The expression's value.
+
+        Raises:
+            RelaxError: with the place of the innermost node that failed.
+            Poisoned: it uses the result of something that failed before.
+        """
+        handler = EXPRESSIONS.get(type(node))
+        if handler is None:
+            raise unsupported_syntax(node, self.source.span(node))
+        try:
+            return self.settle(handler(self, node))
+        except RelaxError as error:
+            raise error.at(self.source.span(node))
+        except Poisoned:
+            raise
+        except Exception as error:
+            raise self.foreign_error(error, node) from error
+
+    def foreign_error(self, error: Exception, node: ast.AST) -> ScriptError:
+        """A Python exception as an error at ``node``."""
+        return ScriptError(f"{type(error).__name__}: {error}", span=self.source.span(node))
+
+    def settle(self, value: Any) -> Any:
+        """The value as it is to be used here: what left a dataflow block under its outer variable; not what stayed inside."""
+        if isinstance(value, Var):
+            value = self.moved.get(value, value)
+            if value in self.left_behind:
+                value = self.left_behind[value]
+        if value is POISON:
+            raise Poisoned
+        if isinstance(value, Missing):
+            raise ScriptError(value.reason, hint=value.hint)
+        return value
+
+    @contextmanager
+    def at(self, node: ast.AST) -> Iterator[None]:
+        """Within the block, calls are made at the place of ``node``."""
+        with call_context(span=self.source.span(node)):
+            yield
+
+    @contextmanager
+    def in_scope(self, scope: Scope) -> Iterator[None]:
+        """Within the block, names are those of ``scope``."""
+        outer, self.frame.scope = self.frame.scope, scope
+        try:
+            yield
+        finally:
+            self.frame.scope = outer
+
+    @contextmanager
+    def naming_symbols(self, allowed: bool) -> Iterator[None]:
+        """Within the block, whether an unknown name is a new symbol."""
+        before, self.names_symbols = self.names_symbols, allowed
+        try:
+            yield
+        finally:
+            self.names_symbols = before
+
+    def constant_of(self, array: np.ndarray) -> Constant:
+        """The array as a constant; the same one whenever the same array is used."""
+        if id(array) not in self._constants:
+            self._constants[id(array)] = (array, constant(array))
+        return self._constants[id(array)][1]
+
+    # ----------------------------------------------------------------------------------------------------------- statements
+
+    def execute(self, statements: Sequence[ast.stmt]) -> Flow:
+        """Runs statements until one leaves them. What fails is noted, and the statement's targets are poisoned."""
+        for statement in statements:
+            flow = self._execute_one(statement)
+            if flow is not Flow.NEXT:
+                return flow
+        return Flow.NEXT
+
+    def _execute_one(self, statement: ast.stmt) -> Flow:
+        handler = STATEMENTS.get(type(statement))
+        try:
+            if handler is None:
+                raise unsupported_syntax(statement, self.source.span(statement))
+            with self.at(statement):
+                return handler(self, statement)
+        except RelaxError as error:
+            self.report(error.at(self.source.span(statement)))
+        except Poisoned:
+            pass
+        return self._poison_targets(statement)
+
+    def report(self, error: RelaxError) -> None:
+        """Notes an error, once for each place and text: an unrolled loop meets it many times."""
+        if all((known.span, known.headline) != (error.span, error.headline) for known in self.errors):
+            self.errors.append(error)
+
+    def _poison_targets(self, statement: ast.stmt) -> Flow:
+        for name in stored_names([statement]):
+            self.frame.scope.variables[name] = POISON
+        if not any(isinstance(node, ast.Return) for node in walk_own(statement)):
+            return Flow.NEXT
+        self.frame.result = POISON
+        return Flow.RETURN
+
+    # ------------------------------------------------------------------------------------------------------------- bindings
+
+    def bind(self, value: Any, hint: str) -> Any:
+        """``value`` with every call in it bound to a variable, named after ``hint`` where it is a single one."""
+        if isinstance(value, Call | TupleGetItem | If | SeqExpr):
+            return self.builder.emit(value, hint)
+        if isinstance(value, list):
+            value[:] = [self.bind(item, hint) for item in value]
+        elif type(value) is tuple:
+            return tuple(self.bind(item, hint) for item in value)
+        elif isinstance(value, dict):
+            value.update({key: self.bind(item, hint) for key, item in value.items()})
+        return value
+
+    def bind_impure(self, call: Call) -> Expr:
+        """Binds an impure call where it is made: effects happen in order."""
+        if self.options.is_pure:
+            raise ScriptError(
+                f"{self.options.name} is declared pure, but makes an impure call",
+                hint="write @relax.function(pure=False), or relax.call_pure_packed if the call has no effects",
+                span=call.span,
+            )
+        self.last_bound = self.builder.emit(call, self.take_hint())
+        return self.last_bound
+
+    def take_hint(self) -> str:
+        """The user's name for what is computed at the current place, if it is the whole value of an assignment."""
+        place, name = self.hint
+        return name if place is not None and place == current_context().span else ""
+
+    def declare(self, type_: Type) -> None:
+        """Makes the symbols of a type known by name."""
+        for dim in dims_of(type_):
+            for each in symbols_of(dim):
+                self.symbols.setdefault(each.name, from_atom(each))
+
+    def declared(self, value: Any) -> Any:
+        """``value``; if it is a type, its symbols are known by name from here on."""
+        if isinstance(value, Type):
+            self.declare(value)
+        return value
+
+    @staticmethod
+    def is_type_constructor(value: Any) -> bool:
+        """Whether ``value`` is ``relax.Tensor`` or its like: an unknown name in its brackets is a symbol."""
+        return isinstance(value, CONSTRUCTORS)
+
+    def fresh_symbol(self, hint: str) -> Dim:
+        """A new symbol for a data-dependent size; an annotation on this statement may rename it."""
+        new = self.builder.fresh_symbol(hint)
+        self.new_symbols += free_symbols(new)
+        self.fresh_symbols.update(free_symbols(new))
+        return new
+
+    def accept_undecided(self, left: Dim, right: Dim, message: str) -> bool:
+        """With run-time checks: has ``left == right`` checked before the call that needs it."""
+        if not self.options.runtime_checks:
+            return False
+        self.undecided.append((left, right, message, current_context().span))
+        self.builder.match_cast(ShapeExpr((left,), current_context().span), ShapeType((right,)), "checked")
+        return True
+
+
+ExpressionHandler: TypeAlias = Callable[[Interpreter, Any], Any]
+StatementHandler: TypeAlias = Callable[[Interpreter, Any], Flow]
+
+EXPRESSIONS: dict[type[ast.AST], ExpressionHandler] = {}
+STATEMENTS: dict[type[ast.AST], StatementHandler] = {}
+
+
+def expression(*kinds: type[ast.expr]) -> Callable[[ExpressionHandler], ExpressionHandler]:
+    """Decorator: the function evaluates nodes of these kinds."""
+
+    def register(handler: ExpressionHandler) -> ExpressionHandler:
+        EXPRESSIONS.update(dict.fromkeys(kinds, handler))
+        return handler
+
+    return register
+
+
+def statement(*kinds: type[ast.stmt]) -> Callable[[StatementHandler], StatementHandler]:
+    """Decorator: the function runs nodes of these kinds."""
+
+    def register(handler: StatementHandler) -> StatementHandler:
+        STATEMENTS.update(dict.fromkeys(kinds, handler))
+        return handler
+
+    return register

@@ -1,0 +1,119 @@
+"""What a name in a program means: a variable, a size, something captured, a builtin; or which name was probably meant."""
+
+from __future__ import annotations
+
+import ast
+import builtins
+from types import ModuleType
+from typing import Any, TypeVar
+
+from relaxdsl.errors import ScriptError, nearest
+from relaxdsl.operators import registry
+from relaxdsl.script.interpreter import Interpreter, expression
+from relaxdsl.script.scope import NOT_FOUND, POISON, Missing
+from relaxdsl.types.dims import SymInt, symbol
+
+
+@expression(ast.Name)
+def evaluate_name(interp: Interpreter, node: ast.Name) -> Any:
+    """The value of a name: local variables first, then sizes, then what Python would find."""
+    value = interp.frame.scope.find(node.id)
+    return value if value is not NOT_FOUND else _free_name(interp, node.id)
+
+
+def _free_name(interp: Interpreter, name: str) -> Any:
+    if name == interp.options.name and not interp.in_annotation and not interp.options.exact:
+        return Missing(
+            f"{name} calls itself; recursion is not supported yet",
+            "write the loop with a Python for over a known range, or call a packed function",
+        )
+    if name == interp.options.module_name:
+        return ModuleNames(interp)
+    captured = _captured(interp, name)
+    if isinstance(captured, TypeVar):
+        captured = symbol(captured.__name__)
+    size = interp.symbols.get(name)
+    if size is not None:
+        return size if interp.options.exact else _size_or_captured(name, size, captured)
+    if captured is not NOT_FOUND:
+        return captured
+    if interp.names_symbols:
+        return symbol(name)
+    return _undefined(interp, name)
+
+
+def _captured(interp: Interpreter, name: str) -> Any:
+    """What Python would find outside of the function; annotations also see the variables around the definition."""
+    around = interp.around
+    if interp.in_annotation and name not in around.closure and name in around.enclosing:
+        return around.enclosing[name]
+    return around.find(name)
+
+
+def _size_or_captured(name: str, size: SymInt, captured: Any) -> Any:
+    is_other = captured is not NOT_FOUND and captured is not getattr(builtins, name, NOT_FOUND)
+    if not is_other or (isinstance(captured, SymInt) and str(captured) == name):
+        return size
+    return Missing(
+        f"{name} is the size {name} of this function, and also {_shown(captured)} outside of it",
+        f"rename one of them, or write the size from a shape: x.shape[0]",
+    )
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 40 else f"a {type(value).__name__}"
+
+
+def _undefined(interp: Interpreter, name: str) -> Missing:
+    known = [*interp.frame.scope.names(), *interp.symbols, *interp.around.names()]
+    close = nearest(name, known)
+    return Missing(f"name {name!r} is not defined", f"did you mean {close!r}?" if close is not None else None)
+
+
+class ModuleNames:
+    """What ``cls`` stands for in a printed program: the functions of its module by name."""
+
+    def __init__(self, interp: Interpreter) -> None:
+        self._functions = interp.options.module_functions
+
+    def __getattr__(self, name: str) -> Any:
+        if name in self._functions:
+            return self._functions[name]
+        close = nearest(name, self._functions)
+        raise ScriptError(
+            f"the module has no function {name!r}",
+            hint=f"did you mean {close!r}?" if close is not None else None,
+        )
+
+
+@expression(ast.Attribute)
+def evaluate_attribute(interp: Interpreter, node: ast.Attribute) -> Any:
+    """``value.name``, as Python has it."""
+    with interp.naming_symbols(False):
+        value = interp.evaluate(node.value)
+    with interp.at(node):
+        try:
+            return getattr(value, node.attr)
+        except AttributeError as error:
+            raise _unknown_attribute(value, node, error) from error
+
+
+def _unknown_attribute(value: Any, node: ast.Attribute, error: AttributeError) -> ScriptError:
+    if value is POISON:
+        return ScriptError(str(error))
+    owner = ast.unparse(node.value)
+    what = f"{owner} has no attribute {node.attr!r}"
+    if isinstance(value, ModuleType) and (full := _namespaced(value, node.attr)) is not None:
+        return ScriptError(what, hint=f"did you mean `{owner}.{full}`?")
+    close = nearest(node.attr, (name for name in dir(value) if not name.startswith("_")))
+    return ScriptError(what, hint=f"did you mean `{owner}.{close}`?" if close is not None else None)
+
+
+def _namespaced(module: ModuleType, name: str) -> str | None:
+    """``nn.softmax`` for ``softmax``, where the module has such an operator."""
+    for definition in registry.all_operators():
+        namespace, dot, last = definition.name.rpartition(".")
+        if dot and last == name and hasattr(module, namespace):
+            return definition.name
+    return None
