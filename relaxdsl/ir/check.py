@@ -1,4 +1,4 @@
-"""Whether a program is legal: every rule of :mod:`relaxdsl.ir.rules`, checked: after every pass in tests, else on request."""
+"""Whether a program is legal, by the rules of :mod:`relaxdsl.ir.rules`. Tests check after every pass."""
 
 from __future__ import annotations
 

@@ -1,12 +1,13 @@
 """Structural equality and hash of programs: what is the same up to names.
 
 A program is read as a stream of tokens in which variables, buffers and a function's symbols are numbered in order of
-definition. Two programs are equal if their streams are; the hash is the stream's digest; the first token that differs is
-where two programs differ. So the three can't disagree.
+definition. Two programs are equal if their streams are; the hash is the stream's digest; the first token that differs
+is where two programs differ. So the three can't disagree.
 
-What counts: structure, operators, attributes (absent and None are the same), types, constants by dtype, shape and bytes,
-names of functions of the module and of packed functions. What does not: spans, names of variables, symbols, buffers,
-loops and blocks, the function's own name, empty blocks, and where a plain block ends and the next plain one begins.
+What counts: structure, operators, attributes (absent and None are the same), types, constants by dtype, shape and
+bytes, names of functions of the module and of packed functions. What does not: spans, names of variables, symbols,
+buffers, loops and blocks, the function's own name, empty blocks, and where a plain block ends
+and the next plain one begins.
 """
 
 from __future__ import annotations
@@ -126,8 +127,8 @@ def _show_path(path: Path) -> str:
 def canonical_symbols(dims: Iterable[Dim]) -> tuple[str, ...]:
     """The symbols of ``dims`` in an order that does not depend on their names.
 
-    First those that stand alone, in order; then those that are the only one not yet known in their dim. Every symbol of a
-    well-formed function is one or the other.
+    First those that stand alone, in order; then those that are the only one not yet known in their dim. Every symbol of
+    a well-formed function is one or the other.
     """
     all_of_them = [dim for dim in dict.fromkeys(dims) if isinstance(dim, SymInt)]
     order = dict.fromkeys(name for dim in all_of_them if is_symbol(dim) for name in free_symbols(dim))

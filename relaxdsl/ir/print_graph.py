@@ -35,14 +35,15 @@ What is printed is a subset of the surface language in which every construct mea
                | "slice(" literal "," literal "," literal ")" | type | "relax.constant(" int ")"
     type       = "relax.Tensor(" shape ["," string] ")" | "relax.Tensor(" [ndim=int] [dtype=string] ")"
                | "relax.Shape(" shape ")" | "relax.Shape(" [ndim=int] ")" | "relax.Prim(" string [value=size] ")"
-               | "relax.Tuple(" type,* ")" | "relax.Callable(" ("..." | "[" type,* "]") "," type [pure=False] ")" | "relax.Any"
+               | "relax.Tuple(" type,* ")" | "relax.Callable(" ("..." | "[" type,* "]") "," type [pure=False] ")"
+               | "relax.Any"
     shape      = tuple of sizes;  size = int | string of a dim
 
 Rules that make it exact:
 
-* Symbols. In a type a symbolic size is a string (``"2 * m"``); elsewhere (attributes, shapes) its symbols are bare names, in
-  scope once a parameter, a match_cast or an annotation has named them. A variable never has the name of a symbol,
-  unless it is that symbol: ``n: relax.Prim("int64", value="n")``.
+* Symbols. In a type a symbolic size is a string (``"2 * m"``); elsewhere (attributes, shapes) its symbols are bare
+  names, in scope once a parameter, a match_cast or an annotation has named them. A variable never has the name of a
+  symbol, unless it is that symbol: ``n: relax.Prim("int64", value="n")``.
   A symbol that appears first in the annotation of a data-dependent call (``lv: relax.Tensor(("u",), "int64") =
   relax.unique(x)``) is the name of the call's fresh symbol, matched by position; such annotations are printed even if
   types are not asked for.
@@ -51,11 +52,12 @@ Rules that make it exact:
 * Blocks. A function that says ``with relax.dataflow()`` anywhere in it, or ``dataflow=False``, has the blocks that are
   written and no others; only functions that say neither get dataflow blocks by themselves. In a ``with``, variables
   that ``relax.output`` names are Vars, all others DataflowVars.
-* Branches. Both end by assigning the same name: the If's variable. What is assigned there is the branch's result, not a binding.
+* Branches. Both end by assigning the same name: the If's variable. What is assigned there is the branch's result,
+  not a binding.
 * Attributes that are None are left out; they mean the same as absent ones.
 * A number in a call's arguments is never printed bare: constants are ``relax.const``, dims ``relax.prim_value``.
-* A constant of at most 64 elements stands in the text; others are ``relax.constant(i)``, with :func:`script_with_constants`
-  giving the arrays. Either way the bytes are exact.
+* A constant of at most 64 elements stands in the text; others are ``relax.constant(i)``, with
+  :func:`script_with_constants` giving the arrays. Either way the bytes are exact.
 """
 
 from __future__ import annotations
@@ -366,7 +368,8 @@ def _format_literal(value: object, constants: _Constants) -> str:
         case list():
             return f"[{', '.join(items(value))}]"
         case Mapping():
-            return f"{{{', '.join(f'{_format_literal(key, constants)}: {text}' for key, text in zip(value, items(value.values()), strict=True))}}}"
+            pairs = zip(items(value), items(value.values()), strict=True)
+            return f"{{{', '.join(f'{key}: {text}' for key, text in pairs)}}}"
         case slice():
             return f"slice({', '.join(items((value.start, value.stop, value.step)))})"
         case _:

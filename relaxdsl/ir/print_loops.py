@@ -1,8 +1,8 @@
 """Kernels as TensorIR-like script, for reading: valid Python syntax, in block form and in scheduled form.
 
 Buffers are ``T.Buffer(shape, dtype)``, scratch is ``T.alloc_buffer(…)``, a register is ``T.register(dtype)``, read and
-written as ``name[()]``. Serial loops one inside the other print as one ``T.grid``. Names of loops need not be identifiers
-in the IR; here they are made so.
+written as ``name[()]``. Serial loops one inside the other print as one ``T.grid``. Names of loops need not be
+identifiers in the IR; here they are made so.
 """
 
 from __future__ import annotations

@@ -89,8 +89,8 @@ def flatten() -> Function:
     gv = Var("gv", tensor(m * n - 1, dtype="float64"))
     reshape = call("reshape", x, type_=lv.type, shape=(m * n,), order=None)
     sliced = call(
-        "strided", lv, type_=gv.type, index=(slice(1, None, None), [m // 2, n % 4]), dtype="float64", scale=-0.5, flag=True,
-        table={"a": (1,)}, bound=float("-inf"), kind=tensor("m"),
+        "strided", lv, type_=gv.type, index=(slice(1, None, None), [m // 2, n % 4]), dtype="float64", scale=-0.5,
+        flag=True, table={"a": (1,)}, bound=float("-inf"), kind=tensor("m"),
     )  # fmt: skip
     return function((x,), (DataflowBlock((bind(lv, reshape), bind(gv, sliced))),), gv)
 
@@ -99,7 +99,8 @@ def branches() -> Function:
     """An If whose branches have blocks of their own, after a dataflow block."""
     x, flag = Var("x", tensor("m")), Var("flag", tensor(dtype="bool"))
     doubled, lv, y = Var("gv", x.type), DataflowVar("lv", x.type), Var("y", x.type)
-    then_block = DataflowBlock((bind(lv, call("add", x, x, type_=x.type)), bind(doubled, call("neg", lv, type_=x.type))))
+    bindings = bind(lv, call("add", x, x, type_=x.type)), bind(doubled, call("neg", lv, type_=x.type))
+    then_block = DataflowBlock(bindings)
     choice = If(flag, SeqExpr((then_block,), doubled), SeqExpr((), x), x.type)
     return function((x, flag), (BindingBlock((bind(y, choice),)),), y)
 
@@ -137,7 +138,8 @@ def leaves() -> Function:
         bind(large, constant(np.arange(65.0).reshape(13, 5))),
         bind(out, Call(f, (constant([np.nan, np.inf, -0.0, 0.1]),), {}, tensor(4))),
     ))  # fmt: skip
-    return function((n, s, f), (block,), Tuple((out, ShapeExpr((m, 4)), Tuple(()))), attrs={"note": "all leaves", "level": 3})
+    result = Tuple((out, ShapeExpr((m, 4)), Tuple(())))
+    return function((n, s, f), (block,), result, attrs={"note": "all leaves", "level": 3})
 
 
 # -------------------------------------------------------------------------------------------------------------- kernels
@@ -155,7 +157,7 @@ def row_sum() -> PrimFunc:
 
 
 def scheduled_max() -> PrimFunc:
-    """A maximum over rows, scheduled: a register, scratch memory, parallel, vectorized and unrolled loops, a condition."""
+    """A maximum over rows, scheduled: a register, scratch memory, all kinds of loops, a condition."""
     m, n = symbol("m"), symbol("n")
     x, y = Buffer("x", (m, n), "float32"), Buffer("y", (m,), "float32")
     row, best = Buffer("row", (n,), "float32", "scratch"), Buffer("acc", (), "float32", "register")

@@ -119,14 +119,16 @@ GRAPH_CASES: list[tuple[int, Callable[[], Function | IRModule], str]] = [
      "main: `y = (x,)[0]` has a value without type"),
     (10, lambda: one_block(bind(Y, ExternFunc("g", None))),  # type: ignore[arg-type]
      'main: `relax.extern("g")` in `y = relax.extern("g")` has no type'),
-    (11, lambda: one_block(bind(Y, f(X, shape=(N,)))), "main: `y = relax.f(x, shape=(n,))` uses the symbol n, which is not bound"),
+    (11, lambda: one_block(bind(Y, f(X, shape=(N,)))),
+     "main: `y = relax.f(x, shape=(n,))` uses the symbol n, which is not bound"),
     (11, lambda: one_block(bind(Var("y", AnyType()), ShapeExpr((N,)))),
      "main: `y = relax.shape((n,))` uses the symbol n, which is not bound"),
     (11, lambda: function((Var("a", tensor(M // 2)),), (), constant(1.0)),
      "main: parameter a uses the symbol m, which is not bound"),
     (11, lambda: one_block(MatchCast(Var("a", tensor("m")), X, tensor(M * 0 + N * M * N))),
      'main: `a = relax.match_cast(x, relax.Tensor(("m * n * n",), "float32"))` uses the symbol n, which is not bound'),
-    (12, lambda: one_block(bind(Var("y", AnyType()), PrimValue(True))), "main: `y = relax.prim_value(True)` has the size True"),
+    (12, lambda: one_block(bind(Var("y", AnyType()), PrimValue(True))),
+     "main: `y = relax.prim_value(True)` has the size True"),
     (13, lambda: with_main(tir(X)),
      "main: `y = relax.call_tir(cls.row_sum, (x,), out=relax.Tensor((\"m\",), \"float32\"))`: "
      "row_sum: x must have 2 dimensions, got 1"),
@@ -140,9 +142,11 @@ GRAPH_CASES: list[tuple[int, Callable[[], Function | IRModule], str]] = [
      'main: `y = relax.call_tir("host.f", x, out=relax.Tensor(("m",), "float32"))` '
      "needs a kernel and an inline tuple of inputs"),
     (13, lambda: module({"main": one_block(bind(Y, tir(X, kernel=GlobalVar("main", AnyType()))))}),
-     'main: `y = relax.call_tir(cls.main, (x,), out=relax.Tensor(("m",), "float32"))` calls main, which is not a kernel'),
+     'main: `y = relax.call_tir(cls.main, (x,), out=relax.Tensor(("m",), "float32"))` '
+     "calls main, which is not a kernel"),
     (13, lambda: one_block(bind(Y, call("call_pure_packed", X, type_=T))),
-     'main: `y = relax.call_pure_packed(x, out=relax.Tensor(("m",), "float32"))` does not name a packed function first'),
+     'main: `y = relax.call_pure_packed(x, out=relax.Tensor(("m",), "float32"))` '
+     "does not name a packed function first"),
     (14, lambda: one_block(bind(Y, choose(X, AS_SEQUENCE, AS_SEQUENCE)), kind=BindingBlock),
      'main: the condition of `y = if x: ... else: ...` is relax.Tensor(("m",), "float32")'),
     (14, lambda: one_block(bind(Y, choose(FLAG, AS_SEQUENCE, SeqExpr((), FLAG))), kind=BindingBlock),
@@ -150,7 +154,8 @@ GRAPH_CASES: list[tuple[int, Callable[[], Function | IRModule], str]] = [
      "dtype is bool, not float32"),
     (15, lambda: one_block(bind(Y, FLAG)),
      'main: `y = flag` has the type relax.Tensor(("m",), "float32"): dtype is bool, not float32'),
-    (15, lambda: one_block(bind(Y, TupleGetItem(Tuple((X,)), 1, T))), "main: `y = (x,)[1]` takes field 1 of a tuple of 1"),
+    (15, lambda: one_block(bind(Y, TupleGetItem(Tuple((X,)), 1, T))),
+     "main: `y = (x,)[1]` takes field 1 of a tuple of 1"),
     (16, lambda: one_block(ret_type=tensor("m", 2)),
      'main: the result does not fit relax.Tensor(("m", 2), "float32"): rank is 1, not 2'),
 ]  # fmt: skip

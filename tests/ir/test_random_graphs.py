@@ -76,7 +76,8 @@ def build(recipe: list[Step], prefix: str = "", symbols: tuple[str, str] = SYMBO
 @given(recipes)
 def test_a_random_program_equals_itself_under_other_names(recipe):
     main = build(recipe)
-    for other in (copy_function(main, UniqueNames(["p0"])), build(recipe, "z", ("zz", "a")), build(recipe, "n", ("n", "m"))):
+    renamed = build(recipe, "z", ("zz", "a")), build(recipe, "n", ("n", "m"))
+    for other in (copy_function(main, UniqueNames(["p0"])), *renamed):
         assert structural_equal(main, other)
         assert structural_hash(main) == structural_hash(other)
 
