@@ -202,6 +202,8 @@ def _reference_strided_slice(
         sample(tensor("m", 5), axes=(1, 0), begin=(-1, 0), end=(-9, 99), strides=(-2, 2)),
         sample(tensor("m", 5, dtype="int32"), axes=(-1,), begin=(1,), end=(4,), strides=(2,), assume_inbound=True),
         sample(tensor("m + 2"), axes=(0,), begin=(1,), end=(_M + 1,), assume_inbound=True),
+        sample(tensor("m", 2), axes=(0,), begin=(1,), end=(3,), assume_inbound=True, sizes=(3, 7)),
+        sample(tensor("m"), axes=(0,), begin=(-2,), end=(_M,), assume_inbound=True, sizes=(2, 7)),
     ],
     mistakes=[
         mistake(
@@ -259,8 +261,8 @@ def strided_slice(
             raise ShapeError(headline, details=[describe(x)])
     resolve = _inbound_slice if assume_inbound else resolve_slice
     pieces = {
-        axis: resolve(f"strided_slice: axis {axis}", *bounds, x.shape[axis])
-        for axis, *bounds in zip(positions, begin, end, steps, strict=True)
+        axis: resolve(f"strided_slice: axis {axis}", first, last, step, x.shape[axis])
+        for axis, first, last, step in zip(positions, begin, end, steps, strict=True)
     }
 
     def body(*index: Dim) -> ScalarExpr:
@@ -275,9 +277,9 @@ def _source(piece: AxisSlice | None, index: Dim) -> Dim:
 
 
 def _inbound_slice(what: str, begin: Dim, end: Dim, step: Dim, size: Dim) -> AxisSlice:
-    """The slice whose bounds need no clamping: what they say is right. Checks what :func:`resolve_slice` checks."""
+    """The slice whose bounds need no clamping, because the caller says so; checked as :func:`resolve_slice` checks."""
     clamped = resolve_slice(what, begin, end, step, size)
-    if all(isinstance(each, int) for each in (begin, end, step)):
+    if isinstance(clamped.length, int):
         return clamped
     start, stop = (bound + size if isinstance(bound, int) and bound < 0 else bound for bound in (begin, end))
     return AxisSlice(start, ceildiv(stop - start, step), step)

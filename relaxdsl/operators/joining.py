@@ -209,7 +209,7 @@ def stack(tensors: Sequence[Operand], axis: int = 0) -> te.Tensor:
 
 
 def _reference_split(x: Any, indices_or_sections: Any, axis: int = 0) -> Any:
-    """Other than in ``np.split``, sections need not divide the size: each takes its rounded-up share of what is left."""
+    """Other than in ``np.split``, sections need not divide the size: each takes a rounded-up share, if any is left."""
     if isinstance(indices_or_sections, tuple):
         return np.split(x, indices_or_sections, axis)
     share = -(-x.shape[axis] // indices_or_sections)
