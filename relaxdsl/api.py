@@ -17,7 +17,7 @@ from relaxdsl.passes.explanation import Explanation, explain
 from relaxdsl.passes.pipeline import Compiled, compile_function
 from relaxdsl.passes.stages import Stages, stages_of
 from relaxdsl.runtime.executable import Executable
-from relaxdsl.script.parse import ParsedProgram, parse_function, parse_module
+from relaxdsl.script.parse import ParsedProgram, parse_function
 
 
 class CompiledFunction:
@@ -247,9 +247,4 @@ def compile(program: IRModule | Function | CompiledFunction) -> Any:
     return program.compile()
 
 
-def module(cls: type) -> CompiledModule:
-    """Decorator: a class whose methods are ``@relax.function`` programs, as a module; ``cls.other(x)`` calls within it."""
-    return CompiledModule(parse_module(cls))
-
-
-__all__ = ["CompiledFunction", "CompiledModule", "compile", "function", "module"]
+__all__ = ["CompiledFunction", "CompiledModule", "compile", "function"]

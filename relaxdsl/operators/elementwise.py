@@ -100,7 +100,7 @@ def unary(
 def _unary_samples(dtypes: Sequence[Kind], domain: Domain) -> list[Sample]:
     arrays = []
     if "float" in dtypes:
-        arrays += [domain.of("m", dtype="float32"), domain.of("m", 3, dtype="float64")]
+        arrays += [domain.of("m", dtype="float32"), domain.of("m", dtype="float64")]
     if "integer" in dtypes:
         arrays += [domain.of("m", dtype="int32"), domain.of(2, "m", dtype="uint8")]
     if "bool" in dtypes:

@@ -6,7 +6,7 @@ length come out simple where they can: ``x[1:]`` has ``max(n - 1, 0)`` elements,
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from relaxdsl.errors import ShapeError
@@ -118,13 +118,17 @@ def _needs_no_wrapping(bound: Dim, size: Dim, up_to: int) -> bool:
 
 def _least(dims: Iterable[Dim]) -> Dim:
     """The minimum, without arguments that are provably not it."""
-    kept: list[Dim] = []
-    for dim in dims:
-        if not any(prove_less_equal(other, dim) is Proof.YES for other in kept):
-            kept = [other for other in kept if prove_less_equal(dim, other) is not Proof.YES] + [dim]
-    return dim_min(*kept)
+    return dim_min(*_without_dominated(dims, prove_less_equal))
 
 
 def _greatest(dims: Iterable[Dim]) -> Dim:
     """The maximum, without arguments that are provably not it."""
-    return -_least(-dim for dim in dims)
+    return dim_max(*_without_dominated(dims, lambda winner, loser: prove_less_equal(loser, winner)))
+
+
+def _without_dominated(dims: Iterable[Dim], prove_wins: Callable[[Dim, Dim], Proof]) -> list[Dim]:
+    kept: list[Dim] = []
+    for dim in dims:
+        if not any(prove_wins(other, dim) is Proof.YES for other in kept):
+            kept = [other for other in kept if prove_wins(dim, other) is not Proof.YES] + [dim]
+    return kept

@@ -115,7 +115,7 @@ def _entry(each: Any) -> Any:
 def _mask_error() -> DTypeError:
     return DTypeError(
         "x[...]: a bool mask gives a size that depends on the data",
-        hint="use relax.where(mask, x, y), or relax.take(x, relax.nonzero(mask)[0])",
+        hint="use relax.where(mask, x, y), or relax.take(x, relax.nonzero(mask)[0], axis=0)",
         span=current_context().span,
     )
 

@@ -36,7 +36,8 @@ def evaluate_type(interp: Interpreter, node: ast.expr) -> Type:
     try:
         type_ = annotated_type(value)
     except ScriptError as error:
-        raise error.at(interp.source.span(node))
+        error.at(interp.source.span(node))
+        raise
     interp.declare(type_)
     return type_
 
@@ -50,7 +51,8 @@ def evaluate_annotation(interp: Interpreter, node: ast.expr) -> Any:
             return interp.evaluate(parse_annotation_text(value, node))
         return value
     except ScriptError as error:
-        raise error.at(interp.source.span(node))
+        error.at(interp.source.span(node))
+        raise
     finally:
         interp.in_annotation = before
 

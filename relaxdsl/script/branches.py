@@ -37,7 +37,8 @@ def _truth_at(interp: Interpreter, value: Any, node: ast.expr) -> bool:
     try:
         return truth(value)
     except (ScriptError, ShapeError) as error:
-        raise error.at(interp.source.span(node))
+        error.at(interp.source.span(node))
+        raise
 
 
 def require_choice(interp: Interpreter, condition: Expr, node: ast.expr) -> None:

@@ -133,7 +133,8 @@ class Interpreter:
         try:
             return self.settle(handler(self, node))
         except RelaxError as error:
-            raise error.at(self.source.span(node))
+            error.at(self.source.span(node))
+            raise
         except Poisoned:
             raise
         except Exception as error:

@@ -87,7 +87,8 @@ def _annotation(interp: Interpreter, node: ast.expr, evaluated: Any) -> Type:
     try:
         type_ = annotated_type(evaluated)
     except ScriptError as error:
-        raise error.at(interp.source.span(node))
+        error.at(interp.source.span(node))
+        raise
     interp.declare(type_)
     return type_
 
@@ -122,7 +123,8 @@ def _plan_symbols(interp: Interpreter, node: ast.FunctionDef, params: tuple[Var,
         plan = plan_binding([(param.name, param.type) for param in params])
     except ScriptError as error:
         owner = next((p for p in params for name in free_symbols_of(p.type) if f"symbol {name} " in error.headline), None)
-        raise error.at(owner.span if owner is not None else interp.source.name_span(node))
+        error.at(owner.span if owner is not None else interp.source.name_span(node))
+        raise
     for name, source in plan.bound_at().items():
         place = _place(params[source.param].span)
         interp.symbol_places[name] = f"{name} is bound by {source.describe(plan.params)}{place}"

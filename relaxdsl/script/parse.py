@@ -169,7 +169,8 @@ def _run_body(interp: Interpreter, node: ast.FunctionDef, signature: Signature) 
             value = as_result(interp.frame.result, signature.result)
             value = check_before_output(interp, interp.builder.normalize(value), signature.result)
         except RelaxError as error:
-            raise error.at(interp.frame.result_span)
+            error.at(interp.frame.result_span)
+            raise
         interp.builder.emit_func_output(value)
 
 

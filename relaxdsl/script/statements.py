@@ -65,7 +65,8 @@ def run_annotated_assign(interp: Interpreter, node: ast.AnnAssign) -> Flow:
         interp.declare(declared)
         value = name_fresh_sizes(interp, declared, as_declared(value, declared, node.target.id), known)
     except ScriptError as error:
-        raise error.at(interp.source.span(node.annotation))
+        error.at(interp.source.span(node.annotation))
+        raise
     _assign_declared(interp, node, node.target.id, value, declared)
     return Flow.NEXT
 

@@ -126,8 +126,9 @@ class BlockBuilder:
         if self._state is not None:
             raise ScriptError(f"BlockBuilder.function: {self._state.name} is being built; functions do not nest")
         attrs = MappingProxyType({**attrs, "private": True} if private else dict(attrs))
+        # The name is taken now: what the body adds to the module must not take it.
         self._state = _FunctionState(
-            name, None if params is None else tuple(params), pure, attrs, span, form_dataflow
+            self._names.fresh(name), None if params is None else tuple(params), pure, attrs, span, form_dataflow
         )
         self._reserve_names(self._state.params or ())
         token = _current.set(self)
@@ -162,7 +163,7 @@ class BlockBuilder:
         function = Function(
             state.name, state.params or (), body, ret_type or value.type, state.is_pure, state.attrs, state.span
         )
-        state.result = self._add_new(function, state.name)
+        state.result = self.add_named(state.name, function)
         return state.result
 
     def add_func(self, function: Function | PrimFunc, name: str | None = None) -> GlobalVar:
@@ -206,11 +207,21 @@ class BlockBuilder:
         """A name not used in the module yet."""
         return self._names.fresh(hint)
 
-    def _add_new(self, function: Function | PrimFunc, hint: str) -> GlobalVar:
-        name = self._names.fresh(hint)
+    def add_named(self, name: str, function: Function | PrimFunc) -> GlobalVar:
+        """Adds ``function`` under exactly this name.
+
+        Raises:
+            ScriptError: the module has a function of this name.
+        """
+        if name in self._functions:
+            raise ScriptError(f"BlockBuilder.add_named: there is a function {name} already")
+        self._names.reserve(name)
         self._functions[name] = function
         self._by_hash.setdefault(structural_hash(function), []).append(name)
         return self.get_global_var(name)
+
+    def _add_new(self, function: Function | PrimFunc, hint: str) -> GlobalVar:
+        return self.add_named(self._names.fresh(hint), function)
 
     # ------------------------------------------------------------------------------------------------------------- bindings
 

@@ -92,7 +92,8 @@ def _call(
     try:
         symbols = unify_types(params, [arg.type for arg in args], callee=name, on_undecided=context.accept_undecided)
     except RelaxError as error:
-        raise error.at(context.span)
+        error.at(context.span)
+        raise
     fresh: dict[str, Dim] = {each: fresh_symbol(each) for each in free_symbols_of(ret) if each not in symbols}
     call = Call(callee, args, NO_ATTRS, substitute_type(ret, {**symbols, **fresh}), context.span)
     return call if pure or context.emit_impure is None else context.emit_impure(call)

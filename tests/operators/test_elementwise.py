@@ -17,6 +17,7 @@ from relaxdsl.operators.registry import Operator, sample, tensor
 from relaxdsl.types.dims import symbol
 from relaxdsl.types.types import tensor_type
 
+m = symbol("m")
 INTEGERS = ("int8", "int32", "int64", "uint64")
 
 
@@ -42,13 +43,20 @@ def special_values(dtype: str) -> np.ndarray:
 
 def dtypes_of(definition: Operator) -> list[str]:
     """The dtypes whose special values are tried: those of the kinds that the operator accepts."""
-    return [dtype for dtype in ("float32", "float64", *INTEGERS, "bool") if accepts(definition, dtype)]
+    some = ("float32", "uint64", "bool") if is_truth(definition) else ("float32", "float64", *INTEGERS, "bool")
+    return [dtype for dtype in some if accepts(definition, dtype)]
+
+
+def is_truth(definition: Operator) -> bool:
+    """Whether the operator compares or combines truth values: then all dtypes of a kind meet the same code."""
+    x1, x2 = (Var(name, tensor_type((m,), "float32")) for name in ("x1", "x2"))
+    return len(definition.operands) == 2 and accepts(definition, "float32") and PUBLIC[definition.name](x1, x2).dtype == "bool"
 
 
 def accepts(definition: Operator, dtype: str) -> bool:
     """Whether operands may be of ``dtype``."""
     try:
-        PUBLIC[definition.name](*(Var(name, tensor_type((symbol("m"),), dtype)) for name in definition.operands))
+        PUBLIC[definition.name](*(Var(name, tensor_type((m,), dtype)) for name in definition.operands))
     except DTypeError:
         return False
     return True
@@ -128,9 +136,6 @@ def test_integers_to_negative_powers_are_rounded_towards_zero() -> None:
 
 
 # ------------------------------------------------------------------------------------------------------------ promotion
-
-m = symbol("m")
-
 
 def variable(dtype: str, name: str = "x") -> Var:
     return Var(name, tensor_type((m,), dtype))

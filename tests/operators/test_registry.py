@@ -37,6 +37,7 @@ EXTENSIONS = {
     "all": "array API",
     "any": "array API",
     "exp2": "NumPy",
+    "getitem": "x[i:j, ...], Python's indexing",
     "expm1": "array API",
     "log10": "array API",
     "log1p": "array API",

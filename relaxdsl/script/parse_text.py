@@ -1,0 +1,163 @@
+"""Printed programs: from script text back to a function or a module."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Any
+
+from relaxdsl.errors import ScriptError
+from relaxdsl.ir.graph import GlobalVar
+from relaxdsl.ir.loops import PrimFunc
+from relaxdsl.ir.module import IRModule
+from relaxdsl.operators.calls import call_context
+from relaxdsl.script.interpreter import Frame, Interpreter, Options
+from relaxdsl.script.parameters import declare_signature
+from relaxdsl.script.parse import ParsedProgram, Request, parse_request
+from relaxdsl.script.scope import Scope, Surroundings
+from relaxdsl.script.source import Source, source_of_text
+from relaxdsl.trace.builder import BlockBuilder
+from relaxdsl.types.types import AnyType, FuncType
+
+_OPTIONS = ("pure", "dataflow", "attrs", "private")
+
+
+def parse_source(
+    text: str,
+    namespace: Mapping[str, Any],
+    constants: Sequence[Any] = (),
+    filename: str = "<relax>",
+    *,
+    module: IRModule | None = None,
+) -> ParsedProgram:
+    """The program that a printed text means: a function, or a module (of which the last function is given).
+
+    Args:
+        namespace: what names mean; at least ``relax``.
+        constants: what ``relax.constant(i)`` in the text stands for.
+        filename: the text's name in messages.
+        module: where kernels of the text are taken from; their own text is not parsed yet.
+
+    Raises:
+        RelaxError: the text is no program.
+    """
+    tree, source = source_of_text(text, filename)
+    reader = _Reader(source, Surroundings({}, namespace), constants, module)
+    statements = [node for node in tree.body if not isinstance(node, ast.Import | ast.ImportFrom)]
+    match statements:
+        case [ast.FunctionDef() as node]:
+            return reader.function(node)
+        case [ast.ClassDef() as node]:
+            return reader.module(node)
+    span = source.span(statements[-1]) if statements else None
+    raise ScriptError("a program's text is one function, or one `@relax.module class`", span=span)
+
+
+class _Reader:
+    """Reads one text; ``functions`` are the names of its module as expressions."""
+
+    def __init__(
+        self, source: Source, around: Surroundings, constants: Sequence[Any], module: IRModule | None
+    ) -> None:
+        self.source = source
+        self.around = around
+        self.constants = constants
+        self.given = module
+        self.builder = BlockBuilder()
+        self.functions: dict[str, GlobalVar] = {}
+        self.module_name: str | None = None
+
+    def function(self, node: ast.FunctionDef) -> ParsedProgram:
+        """A function alone; the functions it calls come from the module given."""
+        if self.given is not None:
+            self.module_name = "cls"
+            for name in self.given:
+                self.functions[name] = self.builder.add_named(name, self.given[name])
+        return self.parse(node)
+
+    def module(self, node: ast.ClassDef) -> ParsedProgram:
+        """All functions of a module, in the order of the text; they may call each other in any order."""
+        self.module_name = node.name
+        definitions = [each for each in node.body if not isinstance(each, ast.Pass)]
+        for each in definitions:
+            self.declare(each)
+        parsed = [self.parse(each) for each in definitions if isinstance(each, ast.FunctionDef) and not _is_kernel(each)]
+        if not parsed:
+            raise ScriptError("the module has no graph function", span=self.source.name_span(node))
+        built = self.builder.get()
+        attrs = MappingProxyType(self.options_of(node).get("attrs", {}))
+        functions = {each.name: built[each.name] for each in definitions if isinstance(each, ast.FunctionDef)}
+        return ParsedProgram(parsed[-1].function, IRModule(MappingProxyType(functions), attrs), parsed[-1].name)
+
+    def declare(self, node: ast.stmt) -> None:
+        """Makes a function's name known with its type, before any body is parsed."""
+        if not isinstance(node, ast.FunctionDef):
+            raise ScriptError("a module contains functions only", span=self.source.span(node))
+        if _is_kernel(node):
+            self.functions[node.name] = self.builder.add_named(node.name, self.kernel(node))
+            return
+        interp = self.interpreter(node, is_pure=True)
+        signature = declare_signature(interp, node, {})
+        params = tuple(param.type for param in signature.params)
+        pure = bool(self.options_of(node).get("pure", True))
+        self.functions[node.name] = GlobalVar(node.name, FuncType(params, signature.result or AnyType(), pure))
+
+    def kernel(self, node: ast.FunctionDef) -> PrimFunc:
+        """The kernel of this name in the module given."""
+        known = self.given.kernels.get(node.name) if self.given is not None else None
+        if known is None:
+            raise ScriptError(
+                f"the text of a kernel cannot be parsed yet: prim_func {node.name}",
+                hint="pass the module that has the kernel: parse_source(text, namespace, module=module)",
+                span=self.source.name_span(node),
+            )
+        return known
+
+    def parse(self, node: ast.FunctionDef) -> ParsedProgram:
+        """One function of the text."""
+        options = self.options_of(node)
+        request = Request(
+            node,
+            self.source,
+            self.around,
+            self.interpreter_options(node, bool(options.get("pure", True))),
+            private=bool(options.get("private", False)),
+            attrs=options.get("attrs", {}),
+            forms_dataflow=bool(options.get("dataflow", True)),
+        )
+        return parse_request(request, self.builder)
+
+    def options_of(self, node: ast.FunctionDef | ast.ClassDef) -> dict[str, Any]:
+        """The keyword arguments of the definition's decorator."""
+        if not node.decorator_list or not isinstance(node.decorator_list[0], ast.Call):
+            return {}
+        interp = self.interpreter(node, is_pure=True)
+        keywords = node.decorator_list[0].keywords
+        unknown = next((each for each in keywords if each.arg not in _OPTIONS), None)
+        if unknown is not None:
+            raise ScriptError(f"unknown option {unknown.arg!r}", span=self.source.span(unknown))
+        with call_context(span=self.source.span(node)):
+            return {str(each.arg): interp.evaluate(each.value) for each in keywords}
+
+    def interpreter(self, node: ast.FunctionDef | ast.ClassDef, is_pure: bool) -> Interpreter:
+        """An interpreter for what stands around a function's body."""
+        interp = Interpreter(self.builder, self.source, self.around, self.interpreter_options(node, is_pure))
+        interp.frame = Frame(node, Scope())
+        return interp
+
+    def interpreter_options(self, node: ast.FunctionDef | ast.ClassDef, is_pure: bool) -> Options:
+        return Options(
+            node.name,
+            is_pure=is_pure,
+            exact=True,
+            constants=self.constants,
+            module_name=self.module_name,
+            module_functions=self.functions,
+        )
+
+
+def _is_kernel(node: ast.FunctionDef) -> bool:
+    decorators = (each.func if isinstance(each, ast.Call) else each for each in node.decorator_list)
+    return any(getattr(each, "attr", getattr(each, "id", None)) == "prim_func" for each in decorators)
+
