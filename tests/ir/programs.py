@@ -99,7 +99,7 @@ def branches() -> Function:
     """An If whose branches have blocks of their own, after a dataflow block."""
     x, flag = Var("x", tensor("m")), Var("flag", tensor(dtype="bool"))
     doubled, lv, y = Var("gv", x.type), DataflowVar("lv", x.type), Var("y", x.type)
-    bindings = bind(lv, call("add", x, x, type_=x.type)), bind(doubled, call("neg", lv, type_=x.type))
+    bindings = bind(lv, call("add", x, x, type_=x.type)), bind(doubled, call("negative", lv, type_=x.type))
     then_block = DataflowBlock(bindings)
     choice = If(flag, SeqExpr((then_block,), doubled), SeqExpr((), x), x.type)
     return function((x, flag), (BindingBlock((bind(y, choice),)),), y)

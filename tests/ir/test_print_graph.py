@@ -89,7 +89,7 @@ def main(
     if flag:
         with relax.dataflow():
             lv: relax.Tensor(("m",), "float32") = relax.add(x, x)
-            gv: relax.Tensor(("m",), "float32") = relax.neg(lv)
+            gv: relax.Tensor(("m",), "float32") = relax.negative(lv)
             relax.output(gv)
         y: relax.Tensor(("m",), "float32") = gv
     else:

@@ -30,7 +30,7 @@ def names(variables):
 
 def test_walk_visits_every_binding_value_of_every_branch():
     operators = [node.op.name for node in walk(branches()) if isinstance(node, Call)]
-    assert operators == ["add", "neg"]
+    assert operators == ["add", "negative"]
     assert names(binding.var for binding in all_bindings(branches())) == ["lv", "gv", "y"]
 
 
