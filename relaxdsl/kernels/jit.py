@@ -121,9 +121,14 @@ def _machine_code(kernel: str, function: str, source: str) -> Any:
     except RelaxError:
         raise
     except Exception as error:
-        reason = str(error).strip().partition("\n")[0]
-        details = (f"{type(error).__name__}: {reason}", *source.splitlines())
+        details = (f"{type(error).__name__}: {_reason(error)}", *source.splitlines())
         raise InternalError(f"{kernel}: numba does not compile the kernel's source", details=details) from None
+
+
+def _reason(error: Exception) -> str:
+    """The line of numba's message that says what is wrong; the one before it says where in numba."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return next((line for line in lines if not line.startswith("Failed in ")), "no reason given")
 
 
 def _compile_with_numba(path: Path, function: str, source: str) -> Any:

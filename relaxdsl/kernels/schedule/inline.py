@@ -11,7 +11,7 @@ from relaxdsl.types.dims import Dim, is_symbol, substitute
 from relaxdsl.types.dtype import is_integer
 
 #: A statement that inlining would make larger than this many scalar nodes keeps its producers.
-MAX_NODES = 400
+MAX_NODES = 120
 
 
 def inline_stages(prim_func: PrimFunc) -> PrimFunc:
