@@ -104,6 +104,7 @@ def name_fresh_sizes(interp: Interpreter, declared: Type, value: Any, known: set
     if isinstance(value, Call):
         names = names_for_sizes(declared, value.type, new_names, set(interp.new_symbols))
         value = replace(value, type=rename_symbols(value.type, names))
+        interp.fresh_symbols.update(names.values())
     unbound = sorted(new_names.difference(names.values(), _symbols_of_value(value)))
     if unbound:
         raise unknown_size(unbound[0])

@@ -17,7 +17,7 @@ from relaxdsl.errors import RelaxError, ScriptError, display_name
 from relaxdsl.ir.graph import Expr, GlobalVar, Var
 from relaxdsl.operators import registry
 from relaxdsl.operators.calls import as_expr
-from relaxdsl.script.expressions import as_operand, items_of, truth
+from relaxdsl.script.expressions import as_dim, as_operand, items_of, truth
 from relaxdsl.script.interpreter import Interpreter, expression
 from relaxdsl.script.scope import Poisoned
 from relaxdsl.trace import literals, statements
@@ -207,7 +207,7 @@ def _bool(interp: Interpreter, node: ast.Call, value: Any = False) -> bool:
 
 def _extremum(of_dims: Callable[..., Any], plain: Callable[..., Any], instead: str) -> Intrinsic:
     def call(interp: Interpreter, node: ast.Call, *args: Any, **kwargs: Any) -> Any:
-        values = args[0] if len(args) == 1 and isinstance(args[0], list | tuple) else args
+        values = [as_dim(arg) for arg in (args[0] if len(args) == 1 and isinstance(args[0], list | tuple) else args)]
         if _has_tensor(values):
             raise ScriptError(
                 f"{plain.__name__}: Python's {plain.__name__} cannot compare tensors",

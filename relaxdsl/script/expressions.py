@@ -16,7 +16,7 @@ from relaxdsl.operators.calls import make_call
 from relaxdsl.script.interpreter import Interpreter, expression
 from relaxdsl.types.dims import DimCompare, SymInt
 from relaxdsl.types.prove import Proof, prove_equal, prove_less, prove_less_equal
-from relaxdsl.types.types import TensorType, TupleType
+from relaxdsl.types.types import PrimType, TensorType, TupleType
 
 # ------------------------------------------------------------------------------------------------------------------- literals
 
@@ -124,14 +124,22 @@ def evaluate_binary(interp: Interpreter, node: ast.BinOp) -> Any:
     """``a + b`` and its like."""
     left, right = interp.evaluate(node.left), interp.evaluate(node.right)
     with interp.at(node):
-        return apply_binary(interp, node.op, left, right)
+        return apply(interp, BINARY[type(node.op)], left, right)
 
 
-def apply_binary(interp: Interpreter, op: ast.operator, left: Any, right: Any) -> Any:
-    """The operator on two values; beside a tensor, an array is a constant."""
+def apply(interp: Interpreter, function: Callable[[Any, Any], Any], left: Any, right: Any) -> Any:
+    """A binary operator on two values; beside a tensor, an array is a constant."""
+    left, right = as_dim(left), as_dim(right)
     if isinstance(left, Expr) or isinstance(right, Expr):
         left, right = as_operand(interp, left), as_operand(interp, right)
-    return BINARY[type(op)](left, right)
+    return function(left, right)
+
+
+def as_dim(value: Any) -> Any:
+    """An integer that is a known size, as that size; anything else as it is."""
+    if isinstance(value, Expr) and isinstance(value.type, PrimType) and value.type.value is not None:
+        return value.type.value
+    return value
 
 
 def as_operand(interp: Interpreter, value: Any) -> Any:
@@ -142,7 +150,7 @@ def as_operand(interp: Interpreter, value: Any) -> Any:
 @expression(ast.UnaryOp)
 def evaluate_unary(interp: Interpreter, node: ast.UnaryOp) -> Any:
     """``-a``, ``+a``, ``~a``, ``not a``."""
-    value = interp.evaluate(node.operand)
+    value = as_dim(interp.evaluate(node.operand))
     if isinstance(node.op, ast.Not):
         _refuse_tensor(value, "`not` on a tensor", "relax.logical_not(x)")
         return not value
@@ -210,10 +218,10 @@ _COMPARISONS: dict[type[ast.cmpop], Callable[[Any, Any], Any]] = {
 @expression(ast.Compare)
 def evaluate_compare(interp: Interpreter, node: ast.Compare) -> Any:
     """``a < b``, ``a < b <= c`` (the latter on Python values)."""
-    left = interp.evaluate(node.left)
+    left = as_dim(interp.evaluate(node.left))
     result: Any = True
     for op, right_node in zip(node.ops, node.comparators, strict=True):
-        right = interp.evaluate(right_node)
+        right = as_dim(interp.evaluate(right_node))
         with interp.at(node):
             result = _compare(interp, op, left, right)
         if len(node.ops) > 1:

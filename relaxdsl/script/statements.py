@@ -17,7 +17,7 @@ from relaxdsl.script.annotations import (
     evaluate_annotation,
     name_fresh_sizes,
 )
-from relaxdsl.script.expressions import as_operand, truth
+from relaxdsl.script.expressions import apply, truth
 from relaxdsl.script.interpreter import Flow, Interpreter, statement
 from relaxdsl.script.targets import assign, assign_exactly
 from relaxdsl.types.types import Grade, TensorType, Type, is_base_of
@@ -121,9 +121,7 @@ def run_augmented_assign(interp: Interpreter, node: ast.AugAssign) -> Flow:
     target = node.target
     old = interp.evaluate(_as_load(target))
     value = interp.evaluate(node.value)
-    if isinstance(old, Expr) or isinstance(value, Expr):
-        old, value = as_operand(interp, old), as_operand(interp, value)
-    assign(interp, target, _IN_PLACE[type(node.op)](old, value))
+    assign(interp, target, apply(interp, _IN_PLACE[type(node.op)], old, value))
     return Flow.NEXT
 
 

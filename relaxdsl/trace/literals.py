@@ -8,12 +8,12 @@ from typing import Any, NoReturn
 import numpy as np
 
 from relaxdsl.errors import DTypeError, ScriptError, ShapeError
-from relaxdsl.ir.graph import Constant, ExternFunc, HostObject, PrimValue, ShapeExpr
+from relaxdsl.ir.graph import Constant, Expr, ExternFunc, HostObject, PrimValue, ShapeExpr
 from relaxdsl.operators.calls import constant as make_constant
 from relaxdsl.operators.calls import current_context
 from relaxdsl.types.dims import Dim, SymInt
 from relaxdsl.types.dtype import canonical_dtype
-from relaxdsl.types.types import AnyType, FuncType
+from relaxdsl.types.types import AnyType, FuncType, PrimType
 
 
 def const(value: Any, dtype: object = None) -> Constant:
@@ -80,8 +80,8 @@ def extern(name: str) -> ExternFunc:
 def _size(caller: str, value: object) -> Dim:
     if isinstance(value, SymInt):
         return value
-    if isinstance(value, PrimValue):
-        return value.value
+    if isinstance(value, Expr) and isinstance(value.type, PrimType) and value.type.value is not None:
+        return value.type.value
     if isinstance(value, bool) or not hasattr(value, "__index__"):
         raise ShapeError(f"{caller}: {value!r} is not a size", span=current_context().span)
     return int(value.__index__())
