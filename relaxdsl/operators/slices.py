@@ -1,7 +1,7 @@
 """What a slice or an index means on an axis of symbolic size: Python's rules as dims.
 
 ``x[begin:end:step]`` on an axis of size ``n`` reads ``start + i * step`` for ``i`` in ``0 … length - 1``. Start and
-length come out simple where they can: ``x[1:]`` has ``max(n - 1, 0)`` elements, ``x[-2:]`` has ``min(n, 2)``.
+length come out simple where they can: ``x[1:]`` has ``max(n, 1) - 1`` elements, ``x[-2:]`` has ``min(n, 2)``.
 """
 
 from __future__ import annotations

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import cases
 import numpy as np
 
-import cases
-from relaxdsl.operators.registry import Sample, sample, tensor
+from relaxdsl.operators.registry import sample, tensor
 
 
 def run(function: Callable[..., Any], *arrays: Any, symbolic: bool = False, **attrs: Any) -> Any:
@@ -23,6 +23,3 @@ def run(function: Callable[..., Any], *arrays: Any, symbolic: bool = False, **at
 def _spec(array: np.ndarray, symbolic: bool) -> Any:
     shape = (f"n{len(array)}", *array.shape[1:]) if symbolic else array.shape
     return tensor(*shape, dtype=array.dtype.name)
-
-
-__all__ = ["Sample", "run"]

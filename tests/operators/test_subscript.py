@@ -26,11 +26,11 @@ dim_var = Var("i", PrimType("int64", k))
 @pytest.mark.parametrize(
     ("index", "shape"),
     [
-        (np.s_[1:], "(max(m - 1, 0), 4, n)"),
+        (np.s_[1:], "(max(m, 1) - 1, 4, n)"),
         (np.s_[..., 0], "(m, 4)"),
         (np.s_[0], "(4, n)"),
         (np.s_[:, 1:3], "(m, 2, n)"),
-        (np.s_[1:, None, ..., ::-1], "(max(m - 1, 0), 1, 4, n)"),
+        (np.s_[1:, None, ..., ::-1], "(max(m, 1) - 1, 1, 4, n)"),
         (np.s_[None], "(1, m, 4, n)"),
         (np.s_[..., None], "(m, 4, n, 1)"),
         (np.s_[0, -1, -1], "()"),
@@ -42,7 +42,7 @@ dim_var = Var("i", PrimType("int64", k))
         (indices, "(k, 2, 4, n)"),
         ((slice(None), indices), "(m, k, 2, n)"),
         ((..., indices), "(m, 4, k, 2)"),
-        ((slice(1, None), None, indices), "(max(m - 1, 0), 1, k, 2, n)"),
+        ((slice(1, None), None, indices), "(max(m, 1) - 1, 1, k, 2, n)"),
         ((0, indices), "(k, 2, n)"),
         ([0, 2], "(2, 4, n)"),
         (np.array([[0]]), "(1, 1, 4, n)"),
