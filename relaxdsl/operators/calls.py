@@ -1,7 +1,7 @@
 """Making typed calls: operands to expressions, attributes checked, the type from the operator's body.
 
-What surrounds a call (the user's source position, where fresh symbols come from, what happens when two sizes can't be decided)
-is the :class:`CallContext`, set by whoever builds the program.
+What surrounds a call (the user's source position, where fresh symbols come from, what happens when two sizes can't be
+decided) is the :class:`CallContext`, set by whoever builds the program.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from relaxdsl.ir.te import Tensor
 from relaxdsl.operators.registry import Operator, define
 from relaxdsl.types.dims import Dim, SymInt, symbol
 from relaxdsl.types.dtype import canonical_dtype, promote
-from relaxdsl.types.types import PrimType, TensorType, TupleType, Type, tensor_type
+from relaxdsl.types.types import PrimType, ShapeType, TensorType, TupleType, Type, tensor_type
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,8 @@ class CallContext:
     Args:
         span: the user's source that makes the call.
         fresh_symbol: makes a new symbol for a data-dependent size from a hint.
-        accept_undecided: called with two sizes whose equality can't be decided and the message an error would have; True accepts
+        accept_undecided: called with two sizes whose equality can't be decided and the message an error would have;
+        True accepts
             them (a run-time check will follow).
         emit_impure: called with an impure call, binds it at once (order matters) and returns its variable.
     """
@@ -78,7 +79,7 @@ def accept_undecided(left: Dim, right: Dim, message: str) -> bool:
     return accept is not None and accept(left, right, message)
 
 
-# -------------------------------------------------------------------------------------------------------- the public function
+# ------------------------------------------------------------------------------ the public function
 
 
 def operator(name: str, **parts: Any) -> Callable[[Callable[..., Any]], Callable[..., Call]]:
@@ -94,7 +95,9 @@ def operator(name: str, **parts: Any) -> Callable[[Callable[..., Any]], Callable
 
 
 def public_function(definition: Operator, function: Callable[..., Any]) -> Callable[..., Call]:
-    """The function users call: same signature and doc as the body, returns a typed call; attached to expressions as declared."""
+    """The function users call: same signature and doc as the body, returns a typed call; attached to expressions as
+    declared.
+    """
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Call:
@@ -120,8 +123,8 @@ def make_call(definition: Operator, args: Sequence[Any], kwargs: Mapping[str, An
     """
     values = _bind_arguments(definition, args, kwargs)
     operands = _operand_expressions(definition, values)
-    attrs = {name: _plain(value) for name, value in values.items() if name not in definition.operands}
     try:
+        attrs = {name: _plain(value) for name, value in values.items() if name not in definition.operands}
         result = infer_type(definition, operands, attrs)
     except RelaxError as error:
         raise error.at(_context.get().span)
@@ -162,19 +165,23 @@ def _show_signature(definition: Operator) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """An attribute as plain immutable data: NumPy numbers to Python's, lists to tuples."""
+    """An attribute as plain immutable data: numbers as Python's, lists and shapes as tuples, dtypes by name."""
     if isinstance(value, np.generic):
         return value.item()
+    if isinstance(value, np.dtype | type):
+        return canonical_dtype(value)
     if isinstance(value, list | tuple):
         return tuple(_plain(item) for item in value)
     if isinstance(value, PrimValue):
         return value.value
     if isinstance(value, Expr) and isinstance(value.type, PrimType) and value.type.value is not None:
         return value.type.value
+    if isinstance(value, Expr) and isinstance(value.type, ShapeType) and value.type.values is not None:
+        return value.type.values
     return value
 
 
-# ------------------------------------------------------------------------------------------------------------------- operands
+# ----------------------------------------------------------------------------------------- operands
 
 
 def _operand_expressions(definition: Operator, values: Mapping[str, Any]) -> dict[str, Expr | None]:
@@ -198,8 +205,8 @@ def _known_dtypes(value: Any) -> Iterator[str]:
 
 
 def as_expr(value: Any, what: str, other_dtypes: Sequence[str] = ()) -> Expr:
-    """``value`` as a graph expression: expressions as they are, arrays as constants, Python numbers as constants of the dtype
-    they take beside ``other_dtypes``, dims as prim values, sequences as tuples.
+    """``value`` as a graph expression: expressions as they are, arrays as constants, Python numbers as constants of
+    the dtype they take beside ``other_dtypes``, dims as prim values, sequences as tuples.
 
     Raises:
         DTypeError: for anything else; ``what`` names it.
@@ -241,7 +248,7 @@ def constant(array: np.ndarray, span: Span | None = None) -> Constant:
     return Constant(frozen, tensor_type(frozen.shape, dtype), span or _context.get().span)
 
 
-# -------------------------------------------------------------------------------------------------------------------- types
+# -------------------------------------------------------------------------------------------- types
 
 
 def infer_type(definition: Operator, operands: Mapping[str, Expr | None], attrs: Mapping[str, Any]) -> Type:
@@ -290,9 +297,9 @@ def _placeholder(expr: Expr, type_: TensorType, name: str, operator_name: str) -
 
 def type_of_te(result: Tensor | Sequence[Tensor]) -> Type:
     """The graph type of what a TE function returned."""
-    if isinstance(result, list | tuple):
-        return TupleType(tuple(type_of_te(item) for item in result))
-    return tensor_type(result.shape, result.dtype)
+    if isinstance(result, Tensor):
+        return tensor_type(result.shape, result.dtype)
+    return TupleType(tuple(type_of_te(item) for item in result))
 
 
 def operands_of(definition: Operator, call: Call) -> dict[str, Expr | None]:

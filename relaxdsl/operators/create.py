@@ -17,7 +17,6 @@ from relaxdsl.operators.operands import common_dtype, describe, element, require
 from relaxdsl.operators.registry import Mistake, Operand, mistake, sample, tensor
 from relaxdsl.types.dims import Dim, SymInt, ceildiv, dim_max, symbol
 from relaxdsl.types.dtype import canonical_dtype, is_bool, is_float
-from relaxdsl.types.types import ShapeType
 
 M = symbol("m")
 N = symbol("n")
@@ -36,18 +35,12 @@ def shape_attribute(operator_name: str, shape: object) -> tuple[Dim, ...]:
         ShapeError: something in it is not a size, or a size is negative.
     """
     if isinstance(shape, Expr):
-        shape = _known_sizes(operator_name, shape)
+        raise ShapeError(
+            f"{operator_name}: the shape must be known as sizes, got {shape.type}",
+            hint="name its sizes first: shape = relax.match_cast(shape, relax.Shape((m, n)))",
+        )
     sizes = shape if isinstance(shape, Sequence) and not isinstance(shape, str) else (shape,)
     return tuple(_size(operator_name, axis, size) for axis, size in enumerate(sizes))
-
-
-def _known_sizes(operator_name: str, shape: Expr) -> tuple[Dim, ...]:
-    if isinstance(shape.type, ShapeType) and shape.type.values is not None:
-        return shape.type.values
-    raise ShapeError(
-        f"{operator_name}: the shape must be known as sizes, got {shape.type}",
-        hint="name its sizes first: shape = relax.match_cast(shape, relax.Shape((m, n)))",
-    )
 
 
 def _size(operator_name: str, axis: int, size: object) -> Dim:
@@ -69,7 +62,7 @@ def _offset(operator_name: str, k: object) -> Dim:
 
 
 def _filled(name: str, shape: tuple[Dim, ...], value: ScalarExpr) -> te.Tensor:
-    return te.compute(shape, lambda *axes: value, name=name)  # type: ignore[return-value]
+    return te.compute(shape, lambda *axes: value, name=name)
 
 
 # --------------------------------------------------------------------------------------------------------- from a shape
@@ -253,9 +246,7 @@ def ones_like(x: Operand, dtype: str | None = None) -> te.Tensor:
 
 
 def _identity(name: str, rows: Dim, columns: Dim, k: Dim, dtype: str) -> te.Tensor:
-    return te.compute(  # type: ignore[return-value]
-        (rows, columns), lambda i, j: te.cast(te.equal(j, i + k), dtype), name=name
-    )
+    return te.compute((rows, columns), lambda i, j: te.cast(te.equal(j, i + k), dtype), name=name)
 
 
 @operator(
@@ -326,11 +317,9 @@ def _triangle(name: str, x: Operand, k: object, is_kept: Callable[[Dim, Dim], Sc
     if matrix.ndim < 2:
         raise ShapeError(f"{name}: x must have at least 2 dimensions, got {matrix.ndim}", details=[describe(matrix)])
     offset = _offset(name, k)
-    return te.compute(  # type: ignore[return-value]
+    return te.compute(
         matrix.shape,
-        lambda *axes: te.if_then_else(
-            is_kept(axes[-1], axes[-2] + offset), matrix[axes], te.const(0, matrix.dtype)
-        ),
+        lambda *axes: te.if_then_else(is_kept(axes[-1], axes[-2] + offset), matrix[axes], te.const(0, matrix.dtype)),
         name=name,
     )
 
@@ -430,9 +419,7 @@ def _check_range(first: object, last: object, step: object, last_name: str) -> N
 
 def _whole_range(first: Dim, last: Dim, step: Dim, dtype: str) -> te.Tensor:
     length = dim_max(0, ceildiv(last - first, step))
-    return te.compute(  # type: ignore[return-value]
-        (length,), lambda i: te.cast(as_scalar(first + i * step), dtype), name="arange"
-    )
+    return te.compute((length,), lambda i: te.cast(as_scalar(first + i * step), dtype), name="arange")
 
 
 def _float_range(first: Any, last: Any, step: Any, dtype: str) -> te.Tensor:
@@ -445,6 +432,4 @@ def _float_range(first: Any, last: Any, step: Any, dtype: str) -> te.Tensor:
     length = max(0, math.ceil((last - first) / step))
     start, second = np.array([first, first + step]).astype(dtype)
     delta = te.const((second - start).item(), dtype)
-    return te.compute(  # type: ignore[return-value]
-        (length,), lambda i: te.const(start.item(), dtype) + te.cast(i, dtype) * delta, name="arange"
-    )
+    return te.compute((length,), lambda i: te.const(start.item(), dtype) + te.cast(i, dtype) * delta, name="arange")

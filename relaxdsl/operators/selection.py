@@ -58,7 +58,7 @@ def where(condition: Operand, x1: Operand, x2: Operand) -> te.Tensor:
     require_dtype("where", condition, ("bool",), name="condition")
     shape = broadcast("where", (condition, x1, x2), ("condition", "x1", "x2"))
     dtype = common_dtype(x1, x2)
-    return te.compute(  # type: ignore[return-value]
+    return te.compute(
         shape,
         lambda *axes: te.if_then_else(
             element(condition, axes), typed_element(x1, axes, dtype), typed_element(x2, axes, dtype)
@@ -114,7 +114,7 @@ def clip(x: Operand, min: Operand | None = None, max: Operand | None = None) -> 
             value = te.maximum(value, typed_element(min, axes, dtype))
         return value if max is None else te.minimum(value, typed_element(max, axes, dtype))
 
-    return te.compute(shape, clipped, name="clip")  # type: ignore[return-value]
+    return te.compute(shape, clipped, name="clip")
 
 
 @operator(

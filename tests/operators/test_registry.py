@@ -43,6 +43,8 @@ EXTENSIONS = {
     "log1p": "array API",
     "log2": "array API",
 }
+#: Operators that any tensor suits, so that there is no mistake to make.
+TAKES_ANYTHING = {"flatten"}
 
 
 def test_a_name_is_defined_once() -> None:
@@ -77,7 +79,7 @@ def test_every_operator_is_complete(definition: registry.Operator) -> None:
     assert definition.name in RELAX_NAMES or definition.name in EXTENSIONS
     assert definition.doc.strip()
     assert definition.samples
-    assert definition.mistakes
+    assert definition.mistakes or definition.name in TAKES_ANYTHING
     assert (definition.body is None) == (definition.host is not None)
     assert definition.host is None or definition.type_rule is not None
 
