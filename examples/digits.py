@@ -1,7 +1,7 @@
 """Handwritten digits: an MLP trained by scikit-learn, its forward pass as a relax function with a symbolic batch.
 
-Prints, for several batch sizes, that the predictions are scikit-learn's, and the time per call beside NumPy and scikit-learn; then
-the typed program, and the error that a 63-wide array gets.
+Prints, for several batch sizes, that the predictions are scikit-learn's, and the time per call beside NumPy and
+scikit-learn; then the typed program, and the error that a 63-wide array gets.
 """
 
 import time
@@ -46,13 +46,13 @@ def train(images, labels):
     return classifier, (w1, b1, w2, b2)
 
 
-def median_seconds(call, repeats=30):
-    """The median time of a call."""
-    call()
+def median_seconds(function, *args, repeats=30):
+    """The median time of a call of ``function`` on ``args``."""
+    function(*args)
     times = []
     for _ in range(repeats):
         started = time.perf_counter()
-        call()
+        function(*args)
         times.append(time.perf_counter() - started)
     return float(np.median(times))
 
@@ -68,8 +68,12 @@ def main():
     for batch in (1, 7, 64, len(images)):
         x = images[:batch]
         same = np.array_equal(digits(x, *weights).argmax(1), classifier.predict(x))
-        calls = (lambda: digits(x, *weights), lambda: numpy_digits(x, *weights), lambda: classifier.predict_proba(x))
-        times = [f"{median_seconds(call) * 1e6:.1f} µs" for call in calls]
+        seconds = [
+            median_seconds(digits, x, *weights),
+            median_seconds(numpy_digits, x, *weights),
+            median_seconds(classifier.predict_proba, x),
+        ]
+        times = [f"{each * 1e6:.1f} µs" for each in seconds]
         print(f"{batch:>6} {'yes' if same else 'NO':>17} {times[0]:>12} {times[1]:>12} {times[2]:>13}")
     print(f"compile_count: {digits.compile_count}")
 

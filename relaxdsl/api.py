@@ -6,7 +6,8 @@ import functools
 import threading
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, overload
+from types import FunctionType
+from typing import Any, Literal, cast, overload
 
 from relaxdsl.display import show, to_html
 from relaxdsl.ir.graph import Function
@@ -23,7 +24,8 @@ from relaxdsl.script.parse import ParsedProgram, parse_function
 class CompiledFunction:
     """A relax function: callable on NumPy arrays, compiled once, at the first call, for every shape.
 
-    Made by ``@relax.function`` and ``relax.compile``. ``ir`` is its typed graph, ``module`` that graph with all that it calls.
+    Made by ``@relax.function`` and ``relax.compile``. ``ir`` is its typed graph, ``module`` that graph with all that
+    it calls.
     """
 
     def __init__(
@@ -64,7 +66,7 @@ class CompiledFunction:
         self._get_executable().prepare()
         return self
 
-    # ---------------------------------------------------------------------------------------------------------------- seeing
+    # --------------------------------------------------------------------------------------- seeing
 
     def script(self) -> str:
         """The typed program as Python text, which parses back to an equal program."""
@@ -109,7 +111,7 @@ class CompiledFunction:
     def _repr_html_(self) -> str:
         return to_html(self.script())
 
-    # -------------------------------------------------------------------------------------------------------------- compiling
+    # ------------------------------------------------------------------------------------ compiling
 
     @property
     def _is_alone(self) -> bool:
@@ -180,18 +182,23 @@ def function(fn: Callable[..., Any]) -> CompiledFunction: ...
 
 @overload
 def function(
-    *, pure: bool = True, checks: str = "strict", private: bool = False
+    *, pure: bool = True, checks: Literal["strict", "runtime"] = "strict", private: bool = False
 ) -> Callable[[Callable[..., Any]], CompiledFunction]: ...
 
 
 def function(
-    fn: Callable[..., Any] | None = None, *, pure: bool = True, checks: str = "strict", private: bool = False
+    fn: Callable[..., Any] | None = None,
+    *,
+    pure: bool = True,
+    checks: Literal["strict", "runtime"] = "strict",
+    private: bool = False,
 ) -> CompiledFunction | Callable[[Callable[..., Any]], CompiledFunction]:
     """Decorator: the Python function, read from its source, as a relax function that is called on NumPy arrays.
 
     Args:
         pure: whether the function has no effects; ``call_packed`` needs ``pure=False``.
-        checks: ``"strict"``: sizes that cannot be proved equal are errors. ``"runtime"``: where that is only because ``//``, ``%``,
+        checks: ``"strict"``: sizes that cannot be proved equal are errors. ``"runtime"``: where that is only because
+        ``//``, ``%``,
             ``min`` or ``max`` hide it, the sizes are compared at each call.
         private: not part of the module's interface.
 
@@ -210,7 +217,7 @@ def function(
 
     def decorate(fn: Callable[..., Any]) -> CompiledFunction:
         started = time.perf_counter()
-        parsed = parse_function(fn, pure=pure, checks=checks, private=private)
+        parsed = parse_function(cast(FunctionType, fn), pure=pure, checks=checks, private=private)
         compiled = from_parsed(parsed, time.perf_counter() - started)
         functools.update_wrapper(compiled, fn)
         return compiled

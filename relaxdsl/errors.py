@@ -1,7 +1,8 @@
 """Source spans, the error family, and how an error is drawn under the user's line.
 
-Every error a user can meet is a :class:`RelaxError`. It is built where the fact is known (headline, details, hint) and gets
-its place in the user's source from the one who knows it (:meth:`RelaxError.at`). Printing it draws the line with a caret.
+Every error a user can meet is a :class:`RelaxError`. It is built where the fact is known (headline, details, hint)
+and gets its place in the user's source from the one who knows it (:meth:`RelaxError.at`). Printing it draws the line
+with a caret.
 """
 
 from __future__ import annotations

@@ -1,1 +1,3 @@
-"""The IRs as plain data: graph, scalar expressions, tensor expressions (TE), loops (TensorIR), module; printing and checking."""
+"""The IRs as plain data: graph, scalar expressions, tensor expressions (TE), loops (TensorIR), module; printing and
+checking.
+"""

@@ -305,4 +305,3 @@ def _leaves(expr: Expr) -> Iterator[Expr]:
         return
     for each in inner:
         yield from _leaves(each)
-

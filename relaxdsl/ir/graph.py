@@ -1,7 +1,8 @@
 """The graph IR: every node kind of Relax's A-normal form, in the order a reader meets them.
 
-Nodes compare by identity; :mod:`relaxdsl.ir.equal` compares structure. Every expression carries its type. Operators called on
-expressions (``x + y``, ``relax.nn.softmax(x)``) are attached by :mod:`relaxdsl.operators`; this file is data only.
+Nodes compare by identity; :mod:`relaxdsl.ir.equal` compares structure. Every expression carries its type. Operators
+called on expressions (``x + y``, ``relax.nn.softmax(x)``) are attached by :mod:`relaxdsl.operators`; this file is
+data only.
 
 A program in this IR::
 
@@ -74,7 +75,7 @@ class Expr:
         return getattr(self, "name", "this value")
 
 
-# --------------------------------------------------------------------------------------------------------------------- leaves
+# ------------------------------------------------------------------------------------------- leaves
 
 
 @dataclass(frozen=True, eq=False, slots=True, repr=False)
@@ -160,13 +161,15 @@ class ExternFunc(Expr):
 
 @dataclass(frozen=True, slots=True)
 class Op:
-    """An operator, by name (``matmul``, ``nn.softmax``, ``call_tir``). Its definition lives in :mod:`relaxdsl.operators`."""
+    """An operator, by name (``matmul``, ``nn.softmax``, ``call_tir``). Its definition lives in
+    :mod:`relaxdsl.operators`.
+    """
 
     name: str
     is_pure: bool = True
 
 
-# ------------------------------------------------------------------------------------------------------------------ compounds
+# ---------------------------------------------------------------------------------------- compounds
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -195,13 +198,13 @@ class TupleGetItem(Expr):
 class Call(Expr):
     """A call: of an operator, of a function of the module, or of a packed function.
 
-    Tensor operands are ``args``; everything else (axes, shapes, flags) is in ``attrs``: plain Python values, dims and tuples of
-    them. The calls to what the compiler does not define put their callee first::
+    Tensor operands are ``args``; everything else (axes, shapes, flags) is in ``attrs``: plain Python values, dims and
+    tuples of them. The calls to what the compiler does not define put their callee first::
 
         call_tir          args=(GlobalVar kernel, Tuple(inputs…))          attrs={}             type = the outputs'
         call_dps_packed   args=(ExternFunc, Tuple(inputs…))                attrs={}             type = the outputs'
-        call_packed       args=(ExternFunc, *inputs)                       attrs={}             type = the declared result
-        call_pure_packed  the same
+        call_packed       args=(ExternFunc, *inputs)                       attrs={}             type = the declared
+        result call_pure_packed  the same
     """
 
     op: Op | GlobalVar | Var
@@ -222,7 +225,7 @@ class If(Expr):
     span: Span | None = None
 
 
-# ------------------------------------------------------------------------------------------------------- bindings and functions
+# --------------------------------------------------------------------------- bindings and functions
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -236,7 +239,9 @@ class VarBinding:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class MatchCast:
-    """``var = match_cast(value, target)``: asserts the type at run time; symbols of ``target`` not seen before are bound."""
+    """``var = match_cast(value, target)``: asserts the type at run time; symbols of ``target`` not seen before are
+    bound.
+    """
 
     var: Var
     value: Expr

@@ -1,7 +1,9 @@
 """Loops (TensorIR) as data: buffers, loops, blocks, stores, the PrimFunc.
 
-A kernel is made in two forms of this IR. First with blocks, which say *what* is computed: iteration variables with a kind, and
-the value of a reduction before its first step. Then, after scheduling, without blocks: *how* it runs, in registers and loops.
+A kernel is made in two forms of this IR. First with blocks, which say *what* is computed: iteration variables with
+a kind, and
+the value of a reduction before its first step. Then, after scheduling, without blocks: *how* it runs, in registers
+and loops.
 """
 
 from __future__ import annotations
@@ -12,7 +14,8 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 from relaxdsl.ir.scalar import Index, ScalarExpr, rewrite
-from relaxdsl.types.dims import Dim, SymInt, Symbol, from_atom, substitute
+from relaxdsl.types.dims import Dim, Symbol, SymInt, substitute
+from relaxdsl.types.symint import from_atom
 
 Scope = Literal["global", "scratch", "register"]
 LoopKind = Literal["serial", "parallel", "vectorized", "unrolled"]
@@ -23,8 +26,8 @@ IterKind = Literal["spatial", "reduce"]
 class Buffer:
     """Memory that a kernel reads or writes, dense and in row-major order.
 
-    ``global``: an argument. ``scratch``: an intermediate in the caller's workspace. ``register``: a scalar held in a local
-    variable (shape ``()``).
+    ``global``: an argument. ``scratch``: an intermediate in the caller's workspace. ``register``: a scalar held in
+    a local variable (shape ``()``).
     """
 
     name: str
@@ -122,11 +125,13 @@ class PrimFunc:
         return self.params[len(self.params) - self.num_outputs :]
 
 
-# ------------------------------------------------------------------------------------------------- visiting and rewriting
+# ------------------------------------------------------------------------------------------------- visiting and
+# rewriting
 
 
 def loop_variable(name: str, extent: Dim) -> SymInt:
-    """The symbol of a loop or an axis over ``0 … extent - 1``. Its name needs not be an identifier, so it can't be a size's."""
+    """The symbol of a loop or an axis over ``0 … extent - 1``. Its name needs not be an identifier, so it can't be
+    a size's."""
     upper = extent - 1 if isinstance(extent, int) and extent > 0 else None
     return from_atom(Symbol(name, 0, upper))
 

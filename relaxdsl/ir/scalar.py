@@ -1,6 +1,7 @@
 """Scalar expressions: what one element of a kernel computes. TE bodies and loop bodies are made of them.
 
-An index is a dim wherever it is affine (so the dims' prover simplifies it) and a scalar expression where it depends on data.
+An index is a dim wherever it is affine (so the dims' prover simplifies it) and a scalar expression where it
+depends on data.
 Loop variables and reduction axes are dims too: symbols with a range.
 """
 
@@ -19,7 +20,8 @@ from relaxdsl.types.dtype import canonical_dtype, is_float, promote
 if TYPE_CHECKING:
     from relaxdsl.ir.loops import Buffer
 
-# Functions an Apply may name, by number of arguments. "div" is true division; "floor_divide" and "floor_mod" are Python's,
+# Functions an Apply may name, by number of arguments. "div" is true division; "floor_divide" and "floor_mod" are
+# Python's,
 # "mod" is C's fmod. All but the arithmetic operators are implemented by relaxdsl.kernels.math.
 ARITHMETIC = frozenset({"add", "subtract", "multiply", "divide", "negative"})
 COMPARISONS = frozenset({"equal", "not_equal", "less", "less_equal", "greater", "greater_equal"})
@@ -27,8 +29,8 @@ LOGICAL = frozenset({"logical_and", "logical_or", "logical_xor", "logical_not"})
 BITWISE = frozenset({"bitwise_and", "bitwise_or", "bitwise_xor", "bitwise_not", "left_shift", "right_shift"})
 PREDICATES = frozenset({"isnan", "isinf", "isfinite"})
 
-# Written by the schedule for the combination step of a float reduction only: an addition or multiplication whose terms may be
-# reordered (into vector lanes) and fused (into multiply-adds).
+# Written by the schedule for the combination step of a float reduction only: an addition or multiplication whose
+# terms may be reordered (into vector lanes) and fused (into multiply-adds).
 REORDERED = {"add": "fast_add", "multiply": "fast_multiply"}
 
 Index: TypeAlias = "Dim | ScalarExpr"
@@ -36,7 +38,8 @@ ScalarLike: TypeAlias = "ScalarExpr | Dim | float | bool | DimCompare"
 
 
 class ScalarExpr:
-    """A scalar expression of one dtype. Operators build nodes; Python numbers and dims take the other operand's dtype."""
+    """A scalar expression of one dtype. Operators build nodes; Python numbers and dims take the other operand's
+    dtype."""
 
     __slots__ = ()
     __array_ufunc__ = None
@@ -195,7 +198,8 @@ class Cast(ScalarExpr):
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Select(ScalarExpr):
-    """``then_value if condition else else_value``; only the chosen side is evaluated, so a condition may guard a load."""
+    """``then_value if condition else else_value``; only the chosen side is evaluated, so a condition may guard a
+    load."""
 
     condition: ScalarExpr
     then_value: ScalarExpr
@@ -243,7 +247,7 @@ class Reduce(ScalarExpr):
         return self.combiner.results[self.index].dtype
 
 
-# ---------------------------------------------------------------------------------------------------------------- construction
+# ------------------------------------------------------------------------------------- construction
 
 
 def const(value: int | float | bool, dtype: str) -> Const:
@@ -279,7 +283,8 @@ def unary(function: str, value: ScalarLike) -> ScalarExpr:
 
 
 def binary(function: str, left: ScalarLike, right: ScalarLike) -> ScalarExpr:
-    """``function(left, right)``; dtypes promote as NumPy's, Python numbers and dims are weak. ``divide`` of integers is float64."""
+    """``function(left, right)``; dtypes promote as NumPy's, Python numbers and dims are weak. ``divide`` of
+    integers is float64."""
     left, right = promote_operands(left, right)
     if function == "divide" and not is_float(left.dtype):
         left, right = cast(left, "float64"), cast(right, "float64")
@@ -305,7 +310,14 @@ def cast(value: ScalarExpr, dtype: str) -> ScalarExpr:
     return Cast(value, dtype)
 
 
-_COMPARE_NAMES = {"<": "less", "<=": "less_equal", ">": "greater", ">=": "greater_equal", "==": "equal", "!=": "not_equal"}
+_COMPARE_NAMES = {
+    "<": "less",
+    "<=": "less_equal",
+    ">": "greater",
+    ">=": "greater_equal",
+    "==": "equal",
+    "!=": "not_equal",
+}
 
 
 def _default_dtype(value: int | float | bool) -> str:
@@ -320,7 +332,7 @@ def _weak_example(value: object) -> int | float | bool:
     return value if isinstance(value, bool | int | float) else 0
 
 
-# ------------------------------------------------------------------------------------------------------------------- rewriting
+# ---------------------------------------------------------------------------------------- rewriting
 
 
 def children(expr: ScalarExpr) -> tuple[ScalarExpr, ...]:
@@ -347,7 +359,8 @@ def rewrite(
 ) -> ScalarExpr:
     """``expr`` with nodes and dims replaced, top down.
 
-    ``on_node`` returns the replacement of a node (not visited again) or None to descend; ``on_dim`` maps every index and dim.
+    ``on_node`` returns the replacement of a node (not visited again) or None to descend; ``on_dim`` maps every
+    index and dim.
     A subtree that nothing changes is returned as the same object.
     """
     replaced = on_node(expr)
@@ -365,8 +378,8 @@ def rewrite(
             new_dim = on_dim(dim)
             return expr if new_dim is dim else IndexValue(new_dim, dtype)
         case Load(buffer, indices):
-            new = tuple(map(visit_index, indices))
-            return expr if _same(new, indices) else Load(buffer, new)
+            new_indices = tuple(map(visit_index, indices))
+            return expr if _same(new_indices, indices) else Load(buffer, new_indices)
         case Apply(function, args, dtype):
             new = tuple(map(visit, args))
             return expr if _same(new, args) else Apply(function, new, dtype)

@@ -15,8 +15,8 @@ from relaxdsl.types.dtype import is_integer
 class Compute:
     """One stage: for every point of ``axes`` (symbol name, extent), element ``i`` of the outputs is ``bodies[i]``.
 
-    A body is a scalar expression, or a Reduce at its top; all bodies of a reduction share one combiner. ``inputs`` are the
-    tensors the bodies read.
+    A body is a scalar expression, or a Reduce at its top; all bodies of a reduction share one combiner. ``inputs``
+    are the tensors the bodies read.
     """
 
     name: str
@@ -65,14 +65,14 @@ class Tensor:
         if isinstance(index, ScalarExpr) and is_integer(index.dtype):
             return index
         if isinstance(index, SymInt) or (hasattr(index, "__index__") and not isinstance(index, bool)):
-            return index if isinstance(index, SymInt) else int(index)  # type: ignore[call-overload,no-any-return]
+            return index if isinstance(index, SymInt) else int(index)
         shown = f"an expression of dtype {index.dtype}" if isinstance(index, ScalarExpr) else repr(index)
         raise KernelError(
             f"{self.name}: {shown} is not an index",
             hint="an index is an axis, an integer, arithmetic over them, or an integer element of a tensor",
         )
 
-    def __iter__(self) -> None:  # type: ignore[misc]
+    def __iter__(self) -> None:
         raise KernelError(
             f"{self.name}: a TE tensor cannot be iterated over",
             hint="write te.compute(shape, lambda i: ...) with x[i] in its body",

@@ -1,6 +1,7 @@
 """TE to loops: ``create_prim_func`` turns a graph of computes into one kernel in block form.
 
-Names are made unique here and nowhere else: parameters and sizes keep theirs, axes become identifiers distinct from all.
+Names are made unique here and nowhere else: parameters and sizes keep theirs, axes become identifiers distinct
+from all.
 """
 
 from __future__ import annotations
@@ -59,7 +60,9 @@ class _Builder:
     def _copies(self, params: tuple[Buffer, ...]) -> list[Stmt]:
         """Outputs whose value is another parameter's: an input that is returned, or an output returned twice."""
         outputs = zip(self.outputs, params[len(self.inputs) :], strict=True)
-        return [self._copy(self.buffers[each.buffer], own) for each, own in outputs if self.buffers[each.buffer] is not own]
+        return [
+            self._copy(self.buffers[each.buffer], own) for each, own in outputs if self.buffers[each.buffer] is not own
+        ]
 
     def _copy(self, source: Buffer, target: Buffer) -> Stmt:
         axes = tuple((self.names.unique(f"i{d}"), extent) for d, extent in enumerate(target.shape))
@@ -70,10 +73,15 @@ class _Builder:
         """The loops and the block of one stage."""
         first = stage.bodies[0]
         reduce_axes = first.axes if isinstance(first, Reduce) else ()
-        renamed = {old: self.names.unique(_hint(old)) for old, _ in (*stage.axes, *((a.name, a.extent) for a in reduce_axes))}
+        renamed = {
+            old: self.names.unique(_hint(old)) for old, _ in (*stage.axes, *((a.name, a.extent) for a in reduce_axes))
+        }
         axes = tuple((renamed[axis], extent) for axis, extent in stage.axes)
         reduces = tuple((renamed[axis.name], axis.extent) for axis in reduce_axes)
-        values = {old: _iter_variable(new, extent) for (old, new), (_, extent) in zip(renamed.items(), (*axes, *reduces), strict=True)}
+        values = {
+            old: _iter_variable(new, extent)
+            for (old, new), (_, extent) in zip(renamed.items(), (*axes, *reduces), strict=True)
+        }
         indices = tuple(_iter_variable(*axis) for axis in axes)
         if isinstance(first, Reduce):
             init, body = self._reduction(stage, first, indices, values)
@@ -94,7 +102,10 @@ class _Builder:
         init = sequence(*(Store(b, indices, value) for b, value in zip(accumulators, combiner.identities, strict=True)))
         sources = [self._translate(source, values) for source in reduce.sources]
         if len(sources) == 1:
-            operands: dict[ScalarExpr, ScalarExpr] = {combiner.left[0]: Load(accumulators[0], indices), combiner.right[0]: sources[0]}
+            operands: dict[ScalarExpr, ScalarExpr] = {
+                combiner.left[0]: Load(accumulators[0], indices),
+                combiner.right[0]: sources[0],
+            }
             return init, Store(accumulators[0], indices, _bind(combiner.results[0], operands))
         return init, self._tuple_update(reduce, accumulators, indices, sources)
 
@@ -105,18 +116,27 @@ class _Builder:
         given = [Buffer(self.names.unique(f"{b.name}_next"), (), b.dtype, "register") for b in accumulators]
         combined = [Buffer(self.names.unique(f"{b.name}_new"), (), b.dtype, "register") for b in accumulators]
         operands: dict[ScalarExpr, ScalarExpr] = {}
-        for left, right, accumulator, value in zip(reduce.combiner.left, reduce.combiner.right, accumulators, given, strict=True):
+        for left, right, accumulator, value in zip(
+            reduce.combiner.left, reduce.combiner.right, accumulators, given, strict=True
+        ):
             operands[left] = Load(accumulator, indices)
             operands[right] = Load(value, ())
         return sequence(
             *(Store(b, (), source) for b, source in zip(given, sources, strict=True)),
-            *(Store(b, (), _bind(result, operands)) for b, result in zip(combined, reduce.combiner.results, strict=True)),
+            *(
+                Store(b, (), _bind(result, operands))
+                for b, result in zip(combined, reduce.combiner.results, strict=True)
+            ),
             *(Store(b, indices, Load(new, ())) for b, new in zip(accumulators, combined, strict=True)),
         )
 
     def _accumulators(self, stage: Compute, reduce: Reduce) -> list[Buffer]:
         """One buffer per component of the reduction; a component that is no output gets scratch."""
-        outputs = {body.index: buffer for body, buffer in zip(stage.bodies, stage.buffers, strict=True) if isinstance(body, Reduce)}
+        outputs = {
+            body.index: buffer
+            for body, buffer in zip(stage.bodies, stage.buffers, strict=True)
+            if isinstance(body, Reduce)
+        }
         shape = stage.buffers[0].shape
         components = enumerate(reduce.combiner.results)
         hidden = Buffer(f"{stage.name}_state", shape, "")
@@ -168,7 +188,8 @@ def _nest_of(
     return nest
 
 
-# ----------------------------------------------------------------------------------------------------------------- order
+# -----------------------------------------------------------------------------------------------------------------
+# order
 
 
 def _stages_in_order(name: str, inputs: tuple[Tensor, ...], outputs: tuple[Tensor, ...]) -> list[Compute]:
@@ -218,7 +239,8 @@ def _dims_of(expr: ScalarExpr) -> Iterator[Dim]:
         yield from _dims_of(child)
 
 
-# ----------------------------------------------------------------------------------------------------------------- names
+# -----------------------------------------------------------------------------------------------------------------
+# names
 
 
 def _hint(axis: str) -> str:

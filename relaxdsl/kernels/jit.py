@@ -34,8 +34,8 @@ class CompiledKernel:
 
     Args:
         source: the Python source it was compiled from.
-        range_extent: how many iterations there are in all; any split of ``0 ... range_extent`` into parts may run in parallel.
-        scratch: what each running part needs memory of its own for.
+        range_extent: how many iterations there are in all; any split of ``0 ... range_extent`` into parts may run
+        in parallel. scratch: what each running part needs memory of its own for.
         symbols: the sizes to pass, in order.
         prim_func: the kernel in block form.
         scheduled: its loops as they run.
@@ -97,7 +97,8 @@ def _in_terms_of(prim_func: PrimFunc, found: CompiledKernel) -> CompiledKernel:
     """The kernel compiled for another PrimFunc of the same structure, with this one's names for sizes."""
     sizes = {old: symbol(new) for old, new in zip(found.symbols, prim_func.symbols, strict=True)}
     scratch = tuple(
-        Buffer(each.name, tuple(substitute(size, sizes) for size in each.shape), each.dtype, each.scope) for each in found.scratch
+        Buffer(each.name, tuple(substitute(size, sizes) for size in each.shape), each.dtype, each.scope)
+        for each in found.scratch
     )
     return CompiledKernel(
         name=prim_func.name,
@@ -137,15 +138,15 @@ def _compile_with_numba(path: Path, function: str, source: str) -> Any:
     namespace = dict(_namespace())
     exec(compile(source, str(path), "exec"), namespace)
     # Without fast-math: elementwise arithmetic is NumPy's. The sums of a reduction carry flags of their own.
-    make = numba.cfunc(_signature(), error_model="numpy", boundscheck=False)
-    return make(namespace[function])
+    options: dict[str, Any] = {"error_model": "numpy", "boundscheck": False}
+    return numba.cfunc(_signature(), **options)(namespace[function])
 
 
 @lru_cache(maxsize=1)
 def _signature() -> Any:
     from numba import types
 
-    return types.void(types.CPointer(types.int64), types.int64, types.int64)
+    return types.void(types.CPointer(types.int64), types.int64, types.int64)  # type: ignore[no-untyped-call]
 
 
 @lru_cache(maxsize=1)
@@ -192,7 +193,6 @@ def run_kernel(
 
 
 def _callable_at(address: int) -> Callable[[int, int, int], None]:
-    import ctypes
 
     prototype = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
     return prototype(address)

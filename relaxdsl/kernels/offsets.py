@@ -1,7 +1,8 @@
-"""Offsets into memory that loops share: ``row = i * n`` is written once before the loop over ``j`` that uses ``x[row + j]``.
+"""Offsets into memory that loops share: ``row = i * n`` is written once before the loop over ``j`` that uses
+``x[row + j]``.
 
-LLVM would move the multiplication out of the loop by itself. It is done here for the reader, and because numba takes a millisecond
-for every few operations it is given.
+LLVM would move the multiplication out of the loop by itself. It is done here for the reader, and because numba
+takes a millisecond for every few operations it is given.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ from dataclasses import dataclass, field, replace
 
 from relaxdsl.ir.loops import For, Stmt, sub_statements
 from relaxdsl.kernels.accesses import dims_in
-from relaxdsl.types.dims import Dim, free_symbols, from_atom, is_symbol, terms
+from relaxdsl.types.dims import Dim, free_symbols, is_symbol, terms
+from relaxdsl.types.symint import from_atom
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +44,8 @@ class Offsets:
         return tuple(dict.fromkeys(part for part in parts if not _is_plain(part) and part not in self.named))
 
     def known_part(self, dim: Dim, depth: int) -> Dim:
-        """The terms that vary with the ``depth`` outermost loops and with no others; terms of sizes alone are left out."""
+        """The terms that vary with the ``depth`` outermost loops and with no others; terms of sizes alone are left
+        out."""
         scope = set(self.variables[:depth])
         part: Dim = 0
         for coefficient, factors in terms(dim):

@@ -1,11 +1,16 @@
-"""numba intrinsics the generated source uses: typed buffers at addresses that cannot alias, and the sums of a reduction.
+"""numba intrinsics the generated source uses: typed buffers at addresses that cannot alias, and the sums of a
+reduction.
 
 Importing this module imports numba, so it is imported when the first kernel is compiled.
 
-Note [Aliasing]. LLVM cannot know that a kernel's buffers do not overlap. It would check at run time, which costs code and time and
-is given up for more than a few buffers. So each buffer is an alias scope, and each of its loads and stores says which scopes
-(those of the buffers before it) it does not touch.
+Note [Aliasing]. LLVM cannot know that a kernel's buffers do not overlap. It would check at run time, which costs
+code and time and
+is given up for more than a few buffers. So each buffer is an alias scope, and each of its loads and stores says
+which scopes (those of the buffers before it) it does not touch.
 """
+
+# mypy: disallow-untyped-calls=False, disallow-untyped-decorators=False, disallow-subclassing-any=False,
+# warn-return-any=False
 
 from __future__ import annotations
 
@@ -24,11 +29,12 @@ NUMBA_TYPES: dict[str, types.Type] = {
     **{name: getattr(types, name) for name in ("uint8", "uint16", "uint32", "uint64")},
     **{name: getattr(types, name) for name in ("float32", "float64")},
 }
-#: What the flags allow: terms in another order (vector lanes), either sign of zero, fused multiply-adds. NaN and inf are kept.
+#: What the flags allow: terms in another order (vector lanes), either sign of zero, fused multiply-adds. NaN and
+#: inf are kept.
 REORDERED_FLAGS = ("reassoc", "nsz", "contract")
 
 
-class BufferType(types.Type):  # type: ignore[misc]
+class BufferType(types.Type):
     """The numba type of a kernel's buffer: a pointer to ``dtype``, and which argument it is."""
 
     def __init__(self, dtype: types.Type, scope: int) -> None:
@@ -37,8 +43,8 @@ class BufferType(types.Type):  # type: ignore[misc]
         super().__init__(name=f"Buffer({dtype}, {scope})")
 
 
-@register_model(BufferType)  # type: ignore[untyped-decorator]
-class _BufferModel(models.PrimitiveModel):  # type: ignore[misc]
+@register_model(BufferType)
+class _BufferModel(models.PrimitiveModel):
     def __init__(self, manager: Any, fe_type: BufferType) -> None:
         super().__init__(manager, fe_type, manager.lookup(fe_type.dtype).get_data_type().as_pointer())
 
@@ -60,8 +66,8 @@ def _make_buffer_at(dtype: types.Type) -> Any:
     return intrinsic(prefer_literal=True)(buffer_at)
 
 
-@infer_global(operator.getitem)  # type: ignore[untyped-decorator]
-class _BufferGetItem(AbstractTemplate):  # type: ignore[misc]
+@infer_global(operator.getitem)
+class _BufferGetItem(AbstractTemplate):
     def generic(self, args: Any, keywords: Any) -> Signature | None:
         buffer, index = args
         if isinstance(buffer, BufferType) and isinstance(index, types.Integer):
@@ -69,8 +75,8 @@ class _BufferGetItem(AbstractTemplate):  # type: ignore[misc]
         return None
 
 
-@infer_global(operator.setitem)  # type: ignore[untyped-decorator]
-class _BufferSetItem(AbstractTemplate):  # type: ignore[misc]
+@infer_global(operator.setitem)
+class _BufferSetItem(AbstractTemplate):
     def generic(self, args: Any, keywords: Any) -> Signature | None:
         buffer, index, _ = args
         if isinstance(buffer, BufferType) and isinstance(index, types.Integer):
@@ -78,7 +84,7 @@ class _BufferSetItem(AbstractTemplate):  # type: ignore[misc]
         return None
 
 
-@lower_builtin(operator.getitem, BufferType, types.intp)  # type: ignore[untyped-decorator]
+@lower_builtin(operator.getitem, BufferType, types.intp)
 def _lower_getitem(context: Any, builder: Any, sig: Signature, args: Any) -> Any:
     buffer, index = args
     loaded = builder.load(builder.gep(buffer, [index], inbounds=True))
@@ -86,7 +92,7 @@ def _lower_getitem(context: Any, builder: Any, sig: Signature, args: Any) -> Any
     return context.data_model_manager[sig.return_type].from_data(builder, loaded)
 
 
-@lower_builtin(operator.setitem, BufferType, types.intp, types.Any)  # type: ignore[untyped-decorator]
+@lower_builtin(operator.setitem, BufferType, types.intp, types.Any)
 def _lower_setitem(context: Any, builder: Any, sig: Signature, args: Any) -> Any:
     buffer, index, value = args
     data = context.data_model_manager[sig.args[2]].as_data(builder, value)

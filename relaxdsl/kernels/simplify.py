@@ -16,11 +16,11 @@ from relaxdsl.types.dims import (
     dim_max,
     dim_min,
     floordiv,
-    from_atom,
     has_atoms,
     terms,
 )
 from relaxdsl.types.prove import Proof, prove_equal, prove_less, prove_less_equal
+from relaxdsl.types.symint import from_atom
 
 Ranges = Mapping[str, tuple[Dim, Dim]]
 

@@ -1,7 +1,7 @@
 """Scheduled loops as the Python source of one function, which numba compiles.
 
-The function is ``void(int64* args, int64 lo, int64 hi)``. ``args`` holds the addresses of the parameters in order, then the sizes,
-then the addresses of the scratch buffers; ``lo`` and ``hi`` are the part of the parallel loop to run.
+The function is ``void(int64* args, int64 lo, int64 hi)``. ``args`` holds the addresses of the parameters in order,
+then the sizes, then the addresses of the scratch buffers; ``lo`` and ``hi`` are the part of the parallel loop to run.
 """
 
 from __future__ import annotations
@@ -49,7 +49,9 @@ class _Names:
         self.taken = set(_RESERVED | supported_functions())
         self.function = self.unique(prim_func.name)
         self.variables = {name: self.unique(name) for name in prim_func.symbols}
-        self.buffers: dict[Buffer, str] = {each: self.unique(each.name) for each in (*prim_func.params, *prim_func.scratch)}
+        self.buffers: dict[Buffer, str] = {
+            each: self.unique(each.name) for each in (*prim_func.params, *prim_func.scratch)
+        }
         for access in accesses(prim_func.body):
             if access.buffer not in self.buffers:
                 self.buffers[access.buffer] = self.unique(access.buffer.name)

@@ -1,4 +1,5 @@
-"""A text that two kernels share exactly if they compute the same with other names, so that equal kernels compile once."""
+"""A text that two kernels share exactly if they compute the same with other names, so that equal kernels compile
+once."""
 
 from __future__ import annotations
 
@@ -10,7 +11,8 @@ from relaxdsl.ir.loops import Block, Buffer, For, IfThenElse, PrimFunc, Seq, Stm
 from relaxdsl.ir.scalar import Apply, Cast, Const, Index, IndexValue, Load, ScalarExpr, Select
 from relaxdsl.kernels.accesses import dims_in
 from relaxdsl.types.atoms import dim_sort_key
-from relaxdsl.types.dims import Dim, Symbol, from_atom, substitute, symbols_of
+from relaxdsl.types.dims import Dim, Symbol, substitute, symbols_of
+from relaxdsl.types.symint import from_atom
 
 
 def structural_key(prim_func: PrimFunc) -> str:

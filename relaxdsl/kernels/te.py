@@ -1,7 +1,7 @@
 """``relax.te``: tensor expressions, in which every operator and kernel body is written.
 
-``compute((m, n), lambda i, j: x[i, j] + b[j])`` says what one element is. Axes and sizes are dims, so indices are ordinary
-arithmetic; the loops are made later, by :mod:`relaxdsl.kernels.create`.
+``compute((m, n), lambda i, j: x[i, j] + b[j])`` says what one element is. Axes and sizes are dims, so indices are
+ordinary arithmetic; the loops are made later, by :mod:`relaxdsl.kernels.create`.
 """
 
 from __future__ import annotations
@@ -74,7 +74,9 @@ def compute(
 ) -> tuple[Tensor, ...]: ...
 
 
-def compute(shape: Sequence[Dim], fcompute: Callable[..., Body], name: str | None = None) -> Tensor | tuple[Tensor, ...]:
+def compute(
+    shape: Sequence[Dim], fcompute: Callable[..., Body], name: str | None = None
+) -> Tensor | tuple[Tensor, ...]:
     """The tensor whose element at ``(i, j, ...)`` is ``fcompute(i, j, ...)``; several if ``fcompute`` returns a tuple.
 
     Raises:
@@ -100,11 +102,13 @@ def compute(shape: Sequence[Dim], fcompute: Callable[..., Body], name: str | Non
 
 
 def reduce_axis(extent: Dim | tuple[Dim, Dim], name: str = "k") -> SymInt:
-    """An axis to reduce over, to index with and to pass as ``axis=``: ``0 ... extent - 1``, or ``start ... stop - 1``."""
+    """An axis to reduce over, to index with and to pass as ``axis=``: ``0 ... extent - 1``, or ``start ... stop -
+    1``."""
     start, stop = extent if isinstance(extent, tuple) else (0, extent)
     (start, stop) = _checked_shape(f"reduce_axis {name}", (start, stop), may_be_negative=True)
     axis = ReduceAxis(_fresh(name), stop - start)
-    variable = start + loop_variable(axis.name, axis.extent)
+    variable = loop_variable(axis.name, axis.extent) + start
+    assert isinstance(variable, SymInt)
     _reduce_axes[variable] = axis
     return variable
 
@@ -156,7 +160,9 @@ def _bodies(name: str, result: object) -> tuple[ScalarExpr, ...]:
     if result is None:
         raise KernelError(f"{name}: the body returned None", hint="return the value of one element")
     if isinstance(result, Tensor):
-        raise KernelError(f"{name}: the body returned the tensor {result.name}", hint=f"return an element, such as {result.name}[i]")
+        raise KernelError(
+            f"{name}: the body returned the tensor {result.name}", hint=f"return an element, such as {result.name}[i]"
+        )
     values = result if isinstance(result, tuple | list) else (result,)
     if not values:
         raise KernelError(f"{name}: the body returned no values")
@@ -181,7 +187,8 @@ def _inputs(bodies: tuple[ScalarExpr, ...]) -> tuple[Tensor, ...]:
     return tuple(found.values())
 
 
-# ----------------------------------------------------------------------------------------------------------------- checks
+# -----------------------------------------------------------------------------------------------------------------
+# checks
 
 
 def _check_bodies(name: str, bodies: tuple[ScalarExpr, ...], axes: tuple[tuple[str, Dim], ...]) -> None:
@@ -202,7 +209,8 @@ def _check_bodies(name: str, bodies: tuple[ScalarExpr, ...], axes: tuple[tuple[s
 def _share_one_reduction(bodies: tuple[ScalarExpr, ...]) -> bool:
     first = bodies[0]
     return isinstance(first, Reduce) and not builtins.any(
-        not isinstance(body, Reduce) or body.combiner is not first.combiner or body.sources is not first.sources for body in bodies
+        not isinstance(body, Reduce) or body.combiner is not first.combiner or body.sources is not first.sources
+        for body in bodies
     )
 
 
@@ -220,7 +228,9 @@ def _check_all_used(name: str, body: ScalarExpr) -> None:
     for axis in body.axes if isinstance(body, Reduce) else ():
         if axis.name not in used:
             hint = axis.name.partition(".")[0]
-            raise KernelError(f"{name}: the reduction axis {hint} is not used in what is reduced", hint="leave it out of axis=")
+            raise KernelError(
+                f"{name}: the reduction axis {hint} is not used in what is reduced", hint="leave it out of axis="
+            )
 
 
 def _check_axes(name: str, body: ScalarExpr, known: set[str]) -> None:
@@ -228,7 +238,8 @@ def _check_axes(name: str, body: ScalarExpr, known: set[str]) -> None:
         if symbol not in known:
             raise KernelError(
                 f"{name}: the axis {symbol.partition('.')[0]} is used outside of its loop",
-                hint="an axis of te.compute belongs to that compute; a reduce_axis must be named in axis= of the reduction",
+                hint="an axis of te.compute belongs to that compute; a reduce_axis must be named in axis= of the
+                reduction",
             )
 
 
@@ -240,7 +251,8 @@ def _axis_symbols(body: ScalarExpr) -> Iterator[str]:
                 yield from (symbol for symbol in free_symbols(index) if "." in symbol)
 
 
-# ------------------------------------------------------------------------------------------------------------- reductions
+# -------------------------------------------------------------------------------------------------------------
+# reductions
 
 
 def comm_reducer(
@@ -268,7 +280,11 @@ def comm_reducer(
 
 
 def _combiner(
-    name: str, fcombine: Callable[..., object], fidentity: Callable[..., object], sources: tuple[ScalarExpr, ...], is_tuple: bool
+    name: str,
+    fcombine: Callable[..., object],
+    fidentity: Callable[..., object],
+    sources: tuple[ScalarExpr, ...],
+    is_tuple: bool,
 ) -> Combiner:
     left = tuple(ScalarVar(f"left{i}", each.dtype) for i, each in enumerate(sources))
     right = tuple(ScalarVar(f"right{i}", each.dtype) for i, each in enumerate(sources))
@@ -293,7 +309,9 @@ def _resolved_axes(name: str, axis: Axes) -> tuple[ReduceAxis, ...]:
     found = tuple(_reduce_axes.get(each) if isinstance(each, SymInt) else None for each in given)
     for each, resolved in zip(given, found, strict=True):
         if resolved is None:
-            raise KernelError(f"{name}: axis={each!r} is not a reduction axis", hint="make it with te.reduce_axis(extent)")
+            raise KernelError(
+                f"{name}: axis={each!r} is not a reduction axis", hint="make it with te.reduce_axis(extent)"
+            )
     if len(set(found)) != len(found):
         raise KernelError(f"{name}: an axis is given twice")
     return found  # type: ignore[return-value]

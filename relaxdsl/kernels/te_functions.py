@@ -3,26 +3,90 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TypeVar
 
 import numpy as np
 
 from relaxdsl.errors import KernelError
 from relaxdsl.ir import scalar
 from relaxdsl.ir.scalar import Apply, ScalarExpr, ScalarLike, Select, as_scalar, binary, promote_operands, unary
-from relaxdsl.types.dtype import canonical_dtype, is_bool, is_float, is_integer
+from relaxdsl.types.dtype import canonical_dtype, is_bool, is_float
 
 __all__ = [
-    "abs", "acos", "acosh", "asin", "asinh", "atan", "atan2", "atanh", "bitwise_and", "bitwise_not", "bitwise_or", "bitwise_xor",
-    "cast", "ceil", "const", "cos", "cosh", "divide", "equal", "erf", "exp", "exp2", "expm1", "floor", "floor_divide", "floor_mod",
-    "gelu", "gelu_tanh", "greater", "greater_equal", "if_then_else", "infinity", "isfinite", "isinf", "isnan", "left_shift",
-    "less", "less_equal", "log", "log10", "log1p", "log2", "log_add_exp", "logical_and", "logical_not", "logical_or",
-    "logical_xor", "max_value", "maximum", "min_value", "minimum", "mod", "negative", "not_equal", "power", "right_shift",
-    "round", "rsqrt", "sigmoid", "sign", "silu", "sin", "sinh", "softplus", "sqrt", "square", "tan", "tanh", "trunc",
+    "abs",
+    "acos",
+    "acosh",
+    "asin",
+    "asinh",
+    "atan",
+    "atan2",
+    "atanh",
+    "bitwise_and",
+    "bitwise_not",
+    "bitwise_or",
+    "bitwise_xor",
+    "cast",
+    "ceil",
+    "const",
+    "cos",
+    "cosh",
+    "divide",
+    "equal",
+    "erf",
+    "exp",
+    "exp2",
+    "expm1",
+    "floor",
+    "floor_divide",
+    "floor_mod",
+    "gelu",
+    "gelu_tanh",
+    "greater",
+    "greater_equal",
+    "if_then_else",
+    "infinity",
+    "isfinite",
+    "isinf",
+    "isnan",
+    "left_shift",
+    "less",
+    "less_equal",
+    "log",
+    "log1p",
+    "log2",
+    "log10",
+    "log_add_exp",
+    "logical_and",
+    "logical_not",
+    "logical_or",
+    "logical_xor",
+    "max_value",
+    "maximum",
+    "min_value",
+    "minimum",
+    "mod",
+    "negative",
+    "not_equal",
+    "power",
+    "right_shift",
+    "round",
+    "rsqrt",
+    "sigmoid",
+    "sign",
+    "silu",
+    "sin",
+    "sinh",
+    "softplus",
+    "sqrt",
+    "square",
+    "tan",
+    "tanh",
+    "trunc",
 ]  # fmt: skip
 
 Unary = Callable[[ScalarLike], ScalarExpr]
 Binary = Callable[[ScalarLike, ScalarLike], ScalarExpr]
+F = TypeVar("F", bound=Callable[..., ScalarExpr])
 
 
 def const(value: int | float | bool, dtype: str) -> ScalarExpr:
@@ -60,12 +124,14 @@ def _limits(dtype: str) -> tuple[int | float, int | float]:
     dtype = canonical_dtype(dtype)
     if is_bool(dtype):
         return False, True
-    info = np.finfo(dtype) if is_float(dtype) else np.iinfo(dtype)
-    return info.min.item() if is_float(dtype) else info.min, info.max.item() if is_float(dtype) else info.max
+    if is_float(dtype):
+        return float(np.finfo(dtype).min), float(np.finfo(dtype).max)
+    return int(np.iinfo(dtype).min), int(np.iinfo(dtype).max)
 
 
 def if_then_else(condition: ScalarLike, then_value: ScalarLike, else_value: ScalarLike) -> ScalarExpr:
-    """``then_value`` where the condition holds, else ``else_value``; the other one is not evaluated, so a load may be guarded."""
+    """``then_value`` where the condition holds, else ``else_value``; the other one is not evaluated, so a load may
+    be guarded."""
     then_value, else_value = promote_operands(then_value, else_value)
     return Select(_truth(condition), then_value, else_value)
 
@@ -116,7 +182,9 @@ def bitwise_not(value: ScalarLike) -> ScalarExpr:
 
 def _without_fraction(function: str, value: ScalarExpr) -> ScalarExpr:
     if is_float(value.dtype):
-        raise KernelError(f"{function}: {value.dtype} has no bits to combine", hint="cast it to an integer dtype with te.cast")
+        raise KernelError(
+            f"{function}: {value.dtype} has no bits to combine", hint="cast it to an integer dtype with te.cast"
+        )
     return value
 
 
@@ -189,7 +257,7 @@ def _bitwise(name: str) -> Binary:
     return _named(apply, name, f"``{name}(left, right)`` of integers or bools.")
 
 
-def _named(function: Any, name: str, doc: str) -> Any:
+def _named(function: F, name: str, doc: str) -> F:
     function.__name__ = function.__qualname__ = name
     function.__doc__ = doc
     return function

@@ -47,7 +47,7 @@ class CallContext:
     emit_impure: Callable[[Call], Expr] | None = None
 
 
-_context: ContextVar[CallContext] = ContextVar("relaxdsl_call_context", default=CallContext())
+_context: ContextVar[CallContext] = ContextVar("relaxdsl_call_context", default=CallContext())  # noqa: B039 (frozen)
 _fresh_numbers = itertools.count()
 
 
@@ -127,7 +127,8 @@ def make_call(definition: Operator, args: Sequence[Any], kwargs: Mapping[str, An
         attrs = {name: _plain(value) for name, value in values.items() if name not in definition.operands}
         result = infer_type(definition, operands, attrs)
     except RelaxError as error:
-        raise error.at(_context.get().span)
+        error.at(_context.get().span)
+        raise
     call = Call(definition.op, _call_args(operands), MappingProxyType(attrs), result, _context.get().span)
     emit = _context.get().emit_impure
     return call if definition.op.is_pure or emit is None else emit(call)  # type: ignore[return-value]

@@ -97,14 +97,14 @@ def broadcast(operator_name: str, operands: Sequence[Operand], names: Sequence[s
     Raises:
         ShapeError: where sizes differ or can't be proved equal.
     """
-    shapes = [
-        (name_of(operand, name), shape_of(operand)) for name, operand in zip(names, operands, strict=True)
-    ]
+    shapes = [(name_of(operand, name), shape_of(operand)) for name, operand in zip(names, operands, strict=True)]
     return broadcast_shapes(operator_name, shapes, on_undecided=accept_undecided)
 
 
 def element(operand: Operand, axes: Sequence[Index]) -> ScalarExpr | Dim:
-    """The element of the operand that meets ``axes`` of the result under broadcasting. Dims stay dims: they are weakly typed."""
+    """The element of the operand that meets ``axes`` of the result under broadcasting. Dims stay dims: they are
+    weakly typed.
+    """
     if not isinstance(operand, Tensor):
         return operand
     if operand.ndim == 0:

@@ -1,4 +1,5 @@
-"""The registry: one definition per operator, from which its public function, type rule, method, overload, reference and tests follow.
+"""The registry: one definition per operator, from which its public function, type rule, method, overload, reference
+and tests follow.
 
 A definition is a function in TE style, its *body*, under the ``@operator`` decorator::
 
@@ -9,10 +10,10 @@ A definition is a function in TE style, its *body*, under the ``@operator`` deco
         ...
         return te.compute((m, n), lambda i, j: x1[i] * x2[j], name="outer")
 
-Parameters annotated ``Operand`` (or ``Operand | None``, ``Sequence[Operand]``) are graph expressions; all others are attributes.
-The body receives a :class:`te.Tensor` for each tensor operand (a scalar constant for a number, a dim for a dim) and the
-attributes as they were given. The call's type is read off what the body returns, unless the definition brings a ``type_rule``
-(data-dependent operators, which bring a ``host`` function instead of a body).
+Parameters annotated ``Operand`` (or ``Operand | None``, ``Sequence[Operand]``) are graph expressions; all others are
+attributes. The body receives a :class:`te.Tensor` for each tensor operand (a scalar constant for a number, a dim for
+a dim) and the attributes as they were given. The call's type is read off what the body returns, unless the definition
+brings a ``type_rule`` (data-dependent operators, which bring a ``host`` function instead of a body).
 
 The decorated name becomes the public function: applied to expressions, arrays and numbers it returns a typed ``Call``.
 """
@@ -35,7 +36,7 @@ from relaxdsl.types.types import Type
 Operand: TypeAlias = "Tensor | ScalarExpr | Dim"
 
 
-# ----------------------------------------------------------------------------------------------------- samples and mistakes
+# ----------------------------------------------------------------------------- samples and mistakes
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +87,7 @@ def mistake(error: type[RelaxError], message: str, *args: Any, **attrs: Any) -> 
     return Mistake(args, MappingProxyType(attrs), error, message)
 
 
-# -------------------------------------------------------------------------------------------------------------- the operator
+# ------------------------------------------------------------------------------------- the operator
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,9 +156,7 @@ def register(definition: Operator) -> None:
     """
     known = _OPERATORS.get(definition.name)
     if known is not None:
-        raise ValueError(
-            f"operator {definition.name!r} is defined twice: at {known.place} and at {definition.place}"
-        )
+        raise ValueError(f"operator {definition.name!r} is defined twice: at {known.place} and at {definition.place}")
     _OPERATORS[definition.name] = definition
 
 
@@ -185,9 +184,7 @@ def define(
     """
     signature = inspect.signature(function)
     operands = tuple(
-        parameter.name
-        for parameter in signature.parameters.values()
-        if parameter.annotation in _OPERAND_ANNOTATIONS
+        parameter.name for parameter in signature.parameters.values() if parameter.annotation in _OPERAND_ANNOTATIONS
     )
     code = function.__code__
     definition = Operator(

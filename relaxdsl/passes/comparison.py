@@ -51,16 +51,21 @@ class Comparison:
 def compare(
     function: Function, module: IRModule, compiled: Compiled, args: Sequence[Any], run: Callable[..., Any]
 ) -> Comparison:
-    """Compares, binding by binding, the compiled kernels with the reference; then the results of ``run``, the executable.
+    """Compares, binding by binding, the compiled kernels with the reference; then the results of ``run``, the
+    executable.
 
-    Packed functions are called by each side. Each kernel gets the compiled side's earlier values, so an error shows where it begins.
+    Packed functions are called by each side. Each kernel gets the compiled side's earlier values, so an error shows
+    where it begins.
     """
     args = [np.asarray(arg) if isinstance(arg, np.generic | float) else arg for arg in args]
     before, after = compiled.stages[-2].module, compiled.stages[-1].module
     reference: dict[str, Any] = {}
     found: list[tuple[Binding, Any]] = []
     expected = interpret(
-        _entry(before, function), before, args, on_binding=lambda binding, value: reference.update({_key(binding): value})
+        _entry(before, function),
+        before,
+        args,
+        on_binding=lambda binding, value: reference.update({_key(binding): value}),
     )
     interpret(
         _entry(after, function),
@@ -91,7 +96,9 @@ def _key(binding: Binding) -> str:
 
 
 def _run_compiled(kernel: PrimFunc, inputs: Sequence[np.ndarray], symbols: Mapping[str, int]) -> list[np.ndarray]:
-    outputs = [np.empty(tuple(evaluate(size, symbols) for size in buffer.shape), buffer.dtype) for buffer in kernel.outputs]
+    outputs = [
+        np.empty(tuple(evaluate(size, symbols) for size in buffer.shape), buffer.dtype) for buffer in kernel.outputs
+    ]
     contiguous = [np.ascontiguousarray(array).reshape(np.shape(array)) for array in inputs]
     run_kernel(compile_kernel(kernel), [*contiguous, *outputs], symbols)
     return outputs
@@ -117,7 +124,9 @@ def _values_differ(left: np.ndarray, right: np.ndarray) -> str | None:
     tolerance = TOLERANCE.get(str(left.dtype), 0.0)
     finite = np.abs(left[np.isfinite(left)]) if tolerance else np.zeros(0)
     scale = float(finite.max()) if finite.size else 0.0
-    close = np.isclose(left, right, rtol=tolerance, atol=tolerance * scale, equal_nan=True) if tolerance else left == right
+    close = (
+        np.isclose(left, right, rtol=tolerance, atol=tolerance * scale, equal_nan=True) if tolerance else left == right
+    )
     if close.all():
         return None
     place = tuple(int(axis) for axis in np.argwhere(~close)[0])

@@ -43,8 +43,8 @@ class KernelFact:
 class Explanation:
     """What the compiler decided about a function; prints as text.
 
-    Units: ``seconds`` in seconds, by part: ``parse``, ``passes``, ``lower`` (of which ``kernels`` is numba's part), ``machine`` (the
-    VM and the entry, once a process).
+    Units: ``seconds`` in seconds, by part: ``parse``, ``passes``, ``lower`` (of which ``kernels`` is numba's part),
+    ``machine`` (the VM and the entry, once a process).
     """
 
     function: str
@@ -70,9 +70,7 @@ class Explanation:
         return "\n".join([*lines, compiled, f"compile time: {times}"])
 
 
-def explain(
-    source: Function, compiled: Compiled, accepted: tuple[str, ...], seconds: dict[str, float]
-) -> Explanation:
+def explain(source: Function, compiled: Compiled, accepted: tuple[str, ...], seconds: dict[str, float]) -> Explanation:
     """The explanation of a compiled function.
 
     Args:
@@ -110,10 +108,10 @@ def _symbols(source: Function, compiled: Compiled) -> tuple[SymbolFact, ...]:
         elif isinstance(step, Solve):
             facts.append(SymbolFact(step.symbol.name, f"{step.source.describe(names)}, which is {step.dim}"))
     known = {fact.name for fact in facts}
-    for step in compiled.program.body:
-        if isinstance(step, HostCall) and step.results is not None:
-            place = f"the result of {step.name}" + (f" ({step.span})" if step.span else "")
-            facts += [SymbolFact(name, place) for name in _new_names(step, compiled, known)]
+    for call in compiled.program.body:
+        if isinstance(call, HostCall) and call.results is not None:
+            place = _placed(f"the result of {call.name}", call.span)
+            facts += [SymbolFact(name, place) for name in _new_names(call, compiled, known)]
     return tuple(facts)
 
 
@@ -134,7 +132,10 @@ def _check(step: Check, names: list[str]) -> CheckFact:
 def _copies(source: Function, calls: list[CallKernel]) -> tuple[str, ...]:
     tensors = [param.name for param in source.params if isinstance(param.type, TensorType)]
     copies = [f"argument {name}: only if it is not C-contiguous, aligned and of native byte order" for name in tensors]
-    return (*copies, *(f"an output that no kernel writes ({call.kernel.name})" for call in calls if call.kernel.name == "copy"))
+    return (
+        *copies,
+        *(f"an output that no kernel writes ({call.kernel.name})" for call in calls if call.kernel.name == "copy"),
+    )
 
 
 def _step_in_python(step: Instruction) -> str | None:

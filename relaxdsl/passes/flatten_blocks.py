@@ -39,8 +39,12 @@ class _Flattener:
     def _binding(self, old: Binding) -> Binding | None:
         value = old.value
         if isinstance(value, If):
-            branches = map(self.sequence, (value.then_branch, value.else_branch))
-            value = If(substitute(value.condition, self._names), *branches, value.type, value.span)
+            value = replace(
+                value,
+                condition=substitute(value.condition, self._names),
+                then_branch=self.sequence(value.then_branch),
+                else_branch=self.sequence(value.else_branch),
+            )
         else:
             value = substitute(value, self._names)
         if isinstance(value, Var) and isinstance(old, VarBinding):

@@ -94,5 +94,3 @@ def _symbols_in(function: Function) -> Iterator[str]:
     """Every symbol of the function's parameters and variables."""
     for var in (*function.params, *(binding.var for binding in all_bindings(function))):
         yield from free_symbols_of(var.type)
-
-

@@ -1,6 +1,10 @@
-"""Where results go and when they die: which kernel call may write an output directly, and the last use of every variable."""
+"""Where results go and when they die: which kernel call may write an output directly, and the last use of every
+variable.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
 
 from relaxdsl.ir.graph import Binding, Call, Expr, MatchCast, Op, SeqExpr, Tuple, TupleGetItem, Var
 from relaxdsl.ir.visit import used_vars
@@ -34,36 +38,35 @@ def output_places(sequence: SeqExpr, output: Tree) -> dict[Place, Tree]:
     """
     bindings = {binding.var: binding for binding in sequence.bindings}
     places: dict[Place, Tree] = {}
-    for value, leaf in _leaves(sequence.body, output, bindings):
-        place = _made_at(value, (), bindings)
+    for path, leaf in _leaves(output, ()):
+        place = _made_at(sequence.body, path, bindings)
         if place is not None:
             places.setdefault(place, leaf)
     return places
 
 
-def _leaves(value: Expr, tree: Tree, bindings: dict[Var, Binding]) -> list[tuple[Expr | Place, Tree]]:
+def _leaves(tree: Tree, path: tuple[int, ...]) -> Iterator[tuple[tuple[int, ...], Tree]]:
+    """The leaves of a tree, each with the path to it."""
     if not isinstance(tree, TupleTree):
-        return [(value, tree)]
-    if isinstance(value, Tuple):
-        pairs = zip(value.fields, tree.fields, strict=True)
-        return [leaf for field, part in pairs for leaf in _leaves(field, part, bindings)]
-    return [((value, (index,)), part) for index, part in enumerate(tree.fields) if isinstance(value, Var)]
+        yield path, tree
+        return
+    for index, part in enumerate(tree.fields):
+        yield from _leaves(part, (*path, index))
 
 
-def _made_at(value: Expr | Place, path: tuple[int, ...], bindings: dict[Var, Binding]) -> Place | None:
-    """The binding of a writer that makes ``value`` (at ``path`` in it), looking through casts and tuples."""
-    if isinstance(value, tuple):
-        value, path = value
+def _made_at(value: Expr, path: tuple[int, ...], bindings: Mapping[Var, Binding]) -> Place | None:
+    """The binding of a writer that makes what is at ``path`` in ``value``, looking through casts and tuples."""
     while True:
-        if isinstance(value, TupleGetItem):
-            value, path = value.value, (value.index, *path)
-        elif isinstance(value, Tuple) and path:
-            value, path = value.fields[path[0]], path[1:]
-        elif isinstance(value, Var) and value in bindings:
-            binding = bindings[value]
-            if isinstance(binding.value, Call) and not isinstance(binding, MatchCast):
-                op = binding.value.op
-                return (value, path) if isinstance(op, Op) and op.name in WRITERS else None
-            value = binding.value
-        else:
-            return None
+        match value:
+            case TupleGetItem():
+                value, path = value.value, (value.index, *path)
+            case Tuple(fields=fields) if path:
+                value, path = fields[path[0]], path[1:]
+            case Var() if value in bindings:
+                binding = bindings[value]
+                if isinstance(binding.value, Call) and not isinstance(binding, MatchCast):
+                    op = binding.value.op
+                    return (value, path) if isinstance(op, Op) and op.name in WRITERS else None
+                value = binding.value
+            case _:
+                return None

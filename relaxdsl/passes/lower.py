@@ -1,8 +1,8 @@
 """Lowering: a function of kernel calls becomes the VM's program, in slots and instructions.
 
-Arguments and outputs have fixed slots. What depends only on the arguments' sizes is computed in the prologue, where every
-symbol is bound that can be. A kernel writes straight into an output where it can, else into workspace; a tensor whose size is
-known only later is allocated when its size exists, which leaves compiled code for a moment.
+Arguments and outputs have fixed slots. What depends only on the arguments' sizes is computed in the prologue, where
+every symbol is bound that can be. A kernel writes straight into an output where it can, else into workspace; a tensor
+whose size is known only later is allocated when its size exists, which leaves compiled code for a moment.
 """
 
 from __future__ import annotations
@@ -63,10 +63,10 @@ from relaxdsl.runtime.program import (
     TupleTree,
 )
 from relaxdsl.runtime.slots import DimCompiler, SlotAllocator
-from relaxdsl.types.dims import Dim, free_symbols, is_symbol, symbol, substitute
+from relaxdsl.types.dims import Dim, free_symbols, is_symbol, substitute, symbol
 from relaxdsl.types.match import plan_binding
 from relaxdsl.types.prove import Proof, prove_less_equal
-from relaxdsl.types.types import AnyType, PrimType, ShapeType, TensorType, TupleType, Type, dims_of
+from relaxdsl.types.types import AnyType, TensorType, TupleType, Type, dims_of
 
 
 def lower(function: Function, module: IRModule) -> Program:
@@ -134,7 +134,7 @@ class _Lowering:
             objects=tuple(self._objects.get(index) for index in range(self._slots.object_count)),
         )
 
-    # ------------------------------------------------------------------------------------------------------------- bindings
+    # ------------------------------------------------------------------------------------- bindings
 
     def _sequence(self, sequence: SeqExpr) -> None:
         last = last_uses(sequence)
@@ -174,7 +174,7 @@ class _Lowering:
             case _:
                 return self._leaf(value)
 
-    # ---------------------------------------------------------------------------------------------------------------- leaves
+    # --------------------------------------------------------------------------------------- leaves
 
     def _leaf(self, expr: Expr) -> Tree:
         """Where the value of a leaf, or of a tuple of leaves, is."""
@@ -204,7 +204,7 @@ class _Lowering:
         pointer = self._slots.add(f"constant {len(self._constants) - 1}", array.ctypes.data)
         return TensorLeaf("constant", str(array.dtype), pointer, tuple(map(self._slots.constant, array.shape)))
 
-    # --------------------------------------------------------------------------------------------------------------- kernels
+    # -------------------------------------------------------------------------------------- kernels
 
     def _kernel_call(self, var: Var, call: Call) -> Tree:
         callee, args = call.args
@@ -245,7 +245,7 @@ class _Lowering:
             raise InternalError(f"lower: a kernel is called on {leaf}")
         return leaf
 
-    # ---------------------------------------------------------------------------------------------------------------- memory
+    # --------------------------------------------------------------------------------------- memory
 
     def _new_tensors(self, var: Var, type_: Type, span: Span | None, path: tuple[int, ...] = ()) -> Tree:
         """Memory for what a kernel makes: the output it becomes, workspace, or an allocation once its size is known."""
@@ -289,7 +289,7 @@ class _Lowering:
     def _take(self, size: Dim) -> Storage:
         return self._workspace.take(size, self._body, is_reusable=not self._branch_depth)
 
-    # ------------------------------------------------------------------------------------------------------------ host calls
+    # ----------------------------------------------------------------------------------- host calls
 
     def _dps_call(self, var: Var, call: Call) -> Tree:
         callee, args = call.args
@@ -305,9 +305,7 @@ class _Lowering:
             raise InternalError(f"lower: {name} is no kernel call")
         return self._host_call(var, functools.partial(definition.host, **call.attrs), name, call.args, call)
 
-    def _host_call(
-        self, var: Var, function: Callable[..., Any], name: str, args: Sequence[Expr], call: Call
-    ) -> Tree:
+    def _host_call(self, var: Var, function: Callable[..., Any], name: str, args: Sequence[Expr], call: Call) -> Tree:
         result = self._slots.tree(var.name, call.type)
         self._body.append(HostCall(name, function, tuple(map(self._leaf, args)), result, call.span))
         self._bind_late(f"{name}, result", call.type, result, call.span)
@@ -332,7 +330,7 @@ class _Lowering:
         bind_sizes(plan, [tree], dims, self._function.name, binding.span)
         return tree
 
-    # -------------------------------------------------------------------------------------------------------------- branches
+    # ------------------------------------------------------------------------------------- branches
 
     def _if(self, var: Var, value: If) -> Tree:
         """Both branches leave their value's addresses and sizes in the same slots."""
@@ -374,7 +372,7 @@ class _Lowering:
             if is_symbol(dim) and not self._late.can_compute(dim):
                 self._late.bind(free_symbols(dim)[0], slot)
 
-    # ---------------------------------------------------------------------------------------------------------------- output
+    # --------------------------------------------------------------------------------------- output
 
     def _return(self, value: Expr, output: Tree) -> Tree:
         """Fills what of the output no kernel has written."""

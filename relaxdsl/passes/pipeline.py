@@ -86,6 +86,8 @@ def compile_function(function: Function, module: IRModule) -> Compiled:
 def _with_entry(module: IRModule, function: Function) -> IRModule:
     """The module with ``function`` as it is now; graph functions that it called are gone or as they were."""
     others = {name: other for name, other in module.functions.items() if name != function.name}
-    kernels: dict[str, Function | PrimFunc] = {name: each for name, each in others.items() if isinstance(each, PrimFunc)}
+    kernels: dict[str, Function | PrimFunc] = {
+        name: each for name, each in others.items() if isinstance(each, PrimFunc)
+    }
     graphs = {name: each for name, each in others.items() if isinstance(each, Function)}
     return module.with_functions({**kernels, **graphs, function.name: function})

@@ -25,7 +25,9 @@ class Stages(Mapping[str, str]):
         return len(self._texts)
 
     def __str__(self) -> str:
-        return "\n\n".join(f"# ---- {name} " + "-" * (90 - len(name)) + f"\n{text.rstrip()}" for name, text in self.items())
+        return "\n\n".join(
+            f"# ---- {name} " + "-" * (90 - len(name)) + f"\n{text.rstrip()}" for name, text in self.items()
+        )
 
     def __repr__(self) -> str:
         return f"<stages {', '.join(self)}>"

@@ -15,8 +15,9 @@ _PACKED: dict[str, Callable[..., Any]] = {}
 def register_packed(name: str, function: F | None = None, *, override: bool = False) -> Any:
     """Registers a Python function under ``name`` for ``call_packed``, ``call_pure_packed`` and ``call_dps_packed``.
 
-    Used as a call, ``register_packed("sort", np.sort)``, or as a decorator, ``@register_packed("sort")``. The function gets NumPy
-    arrays (inputs read-only; destination-passing calls get their outputs last, writable), ints and tuples of ints.
+    Used as a call, ``register_packed("sort", np.sort)``, or as a decorator, ``@register_packed("sort")``. The
+    function gets NumPy arrays (inputs read-only; destination-passing calls get their outputs last, writable), ints
+    and tuples of ints.
 
     Raises:
         ScriptError: if the name is taken and ``override`` is not set.

@@ -38,7 +38,7 @@ class Kernel(Protocol):
     def address(self) -> int: ...
 
 
-# --------------------------------------------------------------------------------------- leaves: arguments and outputs
+# -------------------------------------------------------------------- leaves: arguments and outputs
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +103,7 @@ class TupleTree:
 Tree = Leaf | TupleTree
 
 
-# -------------------------------------------------------------------------------------------------------- instructions
+# ------------------------------------------------------------------------------------- instructions
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +188,8 @@ class HostCall:
     ``function(*args)`` gets arrays (views on the frame's memory), ints, tuples and objects as ``args`` lists them.
     With ``results``, the returned value (matched against the tree) is stored: pointers and sizes into the leaf's
     slots, so a size that was unknown is bound here. Rank and dtype are checked against the leaf.
-    Destination-passing calls fill ``outputs``, allocated before, which they get after ``args``. Only those are writable.
+    Destination-passing calls fill ``outputs``, allocated before, which they get after ``args``. Only those are
+    writable.
     """
 
     name: str

@@ -168,15 +168,17 @@ def truth(value: Any) -> bool:
         ScriptError: it is a tensor.
         ShapeError: it depends on sizes.
     """
-    _refuse_tensor(value, "the truth of a tensor is not known when parsing", None)
+    if isinstance(value, Expr):
+        raise ScriptError(
+            "whether a tensor is true is not known when parsing",
+            hint="an `if` on a 0-d bool tensor picks at run time; relax.where picks element by element",
+        )
     return bool(value)
 
 
-def _refuse_tensor(value: Any, what: str, instead: str | None) -> None:
+def _refuse_tensor(value: Any, what: str, instead: str) -> None:
     if isinstance(value, Expr):
-        headline = what if instead is None else f"{what} has no meaning: it has many elements"
-        hint = "an `if` on a 0-d bool tensor picks at run time" if instead is None else f"write {instead}"
-        raise ScriptError(headline, hint=hint)
+        raise ScriptError(f"{what}: its value is not known when parsing", hint=f"write {instead}")
 
 
 @expression(ast.BoolOp)

@@ -20,7 +20,7 @@ from relaxdsl.ir.graph import Call, Constant, Expr, GlobalVar, If, SeqExpr, Shap
 from relaxdsl.operators.calls import call_context, constant, current_context
 from relaxdsl.script.scope import POISON, Missing, Poisoned, Scope, Surroundings
 from relaxdsl.script.source import Source
-from relaxdsl.script.trees import stored_names, walk_own
+from relaxdsl.script.trees import stored_names
 from relaxdsl.script.unsupported import unsupported_syntax
 from relaxdsl.trace.builder import BlockBuilder
 from relaxdsl.types.constructors import (
@@ -217,7 +217,7 @@ class Interpreter:
     def _poison_targets(self, statement: ast.stmt) -> Flow:
         for name in stored_names([statement]):
             self.frame.scope.variables[name] = POISON
-        if not any(isinstance(node, ast.Return) for node in walk_own(statement)):
+        if not isinstance(statement, ast.Return):
             return Flow.NEXT
         self.frame.result = POISON
         return Flow.RETURN

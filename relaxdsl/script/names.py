@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from relaxdsl.errors import ScriptError, nearest
 from relaxdsl.operators import registry
 from relaxdsl.script.interpreter import Interpreter, expression
-from relaxdsl.script.scope import NOT_FOUND, POISON, Missing
+from relaxdsl.script.scope import NOT_FOUND, Missing
 from relaxdsl.types.dims import SymInt, symbol
 
 
@@ -96,24 +96,20 @@ def evaluate_attribute(interp: Interpreter, node: ast.Attribute) -> Any:
         try:
             return getattr(value, node.attr)
         except AttributeError as error:
-            raise _unknown_attribute(value, node, error) from error
+            raise _unknown_attribute(value, node) from error
 
 
-def _unknown_attribute(value: Any, node: ast.Attribute, error: AttributeError) -> ScriptError:
-    if value is POISON:
-        return ScriptError(str(error))
+def _unknown_attribute(value: Any, node: ast.Attribute) -> ScriptError:
     owner = ast.unparse(node.value)
-    what = f"{owner} has no attribute {node.attr!r}"
-    if isinstance(value, ModuleType) and (full := _namespaced(value, node.attr)) is not None:
-        return ScriptError(what, hint=f"did you mean `{owner}.{full}`?")
-    close = nearest(node.attr, (name for name in dir(value) if not name.startswith("_")))
-    return ScriptError(what, hint=f"did you mean `{owner}.{close}`?" if close is not None else None)
+    known = {name: name for name in dir(value) if not name.startswith("_")}
+    if isinstance(value, ModuleType):
+        known = {**_namespaced(value), **known}
+    close = nearest(node.attr, known)
+    hint = f"did you mean `{owner}.{known[close]}`?" if close is not None else None
+    return ScriptError(f"{owner} has no attribute {node.attr!r}", hint=hint)
 
 
-def _namespaced(module: ModuleType, name: str) -> str | None:
-    """``nn.softmax`` for ``softmax``, where the module has such an operator."""
-    for definition in registry.all_operators():
-        namespace, dot, last = definition.name.rpartition(".")
-        if dot and last == name and hasattr(module, namespace):
-            return definition.name
-    return None
+def _namespaced(module: ModuleType) -> dict[str, str]:
+    """``softmax: nn.softmax`` and so on, for the operators in namespaces of the module."""
+    split = [definition.name.rpartition(".") for definition in registry.all_operators()]
+    return {name: f"{namespace}.{name}" for namespace, dot, name in split if dot and hasattr(module, namespace)}

@@ -1,7 +1,7 @@
 """The meaning of a kernel in block form, in NumPy: what ``fn.check`` holds compiled kernels against.
 
-Every block runs for all points of its spatial axes at once, as arrays; reduction axes step in Python. Scalar functions are the
-references of the operators with the same names, so nothing here is shared with the code generator.
+Every block runs for all points of its spatial axes at once, as arrays; reduction axes step in Python. Scalar
+functions are the references of the operators with the same names, so nothing here is shared with the code generator.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ class _KernelInterpreter:
             indices = tuple(np.asarray(self._index(index)) for index in store.indices)
             target[indices] = value
 
-    # -------------------------------------------------------------------------------------------------------------- scalars
+    # -------------------------------------------------------------------------------------- scalars
 
     def scalar(self, expr: ScalarExpr) -> Any:
         """The value of an expression at all points of the grid."""
@@ -151,5 +151,3 @@ class _KernelInterpreter:
         for value in rest:
             first = (np.minimum if isinstance(atom, Min) else np.maximum)(first, value)
         return first
-
-

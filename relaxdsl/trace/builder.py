@@ -1,7 +1,7 @@
 """The BlockBuilder: builds functions in A-normal form, binding by binding. The script parser builds through it too.
 
-An expression handed to :meth:`BlockBuilder.emit` may nest calls; the builder binds each inner call to a variable of its own
-(once, however often the same object occurs), so what it holds is always in normal form.
+An expression handed to :meth:`BlockBuilder.emit` may nest calls; the builder binds each inner call to a variable of
+its own (once, however often the same object occurs), so what it holds is always in normal form.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from relaxdsl.operators.calls import as_expr, call_context, current_context
 from relaxdsl.trace.dataflow import close_dataflow_block, form_dataflow_blocks, require_dataflow
 from relaxdsl.trace.kernel_calls import call_te
 from relaxdsl.types.dims import Dim, symbol
-from relaxdsl.types.types import FuncType, Type, free_symbols_of, join
+from relaxdsl.types.types import AnyType, FuncType, Type, free_symbols_of, join
 
 _current: ContextVar[BlockBuilder | None] = ContextVar("relaxdsl_builder", default=None)
 
@@ -52,7 +52,9 @@ def current_builder() -> BlockBuilder | None:
 
 @dataclass(slots=True)
 class _Scope:
-    """Open blocks: the function's body, or a branch of an If. ``memo`` maps id(expression) to (expression, variable)."""
+    """Open blocks: the function's body, or a branch of an If. ``memo`` maps id(expression) to (expression,
+    variable).
+    """
 
     blocks: list[BindingBlock] = field(default_factory=list)
     bindings: list[Binding] = field(default_factory=list)
@@ -100,7 +102,7 @@ class BlockBuilder:
         for name, function in module.functions.items() if module is not None else ():
             self._add_new(function, name)
 
-    # ------------------------------------------------------------------------------------------------------------ functions
+    # ------------------------------------------------------------------------------------ functions
 
     @contextmanager
     def function(
@@ -200,7 +202,7 @@ class BlockBuilder:
     def get_global_var(self, name: str) -> GlobalVar:
         """The name of a function of the module, as an expression."""
         function = self._functions[name]
-        type_ = function.type if isinstance(function, Function) else FuncType(None, None, True)
+        type_ = function.type if isinstance(function, Function) else FuncType(None, AnyType(), True)
         return GlobalVar(name, type_)
 
     def get_unique_name(self, hint: str) -> str:
@@ -223,7 +225,7 @@ class BlockBuilder:
     def _add_new(self, function: Function | PrimFunc, hint: str) -> GlobalVar:
         return self.add_named(self._names.fresh(hint), function)
 
-    # ------------------------------------------------------------------------------------------------------------- bindings
+    # ------------------------------------------------------------------------------------- bindings
 
     @contextmanager
     def dataflow(self) -> Iterator[None]:
@@ -235,7 +237,9 @@ class BlockBuilder:
 
     @contextmanager
     def dataflow_with_outputs(self, outputs: Callable[[], Sequence[Var]]) -> Iterator[dict[Var, Var]]:
-        """Like :meth:`dataflow`, with the outputs named at its end. The yielded dict then maps them to outer variables."""
+        """Like :meth:`dataflow`, with the outputs named at its end. The yielded dict then maps them to outer
+        variables.
+        """
         scope = self._open_dataflow()
         outer: dict[Var, Var] = {}
         yield outer
@@ -302,7 +306,7 @@ class BlockBuilder:
         """Keeps fresh symbols from being called ``name``."""
         self._function_state("reserve_symbol").symbol_names.reserve(name)
 
-    # ------------------------------------------------------------------------------------------------------------- branches
+    # ------------------------------------------------------------------------------------- branches
 
     @contextmanager
     def branch(self) -> Iterator[Callable[[Any], SeqExpr]]:
@@ -329,7 +333,7 @@ class BlockBuilder:
         leaf = self.normalize(condition)
         return self.emit(If(leaf, then_branch, else_branch, joined, current_context().span), name_hint)
 
-    # ---------------------------------------------------------------------------------------------------------- normal form
+    # ---------------------------------------------------------------------------------- normal form
 
     def normalize(self, expr: Expr) -> Expr:
         """``expr`` as a leaf or a tuple of leaves; inner calls are bound to new variables."""
@@ -382,7 +386,7 @@ class BlockBuilder:
         scope.bindings.append(VarBinding(var, value, span))
         return var
 
-    # ------------------------------------------------------------------------------------------------------------- internals
+    # ------------------------------------------------------------------------------------ internals
 
     def _new_var(self, scope: _Scope, name_hint: str, type_: Type, is_output: bool) -> Var:
         inside = scope.in_dataflow and not is_output
@@ -420,9 +424,10 @@ class BlockBuilder:
 
     def _function_state(self, caller: str) -> _FunctionState:
         if self._state is None:
-            raise ScriptError(f"BlockBuilder.{caller}: no function is being built; use `with builder.function(name, params):`")
+            raise ScriptError(
+                f"BlockBuilder.{caller}: no function is being built; use `with builder.function(name, params):`"
+            )
         return self._state
-
 
 
 def _rename_callees(function: Function, names: Mapping[str, GlobalVar]) -> Function:

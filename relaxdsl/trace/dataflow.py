@@ -89,7 +89,9 @@ def form_dataflow_blocks(body: SeqExpr) -> SeqExpr:
             users.setdefault(var, set()).add(index)
     returned = set(used_vars(body.body))
     blocks = tuple(
-        _hide_inner_vars(run, {var for binding in run.bindings if _is_inner(var := binding.var, index, users, returned)})
+        _hide_inner_vars(
+            run, {var for binding in run.bindings if _is_inner(var := binding.var, index, users, returned)}
+        )
         for index, run in enumerate(runs)
     )
     return SeqExpr(blocks, body.body, body.span)
@@ -113,8 +115,8 @@ def _form_in_branches(binding: Binding) -> Binding:
     value = binding.value
     if not isinstance(value, If):
         return binding
-    branches = map(form_dataflow_blocks, (value.then_branch, value.else_branch))
-    return replace(binding, value=If(value.condition, *branches, value.type, value.span))
+    then_branch, else_branch = form_dataflow_blocks(value.then_branch), form_dataflow_blocks(value.else_branch)
+    return replace(binding, value=replace(value, then_branch=then_branch, else_branch=else_branch))
 
 
 def _uses(run: BindingBlock) -> set[Var]:

@@ -57,7 +57,9 @@ def call_global(builder: BlockBuilder, callee: GlobalVar, args: Sequence[Any]) -
         )
     module = builder.get()
     known = module[callee.name] if callee.name in module else None
-    names = [param.name for param in known.params] if isinstance(known, Function) else map(str, range(len(type_.params)))
+    names = (
+        [param.name for param in known.params] if isinstance(known, Function) else map(str, range(len(type_.params)))
+    )
     return _call(callee, callee.name, list(zip(names, type_.params, strict=True)), type_.ret, type_.pure, args)
 
 
@@ -82,7 +84,9 @@ def _positional(callee: str, names: Sequence[str], args: Sequence[Any], kwargs: 
 def _call(
     callee: GlobalVar, name: str, params: Sequence[tuple[str, Type]], ret: Type, pure: bool, values: Sequence[Any]
 ) -> Expr:
-    """The typed call; symbols of the result that no argument binds are data-dependent, so they are new in the caller."""
+    """The typed call; symbols of the result that no argument binds are data-dependent, so they are new in the
+    caller.
+    """
     declared = [type_ for _, type_ in params] + [None] * (len(values) - len(params))
     args = tuple(
         _as_argument(value, type_, f"{name}: argument {i}")
@@ -100,7 +104,9 @@ def _call(
 
 
 def _as_argument(value: Any, declared: Type | None, what: str) -> Expr:
-    """The argument as an expression of the declared kind: numbers take the declared dtype, tuples of sizes become shapes."""
+    """The argument as an expression of the declared kind: numbers take the declared dtype, tuples of sizes become
+    shapes.
+    """
     if isinstance(declared, PrimType) and isinstance(value, int | SymInt) and not isinstance(value, bool):
         return PrimValue(value, current_context().span)
     if isinstance(declared, ShapeType) and isinstance(value, list | tuple):

@@ -1,7 +1,7 @@
 """The reference interpreter: a graph program's meaning in NumPy, binding by binding.
 
-Operators run as their references, kernels as :mod:`relaxdsl.trace.block_interpreter` says (or as the caller wants), packed functions
-as they are.
+Operators run as their references, kernels as :mod:`relaxdsl.trace.block_interpreter` says (or as the caller wants),
+packed functions as they are.
 """
 
 from __future__ import annotations
@@ -87,7 +87,9 @@ class Interpreter:
         """Binds the types' symbols to the values' sizes, and checks the others."""
         plan = plan_binding(declared, known=self._symbols)
         sizes = {
-            source: size for index, value in enumerate(values) for source, size in _sizes(declared[index][1], value, index)
+            source: size
+            for index, value in enumerate(values)
+            for source, size in _sizes(declared[index][1], value, index)
         }
         self._symbols.update(run_binding(plan, sizes, function=function, known=self._symbols))
 
@@ -147,7 +149,8 @@ class Interpreter:
     def _call_operator(self, call: Call, name: str) -> Any:
         definition = registry.get(name)
         operands = {
-            key: None if operand is None else self._expr(operand) for key, operand in operands_of(definition, call).items()
+            key: None if operand is None else self._expr(operand)
+            for key, operand in operands_of(definition, call).items()
         }
         attrs = {key: self._attr(value) for key, value in call.attrs.items()}
         return _as_type(definition.reference(*operands.values(), **attrs), call.type)

@@ -40,7 +40,8 @@ def call_te(add_function: AddFunction, fn: Callable[..., Any], args: Sequence[An
         outputs = _outputs(fn(*te_args, **te_kwargs), name)
         kernel = create_prim_func(inputs.tensors, outputs, "kernel" if name == "<lambda>" else name)
     except RelaxError as error:
-        raise error.at(current_context().span)
+        error.at(current_context().span)
+        raise
     return call_kernel(add_function(kernel, kernel.name), kernel, inputs.expressions)
 
 
@@ -64,7 +65,8 @@ def call_tir(callee: GlobalVar, kernel: PrimFunc, args: Sequence[Expr], out: Typ
     try:
         result = output_type(kernel, bind_kernel_symbols(kernel, args))
     except RelaxError as error:
-        raise error.at(span)
+        error.at(span)
+        raise
     if out is not None:
         fit = is_base_of(out, result)
         if fit.grade is not Grade.FITS:

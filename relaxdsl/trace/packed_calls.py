@@ -16,7 +16,8 @@ CALL_DPS_PACKED = Op("call_dps_packed")
 
 
 def call_packed(name: str, *args: Any, out: Any = None) -> Expr:
-    """The result of the packed function ``name`` on ``args``; the call may have effects, so it is never moved or dropped.
+    """The result of the packed function ``name`` on ``args``; the call may have effects, so it is never moved or
+    dropped.
 
     Args:
         out: the result's type. Symbols in it that are not known before are bound when the result exists. Without it the
@@ -33,13 +34,16 @@ def call_pure_packed(name: str, *args: Any, out: Any = None) -> Call:
 
 
 def call_dps_packed(name: str, args: Any, out: Any = None) -> Call:
-    """The result of a packed function in destination-passing style: it gets ``args``, then arrays of type ``out`` to fill.
+    """The result of a packed function in destination-passing style: it gets ``args``, then arrays of type ``out`` to
+    fill.
 
     Raises:
         ScriptError: without ``out``; with ``args`` that are no tuple.
     """
     if out is None:
-        raise ScriptError("call_dps_packed: out is needed: the type of what the function fills", span=current_context().span)
+        raise ScriptError(
+            "call_dps_packed: out is needed: the type of what the function fills", span=current_context().span
+        )
     if not isinstance(args, list | tuple | Tuple):
         args = (args,)
     fields = args.fields if isinstance(args, Tuple) else args
@@ -48,7 +52,9 @@ def call_dps_packed(name: str, args: Any, out: Any = None) -> Call:
 
 def _call(op: Op, name: str, args: tuple[Expr, ...], out: Any) -> Call:
     if not isinstance(name, str):
-        raise ScriptError(f"{op.name}: the function is given by its registered name, got {name!r}", span=current_context().span)
+        raise ScriptError(
+            f"{op.name}: the function is given by its registered name, got {name!r}", span=current_context().span
+        )
     result: Type = AnyType() if out is None else as_type(out)
     callee = ExternFunc(name, FuncType(None, result, op.is_pure), current_context().span)
     return Call(op, (callee, *args), NO_ATTRS, result, current_context().span)
@@ -56,6 +62,8 @@ def _call(op: Op, name: str, args: tuple[Expr, ...], out: Any) -> Call:
 
 def _arguments(caller: str, args: Any) -> tuple[Expr, ...]:
     return tuple(
-        HostObject(arg, AnyType(), current_context().span) if isinstance(arg, str) else as_expr(arg, f"{caller}: argument {i}")
+        HostObject(arg, AnyType(), current_context().span)
+        if isinstance(arg, str)
+        else as_expr(arg, f"{caller}: argument {i}")
         for i, arg in enumerate(args)
     )

@@ -1,4 +1,5 @@
-"""The statements of a program that need the function being built: ``emit_te``, ``call_tir``, ``match_cast``, ``dataflow``, ``output``.
+"""The statements of a program that need the function being built: ``emit_te``, ``call_tir``, ``match_cast``,
+``dataflow``, ``output``.
 
 They work inside ``@relax.function`` and in plain Python helpers it calls.
 """
@@ -21,8 +22,8 @@ from relaxdsl.types.constructors import as_type
 def emit_te(fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Call:
     """The call of the kernel that the TE function ``fn`` describes.
 
-    Tensors among ``args`` (and in lists and dicts of them) reach ``fn`` as TE tensors with the same symbolic shapes, shapes as
-    lists of dims, everything else as it is. ``primfunc_name_hint=`` names the kernel.
+    Tensors among ``args`` (and in lists and dicts of them) reach ``fn`` as TE tensors with the same symbolic shapes,
+    shapes as lists of dims, everything else as it is. ``primfunc_name_hint=`` names the kernel.
 
     Raises:
         ScriptError: outside of a function.
@@ -47,7 +48,9 @@ def call_tir(kernel: GlobalVar | PrimFunc, args: Any, out: Any = None) -> Call:
     function = builder.get()[callee.name] if isinstance(callee, GlobalVar) and callee.name in builder.get() else None
     if not isinstance(function, PrimFunc):
         raise ScriptError(f"call_tir: {kernel!r} is not a kernel", span=current_context().span)
-    given: Sequence[Any] = args.fields if isinstance(args, Tuple) else args if isinstance(args, list | tuple) else (args,)
+    given: Sequence[Any] = (
+        args.fields if isinstance(args, Tuple) else args if isinstance(args, list | tuple) else (args,)
+    )
     operands = tuple(as_expr(arg, f"call_tir: argument {i}") for i, arg in enumerate(given))
     return kernel_calls.call_tir(callee, function, operands, None if out is None else as_type(out))
 

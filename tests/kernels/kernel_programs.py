@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,9 @@ from relaxdsl.types.dims import evaluate
 Array = NDArray[Any]
 
 
-def run(inputs: Sequence[Tensor], outputs: Sequence[Tensor], arrays: Sequence[Array], parts: int = 2, **sizes: int) -> list[Array]:
+def run(
+    inputs: Sequence[Tensor], outputs: Sequence[Tensor], arrays: Sequence[Array], parts: int = 2, **sizes: int
+) -> list[Array]:
     """The outputs of the compiled kernel. Memory is filled with garbage first, so what is not written shows."""
     prim_func = create_prim_func(inputs, outputs, "kernel")
     compiled = compile_kernel(prim_func)

@@ -73,14 +73,27 @@ def test_integer_division_and_bits(dtype):
 def test_bools():
     compare(
         "bool",
-        lambda x, y: [x & y, x | y, x ^ y, ~x, te.logical_not(x), te.logical_and(x, ~y), x < y, x + y, x * y, te.maximum(x, y)],
+        lambda x, y: [
+            x & y,
+            x | y,
+            x ^ y,
+            ~x,
+            te.logical_not(x),
+            te.logical_and(x, ~y),
+            x < y,
+            x + y,
+            x * y,
+            te.maximum(x, y),
+        ],
         lambda x, y: [x & y, x | y, x ^ y, ~x, ~x, x & ~y, x < y, x + y, x * y, x | y],
     )
 
 
 @pytest.mark.parametrize("dtype", KERNEL_DTYPES)
 def test_casts_to_every_dtype(dtype):
-    values = np.array([0, 1] if dtype == "bool" else [0, 1, 2, 100, 127] if dtype.startswith("u") else [0, 1, -1, -128, 127, 3])
+    values = np.array(
+        [0, 1] if dtype == "bool" else [0, 1, 2, 100, 127] if dtype.startswith("u") else [0, 1, -1, -128, 127, 3]
+    )
     values = (values + 0.75 * np.sign(values)).astype(dtype) if is_float(dtype) else values.astype(dtype)
     x = te.placeholder((n,), dtype, "x")
     targets = [each for each in KERNEL_DTYPES if not (is_float(dtype) and each.startswith("u"))]
@@ -107,7 +120,9 @@ def test_sizes_and_axes_are_weak_integers():
     x = te.placeholder((n,), "float32", "x")
     y = te.compute((n,), lambda i: (x[i] + i) / n)
     assert y.dtype == "float32"
-    np.testing.assert_array_equal(run([x], [y], [np.ones(4, "float32")], n=4)[0], (1 + np.arange(4, dtype="float32")) / 4)
+    np.testing.assert_array_equal(
+        run([x], [y], [np.ones(4, "float32")], n=4)[0], (1 + np.arange(4, dtype="float32")) / 4
+    )
 
 
 def test_numpy_scalars_are_not_weak():

@@ -60,7 +60,9 @@ def test_keys_differ_where_structure_or_bounds_do():
 def test_a_key_ignores_names_and_nothing_else(name):
     def key(suffix: str) -> str:
         inputs, outputs, _ = CASES[name]()
-        return structural_key(create_prim_func(inputs, outputs if isinstance(outputs, tuple) else (outputs,), f"kernel{suffix}"))
+        return structural_key(
+            create_prim_func(inputs, outputs if isinstance(outputs, tuple) else (outputs,), f"kernel{suffix}")
+        )
 
     assert key("a") == key("b")
 
@@ -81,7 +83,9 @@ def test_what_numba_refuses_is_an_internal_error_without_its_traceback(monkeypat
     n = dims("n")
     x = te.placeholder((n,), name="x")
     prim_func = create_prim_func([x], [te.compute((n,), lambda i: x[i] + 41.5, "y")], "broken")
-    monkeypatch.setattr(jit, "kernel_source", lambda scheduled: "def broken(args, lo, hi):\n    missing_function(args)\n")
+    monkeypatch.setattr(
+        jit, "kernel_source", lambda scheduled: "def broken(args, lo, hi):\n    missing_function(args)\n"
+    )
     with pytest.raises(InternalError) as caught:
         compile_kernel(prim_func)
     assert caught.value.__cause__ is None

@@ -16,7 +16,12 @@ from relaxdsl.kernels.create import create_prim_func
 from relaxdsl.types.dims import Dim, dims, evaluate
 
 SIZES = dims("m n")
-FUNCTIONS = [lambda v: v * 2.0 - 1.0, lambda v: te.maximum(v, 0.0), lambda v: v * v, lambda v: te.if_then_else(v > 0.5, v, -v)]
+FUNCTIONS = [
+    lambda v: v * 2.0 - 1.0,
+    lambda v: te.maximum(v, 0.0),
+    lambda v: v * v,
+    lambda v: te.if_then_else(v > 0.5, v, -v),
+]
 REDUCTIONS = [te.sum, te.max, te.min]
 STEPS = ("map", "combine", "transpose", "reduce", "broadcast", "shift", "flatten")
 

@@ -93,7 +93,9 @@ def test_a_statement_between_loops_moves_out_of_the_way():
     both = loop(
         "j",
         n,
-        lambda j: Seq((Store(out, (0, j), const(2.0, "float32")), Store(total, (), Load(total, ()) + Load(out, (0, j))))),
+        lambda j: Seq(
+            (Store(out, (0, j), const(2.0, "float32")), Store(total, (), Load(total, ()) + Load(out, (0, j))))
+        ),
         "serial",
     )
     assert_becomes(merge_loops, func(fill, start, add), func(start, both))
@@ -160,7 +162,9 @@ def test_contiguous_loops_fuse():
     assert_becomes(fuse_contiguous_loops, flat_nest(lambda i, j: i * n + j), func(flat, params=(flat_x, flat_out)))
 
 
-@pytest.mark.parametrize("index", [lambda i, j: j * m + i, lambda i, j: j, lambda i, j: i * n, lambda i, j: i * n + j + i])
+@pytest.mark.parametrize(
+    "index", [lambda i, j: j * m + i, lambda i, j: j, lambda i, j: i * n, lambda i, j: i * n + j + i]
+)
 def test_other_accesses_keep_loops_apart(index):
     assert_unchanged(fuse_contiguous_loops, flat_nest(index))
 
@@ -281,7 +285,9 @@ def test_source_of_a_block_is_an_internal_error():
 def test_names_in_the_source_avoid_each_other_and_python():
     odd = Buffer("lambda", (m,), "float32")
     same = Buffer("exp", (m,), "float32")
-    body = For("args", m, Store(same, (loop_variable("args", m),), exp(Load(odd, (loop_variable("args", m),)))), "parallel")
+    body = For(
+        "args", m, Store(same, (loop_variable("args", m),), exp(Load(odd, (loop_variable("args", m),)))), "parallel"
+    )
     source = kernel_source(PrimFunc("range", (odd, same), 1, ("m",), body))
     assert source == (
         "def range_1(args, lo, hi):\n"
@@ -351,7 +357,9 @@ def compare(function: str, left: Dim, right: Dim) -> ScalarExpr:
     ],
 )
 def test_a_guard_that_always_holds_disappears(condition):
-    assert_becomes(simplify_indices, guarded(condition), func(loop("i", m, lambda i: Store(row, (i,), Load(x, (i, 0))))))
+    assert_becomes(
+        simplify_indices, guarded(condition), func(loop("i", m, lambda i: Store(row, (i,), Load(x, (i, 0)))))
+    )
 
 
 def test_a_guard_that_never_holds_leaves_the_other_value():

@@ -101,7 +101,10 @@ MISTAKES = {
         lambda: te.placeholder(n, name="y"),
         "placeholder y: a shape is a tuple of sizes, got n\n   hint: write (n,) for one axis",
     ),
-    "infinity of integers": (lambda: te.infinity("int32"), "infinity: int32 has no infinity\n   hint: use te.max_value(dtype)"),
+    "infinity of integers": (
+        lambda: te.infinity("int32"),
+        "infinity: int32 has no infinity\n   hint: use te.max_value(dtype)",
+    ),
     "bits of floats": (
         lambda: te.compute((n,), lambda i: te.bitwise_not(v[i])),
         "bitwise_not: float32 has no bits to combine\n   hint: cast it to an integer dtype with te.cast",

@@ -40,7 +40,11 @@ def case_softmax() -> Case:
     peak = te.compute((m,), lambda i: te.max(x[i, k], axis=k), "peak")
     e = te.compute((m, n), lambda i, j: te.exp(x[i, j] - peak[i]), "e")
     total = te.compute((m,), lambda i: te.sum(e[i, k2], axis=k2), "total")
-    return [x], te.compute((m, n), lambda i, j: e[i, j] / total[i], "out"), lambda x: special.softmax(x, axis=1) if x.size else x
+    return (
+        [x],
+        te.compute((m, n), lambda i, j: e[i, j] / total[i], "out"),
+        lambda x: special.softmax(x, axis=1) if x.size else x,
+    )
 
 
 def case_softmax_of_columns() -> Case:
@@ -48,7 +52,11 @@ def case_softmax_of_columns() -> Case:
     peak = te.compute((n,), lambda j: te.max(x[k, j], axis=k), "peak")
     e = te.compute((m, n), lambda i, j: te.exp(x[i, j] - peak[j]), "e")
     total = te.compute((n,), lambda j: te.sum(e[k2, j], axis=k2), "total")
-    return [x], te.compute((m, n), lambda i, j: e[i, j] / total[j], "out"), lambda x: special.softmax(x, axis=0) if x.size else x
+    return (
+        [x],
+        te.compute((m, n), lambda i, j: e[i, j] / total[j], "out"),
+        lambda x: special.softmax(x, axis=0) if x.size else x,
+    )
 
 
 def case_layer_norm() -> Case:
@@ -57,7 +65,9 @@ def case_layer_norm() -> Case:
     total = te.compute((m,), lambda i: te.sum(x[i, k], axis=k), "total")
     mean = te.compute((m,), lambda i: total[i] / n, "mean")
     spread = te.compute((m,), lambda i: te.sum((x[i, k2] - mean[i]) * (x[i, k2] - mean[i]), axis=k2), "spread")
-    out = te.compute((m, n), lambda i, j: (x[i, j] - mean[i]) * te.rsqrt(spread[i] / n + 1e-5) * scale[j] + shift[j], "out")
+    out = te.compute(
+        (m, n), lambda i, j: (x[i, j] - mean[i]) * te.rsqrt(spread[i] / n + 1e-5) * scale[j] + shift[j], "out"
+    )
 
     def expected(x, scale, shift):
         if not x.size:
@@ -91,7 +101,11 @@ def case_argmax() -> Case:
 def case_argmax_and_max() -> Case:
     k = te.reduce_axis(n, "k")
     out = te.compute((m,), lambda i: argmax((te.cast(k, "int64"), x[i, k]), axis=k), "out")
-    return [x], out, lambda x: (x.argmax(1), x.max(1)) if x.shape[1] else (np.full(len(x), -1), np.full(len(x), -np.inf, "f"))
+    return (
+        [x],
+        out,
+        lambda x: (x.argmax(1), x.max(1)) if x.shape[1] else (np.full(len(x), -1), np.full(len(x), -np.inf, "f")),
+    )
 
 
 def case_concat() -> Case:
@@ -113,7 +127,11 @@ def case_transpose_between_stages() -> Case:
 
 def case_transpose_of_the_output() -> Case:
     e = te.compute((m, n), lambda i, j: te.exp(x[i, j]), "e")
-    return [x], te.compute((n, m), lambda i, j: e[j, i] - e[j, i] * e[j, i], "out"), lambda x: (np.exp(x) - np.exp(x) ** 2).T
+    return (
+        [x],
+        te.compute((n, m), lambda i, j: e[j, i] - e[j, i] * e[j, i], "out"),
+        lambda x: (np.exp(x) - np.exp(x) ** 2).T,
+    )
 
 
 def case_reshape() -> Case:
@@ -132,8 +150,8 @@ def case_sum_of_columns() -> Case:
 
 
 def case_sum_of_all() -> Case:
-    k, l = te.reduce_axis(m, "k"), te.reduce_axis(n, "l")
-    return [x], te.compute((), lambda: te.sum(x[k, l], axis=(k, l)), "out"), lambda x: x.sum()
+    k, j = te.reduce_axis(m, "k"), te.reduce_axis(n, "j")
+    return [x], te.compute((), lambda: te.sum(x[k, j], axis=(k, j)), "out"), lambda x: x.sum()
 
 
 def case_sum_of_a_part() -> Case:
@@ -166,13 +184,21 @@ def case_matmul_of_activation() -> Case:
     w = te.placeholder((n, p), name="w")
     k = te.reduce_axis(n, "k")
     hidden = te.compute((m, n), lambda i, j: te.tanh(x[i, j]), "hidden")
-    return [x, w], te.compute((m, p), lambda i, j: te.sum(hidden[i, k] * w[k, j], axis=k), "out"), lambda x, w: np.tanh(x) @ w
+    return (
+        [x, w],
+        te.compute((m, p), lambda i, j: te.sum(hidden[i, k] * w[k, j], axis=k), "out"),
+        lambda x, w: np.tanh(x) @ w,
+    )
 
 
 def case_batched_matmul() -> Case:
     a, b = te.placeholder((p, m, n), name="a"), te.placeholder((p, n, 3), name="b")
     k = te.reduce_axis(n, "k")
-    return [a, b], te.compute((p, m, 3), lambda s, i, j: te.sum(a[s, i, k] * b[s, k, j], axis=k), "out"), lambda a, b: a @ b
+    return (
+        [a, b],
+        te.compute((p, m, 3), lambda s, i, j: te.sum(a[s, i, k] * b[s, k, j], axis=k), "out"),
+        lambda a, b: a @ b,
+    )
 
 
 def case_convolution() -> Case:
@@ -246,11 +272,12 @@ def test_against_numpy(name):
     outputs = outputs if isinstance(outputs, tuple) else (outputs,)
     for sizes in (dict(zip("mnp", each, strict=True)) for each in SIZES):
         arrays = [
-            random_array([evaluate(size, sizes) for size in each.shape], each.dtype, seed) for seed, each in enumerate(inputs)
+            random_array([evaluate(size, sizes) for size in each.shape], each.dtype, seed)
+            for seed, each in enumerate(inputs)
         ]
         with np.errstate(invalid="ignore"):
             wanted = reference(*arrays)
-        for got, want in zip(run(inputs, outputs, arrays, **sizes), wanted if len(outputs) > 1 else [wanted], strict=True):
+        for got, want in zip(
+            run(inputs, outputs, arrays, **sizes), wanted if len(outputs) > 1 else [wanted], strict=True
+        ):
             np.testing.assert_allclose(got, np.reshape(want, got.shape), rtol=1e-4, atol=ATOL)
-
-

@@ -188,7 +188,7 @@ def test_a_data_dependent_size_flows_on() -> None:
     result, _ = check(built, np.array([3, 1, 3, 2]))
     assert result.shape == (6,)
     steps = built.compiled.program.body
-    assert [type(step) for step in steps if isinstance(step, Allocate | HostCall)][0] is HostCall
+    assert next(type(step) for step in steps if isinstance(step, Allocate | HostCall)) is HostCall
 
 
 def test_packed_functions() -> None:

@@ -11,6 +11,7 @@ from relaxdsl.ir.loops import (
     For,
     IfThenElse,
     IterVar,
+    LoopKind,
     PrimFunc,
     Stmt,
     Store,
@@ -26,7 +27,8 @@ from relaxdsl.kernels.accesses import accesses, flat_index, stride
 from relaxdsl.types.dims import Dim, is_symbol, substitute
 from relaxdsl.types.dtype import is_float
 
-#: How many steps of the reduction are done in one pass over a row, and up to how many a constant extent is done in one pass.
+#: How many steps of the reduction are done in one pass over a row, and up to how many a constant extent is done in
+#: one pass.
 UNROLL = 4
 FULL_UNROLL_LIMIT = 8
 #: A reduction loop of at most this many steps is not worth vectorising.
@@ -135,7 +137,7 @@ def _lower_nest(nest: _Nest) -> Stmt:
     return _accumulates_in_registers(nest.spatial, reduce, init, update)
 
 
-def _around(loops: tuple[For, ...], body: Stmt, kind: str) -> Stmt:
+def _around(loops: tuple[For, ...], body: Stmt, kind: LoopKind) -> Stmt:
     for loop in reversed(loops):
         body = replace(loop, body=body, kind=kind)
     return body

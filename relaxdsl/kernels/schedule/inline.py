@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from relaxdsl.ir.loops import Block, Buffer, For, PrimFunc, Seq, Stmt, Store, loop_variable, rewrite_statement, sequence, walk
+from relaxdsl.ir.loops import (
+    Block,
+    Buffer,
+    For,
+    PrimFunc,
+    Seq,
+    Stmt,
+    Store,
+    loop_variable,
+    rewrite_statement,
+    sequence,
+    walk,
+)
 from relaxdsl.ir.scalar import COMPARISONS, LOGICAL, Apply, Load, ScalarExpr, rewrite
 from relaxdsl.kernels.accesses import accesses, buffers_touched, expressions, flat_index, loads_of, nodes
 from relaxdsl.types.dims import Dim, is_symbol, substitute
@@ -26,15 +38,18 @@ def inline_stages(prim_func: PrimFunc) -> PrimFunc:
 
         for i, j: with block: out[i, j] = exp(x[j, i]) + 1
 
-    A stage is inlined if its body only moves data (indexing, casts, choices), or if it is read at one place, which reads each
-    element at most once. Other chains of stages are joined by :func:`relaxdsl.kernels.schedule.merge.merge_loops`, which lets
-    readers share the value.
+    A stage is inlined if its body only moves data (indexing, casts, choices), or if it is read at one place, which
+    reads each
+    element at most once. Other chains of stages are joined by :func:`relaxdsl.kernels.schedule.merge.merge_loops`,
+    which lets readers share the value.
     """
     statements = list(prim_func.body.body) if isinstance(prim_func.body, Seq) else [prim_func.body]
     for buffer in prim_func.scratch:
         statements = _without_stage(statements, buffer)
     used = {access.buffer for stmt in statements for access in accesses(stmt)}
-    return replace(prim_func, body=sequence(*statements), scratch=tuple(each for each in prim_func.scratch if each in used))
+    return replace(
+        prim_func, body=sequence(*statements), scratch=tuple(each for each in prim_func.scratch if each in used)
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +98,9 @@ def _is_worth_inlining(stage: _Stage, readers: list[Stmt]) -> bool:
     blocks = [_only_block(stmt) for stmt in readers]
     reads = [[load for load in _loads(stmt) if load.buffer is stage.buffer] for stmt in readers]
     has_scalar_index = any(isinstance(index, ScalarExpr) for found in reads for load in found for index in load.indices)
-    if has_scalar_index or any(_size(stmt) + len(found) * _nodes(stage.value) > MAX_NODES for stmt, found in zip(readers, reads, strict=True)):
+    if has_scalar_index or any(
+        _size(stmt) + len(found) * _nodes(stage.value) > MAX_NODES for stmt, found in zip(readers, reads, strict=True)
+    ):
         return False
     if _only_moves_data(stage.value):
         return True
@@ -115,18 +132,23 @@ def _is_cheap(node: ScalarExpr) -> bool:
     """Whether a node costs next to nothing: all but functions; of these, conditions and arithmetic on indices."""
     if not isinstance(node, Apply):
         return True
-    return node.function in COMPARISONS | LOGICAL or (is_integer(node.dtype) and node.function in ("add", "subtract", "multiply"))
+    return node.function in COMPARISONS | LOGICAL or (
+        is_integer(node.dtype) and node.function in ("add", "subtract", "multiply")
+    )
 
 
 def _reads_once(load: Load, block: Block) -> bool:
-    """Whether the block reads each element at most once: its variables are indices themselves, or the order in memory agrees."""
+    """Whether the block reads each element at most once: its variables are indices themselves, or the order in
+    memory agrees."""
     variables = {each.var: each.extent for each in block.iter_vars if each.extent != 1}
     bare = {str(index) for index in load.indices if is_symbol(index)}
     if bare.issuperset(variables):
         return True
     own = tuple(loop_variable(each.var, each.extent) for each in block.iter_vars)
     shape = tuple(each.extent for each in block.iter_vars)
-    return _product(shape) == _product(load.buffer.shape) and flat_index(load.buffer.shape, load.indices) is flat_index(shape, own)
+    return _product(shape) == _product(load.buffer.shape) and flat_index(load.buffer.shape, load.indices) is flat_index(
+        shape, own
+    )
 
 
 def _product(shape: tuple[Dim, ...]) -> Dim:
@@ -142,7 +164,11 @@ def _inlined(stmt: Stmt, stage: _Stage) -> Stmt:
     def on_node(node: ScalarExpr) -> ScalarExpr | None:
         if not isinstance(node, Load) or node.buffer is not stage.buffer:
             return None
-        values = {name: index for name, index in zip(stage.variables, node.indices, strict=True) if not isinstance(index, ScalarExpr)}
+        values = {
+            name: index
+            for name, index in zip(stage.variables, node.indices, strict=True)
+            if not isinstance(index, ScalarExpr)
+        }
         return rewrite(stage.value, on_dim=lambda dim: substitute(dim, values))
 
     return rewrite_statement(stmt, on_node)

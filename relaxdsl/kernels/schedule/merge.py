@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from relaxdsl.ir.loops import For, PrimFunc, Seq, Stmt, loop_variable, map_statements, sequence, substitute_variables
+from relaxdsl.ir.loops import (
+    For,
+    LoopKind,
+    PrimFunc,
+    Seq,
+    Stmt,
+    loop_variable,
+    map_statements,
+    sequence,
+    substitute_variables,
+)
 from relaxdsl.ir.scalar import ScalarExpr
 from relaxdsl.kernels.accesses import Access, accesses, are_independent
 from relaxdsl.types.dims import SymInt
@@ -25,7 +35,8 @@ def merge_loops(prim_func: PrimFunc) -> PrimFunc:
             peak[i] = ...
             for j in parallel(n): e[i, j] = exp(x[i, j] - peak[i])
 
-    A statement between the two loops is moved before the first or after the second, if nothing it depends on forbids it.
+    A statement between the two loops is moved before the first or after the second, if nothing it depends on
+    forbids it.
     """
     return replace(prim_func, body=_merge(prim_func.body))
 
@@ -71,12 +82,13 @@ def _joined(first: For, second: For) -> For:
     """One loop with both bodies; it is parallel only if both were."""
     variable = loop_variable(first.var, first.extent)
     body = substitute_variables(second.body, {second.var: variable})
-    kind = "parallel" if first.kind == second.kind == "parallel" else "serial"
+    kind: LoopKind = "parallel" if first.kind == second.kind == "parallel" else "serial"
     return replace(first, body=sequence(first.body, body), kind=kind)
 
 
 def _is_mergeable(first: For, second: For) -> bool:
-    """Whether the loops have one range, and an iteration of the second needs nothing but the same iteration of the first."""
+    """Whether the loops have one range, and an iteration of the second needs nothing but the same iteration of the
+    first."""
     if first.extent != second.extent or first.start != second.start:
         return False
     shared = _shared_accesses(first, second)
@@ -88,7 +100,10 @@ def _shared_accesses(first: For, second: For) -> list[tuple[list[Access], list[A
     first_accesses, second_accesses = list(accesses(first.body)), list(accesses(second.body))
     buffers = {each.buffer for each in first_accesses} & {each.buffer for each in second_accesses}
     pairs = (
-        ([each for each in first_accesses if each.buffer is buffer], [each for each in second_accesses if each.buffer is buffer])
+        (
+            [each for each in first_accesses if each.buffer is buffer],
+            [each for each in second_accesses if each.buffer is buffer],
+        )
         for buffer in buffers
     )
     return [pair for pair in pairs if any(each.is_write for side in pair for each in side)]
@@ -100,9 +115,12 @@ def _same_iteration(first: list[Access], second: list[Access], first_loop: For, 
     first_variable = loop_variable(first_loop.var, first_loop.extent)
     second_variable = loop_variable(second_loop.var, second_loop.extent)
     return any(
-        _all_at(first, position, first_variable) and _all_at(second, position, second_variable) for position in range(rank)
+        _all_at(first, position, first_variable) and _all_at(second, position, second_variable)
+        for position in range(rank)
     )
 
 
 def _all_at(found: list[Access], position: int, variable: SymInt) -> bool:
-    return all(not isinstance(each.indices[position], ScalarExpr) and each.indices[position] is variable for each in found)
+    return all(
+        not isinstance(each.indices[position], ScalarExpr) and each.indices[position] is variable for each in found
+    )

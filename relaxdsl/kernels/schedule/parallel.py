@@ -11,7 +11,8 @@ from relaxdsl.types.dims import Dim
 def bind_parallel_range(prim_func: PrimFunc) -> PrimFunc:
     """Leaves at most one loop parallel: the one that is the whole body, whose range the caller divides among threads.
 
-    Before: ``for i in parallel(m): for j in parallel(n): ...``. After: ``for i in parallel(m): for j in range(n): ...``.
+    Before: ``for i in parallel(m): for j in parallel(n): ...``. After: ``for i in parallel(m): for j in range(n):
+    ...``.
     """
     body = prim_func.body
     if isinstance(body, For) and body.kind == "parallel":

@@ -56,7 +56,9 @@ def _without_dead_stores(body: Stmt) -> Stmt:
 
     def visit(stmt: Stmt) -> Stmt:
         if isinstance(stmt, Seq):
-            return sequence(*(visit(each) for each in stmt.body if not (isinstance(each, Store) and each.buffer in dead)))
+            return sequence(
+                *(visit(each) for each in stmt.body if not (isinstance(each, Store) and each.buffer in dead))
+            )
         return map_statements(stmt, visit)
 
     return visit(body) if dead else body
@@ -111,7 +113,9 @@ def _rewrite_accesses(prim_func: PrimFunc, plans: dict[Buffer, _Plan]) -> Stmt:
         if not isinstance(node, Load) or node.buffer not in plans:
             return None
         plan = plans[node.buffer]
-        return Load(plan.new, tuple(rewrite(i, on_node) if isinstance(i, ScalarExpr) else i for i in kept(plan, node.indices)))
+        return Load(
+            plan.new, tuple(rewrite(i, on_node) if isinstance(i, ScalarExpr) else i for i in kept(plan, node.indices))
+        )
 
     def on_store(store: Store) -> Store:
         if store.buffer not in plans:
