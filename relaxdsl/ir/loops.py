@@ -1,9 +1,7 @@
 """Loops (TensorIR) as data: buffers, loops, blocks, stores, the PrimFunc.
 
-A kernel is made in two forms of this IR. First with blocks, which say *what* is computed: iteration variables with
-a kind, and
-the value of a reduction before its first step. Then, after scheduling, without blocks: *how* it runs, in registers
-and loops.
+A kernel is made in two forms of this IR. First with blocks, which say *what* is computed: iteration variables with a kind,
+and the value of a reduction before its first step. Then, after scheduling, without blocks: *how* it runs, in loops.
 """
 
 from __future__ import annotations
@@ -125,13 +123,11 @@ class PrimFunc:
         return self.params[len(self.params) - self.num_outputs :]
 
 
-# ------------------------------------------------------------------------------------------------- visiting and
-# rewriting
+# ---------------------------------------------------------------------------- visiting and rewriting
 
 
 def loop_variable(name: str, extent: Dim) -> SymInt:
-    """The symbol of a loop or an axis over ``0 … extent - 1``. Its name needs not be an identifier, so it can't be
-    a size's."""
+    """The symbol of a loop or an axis over ``0 … extent - 1``; any name will do, so that it differs from all sizes."""
     upper = extent - 1 if isinstance(extent, int) and extent > 0 else None
     return from_atom(Symbol(name, 0, upper))
 

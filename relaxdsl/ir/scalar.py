@@ -21,8 +21,7 @@ if TYPE_CHECKING:
     from relaxdsl.ir.loops import Buffer
 
 # Functions an Apply may name, by number of arguments. "div" is true division; "floor_divide" and "floor_mod" are
-# Python's,
-# "mod" is C's fmod. All but the arithmetic operators are implemented by relaxdsl.kernels.math.
+# Python's, "mod" is C's fmod. All but the arithmetic operators are implemented by relaxdsl.kernels.math.
 ARITHMETIC = frozenset({"add", "subtract", "multiply", "divide", "negative"})
 COMPARISONS = frozenset({"equal", "not_equal", "less", "less_equal", "greater", "greater_equal"})
 LOGICAL = frozenset({"logical_and", "logical_or", "logical_xor", "logical_not"})
@@ -38,8 +37,7 @@ ScalarLike: TypeAlias = "ScalarExpr | Dim | float | bool | DimCompare"
 
 
 class ScalarExpr:
-    """A scalar expression of one dtype. Operators build nodes; Python numbers and dims take the other operand's
-    dtype."""
+    """A scalar expression of one dtype. Operators build nodes; numbers and dims take the other operand's dtype."""
 
     __slots__ = ()
     __array_ufunc__ = None
@@ -198,8 +196,7 @@ class Cast(ScalarExpr):
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Select(ScalarExpr):
-    """``then_value if condition else else_value``; only the chosen side is evaluated, so a condition may guard a
-    load."""
+    """``then_value if condition else else_value``; only the chosen side is evaluated, so it may guard a load."""
 
     condition: ScalarExpr
     then_value: ScalarExpr
@@ -247,7 +244,7 @@ class Reduce(ScalarExpr):
         return self.combiner.results[self.index].dtype
 
 
-# ------------------------------------------------------------------------------------- construction
+# ---------------------------------------------------------------------------- construction
 
 
 def const(value: int | float | bool, dtype: str) -> Const:
@@ -283,8 +280,7 @@ def unary(function: str, value: ScalarLike) -> ScalarExpr:
 
 
 def binary(function: str, left: ScalarLike, right: ScalarLike) -> ScalarExpr:
-    """``function(left, right)``; dtypes promote as NumPy's, Python numbers and dims are weak. ``divide`` of
-    integers is float64."""
+    """``function(left, right)``; dtypes promote as NumPy's, numbers and dims are weak, ``divide`` gives floats."""
     left, right = promote_operands(left, right)
     if function == "divide" and not is_float(left.dtype):
         left, right = cast(left, "float64"), cast(right, "float64")
@@ -332,7 +328,7 @@ def _weak_example(value: object) -> int | float | bool:
     return value if isinstance(value, bool | int | float) else 0
 
 
-# ---------------------------------------------------------------------------------------- rewriting
+# ---------------------------------------------------------------------------- rewriting
 
 
 def children(expr: ScalarExpr) -> tuple[ScalarExpr, ...]:

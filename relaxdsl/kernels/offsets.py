@@ -1,5 +1,4 @@
-"""Offsets into memory that loops share: ``row = i * n`` is written once before the loop over ``j`` that uses
-``x[row + j]``.
+"""Offsets that loops share: ``row = i * n`` is written once, before the loop over ``j`` that uses ``x[row + j]``.
 
 LLVM would move the multiplication out of the loop by itself. It is done here for the reader, and because numba
 takes a millisecond for every few operations it is given.
@@ -44,8 +43,7 @@ class Offsets:
         return tuple(dict.fromkeys(part for part in parts if not _is_plain(part) and part not in self.named))
 
     def known_part(self, dim: Dim, depth: int) -> Dim:
-        """The terms that vary with the ``depth`` outermost loops and with no others; terms of sizes alone are left
-        out."""
+        """The terms that vary with the ``depth`` outermost loops only; terms of sizes alone are left out."""
         scope = set(self.variables[:depth])
         part: Dim = 0
         for coefficient, factors in terms(dim):

@@ -1,16 +1,15 @@
-"""numba intrinsics the generated source uses: typed buffers at addresses that cannot alias, and the sums of a
-reduction.
+"""numba intrinsics the generated source uses: typed buffers that do not alias, and the sums of a reduction.
 
 Importing this module imports numba, so it is imported when the first kernel is compiled.
 
 Note [Aliasing]. LLVM cannot know that a kernel's buffers do not overlap. It would check at run time, which costs
-code and time and
-is given up for more than a few buffers. So each buffer is an alias scope, and each of its loads and stores says
-which scopes (those of the buffers before it) it does not touch.
+code and time and is given up for more than a few buffers. So each buffer is an alias scope, and each of its loads
+and stores says which scopes (those of the buffers before it) it does not touch.
 """
 
-# mypy: disallow-untyped-calls=False, disallow-untyped-decorators=False, disallow-subclassing-any=False,
-# warn-return-any=False
+# numba is not typed.
+# mypy: disallow-untyped-calls=False, disallow-untyped-decorators=False
+# mypy: disallow-subclassing-any=False, warn-return-any=False
 
 from __future__ import annotations
 
@@ -29,8 +28,7 @@ NUMBA_TYPES: dict[str, types.Type] = {
     **{name: getattr(types, name) for name in ("uint8", "uint16", "uint32", "uint64")},
     **{name: getattr(types, name) for name in ("float32", "float64")},
 }
-#: What the flags allow: terms in another order (vector lanes), either sign of zero, fused multiply-adds. NaN and
-#: inf are kept.
+#: Terms in another order (vector lanes), either sign of zero, fused multiply-adds. NaN and inf are kept.
 REORDERED_FLAGS = ("reassoc", "nsz", "contract")
 
 

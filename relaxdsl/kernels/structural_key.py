@@ -1,5 +1,4 @@
-"""A text that two kernels share exactly if they compute the same with other names, so that equal kernels compile
-once."""
+"""A text that kernels share if they differ in names only, so that equal kernels compile once."""
 
 from __future__ import annotations
 

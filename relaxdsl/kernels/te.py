@@ -35,7 +35,7 @@ from relaxdsl.kernels.te_functions import cast, max_value, min_value
 from relaxdsl.types.dims import Dim, SymInt, free_symbols
 from relaxdsl.types.dtype import canonical_dtype, is_bool, is_float
 
-__all__ = [
+__all__ = [  # noqa: PLE0604 - the scalar functions are part of relax.te
     *te_functions.__all__,
     "Tensor",
     "all",
@@ -187,8 +187,7 @@ def _inputs(bodies: tuple[ScalarExpr, ...]) -> tuple[Tensor, ...]:
     return tuple(found.values())
 
 
-# -----------------------------------------------------------------------------------------------------------------
-# checks
+# ---------------------------------------------------------------------------- checks
 
 
 def _check_bodies(name: str, bodies: tuple[ScalarExpr, ...], axes: tuple[tuple[str, Dim], ...]) -> None:
@@ -238,8 +237,8 @@ def _check_axes(name: str, body: ScalarExpr, known: set[str]) -> None:
         if symbol not in known:
             raise KernelError(
                 f"{name}: the axis {symbol.partition('.')[0]} is used outside of its loop",
-                hint="an axis of te.compute belongs to that compute; a reduce_axis must be named in axis= of the
-                reduction",
+                hint="an axis of te.compute belongs to that compute; "
+                "a reduce_axis must be named in axis= of the reduction",
             )
 
 
@@ -251,8 +250,7 @@ def _axis_symbols(body: ScalarExpr) -> Iterator[str]:
                 yield from (symbol for symbol in free_symbols(index) if "." in symbol)
 
 
-# -------------------------------------------------------------------------------------------------------------
-# reductions
+# ---------------------------------------------------------------------------- reductions
 
 
 def comm_reducer(

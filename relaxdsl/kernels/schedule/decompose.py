@@ -27,8 +27,7 @@ from relaxdsl.kernels.accesses import accesses, flat_index, stride
 from relaxdsl.types.dims import Dim, is_symbol, substitute
 from relaxdsl.types.dtype import is_float
 
-#: How many steps of the reduction are done in one pass over a row, and up to how many a constant extent is done in
-#: one pass.
+#: Steps of the reduction in one pass over a row, and the longest constant extent that is done in one pass.
 UNROLL = 4
 FULL_UNROLL_LIMIT = 8
 #: A reduction loop of at most this many steps is not worth vectorising.

@@ -39,9 +39,8 @@ def inline_stages(prim_func: PrimFunc) -> PrimFunc:
         for i, j: with block: out[i, j] = exp(x[j, i]) + 1
 
     A stage is inlined if its body only moves data (indexing, casts, choices), or if it is read at one place, which
-    reads each
-    element at most once. Other chains of stages are joined by :func:`relaxdsl.kernels.schedule.merge.merge_loops`,
-    which lets readers share the value.
+    reads each element at most once. Other chains of stages are joined by :mod:`relaxdsl.kernels.schedule.merge`, which
+    lets readers share the value.
     """
     statements = list(prim_func.body.body) if isinstance(prim_func.body, Seq) else [prim_func.body]
     for buffer in prim_func.scratch:
@@ -138,8 +137,7 @@ def _is_cheap(node: ScalarExpr) -> bool:
 
 
 def _reads_once(load: Load, block: Block) -> bool:
-    """Whether the block reads each element at most once: its variables are indices themselves, or the order in
-    memory agrees."""
+    """Whether the block reads each element at most once: its variables are indices, or the order in memory agrees."""
     variables = {each.var: each.extent for each in block.iter_vars if each.extent != 1}
     bare = {str(index) for index in load.indices if is_symbol(index)}
     if bare.issuperset(variables):

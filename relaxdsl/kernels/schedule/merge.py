@@ -87,8 +87,7 @@ def _joined(first: For, second: For) -> For:
 
 
 def _is_mergeable(first: For, second: For) -> bool:
-    """Whether the loops have one range, and an iteration of the second needs nothing but the same iteration of the
-    first."""
+    """Whether the ranges are equal, and an iteration of the second needs only the same iteration of the first."""
     if first.extent != second.extent or first.start != second.start:
         return False
     shared = _shared_accesses(first, second)
