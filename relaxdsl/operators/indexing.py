@@ -145,9 +145,7 @@ def getitem(x: Operand, index: Sequence[Entry]) -> te.Tensor:
         ShapeError: there are more indices than axes, a position is out of range, or a step is 0 or of unknown sign.
 
     Example:
-        >>> from relaxdsl.ir.graph import Var
-        >>> from relaxdsl.types.types import TensorType
-        >>> x = Var("x", TensorType((dims("n"), 8), "float32"))
+        >>> x = relax.Var("x", relax.TensorType((relax.dims("n"), 8), "float32"))
         >>> print(x[-2:, None, ::2].type)
         relax.Tensor((min(n, 2), 1, 4), "float32")
 

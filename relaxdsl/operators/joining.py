@@ -121,12 +121,10 @@ def concat(tensors: Sequence[Operand], axis: int | None = 0) -> te.Tensor:
         ShapeError: the other axes differ, or can't be proved equal.
 
     Example:
-        >>> from relaxdsl.ir.graph import Var
-        >>> from relaxdsl.types.types import TensorType
-        >>> from relaxdsl.types.dims import dims
-        >>> m, n = dims("m n")
-        >>> x, y = Var("x", TensorType((m, 3), "float32")), Var("y", TensorType((n, 3), "float32"))
-        >>> print(concat((x, y)).type)
+        >>> m, n = relax.dims("m n")
+        >>> x = relax.Var("x", relax.TensorType((m, 3), "float32"))
+        >>> y = relax.Var("y", relax.TensorType((n, 3), "float32"))
+        >>> print(relax.concat((x, y)).type)
         relax.Tensor((m + n, 3), "float32")
 
     Source: ``numpy.concatenate``.
@@ -257,10 +255,7 @@ def split(x: Operand, indices_or_sections: int | Sequence[Dim], axis: int = 0) -
         ShapeError: the axis does not exist, or there are no sections.
 
     Example:
-        >>> from relaxdsl.ir.graph import Var
-        >>> from relaxdsl.types.types import TensorType
-        >>> from relaxdsl.types.dims import dims
-        >>> print(split(Var("x", TensorType((2 * dims("m"), 3), "float32")), 2).type)
+        >>> print(relax.split(relax.Var("x", relax.TensorType((2 * relax.dims("m"), 3), "float32")), 2).type)
         relax.Tuple(relax.Tensor((m, 3), "float32"), relax.Tensor((m, 3), "float32"))
 
     Source: ``numpy.split``; for sections that do not divide the size, TVM Relax.

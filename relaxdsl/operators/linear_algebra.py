@@ -134,12 +134,10 @@ def matmul(x1: Operand, x2: Operand, out_dtype: str | None = None) -> te.Tensor:
         ShapeError: the inner dimensions or the batches differ, or an operand is a scalar.
 
     Example:
-        >>> from relaxdsl.ir.graph import Var
-        >>> from relaxdsl.types.types import TensorType
-        >>> from relaxdsl.types.dims import dims
-        >>> b, m = dims("b m")
-        >>> x, w = Var("x", TensorType((b, m, 4), "float32")), Var("w", TensorType((4, 3), "float32"))
-        >>> print(matmul(x, w).type)
+        >>> b, m = relax.dims("b m")
+        >>> x = relax.Var("x", relax.TensorType((b, m, 4), "float32"))
+        >>> w = relax.Var("w", relax.TensorType((4, 3), "float32"))
+        >>> print(relax.matmul(x, w).type)
         relax.Tensor((b, m, 3), "float32")
 
     Source: ``numpy.matmul``.

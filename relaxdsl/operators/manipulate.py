@@ -64,10 +64,7 @@ def permute_dims(x: Operand, axes: Sequence[int] | None = None) -> te.Tensor:
         ShapeError: ``axes`` does not name every axis exactly once.
 
     Example:
-        >>> from relaxdsl.ir.graph import Var
-        >>> from relaxdsl.types.types import TensorType
-        >>> from relaxdsl.types.dims import dims
-        >>> print(permute_dims(Var("x", TensorType((dims("m"), 3), "float32"))).type)
+        >>> print(relax.permute_dims(relax.Var("x", relax.TensorType((relax.dims("m"), 3), "float32"))).type)
         relax.Tensor((3, m), "float32")
 
     Source: ``numpy.transpose``.

@@ -191,10 +191,7 @@ def softmax(x: Operand, axis: int = -1) -> te.Tensor:
     -inf has weight 0, so it masks an element; where everything is masked, or there is a NaN or +inf, the result is NaN.
 
     Example:
-        >>> from relaxdsl.ir.graph import Var
-        >>> from relaxdsl.types.types import TensorType
-        >>> from relaxdsl.types.dims import dims
-        >>> print(softmax(Var("x", TensorType((dims("m"), 10), "float32"))).type)
+        >>> print(relax.nn.softmax(relax.Var("x", relax.TensorType((relax.dims("m"), 10), "float32"))).type)
         relax.Tensor((m, 10), "float32")
 
     Source: ``scipy.special.softmax``.

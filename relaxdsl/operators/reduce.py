@@ -158,11 +158,8 @@ def sum(x: Operand, axis: Axis = None, keepdims: bool = False) -> te.Tensor:
     Bools and small integers are summed as 64-bit integers, which wrap around; floats in their own dtype.
 
     Example:
-        >>> from relaxdsl.ir.graph import Var
-        >>> from relaxdsl.types.types import TensorType
-        >>> from relaxdsl.types.dims import dims
-        >>> x = Var("x", TensorType((dims("m"), 4), "uint8"))
-        >>> print(sum(x, axis=1).type)
+        >>> x = relax.Var("x", relax.TensorType((relax.dims("m"), 4), "uint8"))
+        >>> print(relax.sum(x, axis=1).type)
         relax.Tensor((m,), "uint64")
 
     Source: ``numpy.sum``.
@@ -186,10 +183,8 @@ def mean(x: Operand, axis: Axis = None, keepdims: bool = False) -> te.Tensor:
     """The mean over ``axis`` (an axis, several, or all of them), NaN over nothing. Integers and bools give float64.
 
     Example:
-        >>> from relaxdsl.ir.graph import Var
-        >>> from relaxdsl.types.types import TensorType
-        >>> from relaxdsl.types.dims import dims
-        >>> print(mean(Var("x", TensorType((dims("m"), 4), "int32")), axis=0, keepdims=True).type)
+        >>> x = relax.Var("x", relax.TensorType((relax.dims("m"), 4), "int32"))
+        >>> print(relax.mean(x, axis=0, keepdims=True).type)
         relax.Tensor((1, 4), "float64")
 
     Source: ``numpy.mean``.

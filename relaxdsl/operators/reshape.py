@@ -158,10 +158,7 @@ def reshape(x: Operand, shape: Any) -> te.Tensor:
         ShapeError: the numbers of elements differ or can't be proved equal, or no whole size fits ``-1``.
 
     Example:
-        >>> from relaxdsl.ir.graph import Var
-        >>> from relaxdsl.types.types import TensorType
-        >>> from relaxdsl.types.dims import dims
-        >>> print(reshape(Var("x", TensorType((dims("m"), 6), "float32")), (-1, 2)).type)
+        >>> print(relax.reshape(relax.Var("x", relax.TensorType((relax.dims("m"), 6), "float32")), (-1, 2)).type)
         relax.Tensor((m * 3, 2), "float32")
 
     Source: ``numpy.reshape`` in row-major order.
@@ -199,10 +196,7 @@ def flatten(x: Operand) -> te.Tensor:
     """All elements in row-major order on one axis; a scalar becomes ``(1,)``.
 
     Example:
-        >>> from relaxdsl.ir.graph import Var
-        >>> from relaxdsl.types.types import TensorType
-        >>> from relaxdsl.types.dims import dims
-        >>> print(flatten(Var("x", TensorType((dims("m"), 224), "float32"))).type)
+        >>> print(relax.flatten(relax.Var("x", relax.TensorType((relax.dims("m"), 224), "float32"))).type)
         relax.Tensor((m * 224,), "float32")
 
     Source: ``numpy.ravel``.

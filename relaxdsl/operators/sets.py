@@ -114,10 +114,7 @@ def unique(  # type: ignore[empty-body]  # the host function runs it
     Shapes: ``(k,)``, or ``x``'s with ``k`` at ``axis``, where ``k`` is a fresh symbol.
 
     Example:
-        >>> from relaxdsl.ir.graph import Var
-        >>> from relaxdsl.types.types import TensorType
-        >>> from relaxdsl.types.dims import dims
-        >>> unique(Var("x", TensorType((dims("m"), 4), "int32"))).type.dtype
+        >>> relax.unique(relax.Var("x", relax.TensorType((relax.dims("m"), 4), "int32"))).type.dtype
         'int32'
 
     Source: ``numpy.unique``.

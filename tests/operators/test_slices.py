@@ -11,26 +11,8 @@ from relaxdsl.operators.slices import resolve_index, resolve_slice
 from relaxdsl.types.dims import Dim, dims, evaluate, symbol
 
 n, k = dims("n k")
-BOUNDS: list[Dim | None] = [
-    None,
-    0,
-    1,
-    3,
-    -1,
-    -2,
-    -4,
-    n,
-    n - 1,
-    n - 2,
-    n - 3,
-    k,
-    k - 2,
-    n - k,
-    2 * k - n,
-    -k,
-    -k - 1,
-    n // 2,
-]
+NUMBERS: list[Dim | None] = [None, 0, 1, 3, -1, -2, -4]
+BOUNDS = [*NUMBERS, n, n - 1, n - 2, n - 3, k, k - 2, n - k, 2 * k - n, -k, -k - 1, n // 2]
 STEPS = [1, 2, 3, -1, -2]
 
 
