@@ -28,38 +28,19 @@ def _magnitude(x: ScalarExpr) -> ScalarExpr:
     return te.abs(x) if is_signed(x.dtype) else x
 
 
-# fmt: off - the entries read as the rows of a table
-abs = unary(
-    "abs",
-    "The absolute value; of the least integer, itself.",
-    _magnitude,
-    np.abs,
-    dtypes=ANY,
-    methods=("__abs__", "abs"),
-)
-negative = unary(
-    "negative",
-    "``-x``; unsigned integers wrap.",
-    te.negative,
-    np.negative,
-    dtypes=NUMBER,
-    methods=("__neg__",),
-    facts={"inverse": "negative"},
-)
+# The entries read as the rows of a table.
+# fmt: off
+abs = unary("abs", "The absolute value; of the least integer, itself.", _magnitude, np.abs, dtypes=ANY,
+            methods=("__abs__", "abs"))
+negative = unary("negative", "``-x``; unsigned integers wrap.", te.negative, np.negative, dtypes=NUMBER,
+                 methods=("__neg__",), facts={"inverse": "negative"})
 sign = unary("sign", "-1, 0 or 1 by the sign of x; NaN stays NaN.", te.sign, np.sign, dtypes=NUMBER)
 square = unary("square", "``x * x``.", te.square, np.square, dtypes=NUMBER, methods=("square",))
 
 ceil = unary("ceil", "The least whole number >= x.", te.ceil, np.ceil, dtypes=NUMBER, domain=ROUNDED)
 floor = unary("floor", "The greatest whole number <= x.", te.floor, np.floor, dtypes=NUMBER, domain=ROUNDED)
-round = unary(
-    "round",
-    "The nearest whole number; halves go to the even one.",
-    te.round,
-    np.round,
-    dtypes=NUMBER,
-    domain=ROUNDED,
-    methods=("round",),
-)
+round = unary("round", "The nearest whole number; halves go to the even one.", te.round, np.round, dtypes=NUMBER,
+              domain=ROUNDED, methods=("round",))
 trunc = unary("trunc", "The whole part: x rounded towards zero.", te.trunc, np.trunc, dtypes=NUMBER, domain=ROUNDED)
 
 # ------------------------------------------------------------------------------------------- powers, exponentials, logs
@@ -80,15 +61,13 @@ rsqrt = unary("rsqrt", "``1 / sqrt(x)``.", te.rsqrt, lambda x: (1 / np.sqrt(x)).
 exp = unary("exp", "e to the power of x.", te.exp, np.exp, domain=WIDE, methods=("exp",), facts={"inverse": "log"})
 exp2 = unary("exp2", "2 to the power of x.", te.exp2, np.exp2, domain=WIDE)
 expm1 = unary("expm1", "``exp(x) - 1``, exact near 0.", te.expm1, np.expm1)
-log = unary(
-    "log", "The natural logarithm.", te.log, np.log, domain=POSITIVE, methods=("log",), facts={"inverse": "exp"}
-)
+log = unary("log", "The natural logarithm.", te.log, np.log, domain=POSITIVE, methods=("log",),
+            facts={"inverse": "exp"})
 log2 = unary("log2", "The logarithm to base 2.", te.log2, np.log2, domain=POSITIVE)
 log10 = unary("log10", "The logarithm to base 10.", te.log10, np.log10, domain=POSITIVE)
 log1p = unary("log1p", "``log(1 + x)``, exact near 0.", te.log1p, np.log1p, domain=Domain(-0.9, 5.0))
-sigmoid = unary(
-    "sigmoid", "The logistic function ``1 / (1 + exp(-x))``.", te.sigmoid, _sigmoid, domain=WIDE, methods=("sigmoid",)
-)
+sigmoid = unary("sigmoid", "The logistic function ``1 / (1 + exp(-x))``.", te.sigmoid, _sigmoid, domain=WIDE,
+                methods=("sigmoid",))
 erf = unary("erf", "The error function.", te.erf, _erf)
 
 # --------------------------------------------------------------------------------------------------------- trigonometry
@@ -104,9 +83,8 @@ cosh = unary("cosh", "The hyperbolic cosine.", te.cosh, np.cosh)
 tanh = unary("tanh", "The hyperbolic tangent.", te.tanh, np.tanh, methods=("tanh",))
 asinh = unary("asinh", "The inverse hyperbolic sine.", te.asinh, np.arcsinh)
 acosh = unary("acosh", "The inverse hyperbolic cosine; NaN below 1.", te.acosh, np.arccosh, domain=Domain(1.1, 9.0))
-atanh = unary(
-    "atanh", "The inverse hyperbolic tangent; NaN outside [-1, 1].", te.atanh, np.arctanh, domain=Domain(-0.9, 0.9)
-)
+atanh = unary("atanh", "The inverse hyperbolic tangent; NaN outside [-1, 1].", te.atanh, np.arctanh,
+              domain=Domain(-0.9, 0.9))
 
 # -------------------------------------------------------------------------------------------------- predicates and bits
 
@@ -115,23 +93,14 @@ def _inverted(x: ScalarExpr) -> ScalarExpr:
     return te.logical_not(x) if is_bool(x.dtype) else te.bitwise_not(x)
 
 
-isfinite = unary(
-    "isfinite", "Whether x is neither infinite nor NaN.", te.isfinite, np.isfinite, dtypes=ANY, result="bool"
-)
+isfinite = unary("isfinite", "Whether x is neither infinite nor NaN.", te.isfinite, np.isfinite, dtypes=ANY,
+                 result="bool")
 isinf = unary("isinf", "Whether x is infinite.", te.isinf, np.isinf, dtypes=ANY, result="bool")
 isnan = unary("isnan", "Whether x is NaN.", te.isnan, np.isnan, dtypes=ANY, result="bool")
-logical_not = unary(
-    "logical_not", "Whether x is zero (false).", te.logical_not, np.logical_not, dtypes=ANY, result="bool"
-)
-bitwise_not = unary(
-    "bitwise_not",
-    "x with all bits flipped (a bool negated).",
-    _inverted,
-    np.invert,
-    dtypes=BITS,
-    methods=("__invert__",),
-    facts={"inverse": "bitwise_not"},
-)
+logical_not = unary("logical_not", "Whether x is zero (false).", te.logical_not, np.logical_not, dtypes=ANY,
+                    result="bool")
+bitwise_not = unary("bitwise_not", "x with all bits flipped (a bool negated).", _inverted, np.invert, dtypes=BITS,
+                    methods=("__invert__",), facts={"inverse": "bitwise_not"})
 # fmt: on
 
 # ----------------------------------------------------------------------------------------------------------- conversion
