@@ -43,7 +43,7 @@ def _namespace(prefix: str) -> dict[str, Callable[..., Call]]:
     return {base: function for (namespace, _, base), function in sorted(found.items()) if namespace == prefix}
 
 
-#: ``relax.add``, ``relax.exp``, ...
-PUBLIC: dict[str, Callable[..., Any]] = _namespace("")
+#: ``relax.add``, ``relax.exp``, ..., and what is composed of operators.
+PUBLIC: dict[str, Callable[..., Any]] = {**_namespace(""), "linear": linear_algebra.linear}
 #: ``relax.nn.relu``, ...
 NN: dict[str, Callable[..., Any]] = _namespace("nn")
