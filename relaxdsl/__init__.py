@@ -18,7 +18,7 @@ from relaxdsl.ir.graph import Var
 from relaxdsl.kernels import te
 from relaxdsl.operators.catalog import PUBLIC
 from relaxdsl.runtime.packed import register_packed
-from relaxdsl.trace.literals import const, prim_value, shape
+from relaxdsl.trace.literals import const, constant, extern, host, prim_value, shape
 from relaxdsl.trace.builder import BlockBuilder
 from relaxdsl.trace.packed_calls import call_dps_packed, call_packed, call_pure_packed
 from relaxdsl.trace.statements import call_tir, dataflow, emit_te, match_cast, output

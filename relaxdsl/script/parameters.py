@@ -45,7 +45,12 @@ def declare_signature(interp: Interpreter, node: ast.FunctionDef, evaluated: Map
     _refuse_other_parameters(interp, node)
     params = tuple(_declare_param(interp, arg, evaluated) for arg in node.args.args)
     _plan_symbols(interp, node, params)
-    result = None if node.returns is None else _annotation(interp, node.returns, evaluated.get("return", ""))
+    if node.returns is None:
+        return Signature(params, None)
+    known = dict(interp.symbols)
+    result = _annotation(interp, node.returns, evaluated.get("return", ""))
+    # A size that only the result has is not known in the body: it names one that is found there.
+    interp.symbols = known
     return Signature(params, result)
 
 

@@ -35,7 +35,7 @@ from relaxdsl.ir.graph import (
 from relaxdsl.ir.loops import PrimFunc
 from relaxdsl.ir.module import IRModule
 from relaxdsl.ir.names import UniqueNames
-from relaxdsl.ir.visit import rewrite
+from relaxdsl.ir.visit import rewrite, used_globals
 from relaxdsl.operators.calls import as_expr, call_context, current_context
 from relaxdsl.trace.dataflow import close_dataflow_block, form_dataflow_blocks, require_dataflow
 from relaxdsl.trace.kernel_calls import call_te
@@ -179,10 +179,20 @@ class BlockBuilder:
     def adopt(self, owner: Any, function: Function, module: IRModule) -> GlobalVar:
         """The module's name of another program's ``function`` (with all that it calls), added once per ``owner``."""
         if id(owner) not in self._adopted:
-            from_module = {name: other for name, other in module.functions.items() if other is not function}
-            renamed = {name: self.add_func(other, name) for name, other in from_module.items()}
-            self._adopted[id(owner)] = (owner, self._add_new(_rename_callees(function, renamed), function.name))
+            root = next(name for name, other in module.functions.items() if other is function)
+            self._adopted[id(owner)] = (owner, self._adopt_with_callees(root, module, {}))
         return self._adopted[id(owner)][1]
+
+    def _adopt_with_callees(self, name: str, module: IRModule, adopted: dict[str, GlobalVar]) -> GlobalVar:
+        """Adds a function of another module after all that it calls; ``adopted`` has their new names."""
+        function = module[name]
+        if isinstance(function, Function):
+            for callee in used_globals(function):
+                if callee not in adopted:
+                    self._adopt_with_callees(callee, module, adopted)
+            function = _rename_callees(function, adopted)
+        adopted[name] = self.add_func(function, name)
+        return adopted[name]
 
     def update_func(self, name: GlobalVar | str, function: Function | PrimFunc) -> None:
         """Replaces the function called ``name``.
