@@ -104,6 +104,7 @@ class PrimFunc:
         params: the buffers passed by the caller, the ``num_outputs`` last ones are written.
         symbols: the names of the sizes the caller passes, in order: every free symbol of the function.
         scratch: intermediates that the caller provides memory for.
+        attrs: ``in_place``, pairs of positions in ``params``: an output and the input whose memory it may be.
     """
 
     name: str

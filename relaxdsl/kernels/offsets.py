@@ -39,7 +39,8 @@ class Offsets:
 
     def wanted(self, body: Stmt) -> tuple[Dim, ...]:
         """The offsets worth a name at the start of ``body``: known from here on, and used in loops inside it."""
-        parts = (self.known_part(dim, len(self.variables)) for loop in _loops_in(body) for dim in dims_in(loop))
+        inside = (dim for loop in _loops_in(body) for dim in dims_in(loop.body))
+        parts = (self.known_part(dim, len(self.variables)) for dim in inside)
         return tuple(dict.fromkeys(part for part in parts if not _is_plain(part) and part not in self.named))
 
     def known_part(self, dim: Dim, depth: int) -> Dim:

@@ -4,7 +4,8 @@ Importing this module imports numba, so it is imported when the first kernel is 
 
 Note [Aliasing]. LLVM cannot know that a kernel's buffers do not overlap. It would check at run time, which costs
 code and time and is given up for more than a few buffers. So each buffer is an alias scope, and each of its loads
-and stores says which scopes (those of the buffers before it) it does not touch.
+and stores says which scopes (those of the buffers before it) it does not touch. An output that a kernel writes in
+place of an input has the input's scope.
 """
 
 # numba is not typed.
@@ -33,7 +34,7 @@ REORDERED_FLAGS = ("reassoc", "nsz", "contract")
 
 
 class BufferType(types.Type):
-    """The numba type of a kernel's buffer: a pointer to ``dtype``, and which argument it is."""
+    """The numba type of a kernel's buffer: a pointer to ``dtype``, and its alias scope."""
 
     def __init__(self, dtype: types.Type, scope: int) -> None:
         self.dtype = dtype
@@ -51,17 +52,34 @@ def _make_buffer_at(dtype: types.Type) -> Any:
     """The intrinsic ``dtype_buffer(args, slot)``: the buffer whose address is ``args[slot]``."""
 
     def buffer_at(typing_context: Any, args: types.Type, slot: types.Type) -> tuple[Signature, Any]:
-        if not isinstance(slot, types.IntegerLiteral):
-            raise RequireLiteralValue("the slot of a buffer is a number")
-        result = BufferType(dtype, slot.literal_value)
-
-        def emit(context: Any, builder: Any, sig: Signature, values: Any) -> Any:
-            address = builder.load(builder.gep(values[0], [ir.Constant(ir.IntType(64), slot.literal_value)]))
-            return builder.inttoptr(address, context.get_value_type(result))
-
-        return result(args, slot), emit
+        result = BufferType(dtype, _literal(slot))
+        return result(args, slot), _buffer_emitter(result, _literal(slot))
 
     return intrinsic(prefer_literal=True)(buffer_at)
+
+
+def _make_buffer_over(dtype: types.Type) -> Any:
+    """The intrinsic ``dtype_buffer_over(args, slot, other)``: the same, where it may be the memory of ``args[other]``."""
+
+    def buffer_over(typing_context: Any, args: types.Type, slot: types.Type, other: types.Type) -> tuple[Signature, Any]:
+        result = BufferType(dtype, _literal(other))
+        return result(args, slot, other), _buffer_emitter(result, _literal(slot))
+
+    return intrinsic(prefer_literal=True)(buffer_over)
+
+
+def _literal(slot: types.Type) -> int:
+    if not isinstance(slot, types.IntegerLiteral):
+        raise RequireLiteralValue("the slot of a buffer is a number")
+    return int(slot.literal_value)
+
+
+def _buffer_emitter(result: BufferType, slot: int) -> Any:
+    def emit(context: Any, builder: Any, sig: Signature, values: Any) -> Any:
+        address = builder.load(builder.gep(values[0], [ir.Constant(ir.IntType(64), slot)]))
+        return builder.inttoptr(address, context.get_value_type(result))
+
+    return emit
 
 
 @infer_global(operator.getitem)
@@ -125,6 +143,7 @@ def _make_reordered(instruction: str) -> Any:
 
 INTRINSICS: dict[str, Any] = {
     **{f"{name}_buffer": _make_buffer_at(dtype) for name, dtype in NUMBA_TYPES.items()},
+    **{f"{name}_buffer_over": _make_buffer_over(dtype) for name, dtype in NUMBA_TYPES.items()},
     "fast_add": _make_reordered("fadd"),
     "fast_multiply": _make_reordered("fmul"),
 }

@@ -17,7 +17,7 @@ from relaxdsl.kernels.accesses import accesses, dims_in
 from relaxdsl.kernels.expression_source import ExpressionPrinter
 from relaxdsl.kernels.math import supported_functions
 from relaxdsl.kernels.offsets import Offsets
-from relaxdsl.types.dims import free_symbols
+from relaxdsl.types.dims import Min, free_symbols, terms
 from relaxdsl.types.dtype import DTYPES
 
 _INDENT = "    "
@@ -76,9 +76,12 @@ def _prelude(prim_func: PrimFunc, names: _Names, printer: ExpressionPrinter) -> 
     buffers = {access.buffer for access in accesses(prim_func.body)}
     sizes = {name for dim in dims_in(prim_func.body) for name in free_symbols(dim)}
     arguments: tuple[Buffer | str, ...] = (*prim_func.params, *prim_func.symbols, *prim_func.scratch)
+    in_place = dict(prim_func.attrs.get("in_place", ()))
     for slot, argument in enumerate(arguments):
         if isinstance(argument, Buffer) and argument in buffers:
-            yield f"{names.buffers[argument]} = {printer.checked(argument.dtype)}_buffer(args, {slot})"
+            dtype = printer.checked(argument.dtype)
+            call = f"buffer_over(args, {slot}, {in_place[slot]})" if slot in in_place else f"buffer(args, {slot})"
+            yield f"{names.buffers[argument]} = {dtype}_{call}"
         elif isinstance(argument, str) and argument in sizes:
             yield f"{names.variables[argument]} = args[{slot}]"
 
@@ -133,8 +136,16 @@ class _Writer:
             yield from _indented(self._lines(branch.else_body))
 
     def _range(self, loop: For) -> str:
-        stop = self.printer.dim(loop.start + loop.extent).code
+        stop = self._stop(loop)
         return f"range({stop})" if loop.start == 0 else f"range({self.printer.dim(loop.start).code}, {stop})"
+
+    def _stop(self, loop: For) -> str:
+        """Where the loop ends; ``min(n, start + 2048)`` for a block of up to 2048."""
+        ((coefficient, factors), *others) = terms(loop.extent) or ((0, ()),)
+        if not others and coefficient == 1 and len(factors) == 1 and isinstance(factors[0][0], Min):
+            ends = (self.printer.dim(loop.start + extent).code for extent in factors[0][0].args)
+            return f"min({', '.join(ends)})"
+        return self.printer.dim(loop.start + loop.extent).code
 
 
 def _indented(lines: Iterator[str]) -> Iterator[str]:

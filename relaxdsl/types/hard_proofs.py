@@ -7,6 +7,8 @@ from itertools import product
 from math import lcm
 from typing import Any
 
+import sympy
+
 from relaxdsl.types.atoms import Atom, FloorDiv, Min, Symbol, atom_operands
 from relaxdsl.types.dims import Dim, SymInt, free_symbols, substitute, symbols_of, terms
 from relaxdsl.types.prove import Ranges, is_non_negative
@@ -50,16 +52,12 @@ def _divisors(dim: Dim) -> list[int]:
 
 
 def _sympy_shows_non_negative(dim: Dim) -> bool:
-    import sympy
-
     expression = to_sympy(dim)
     return any(bool(form.is_nonnegative) for form in (expression, sympy.factor(expression)))
 
 
 def to_sympy(dim: Dim) -> Any:
     """The dim as a sympy expression over integer symbols."""
-    import sympy
-
     if isinstance(dim, int):
         return sympy.Integer(dim)
     return sympy.Add(
@@ -68,8 +66,6 @@ def to_sympy(dim: Dim) -> Any:
 
 
 def _atom_to_sympy(atom: Atom) -> Any:
-    import sympy
-
     if isinstance(atom, Symbol):
         return sympy.Symbol(atom.name, integer=True, **_sympy_assumptions(atom))
     operands = [to_sympy(operand) for operand in atom_operands(atom)]
@@ -86,7 +82,5 @@ def _sympy_assumptions(atom: Symbol) -> Mapping[str, bool]:
 
 def latex(dim: Dim) -> str:
     """The dim in LaTeX, for notebooks."""
-    import sympy
-
     text: str = sympy.latex(to_sympy(dim)) if isinstance(dim, SymInt) else str(dim)
     return text

@@ -112,6 +112,8 @@ def _require(
         raise ShapeError(f"{subject} differs: {a} and {b}", details=details, hint=hint)
     if not (has_atoms(a) or has_atoms(b)):
         raise ShapeError(f"{subject}: {_may_differ(a, b)}", details=details, hint=hint or _naming_hint(a, b))
+    if prove_equal(a, b, hard=True) is Proof.YES:
+        return
     message = f"{subject}: whether `{a}` equals `{b}` cannot be decided"
     if on_undecided is not None and on_undecided(a, b, message):
         return

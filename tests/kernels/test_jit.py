@@ -6,11 +6,13 @@ import linecache
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from kernel_programs import random_array
+from scipy import special
 from test_te_programs import CASES
 
 from relaxdsl.errors import InternalError
@@ -133,3 +135,27 @@ def test_many_buffers_vectorise_too():
     outputs = te.compute((n,), lambda i: (sum(each[i] for each in inputs), inputs[0][i] * 2), "out")
     assembly = compile_kernel(create_prim_func(inputs, outputs, "many")).code._library.get_asm_str()
     assert "rsp" not in assembly or re.search(r"\bv?addps\b", assembly)
+
+
+# -------------------------------------------------------------------------------------------------------------- in place
+
+
+def test_an_output_may_be_the_memory_of_an_input():
+    n = dims("n")
+    x, y = te.placeholder((n,), name="x"), te.placeholder((n,), name="y")
+    prim_func = create_prim_func([x, y], [te.compute((n,), lambda i: x[i] * 2 + y[i], "out")], "update")
+    compiled = compile_kernel(replace(prim_func, attrs={"in_place": ((2, 0),)}))
+    assert "out = float32_buffer_over(args, 2, 0)" in compiled.source
+    values, others = random_array((100,)), random_array((100,), seed=1)
+    wanted = values * 2 + others
+    run_kernel(compiled, [values, others, values], {"n": 100})
+    np.testing.assert_array_equal(values, wanted)
+
+
+def test_kernels_down_columns_run_over_blocks_of_columns():
+    inputs, output, _ = CASES["softmax_of_columns"]()
+    compiled = compile_kernel(create_prim_func(inputs, [output], "softmax_of_columns"))
+    assert str(compiled.range_extent) == "(n + 2047) // 2048"
+    values, result = random_array((3, 5000)), np.empty((3, 5000), "float32")
+    run_kernel(compiled, [values, result], {"m": 3, "n": 5000}, parts=2)
+    np.testing.assert_allclose(result, special.softmax(values, axis=0), rtol=1e-5, atol=1e-6)

@@ -48,7 +48,7 @@ TAKES_ANYTHING = {"flatten"}
 
 
 def test_a_name_is_defined_once() -> None:
-    def body(x: "Operand") -> None:  # type: ignore[name-defined]  # noqa: F821
+    def body(x: "Operand") -> None:  # type: ignore[name-defined]
         """Nothing."""
 
     code = body.__code__

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 from relaxdsl.ir.loops import PrimFunc
+from relaxdsl.kernels.schedule.columns import block_columns
 from relaxdsl.kernels.schedule.contiguous import fuse_contiguous_loops
 from relaxdsl.kernels.schedule.decompose import decompose_reductions
 from relaxdsl.kernels.schedule.flatten import flatten_accesses
@@ -22,6 +23,7 @@ DEFAULT_RULES: tuple[Rule, ...] = (
     decompose_reductions,
     merge_loops,
     shrink_scratch,
+    block_columns,
     flatten_accesses,
     simplify_indices,
     fuse_contiguous_loops,

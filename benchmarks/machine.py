@@ -1,0 +1,64 @@
+"""The machine a benchmark ran on: its description, and how many threads the libraries may use on it."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+from importlib.metadata import version
+from pathlib import Path
+
+THREAD_VARIABLES = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+    "NUMBA_NUM_THREADS",
+    "RELAXDSL_NUM_THREADS",
+)
+PACKAGES = ("relaxdsl", "numba", "numpy", "scipy", "torch", "jax")
+
+
+def limit_threads(threads: int) -> None:
+    """Limits every library to ``threads`` threads. Call it before they are imported: most read their limit only then.
+
+    The process is also pinned to that many cores where the system can: jax takes its limit from there, and a pinned process
+    hands small work to jax's own thread faster than one spread over two cores.
+    """
+    for name in THREAD_VARIABLES:
+        os.environ[name] = str(threads)
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, sorted(usable_cores())[-threads:])
+
+
+def usable_cores() -> set[int]:
+    """The cores this process may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return os.sched_getaffinity(0)
+    return set(range(os.cpu_count() or 1))
+
+
+def describe(cores: int, threads: int) -> str:
+    """One paragraph: processor, system, versions, threads, and how busy the machine was already."""
+    versions = ", ".join(f"{package} {version(package)}" for package in PACKAGES)
+    busy = f" Load average at the start: {os.getloadavg()[0]:.1f}." if hasattr(os, "getloadavg") else ""
+    return (
+        f"{_processor()}, {cores} cores, {_vector_width()}; {platform.system()} {platform.machine()}, "
+        f"Python {sys.version.split()[0]}; {versions}. {threads} thread{'s' if threads > 1 else ''} each.{busy}"
+    )
+
+
+def _processor() -> str:
+    return _cpu_fact("model name") or platform.processor() or platform.machine()
+
+
+def _vector_width() -> str:
+    flags = _cpu_fact("flags").split()
+    return next((name for flag, name in (("avx512f", "AVX-512"), ("avx2", "AVX2")) if flag in flags), "no AVX2")
+
+
+def _cpu_fact(key: str) -> str:
+    """A line of Linux's description of the first core, or nothing elsewhere."""
+    path = Path("/proc/cpuinfo")
+    lines = path.read_text().splitlines() if path.exists() else []
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith(key)), "")

@@ -1,0 +1,232 @@
+"""What users hold: calling, seeing and checking a compiled function."""
+
+from __future__ import annotations
+
+import re
+import threading
+from typing import Any
+
+import numpy as np
+import pytest
+
+import relaxdsl as relax
+from relaxdsl.ir.equal import assert_structural_equal
+from relaxdsl.passes import comparison
+from relaxdsl.script.parse_text import parse_source
+
+m, n = relax.dims("m n")
+RNG = np.random.default_rng(0)
+
+
+@relax.function
+def layer(
+    x: relax.Tensor[(n, 4), "float32"], w: relax.Tensor[(4, m), "float32"], b: relax.Tensor[(m,), "float32"]
+) -> relax.Tensor[(n, m), "float32"]:
+    """A dense layer."""
+    hidden = x @ w + b
+    return relax.nn.relu(hidden)
+
+
+def arrays(rows: int = 3, columns: int = 5) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    shapes = ((rows, 4), (4, columns), (columns,))
+    x, w, b = (RNG.normal(size=shape).astype("float32") for shape in shapes)
+    return x, w, b
+
+
+def expected(x: np.ndarray, w: np.ndarray, b: np.ndarray) -> np.ndarray:
+    return np.maximum(x @ w + b, 0)
+
+
+def test_one_compile_serves_every_shape() -> None:
+    @relax.function
+    def double(x: relax.Tensor[(m, n), "float32"]):
+        return x + x
+
+    assert double.compile_count == 0
+    for rows in (0, 1, 2, 7, 33):
+        for columns in (0, 1, 5):
+            x = RNG.normal(size=(rows, columns)).astype("float32")
+            np.testing.assert_array_equal(double(x), x + x)
+    assert double.compile_count == 1
+
+
+def test_names_and_docs_are_the_functions() -> None:
+    assert layer.__name__ == "layer"
+    assert layer.__doc__ == "A dense layer."
+    assert repr(layer) == (
+        '<relax function layer(x: Tensor((n, 4), "float32"), w: Tensor((4, m), "float32"), b: Tensor((m,), "float32"))'
+        ' -> Tensor((n, m), "float32")>'
+    )
+
+
+def test_arguments_by_name_and_out() -> None:
+    x, w, b = arrays()
+    np.testing.assert_allclose(layer(x, b=b, w=w), expected(x, w, b), rtol=1e-5)
+    out = np.empty((3, 5), "float32")
+    assert layer(x, w, b, out=out) is out
+    np.testing.assert_allclose(out, expected(x, w, b), rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "layout",
+    [
+        np.asfortranarray,
+        lambda x: np.repeat(x, 2, axis=0)[::2],
+        lambda x: x[::-1][::-1],
+        lambda x: np.flip(np.flip(x, -1).copy(), -1),
+        lambda x: np.broadcast_to(x[:1], x.shape).copy(),
+        lambda x: x.astype(x.dtype.newbyteorder()),
+    ],
+)
+def test_any_layout_works(layout: Any) -> None:
+    x, w, b = (layout(array) for array in arrays())
+    np.testing.assert_allclose(layer(x, w, b), expected(x, w, b), rtol=1e-5)
+
+
+def test_read_only_arrays_work_and_stay() -> None:
+    values = arrays()
+    for array in values:
+        array.flags.writeable = False
+    np.testing.assert_allclose(layer(*values), expected(*values), rtol=1e-5)
+
+
+def test_scalars_and_empty_arrays_work() -> None:
+    @relax.function
+    def scale(x: relax.Tensor[(n,), "float32"], factor: relax.Tensor[(), "float32"]):
+        return x * factor, factor + 1
+
+    values, plus_one = scale(np.arange(3, dtype="float32"), np.float32(2))
+    np.testing.assert_array_equal(values, [0, 2, 4])
+    assert plus_one.shape == ()
+    assert plus_one == 3
+    assert scale(np.zeros(0, "float32"), np.array(2, "float32"))[0].shape == (0,)
+
+
+def test_threads_share_a_function() -> None:
+    failures = []
+
+    def work(rows: int) -> None:
+        x, w, b = arrays(rows)
+        for _ in range(50):
+            if not np.allclose(layer(x, w, b), expected(x, w, b), rtol=1e-4):
+                failures.append(rows)
+
+    threads = [threading.Thread(target=work, args=(rows,)) for rows in (1, 2, 30, 40)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+
+
+def test_the_script_parses_back() -> None:
+    parsed = parse_source(layer.script(), {"relax": relax})
+    assert_structural_equal(parsed.function, layer.ir)
+    assert str(layer) == layer.script()
+
+
+def test_show_prints_the_script(capsys: pytest.CaptureFixture[str]) -> None:
+    layer.show()
+    assert capsys.readouterr().out == layer.script() + "\n"
+
+
+def test_html_is_the_script_highlighted() -> None:
+    text = re.sub(r"<[^>]*>", "", layer._repr_html_())
+    assert "relax.matmul(x, w)" in text.replace("&quot;", '"')
+
+
+def test_every_stage_prints() -> None:
+    stages = layer.lower()
+    assert list(stages) == ["typed", "inline", "eliminate", "legalize", "loops", "source", "vm"]
+    assert "relax.matmul(x, w)" in stages["typed"]
+    assert "cls.matmul, (x, w), out=" in stages["legalize"]
+    assert "@relax.prim_func" in stages["loops"]
+    assert stages["source"].startswith("def matmul(args, lo, hi):")
+    assert "call matmul(" in stages["vm"]
+    assert repr(stages) == "<stages typed, inline, eliminate, legalize, loops, source, vm>"
+    assert str(stages).count("# ---- ") == len(stages)
+
+
+def test_source_is_python() -> None:
+    compile(layer.source(), "<kernels>", "exec")
+    assert layer.source().count("def ") == 3
+
+
+def test_explain_says_what_was_decided() -> None:
+    explanation = layer.explain()
+    assert [(each.name, each.bound_by) for each in explanation.symbols] == [
+        ("n", "argument x, axis 0"),
+        ("m", "argument w, axis 1"),
+    ]
+    assert [each.name for each in explanation.kernels] == ["matmul", "add", "relu"]
+    assert explanation.kernels_compiled == 3
+    assert set(explanation.seconds) == {"parse", "passes", "lower", "kernels", "machine"}
+    text = str(explanation)
+    assert text.startswith("layer: one compile for every shape\nsymbols:\n   n is bound by argument x, axis 0\n")
+    assert "not fused: every operator is a kernel of its own" in text
+    line = layer.__wrapped__.__code__.co_firstlineno
+    assert f"x.shape[1] == 4 (test_api.py:{line + 1}:5)" in text
+
+
+def test_check_agrees_and_is_true() -> None:
+    result = layer.check(*arrays())
+    assert result
+    assert str(result) == "layer: all 3 bindings agree with the reference"
+
+
+def test_check_names_the_first_binding_that_differs(monkeypatch: pytest.MonkeyPatch) -> None:
+    right = comparison._run_compiled
+
+    def wrong(kernel: Any, inputs: Any, symbols: Any) -> Any:
+        outputs = right(kernel, inputs, symbols)
+        return [output + 1 for output in outputs] if kernel.name == "add" else outputs
+
+    monkeypatch.setattr(comparison, "_run_compiled", wrong)
+    x, w, b = (np.zeros_like(array) for array in arrays())
+    result = layer.check(x, w, b)
+    assert not result
+    line = layer.__wrapped__.__code__.co_firstlineno
+    assert str(result) == (
+        f"layer: hidden (test_api.py:{line + 5}:14) is the first to differ: "
+        "15 of 15 elements, first at (0, 0): expected 0.0, got 1.0"
+    )
+
+
+def test_a_mistaken_call_shows_argument_axis_expected_and_got() -> None:
+    x, w, b = arrays()
+    with pytest.raises(relax.ArgumentError) as error:
+        layer(x, w[:3], b)
+    assert error.value.headline == "layer: argument w, axis 0: expected 4, got 3"
+    with pytest.raises(relax.ArgumentError) as error:
+        layer(x, w, b[:2])
+    assert error.value.headline == "layer: argument b, axis 0: expected 5 (m), got 2"
+    assert error.value.details == ("m is bound by argument w, axis 1",)
+
+
+def test_modules_are_mappings_of_functions() -> None:
+    bb = relax.BlockBuilder()
+    x = relax.Var("x", relax.Tensor((n,), "float32"))
+    with bb.function("one", [x]):
+        bb.emit_func_output(x + 1)
+    y = relax.Var("y", relax.Tensor((n,), "float32"))
+    with bb.function("two", [y]):
+        bb.emit_func_output(y * 2)
+    module = relax.compile(bb.get())
+    assert list(module) == ["one", "two"]
+    np.testing.assert_array_equal(module.two(np.ones(2, "float32")), [2, 2])
+    assert len(module) == 2
+    assert str(module) == module.script()
+    with pytest.raises(AttributeError) as error:
+        _ = module.three
+    assert str(error.value) == "the module has no function 'three'; it has one, two"
+
+
+def test_every_operator_is_public() -> None:
+    from relaxdsl.operators.registry import all_operators
+
+    for definition in all_operators():
+        owner: Any = relax
+        *spaces, name = definition.name.split(".")
+        for space in spaces:
+            owner = getattr(owner, space)
+        assert getattr(owner, name).__relax_operator__ is definition
