@@ -1,6 +1,6 @@
 """Loops (TensorIR) as data: buffers, loops, blocks, stores, the PrimFunc.
 
-A kernel is made in two forms of this IR. First with blocks, which say *what* is computed: iteration variables with a kind,
+A kernel is made in two forms of this IR. First with blocks, which say *what* is computed: variables with a kind,
 and the value of a reduction before its first step. Then, after scheduling, without blocks: *how* it runs, in loops.
 """
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from relaxdsl.ir.loops import Block, Buffer, For, IfThenElse, Stmt, Store, sub_statements
+from relaxdsl.ir.loops import Block, Buffer, For, IfThenElse, Stmt, Store, sub_statements, walk
 from relaxdsl.ir.scalar import Apply, Cast, Index, IndexValue, Load, ScalarExpr, children
 from relaxdsl.types.dims import Dim, SymInt, free_symbols, substitute
 
@@ -72,17 +72,24 @@ def are_independent(first: Stmt, second: Stmt) -> bool:
 
 def dims_in(stmt: Stmt) -> Iterator[Dim]:
     """Every dim a statement evaluates: indices, values, extents, bindings."""
-    match stmt:
-        case Store(_, indices, _):
-            yield from (index for index in indices if not isinstance(index, ScalarExpr))
-        case For(extent=extent, start=start):
-            yield from (extent, start)
-        case Block(iter_vars=iter_vars):
-            yield from (dim for each in iter_vars for dim in (each.extent, each.binding))
+    for inner in walk(stmt):
+        yield from _own_value_dims(inner)
+        if isinstance(inner, For):
+            yield from (inner.extent, inner.start)
+        elif isinstance(inner, Block):
+            yield from (dim for each in inner.iter_vars for dim in (each.extent, each.binding))
+
+
+def value_dims(stmt: Stmt) -> Iterator[Dim]:
+    """The dims in indices and values, but not those that bound loops."""
+    return (dim for inner in walk(stmt) for dim in _own_value_dims(inner))
+
+
+def _own_value_dims(stmt: Stmt) -> Iterator[Dim]:
+    if isinstance(stmt, Store):
+        yield from (index for index in stmt.indices if not isinstance(index, ScalarExpr))
     for expr in expressions(stmt):
         yield from expression_dims(expr)
-    for inner in sub_statements(stmt):
-        yield from dims_in(inner)
 
 
 def expression_dims(expr: ScalarExpr) -> Iterator[Dim]:

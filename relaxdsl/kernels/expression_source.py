@@ -1,6 +1,6 @@
 """Scalar expressions as Python source with exactly NumPy's dtypes.
 
-Python's operators are used where numba gives them the node's dtype; numba widens narrow integers, so their results are cast
+Python's operators are used where numba gives them the node's dtype; numba widens narrow integers, which are cast
 back. Every other function is a call of a math intrinsic.
 """
 

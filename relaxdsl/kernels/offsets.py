@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from relaxdsl.ir.loops import For, Stmt, sub_statements
-from relaxdsl.kernels.accesses import dims_in
+from relaxdsl.kernels.accesses import value_dims
 from relaxdsl.types.dims import Dim, free_symbols, is_symbol, terms
 from relaxdsl.types.symint import from_atom
 
@@ -39,7 +39,7 @@ class Offsets:
 
     def wanted(self, body: Stmt) -> tuple[Dim, ...]:
         """The offsets worth a name at the start of ``body``: known from here on, and used in loops inside it."""
-        inside = (dim for loop in _loops_in(body) for dim in dims_in(loop.body))
+        inside = (dim for loop in _loops_in(body) for dim in value_dims(loop.body))
         parts = (self.known_part(dim, len(self.variables)) for dim in inside)
         return tuple(dict.fromkeys(part for part in parts if not _is_plain(part) and part not in self.named))
 

@@ -59,9 +59,11 @@ def _make_buffer_at(dtype: types.Type) -> Any:
 
 
 def _make_buffer_over(dtype: types.Type) -> Any:
-    """The intrinsic ``dtype_buffer_over(args, slot, other)``: the same, where it may be the memory of ``args[other]``."""
+    """The intrinsic ``dtype_buffer_over(args, slot, other)``: it may be the same memory as ``args[other]``."""
 
-    def buffer_over(typing_context: Any, args: types.Type, slot: types.Type, other: types.Type) -> tuple[Signature, Any]:
+    def buffer_over(
+        typing_context: Any, args: types.Type, slot: types.Type, other: types.Type
+    ) -> tuple[Signature, Any]:
         result = BufferType(dtype, _literal(other))
         return result(args, slot, other), _buffer_emitter(result, _literal(slot))
 

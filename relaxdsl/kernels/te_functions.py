@@ -130,7 +130,7 @@ def _limits(dtype: str) -> tuple[int | float, int | float]:
 
 
 def if_then_else(condition: ScalarLike, then_value: ScalarLike, else_value: ScalarLike) -> ScalarExpr:
-    """``then_value`` where the condition holds, else ``else_value``; the other is not evaluated, so it may guard a load."""
+    """``then_value`` where the condition holds, else ``else_value``; what is not chosen is not evaluated."""
     then_value, else_value = promote_operands(then_value, else_value)
     return Select(_truth(condition), then_value, else_value)
 

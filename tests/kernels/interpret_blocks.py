@@ -1,4 +1,4 @@
-"""A direct interpreter of kernels in block form, one element at a time with NumPy's scalars: what the schedule must not change."""
+"""A direct interpreter of kernels in block form, one element at a time: what the schedule must not change."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def interpret(prim_func: PrimFunc, inputs: Sequence[NDArray[Any]], sizes: Mappin
 class _Machine:
     """The values of loop variables and buffers.
 
-    A nest runs twice: first every block's init, with the reduction loops at their first step, so that it runs even where the
+    A nest runs twice: first every block's init, with the reduction loops at their first step, so that it runs even if a
     reduction is empty; then the bodies.
     """
 

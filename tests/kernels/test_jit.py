@@ -101,12 +101,13 @@ def test_what_numba_refuses_is_an_internal_error_without_its_traceback(monkeypat
 
 
 def test_importing_the_compiler_imports_neither_numba_nor_sympy():
-    program = "import sys, relaxdsl.kernels.jit, relaxdsl.kernels.te; print(*{'numba', 'sympy', 'llvmlite'} & set(sys.modules))"
+    found = "print(*{'numba', 'sympy', 'llvmlite'} & set(sys.modules))"
+    program = f"import sys, relaxdsl.kernels.jit, relaxdsl.kernels.te; {found}"
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == ""
 
 
-# ------------------------------------------------------------------------------------------------------------ vectorised
+# ---------------------------------------------------------------------------- vectorised
 
 PACKED = {
     "gelu": r"v?mulp[sd]|v?fmadd\w*p[sd]",
@@ -137,7 +138,7 @@ def test_many_buffers_vectorise_too():
     assert "rsp" not in assembly or re.search(r"\bv?addps\b", assembly)
 
 
-# -------------------------------------------------------------------------------------------------------------- in place
+# ---------------------------------------------------------------------------- in place
 
 
 def test_an_output_may_be_the_memory_of_an_input():

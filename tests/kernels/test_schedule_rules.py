@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from relaxdsl.errors import InternalError
 from relaxdsl.ir.loops import Block, Buffer, For, IfThenElse, IterVar, PrimFunc, Seq, Stmt, Store, loop_variable
 from relaxdsl.ir.scalar import Apply, IndexValue, Load, ScalarExpr, Select, binary, const, unary
 from relaxdsl.kernels.jit import compile_kernel, run_kernel
+from relaxdsl.kernels.schedule.columns import block_columns
 from relaxdsl.kernels.schedule.contiguous import fuse_contiguous_loops
 from relaxdsl.kernels.schedule.decompose import decompose_reductions
 from relaxdsl.kernels.schedule.inline import inline_stages
@@ -50,7 +52,7 @@ def assert_unchanged(rule: Callable[[PrimFunc], PrimFunc], prim_func: PrimFunc) 
     assert_becomes(rule, prim_func, prim_func)
 
 
-# ----------------------------------------------------------------------------------------------------------------- merge
+# ---------------------------------------------------------------------------- merge
 
 
 def two_rows(shift: int = 0) -> PrimFunc:
@@ -113,7 +115,7 @@ def test_a_statement_between_loops_that_needs_both_keeps_them_apart():
     )
 
 
-# ---------------------------------------------------------------------------------------------------------------- shrink
+# ---------------------------------------------------------------------------- shrink
 
 
 def test_scratch_along_a_common_loop_shrinks_to_a_row_and_a_register():
@@ -144,7 +146,7 @@ def test_scratch_that_may_be_read_before_it_is_written_is_no_register():
     assert_unchanged(shrink_scratch, func(body, scratch=(cell,)))
 
 
-# ------------------------------------------------------------------------------------------------------------ contiguous
+# ---------------------------------------------------------------------------- contiguous
 
 flat_x = Buffer("x", (m * n,), "float32")
 flat_out = Buffer("out", (m * n,), "float32")
@@ -178,7 +180,7 @@ def test_a_loop_of_one_iteration_disappears():
     assert_becomes(fuse_contiguous_loops, func(one), func(Store(flat_out, (2,), Load(flat_x, (0,)))))
 
 
-# ---------------------------------------------------------------------------------------------------------------- inline
+# ---------------------------------------------------------------------------- inline
 
 
 def stage(buffer: Buffer, names: str, value: Callable[..., ScalarExpr]) -> Stmt:
@@ -245,7 +247,7 @@ def test_chains_of_stages_do_not_grow_without_bound():
     assert len(inlined.scratch) == len(inlined.body.body) - 1
 
 
-# ------------------------------------------------------------------------------------------- decompose, parallel, source
+# ---------------------------------------------------------------------------- decompose, parallel, source
 
 
 def test_a_block_in_any_loops_starts_its_reduction_at_its_first_step():
@@ -316,7 +318,7 @@ def test_branches_are_printed():
     ]
 
 
-# -------------------------------------------------------------------------------------------------------------- simplify
+# ---------------------------------------------------------------------------- simplify
 
 
 @pytest.mark.parametrize(
@@ -379,3 +381,35 @@ def test_a_branch_that_is_decided_disappears():
     never = func(loop("i", m, lambda i: IfThenElse(compare("less", i, 0), yes, no)))
     assert_becomes(simplify_indices, always, func(loop("i", m, lambda i: yes)))
     assert_becomes(simplify_indices, never, func(loop("i", m, lambda i: no)))
+
+
+# ---------------------------------------------------------------------------- columns
+
+
+def column_sums(result: Callable[[SymInt], tuple[Dim, ...]] = lambda j: (j,)) -> PrimFunc:
+    total = Buffer("total", (n,), "float32")
+    first = loop("a", n, lambda a: Store(total, (a,), const(0.0, "float32")))
+    add = loop("j", n, lambda j: Store(total, result(j), Load(total, result(j)) + Load(x, (loop_variable("k", m), j))))
+    return PrimFunc("f", (x, total), 1, ("m", "n"), Seq((first, For("k", m, add))))
+
+
+def test_columns_are_divided_into_blocks():
+    blocked = block_columns(column_sums()).body
+    assert (blocked.kind, blocked.extent) == ("parallel", (n + 2047) // 2048)
+    first, add = blocked.body.body
+    assert str(first.start) == str(add.body.start) == "column.block * 2048"
+
+
+def test_columns_that_depend_on_each_other_are_not():
+    assert_unchanged(block_columns, column_sums(lambda j: (n - 1 - j,)))
+    assert_unchanged(block_columns, column_sums(lambda j: (0,)))
+
+
+def test_kernels_that_store_outside_of_column_loops_are_not_divided():
+    prim_func = column_sums()
+    extra = Store(row, (0,), const(0.0, "float32"))
+    assert_unchanged(block_columns, replace(prim_func, body=Seq((*prim_func.body.body, extra)), scratch=(row,)))
+
+
+def test_kernels_that_are_one_parallel_loop_are_not_divided():
+    assert_unchanged(block_columns, flat_nest(lambda i, j: i * n + j))

@@ -12,11 +12,12 @@ from relaxdsl.types.dims import Dim, ceildiv, dim_min, free_symbols
 
 #: Columns in a block: long enough that memory is read in long runs, short enough that a row of results stays in cache.
 COLUMN_BLOCK = 2048
-_BLOCK_VARIABLE = "block"
+#: No identifier, so that no size and no other loop has this name.
+_BLOCK_VARIABLE = "column.block"
 
 
 def block_columns(prim_func: PrimFunc) -> PrimFunc:
-    """Divides the columns into blocks where everything happens in loops over the same columns, and nothing outside of them.
+    """Divides the columns into blocks where all is done in loops over the same columns.
 
     Before::
 
@@ -35,7 +36,11 @@ def block_columns(prim_func: PrimFunc) -> PrimFunc:
     if isinstance(body, For) and body.kind == "parallel":
         return prim_func
     for extent in dict.fromkeys(loop.extent for loop in _parallel_loops(body)):
-        if not _is_short(extent) and set(free_symbols(extent)) <= set(prim_func.symbols) and _is_columnwise(body, extent):
+        if (
+            not _is_short(extent)
+            and set(free_symbols(extent)) <= set(prim_func.symbols)
+            and _is_columnwise(body, extent)
+        ):
             return replace(prim_func, body=_blocked(body, extent))
     return prim_func
 
@@ -69,7 +74,9 @@ def _is_columnwise(body: Stmt, extent: Dim) -> bool:
     if columns is None:
         return False
     written = {each.access.buffer for each in columns if each.access.is_write}
-    return all(_has_column_index([each for each in columns if each.access.buffer is buffer], extent) for buffer in written)
+    return all(
+        _has_column_index([each for each in columns if each.access.buffer is buffer], extent) for buffer in written
+    )
 
 
 def _columns(stmt: Stmt, extent: Dim) -> list[_Column] | None:
@@ -88,7 +95,7 @@ def _columns(stmt: Stmt, extent: Dim) -> list[_Column] | None:
 
 
 def _has_column_index(columns: list[_Column], extent: Dim) -> bool:
-    """Whether one index of a buffer is the column's variable, wherever the buffer is used; or it is used in one loop only."""
+    """Whether one index is the column's variable wherever the buffer is used, or only one loop uses it."""
     first = columns[0].access
     if first.buffer.scope == "register":
         return len({each.variable for each in columns}) == 1
