@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from relaxdsl.ir.loops import Block, Buffer, For, IfThenElse, Stmt, Store, sub_statements, walk
 from relaxdsl.ir.scalar import Apply, Cast, Index, IndexValue, Load, ScalarExpr, children
-from relaxdsl.types.dims import Dim, SymInt, free_symbols, substitute
+from relaxdsl.types.dims import Dim, SymInt, free_symbols, is_symbol, substitute
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -139,6 +139,6 @@ def stride(position: Index, variable: SymInt) -> Dim | None:
     return None if name in free_symbols(step) else step
 
 
-def is_used(name: str, dims: Iterator[Dim]) -> bool:
-    """Whether a symbol occurs in any of the dims."""
-    return any(name in free_symbols(dim) for dim in dims)
+def is_variable(index: Index, name: str) -> bool:
+    """Whether an index is just the loop variable called ``name``."""
+    return isinstance(index, SymInt) and is_symbol(index) and free_symbols(index) == (name,)

@@ -25,7 +25,8 @@ from relaxdsl.kernels.schedule.parallel import parallel_extent
 from relaxdsl.kernels.schedule.pipeline import schedule
 from relaxdsl.kernels.source import function_name, kernel_source
 from relaxdsl.kernels.structural_key import structural_key
-from relaxdsl.types.dims import Dim, evaluate, substitute, symbol
+from relaxdsl.types.dims import Dim, evaluate, substitute, symbol, symbols_of
+from relaxdsl.types.symint import from_atom
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -95,7 +96,9 @@ def _compile(prim_func: PrimFunc) -> CompiledKernel:
 
 def _in_terms_of(prim_func: PrimFunc, found: CompiledKernel) -> CompiledKernel:
     """The kernel compiled for another PrimFunc of the same structure, with this one's names for sizes."""
-    sizes = {old: symbol(new) for old, new in zip(found.symbols, prim_func.symbols, strict=True)}
+    shapes = (size for buffer in (*prim_func.params, *prim_func.scratch) for size in buffer.shape)
+    own = {each.name: from_atom(each) for size in shapes for each in symbols_of(size)}
+    sizes = {old: own.get(new, symbol(new)) for old, new in zip(found.symbols, prim_func.symbols, strict=True)}
     scratch = tuple(
         Buffer(each.name, tuple(substitute(size, sizes) for size in each.shape), each.dtype, each.scope)
         for each in found.scratch

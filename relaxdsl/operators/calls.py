@@ -7,6 +7,7 @@ decided) is the :class:`CallContext`, set by whoever builds the program.
 from __future__ import annotations
 
 import functools
+import inspect
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -25,6 +26,7 @@ from relaxdsl.ir.te import Tensor
 from relaxdsl.operators.registry import Operator, define
 from relaxdsl.types.dims import Dim, SymInt, symbol
 from relaxdsl.types.dtype import canonical_dtype, promote
+from relaxdsl.types.prove import Proof, prove_less_equal
 from relaxdsl.types.types import PrimType, ShapeType, TensorType, TupleType, Type, tensor_type
 
 
@@ -38,12 +40,15 @@ class CallContext:
         accept_undecided: called with two sizes whose equality can't be decided and the message an error would have;
         True accepts
             them (a run-time check will follow).
+        on_requirement: called with a size that must be at least so much for the call to make sense, where that can't be
+            proved, and what to say if it is not.
         emit_impure: called with an impure call, binds it at once (order matters) and returns its variable.
     """
 
     span: Span | None = None
     fresh_symbol: Callable[[str], Dim] | None = None
     accept_undecided: Callable[[Dim, Dim, str], bool] | None = None
+    on_requirement: Callable[[Dim, int, str], None] | None = None
     emit_impure: Callable[[Call], Expr] | None = None
 
 
@@ -79,6 +84,20 @@ def accept_undecided(left: Dim, right: Dim, message: str) -> bool:
     return accept is not None and accept(left, right, message)
 
 
+def require_at_least(dim: Dim, least: int, message: str) -> None:
+    """Returns if ``dim >= least`` can hold; where it isn't certain, it is checked at run time.
+
+    Raises:
+        ShapeError: it never holds; says ``message``.
+    """
+    proof = prove_less_equal(least, dim)
+    if proof is Proof.NO:
+        raise ShapeError(message)
+    require = _context.get().on_requirement
+    if proof is Proof.UNKNOWN and require is not None:
+        require(dim, least, message)
+
+
 # ------------------------------------------------------------------------------ the public function
 
 
@@ -106,6 +125,8 @@ def public_function(definition: Operator, function: Callable[..., Any]) -> Calla
     def call_reflected(right: Any, left: Any) -> Call:
         return make_call(definition, (left, right), {})
 
+    bare = [parameter.replace(annotation=parameter.empty) for parameter in definition.signature.parameters.values()]
+    call.__signature__ = inspect.Signature(bare)  # type: ignore[attr-defined]
     call.__relax_operator__ = definition  # type: ignore[attr-defined]
     for method in definition.methods:
         setattr(Expr, method, call)

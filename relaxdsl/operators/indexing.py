@@ -15,7 +15,7 @@ import numpy as np
 from relaxdsl.errors import DTypeError, ScriptError, ShapeError, nearest
 from relaxdsl.ir.scalar import Const, ScalarExpr, ScalarLike, as_scalar
 from relaxdsl.kernels import te
-from relaxdsl.operators.calls import operator
+from relaxdsl.operators.calls import operator, require_at_least
 from relaxdsl.operators.operands import axes_of, axis_of, describe, element, require_dtype, require_tensor, shape_of
 from relaxdsl.operators.registry import Operand, mistake, sample, tensor
 from relaxdsl.operators.reshape import unravel
@@ -55,6 +55,9 @@ class _View:
         found = resolve_index(what, index, size)
         self.sources.append(lambda _: found.position)
         if not found.is_inside:
+            message = f"{what}: index {index} is out of range: the size is {size}"
+            require_at_least(found.position, 0, message)
+            require_at_least(size - found.position, 1, message)
             self.guards += [found.position >= 0, found.position < size]
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from relaxdsl.errors import ShapeError
 from relaxdsl.ir.scalar import Index, ScalarExpr, ScalarLike, as_scalar
 from relaxdsl.kernels import te
-from relaxdsl.operators.calls import operator
+from relaxdsl.operators.calls import operator, require_at_least
 from relaxdsl.operators.operands import axes_of, axis_of, describe, element, require_tensor
 from relaxdsl.operators.registry import Operand, mistake, sample, tensor
 from relaxdsl.operators.reshape import ravel
@@ -228,12 +228,12 @@ def _extremum(name: str, x: Operand, axis: Axis, keepdims: bool, combine: Combin
 
 
 def _require_elements(name: str, x: te.Tensor, axes: Sequence[int]) -> None:
-    """Nothing has no extremum. What is known only at run time to be nothing gives the value each operator documents."""
+    """Nothing has no extremum; a size that is known only at run time is checked there."""
     for axis in axes:
+        message = f"{name}: axis {axis} of {x.name} has size 0, and nothing has no {name}"
         if x.shape[axis] == 0:
-            raise ShapeError(
-                f"{name}: axis {axis} of {x.name} has size 0, and nothing has no {name}", details=[describe(x)]
-            )
+            raise ShapeError(message, details=[describe(x)])
+        require_at_least(x.shape[axis], 1, message)
 
 
 def _extremum_mistakes(name: str) -> list[Any]:

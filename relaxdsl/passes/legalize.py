@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
 
 from relaxdsl.errors import InternalError
@@ -16,6 +17,7 @@ from relaxdsl.operators import registry
 from relaxdsl.operators.calls import call_context, operands_of, te_operand
 from relaxdsl.operators.registry import Operator
 from relaxdsl.trace.kernel_calls import call_kernel
+from relaxdsl.types.dims import Dim
 
 AddKernel = Callable[[PrimFunc, str], GlobalVar]
 
@@ -51,12 +53,20 @@ def _kernel_call(definition: Operator, call: Call, add_kernel: AddKernel) -> Cal
     operands = operands_of(definition, call)
     placeholders = _Placeholders()
     te_operands = {name: placeholders.convert(operand, name, definition.name) for name, operand in operands.items()}
+    requirements: list[tuple[Dim, int, str]] = []
     # What could not be decided was accepted when the call was typed, and a check stands before it.
-    with call_context(span=call.span, accept_undecided=lambda *_: True):
+    with call_context(
+        span=call.span,
+        accept_undecided=lambda *_: True,
+        on_requirement=lambda dim, least, message: requirements.append((dim, least, message)),
+    ):
         result = _run(definition, te_operands, call.attrs)
         outputs = list(result) if isinstance(result, list | tuple) else [result]
         kernel = create_prim_func(placeholders.tensors, outputs, definition.name.rpartition(".")[2])
-        return call_kernel(add_kernel(kernel, kernel.name), kernel, placeholders.expressions)
+        kernel_call = call_kernel(add_kernel(kernel, kernel.name), kernel, placeholders.expressions)
+    if not requirements:
+        return kernel_call
+    return replace(kernel_call, attrs=MappingProxyType({"requires": tuple(requirements)}))
 
 
 def _run(definition: Operator, operands: Mapping[str, Any], attrs: Mapping[str, Any]) -> Any:

@@ -211,6 +211,8 @@ class _Lowering:
         kernel = self._kernel(callee)
         operands = args.fields if isinstance(args, Tuple) else ()
         values = bind_kernel_symbols(kernel, operands)
+        for dim, least, message in call.attrs.get("requires", ()):
+            self._require(dim, least, message, call.span)
         inputs = [self._tensor(operand) for operand in operands[: len(kernel.inputs)]]
         result = self._new_tensors(var, call.type, call.span)
         self._call_kernel(compile_kernel(kernel), [*inputs, *_tensor_leaves(result)], values, call.span)
@@ -264,9 +266,15 @@ class _Lowering:
         """Checks sizes that could be negative, such as ``m - k + 1``."""
         for dim in shape:
             if prove_less_equal(0, dim) is not Proof.YES:
-                dims = self._early if self._early.can_compute(dim) else self._late
-                slot = dims.slot_of(dim)
-                dims.steps.append(Check("at_least", slot, self._slots.constant(0), _negative_size(dim, slot), span))
+                self._require(dim, 0, f"the size {dim} is negative", span)
+
+    def _require(self, dim: Dim, least: int, message: str, span: Span | None) -> None:
+        """Checks ``dim >= least``, in the prologue if it can be computed there and the code is not in a branch."""
+        is_early = self._early.can_compute(dim) and not self._branch_depth
+        dims = self._early if is_early else self._late
+        slot = dims.slot_of(dim)
+        failure = _too_small(f"{self._function.name}: {message}", dim, slot)
+        dims.steps.append(Check("at_least", slot, self._slots.constant(least), failure, span))
 
     def _placed(self, leaf: TensorLeaf, shape: tuple[Dim, ...], span: Span | None) -> TensorLeaf:
         """The output ``leaf``, its sizes computed."""
@@ -402,8 +410,8 @@ def _copy_kernel(dtype: str) -> PrimFunc:
     return create_prim_func([x], [te.compute(x.shape, lambda i: x[i], name="out")], "copy")
 
 
-def _negative_size(dim: Dim, slot: int) -> Callable[[Sequence[int]], RelaxError]:
-    return lambda values: ArgumentError(f"the size {dim} is negative: {values[slot]}")
+def _too_small(message: str, dim: Dim, slot: int) -> Callable[[Sequence[int]], RelaxError]:
+    return lambda values: ArgumentError(message, details=[f"{dim} is {values[slot]}"])
 
 
 def _identity(value: Any) -> Any:

@@ -69,7 +69,7 @@ def annotated_type(value: Any) -> Type:
     return as_type(value)
 
 
-# ------------------------------------------------------------------------------------------------------------ names for sizes
+# ------------------------------------------------------------------------------------------------------ names for sizes
 
 
 def paired_dims(declared: Type, actual: Type) -> Iterator[tuple[Dim, Dim]]:
@@ -123,7 +123,7 @@ def unknown_size(name: str) -> ScriptError:
     )
 
 
-# ------------------------------------------------------------------------------------------------------------------- checking
+# ------------------------------------------------------------------------------------------------------------- checking
 
 
 def check_declared(declared: Type, value: Expr, what: str, span: Span | None) -> None:
@@ -153,5 +153,5 @@ def misfit(fit: Fit, declared: Type, actual: Type, what: str, span: Span | None)
 
 
 def is_undecided(declared: Type, actual: Type) -> bool:
-    """Whether a size may or may not be what is declared, because of a floor division, a remainder, a minimum or a maximum."""
+    """Whether sizes can't be told equal or not because of a floor division, a remainder, a minimum or a maximum."""
     return any(has_atoms(left) or has_atoms(right) for left, right in paired_dims(declared, actual))

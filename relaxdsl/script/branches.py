@@ -11,7 +11,7 @@ from relaxdsl.errors import DTypeError, ScriptError, ShapeError
 from relaxdsl.ir.graph import Expr, If, SeqExpr, Tuple, TupleGetItem, Var
 from relaxdsl.operators.calls import as_expr, current_context
 from relaxdsl.script.annotations import evaluate_type
-from relaxdsl.script.expressions import truth
+from relaxdsl.script.expressions import truth_at
 from relaxdsl.script.interpreter import Flow, Interpreter, expression, statement
 from relaxdsl.script.scope import NOT_FOUND, POISON, Missing
 from relaxdsl.script.trees import names_read_after, stored_names
@@ -25,20 +25,12 @@ def run_if(interp: Interpreter, node: ast.If) -> Flow:
     """``if`` as a statement."""
     condition = interp.evaluate(node.test)
     if not isinstance(condition, Expr):
-        return interp.execute(node.body if _truth_at(interp, condition, node.test) else node.orelse)
+        return interp.execute(node.body if truth_at(interp, condition, node.test) else node.orelse)
     require_choice(interp, condition, node.test)
     condition = interp.builder.normalize(condition)
     if interp.options.exact:
         return _run_printed_if(interp, node, condition)
     return _run_choice(interp, node, condition)
-
-
-def _truth_at(interp: Interpreter, value: Any, node: ast.expr) -> bool:
-    try:
-        return truth(value)
-    except (ScriptError, ShapeError) as error:
-        error.at(interp.source.span(node))
-        raise
 
 
 def require_choice(interp: Interpreter, condition: Expr, node: ast.expr) -> None:
@@ -61,12 +53,12 @@ def require_choice(interp: Interpreter, condition: Expr, node: ast.expr) -> None
         )
 
 
-# ----------------------------------------------------------------------------------------------------------- as a statement
+# ------------------------------------------------------------------------------------------------------- as a statement
 
 
 @dataclass(frozen=True, slots=True)
 class _Branch:
-    """A branch that has been run: how it ended, what the names it assigns are then, and how to close it with its value."""
+    """A branch that has been run: how it ended, what its names are then, and how to close it with its value."""
 
     flow: Flow
     values: dict[str, Any]
@@ -136,7 +128,11 @@ def _merge(
         elif left is NOT_FOUND or right is NOT_FOUND:
             variables[name] = _assigned_once(name, left, interp, node)
         elif name in live:
-            results[name] = _common_form(left, right, name)
+            pair = _common_form_or_missing(left, right, name)
+            if isinstance(pair, Missing):
+                variables[name] = pair
+            else:
+                results[name] = pair
         else:
             variables.pop(name, None)
     _emit_results(interp, condition, then_branch, else_branch, results)
@@ -199,6 +195,17 @@ def _common_form(left: Any, right: Any, what: str) -> tuple[Expr, Expr]:
     return as_expr(left, what, dtypes), as_expr(right, what, dtypes)
 
 
+def _common_form_or_missing(left: Any, right: Any, name: str) -> tuple[Expr, Expr] | Missing:
+    """:func:`_common_form`; Python values that are no tensors cannot be told apart at run time."""
+    try:
+        return _common_form(left, right, name)
+    except DTypeError:
+        return Missing(
+            f"{name} is {left!r} or {right!r}, depending on a tensor",
+            "a Python value must be the same in both branches of an if on a tensor",
+        )
+
+
 def _has_dtype(value: Any) -> bool:
     return isinstance(value, Expr) and isinstance(value.type, TensorType) and value.type.dtype is not None
 
@@ -213,7 +220,8 @@ def _require_same_kind(left: Expr, right: Expr, what: str) -> None:
     details = [f"if   : {a}", f"else : {b}"]
     if isinstance(a, TensorType) and isinstance(b, TensorType):
         if a.dtype != b.dtype:
-            raise DTypeError(f"the branches give {what} different dtypes", details=details, hint="convert one with astype")
+            hint = "convert one with astype"
+            raise DTypeError(f"the branches give {what} different dtypes", details=details, hint=hint)
         if a.ndim != b.ndim:
             raise ShapeError(f"the branches give {what} different ranks", details=details)
     elif isinstance(left, Tuple) and isinstance(right, Tuple) and len(left.fields) == len(right.fields):
@@ -223,7 +231,7 @@ def _require_same_kind(left: Expr, right: Expr, what: str) -> None:
         raise ShapeError(f"the branches give {what} different kinds of value", details=details)
 
 
-# --------------------------------------------------------------------------------------------------------- as an expression
+# ----------------------------------------------------------------------------------------------------- as an expression
 
 
 @expression(ast.IfExp)
@@ -231,7 +239,7 @@ def evaluate_if_expression(interp: Interpreter, node: ast.IfExp) -> Any:
     """``a if condition else b``."""
     condition = interp.evaluate(node.test)
     if not isinstance(condition, Expr):
-        return interp.evaluate(node.body if _truth_at(interp, condition, node.test) else node.orelse)
+        return interp.evaluate(node.body if truth_at(interp, condition, node.test) else node.orelse)
     require_choice(interp, condition, node.test)
     condition = interp.builder.normalize(condition)
     branches = [_evaluate_branch(interp, each) for each in (node.body, node.orelse)]
@@ -248,7 +256,7 @@ def _evaluate_branch(interp: Interpreter, node: ast.expr) -> _Branch:
     return _Branch(Flow.NEXT, {}, result, close)
 
 
-# ------------------------------------------------------------------------------------------------------- in printed programs
+# -------------------------------------------------------------------------------------------------- in printed programs
 
 
 def _run_printed_if(interp: Interpreter, node: ast.If, condition: Expr) -> Flow:

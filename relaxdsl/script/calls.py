@@ -1,4 +1,4 @@
-"""Calls: of operators, of plain Python functions while parsing, of other programs, and of the few names that mean more here."""
+"""Calls: of operators, of plain Python functions while parsing, of other programs; names that mean more here."""
 
 from __future__ import annotations
 
@@ -36,11 +36,17 @@ def evaluate_call(interp: Interpreter, node: ast.Call) -> Any:
     """``function(arguments)``."""
     with interp.naming_symbols(False):
         function = interp.evaluate(node.func)
-    with interp.naming_symbols(interp.is_type_constructor(function) or (interp.names_symbols and function in _OF_SIZES)):
+    with interp.naming_symbols(_arguments_name_symbols(interp, function)):
         args = list(_positional(interp, node))
         kwargs = _keywords(interp, node)
     with interp.at(node):
         return interp.declared(call_value(interp, node, function, args, kwargs))
+
+
+def _arguments_name_symbols(interp: Interpreter, function: Any) -> bool:
+    """Whether an unknown name among the arguments is a new symbol: in ``relax.Tensor((m, min(m, k)))``."""
+    is_of_sizes = any(function is each for each in _OF_SIZES)
+    return interp.is_type_constructor(function) or (interp.names_symbols and is_of_sizes)
 
 
 def _positional(interp: Interpreter, node: ast.Call) -> Iterator[Any]:
@@ -82,11 +88,11 @@ def call_value(interp: Interpreter, node: ast.Call, function: Any, args: list[An
     return _call_native(interp, node, function, args, kwargs)
 
 
-# -------------------------------------------------------------------------------------------------------- plain Python functions
+# ----------------------------------------------------------------------------------------------- plain Python functions
 
 
 def _call_native(interp: Interpreter, node: ast.Call, function: Any, args: list[Any], kwargs: dict[str, Any]) -> Any:
-    """Calls a Python function while parsing; what it raises is shown at the user's line, with its own line as a detail."""
+    """Calls a Python function now; what it raises is shown at the user's line, with its own line as a detail."""
     try:
         return function(*args, **kwargs)
     except Poisoned:
@@ -99,7 +105,7 @@ def _call_native(interp: Interpreter, node: ast.Call, function: Any, args: list[
         raise ScriptError(
             f"{name}: {type(error).__name__}: {error}",
             details=list(_helper_lines(error.__traceback__)),
-            hint=_operator_hint(name) if _has_tensor([*args, *kwargs.values()]) else None,
+            hint=None if hasattr(function, "__code__") else _hint_for(name, [*args, *kwargs.values()]),
             span=interp.source.span(node),
         ) from error
 
@@ -156,12 +162,17 @@ _NUMPY_NAMES = {
 }
 
 
+def _hint_for(name: str, values: list[Any]) -> str | None:
+    """The operator to use instead of a function of this name, which cannot take the tensors among ``values``."""
+    return _operator_hint(name) if _has_tensor(values) else None
+
+
 def _operator_hint(name: str) -> str | None:
     known = registry.find(_NUMPY_NAMES.get(name, name))
     return f"write relax.{known.name}" if known is not None else None
 
 
-# ------------------------------------------------------------------------------------------------------- names that mean more
+# ------------------------------------------------------------------------------------------------- names that mean more
 
 
 def _match_cast(interp: Interpreter, node: ast.Call, value: Any, target: Any) -> Var:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from relaxdsl.errors import ScriptError, ShapeError
+from relaxdsl.errors import RelaxError, ScriptError, ShapeError
 from relaxdsl.ir.graph import Expr, Tuple, TupleGetItem
 from relaxdsl.operators import registry
 from relaxdsl.operators.calls import make_call
@@ -18,7 +18,7 @@ from relaxdsl.types.dims import DimCompare, SymInt
 from relaxdsl.types.prove import Proof, prove_equal, prove_less, prove_less_equal
 from relaxdsl.types.types import PrimType, TensorType, TupleType
 
-# ------------------------------------------------------------------------------------------------------------------- literals
+# ------------------------------------------------------------------------------------------------------------- literals
 
 
 @expression(ast.Constant)
@@ -76,7 +76,8 @@ def evaluate_f_string(interp: Interpreter, node: ast.JoinedStr) -> str:
 def evaluate_formatted_value(interp: Interpreter, node: ast.FormattedValue) -> str:
     """``{value!r:spec}`` in an f-string."""
     value = interp.evaluate(node.value)
-    convert: Callable[[Any], Any] | None = {ord("r"): repr, ord("s"): str, ord("a"): ascii}.get(node.conversion)
+    conversions: dict[int, Callable[[Any], str]] = {ord("r"): repr, ord("s"): str, ord("a"): ascii}
+    convert = conversions.get(node.conversion)
     spec = "" if node.format_spec is None else interp.evaluate(node.format_spec)
     return format(value if convert is None else convert(value), spec)
 
@@ -95,7 +96,7 @@ def evaluate_starred(interp: Interpreter, node: ast.Starred) -> Any:
     raise ScriptError("a starred expression cannot stand here")
 
 
-# ----------------------------------------------------------------------------------------------------------------- arithmetic
+# ----------------------------------------------------------------------------------------------------------- arithmetic
 
 BINARY: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
     ast.Add: operator.add,
@@ -158,7 +159,7 @@ def evaluate_unary(interp: Interpreter, node: ast.UnaryOp) -> Any:
         return UNARY[type(node.op)](value)
 
 
-# -------------------------------------------------------------------------------------------------------- truth and comparisons
+# ------------------------------------------------------------------------------------------------ truth and comparisons
 
 
 def truth(value: Any) -> bool:
@@ -176,6 +177,20 @@ def truth(value: Any) -> bool:
     return bool(value)
 
 
+def evaluate_truth(interp: Interpreter, node: ast.expr) -> bool:
+    """The truth of a condition on Python values; what is wrong with it is shown at the condition."""
+    return truth_at(interp, interp.evaluate(node), node)
+
+
+def truth_at(interp: Interpreter, value: Any, node: ast.expr) -> bool:
+    """:func:`truth`, with errors placed at ``node``."""
+    try:
+        return truth(value)
+    except RelaxError as error:
+        error.at(interp.source.span(node))
+        raise
+
+
 def _refuse_tensor(value: Any, what: str, instead: str) -> None:
     if isinstance(value, Expr):
         raise ScriptError(f"{what}: its value is not known when parsing", hint=f"write {instead}")
@@ -186,13 +201,13 @@ def evaluate_bool(interp: Interpreter, node: ast.BoolOp) -> Any:
     """``a and b``, ``a or b`` on Python values."""
     is_and = isinstance(node.op, ast.And)
     word = "and" if is_and else "or"
-    value: Any = None
-    for operand in node.values:
+    *first, last = node.values
+    for operand in first:
         value = interp.evaluate(operand)
         _refuse_tensor(value, f"`{word}` on a tensor", f"relax.logical_{word}(a, b)")
         if bool(value) is not is_and:
-            break
-    return value
+            return value
+    return interp.evaluate(last)
 
 
 _TENSOR_COMPARISONS: dict[type[ast.cmpop], str] = {
@@ -260,15 +275,15 @@ def compare_dims(op: ast.cmpop, left: Any, right: Any) -> Any:
         ast.LtE: (prove_less_equal, left, right, False),
         ast.Gt: (prove_less, right, left, False),
         ast.GtE: (prove_less_equal, right, left, False),
-    }[type(op)]  # type: ignore[index]
+    }[type(op)]
     proof = prove(a, b)
     if proof is not Proof.UNKNOWN:
         return (proof is Proof.YES) is not negated
     shown = {ast.Eq: "==", ast.NotEq: "!=", ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">="}
-    return DimCompare(shown[type(op)], left, right)  # type: ignore[index]
+    return DimCompare(shown[type(op)], left, right)
 
 
-# ------------------------------------------------------------------------------------------------------- subscripts and items
+# ------------------------------------------------------------------------------------------------- subscripts and items
 
 
 @expression(ast.Subscript)

@@ -1,7 +1,7 @@
 """The interpreter of a function's syntax tree: what it knows while it parses, and how handlers of node kinds are found.
 
 It runs the function as Python would, except that tensors are graph expressions: operators on them make calls, an ``if``
-on one makes both branches, and a variable's value is bound in the builder. Everything else is plain Python, at parse time.
+on one makes both branches, and a variable's value is bound in the builder. Everything else is plain Python, run now.
 """
 
 from __future__ import annotations
@@ -118,7 +118,7 @@ class Interpreter:
         self.in_annotation = False
         self._constants: dict[int, tuple[np.ndarray, Constant]] = {}
 
-    # ---------------------------------------------------------------------------------------------------------- expressions
+    # ------------------------------------------------------------------------------------------------------ expressions
 
     def evaluate(self, node: ast.expr) -> Any:
         """The expression's value.
@@ -145,7 +145,7 @@ class Interpreter:
         return ScriptError(f"{type(error).__name__}: {error}", span=self.source.span(node))
 
     def settle(self, value: Any) -> Any:
-        """The value as it is to be used here: what left a dataflow block under its outer variable; not what stayed inside."""
+        """The value to use here: what left a dataflow block is its outer variable; what stayed inside is an error."""
         if isinstance(value, Var):
             value = self.moved.get(value, value)
             if value in self.left_behind:
@@ -186,7 +186,7 @@ class Interpreter:
             self._constants[id(array)] = (array, constant(array))
         return self._constants[id(array)][1]
 
-    # ----------------------------------------------------------------------------------------------------------- statements
+    # ------------------------------------------------------------------------------------------------------- statements
 
     def execute(self, statements: Sequence[ast.stmt]) -> Flow:
         """Runs statements until one leaves them. What fails is noted, and the statement's targets are poisoned."""
@@ -222,7 +222,7 @@ class Interpreter:
         self.frame.result = POISON
         return Flow.RETURN
 
-    # ------------------------------------------------------------------------------------------------------------- bindings
+    # --------------------------------------------------------------------------------------------------------- bindings
 
     def bind(self, value: Any, hint: str) -> Any:
         """``value`` with every call in it bound to a variable, named after ``hint`` where it is a single one."""

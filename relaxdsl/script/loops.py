@@ -6,7 +6,7 @@ import ast
 
 from relaxdsl.errors import ScriptError
 from relaxdsl.ir.graph import DataflowVar, Var
-from relaxdsl.script.expressions import items_of, truth
+from relaxdsl.script.expressions import evaluate_truth, items_of
 from relaxdsl.script.interpreter import Flow, Interpreter, statement
 from relaxdsl.script.scope import Missing
 from relaxdsl.script.targets import assign
@@ -37,7 +37,7 @@ def run_while(interp: Interpreter, node: ast.While) -> Flow:
     interp.frame.loops.append(node)
     errors_before = len(interp.errors)
     try:
-        while truth(interp.evaluate(node.test)):
+        while evaluate_truth(interp, node.test):
             flow = interp.execute(node.body)
             if flow is Flow.RETURN:
                 return flow
@@ -60,7 +60,7 @@ def run_continue(interp: Interpreter, node: ast.Continue) -> Flow:
     return Flow.CONTINUE
 
 
-# ------------------------------------------------------------------------------------------------------------ dataflow blocks
+# ------------------------------------------------------------------------------------------------------ dataflow blocks
 
 
 @statement(ast.With)

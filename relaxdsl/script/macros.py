@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from relaxdsl.errors import ScriptError
-from relaxdsl.script.expressions import items_of, truth
+from relaxdsl.script.expressions import evaluate_truth, items_of
 from relaxdsl.script.interpreter import Flow, Frame, Interpreter, expression, statement
 from relaxdsl.script.scope import Scope
 from relaxdsl.script.targets import assign
@@ -44,7 +44,7 @@ class Macro:
 def _signature(interp: Interpreter, args: ast.arguments) -> inspect.Signature:
     """Python's signature for a definition's parameters, with the defaults evaluated now."""
     kinds = inspect.Parameter
-    positional = [(arg.arg, kinds.POSITIONAL_ONLY) for arg in args.posonlyargs]
+    positional: list[tuple[str, Any]] = [(arg.arg, kinds.POSITIONAL_ONLY) for arg in args.posonlyargs]
     positional += [(arg.arg, kinds.POSITIONAL_OR_KEYWORD) for arg in args.args]
     defaults = [interp.evaluate(default) for default in args.defaults]
     missing: list[Any] = [kinds.empty] * (len(positional) - len(defaults))
@@ -81,7 +81,7 @@ def run_function_definition(interp: Interpreter, node: ast.FunctionDef) -> Flow:
     return Flow.NEXT
 
 
-# ------------------------------------------------------------------------------------------------------------- comprehensions
+# ------------------------------------------------------------------------------------------------------- comprehensions
 
 
 @expression(ast.ListComp)
@@ -123,5 +123,5 @@ def _nested_rounds(interp: Interpreter, generators: list[ast.comprehension]) -> 
         raise ScriptError("an async comprehension cannot be used inside a program", hint="write a plain for")
     for item in items_of(interp, interp.evaluate(first.iter), first.iter):
         assign(interp, first.target, item)
-        if all(truth(interp.evaluate(condition)) for condition in first.ifs):
+        if all(evaluate_truth(interp, condition) for condition in first.ifs):
             yield from _nested_rounds(interp, others)

@@ -1,4 +1,4 @@
-"""What a name in a program means: a variable, a size, something captured, a builtin; or which name was probably meant."""
+"""What a name in a program means: a variable, a size, something captured, a builtin; or which was probably meant."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def _size_or_captured(name: str, size: SymInt, captured: Any) -> Any:
         return size
     return Missing(
         f"{name} is the size {name} of this function, and also {_shown(captured)} outside of it",
-        f"rename one of them, or write the size from a shape: x.shape[0]",
+        "rename one of them, or write the size from a shape: x.shape[0]",
     )
 
 

@@ -127,8 +127,8 @@ def _plan_symbols(interp: Interpreter, node: ast.FunctionDef, params: tuple[Var,
     try:
         plan = plan_binding([(param.name, param.type) for param in params])
     except ScriptError as error:
-        owner = next((p for p in params for name in free_symbols_of(p.type) if f"symbol {name} " in error.headline), None)
-        error.at(owner.span if owner is not None else interp.source.name_span(node))
+        blamed = [p for p in params for name in free_symbols_of(p.type) if f"symbol {name} " in error.headline]
+        error.at(blamed[0].span if blamed else interp.source.name_span(node))
         raise
     for name, source in plan.bound_at().items():
         place = _place(params[source.param].span)

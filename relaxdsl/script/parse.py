@@ -91,13 +91,20 @@ def parse_function(
     found = source_of(fn)
     options = Options(fn.__name__, is_pure=pure, runtime_checks=checks == "runtime", program_name=name)
     request = Request(
-        found.node, found.source, surroundings_of(fn), options, private, attrs or {}, _evaluated_annotations(fn), dataflow
+        found.node,
+        found.source,
+        surroundings_of(fn),
+        options,
+        private=private,
+        attrs=attrs or {},
+        evaluated=_evaluated_annotations(fn),
+        forms_dataflow=dataflow,
     )
     return parse_request(request, BlockBuilder())
 
 
 def _evaluated_annotations(fn: FunctionType) -> Mapping[str, Any]:
-    """The annotations as Python made them; none where it has not evaluated them (then the source says what they mean)."""
+    """The annotations as Python made them; none where it has not evaluated them (then the source says it)."""
     return {} if sys.version_info >= (3, 14) else fn.__annotations__
 
 
@@ -133,8 +140,7 @@ def _parse(interp: Interpreter, request: Request) -> ParsedProgram:
     with building, _contexts(interp):
         for name in mentioned_names(node):
             builder.reserve_symbol(name)
-        _run_body(interp, node, signature)
-    name = next(reversed(builder.get().functions))
+        name = _run_body(interp, node, signature)
     function = builder.get()[name]
     assert isinstance(function, Function)
     finished = finish(interp, function, signature.result)
@@ -149,8 +155,8 @@ def _contexts(interp: Interpreter) -> Any:
     )
 
 
-def _run_body(interp: Interpreter, node: ast.FunctionDef, signature: Signature) -> None:
-    """Runs the body and ends the function with its result.
+def _run_body(interp: Interpreter, node: ast.FunctionDef, signature: Signature) -> str:
+    """Runs the body and ends the function with its result; the name it has in the module.
 
     Raises:
         RelaxError: what failed in the body, or there is no result.
@@ -171,7 +177,7 @@ def _run_body(interp: Interpreter, node: ast.FunctionDef, signature: Signature) 
         except RelaxError as error:
             error.at(interp.frame.result_span)
             raise
-        interp.builder.emit_func_output(value)
+        return interp.builder.emit_func_output(value).name
 
 
 def _explained(interp: Interpreter, error: RelaxError) -> RelaxError:

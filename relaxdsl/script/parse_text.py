@@ -82,13 +82,14 @@ class _Reader:
         definitions = [each for each in node.body if not isinstance(each, ast.Pass)]
         for each in definitions:
             self.declare(each)
-        parsed = [self.parse(each) for each in definitions if isinstance(each, ast.FunctionDef) and not _is_kernel(each)]
+        functions = [each for each in definitions if isinstance(each, ast.FunctionDef)]
+        parsed = [self.parse(each) for each in functions if not _is_kernel(each)]
         if not parsed:
             raise ScriptError("the module has no graph function", span=self.source.name_span(node))
         built = self.builder.get()
         attrs = MappingProxyType(self.options_of(node).get("attrs", {}))
-        functions = {each.name: built[each.name] for each in definitions if isinstance(each, ast.FunctionDef)}
-        return ParsedProgram(parsed[-1].function, IRModule(MappingProxyType(functions), attrs), parsed[-1].name)
+        ordered = MappingProxyType({each.name: built[each.name] for each in functions})
+        return ParsedProgram(parsed[-1].function, IRModule(ordered, attrs), parsed[-1].name)
 
     def declare(self, node: ast.stmt) -> None:
         """Makes a function's name known with its type, before any body is parsed."""

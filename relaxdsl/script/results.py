@@ -50,7 +50,8 @@ def as_result(value: Any, declared: Type | None) -> Expr:
 
 
 def _is_shape(values: list[Any] | tuple[Any, ...]) -> bool:
-    return any(isinstance(value, SymInt) for value in values) and all(isinstance(value, int | SymInt) for value in values)
+    has_symbol = any(isinstance(value, SymInt) for value in values)
+    return has_symbol and all(isinstance(value, int | SymInt) for value in values)
 
 
 def check_before_output(interp: Interpreter, value: Expr, declared: Type | None) -> Expr:

@@ -72,7 +72,7 @@ def source_of(function: FunctionType) -> FunctionSource:
     except (OSError, TypeError, IndentationError, SyntaxError):
         raise ScriptError(
             f"{function.__name__}: its source is not available",
-            hint="define it in a file or a notebook cell; text is parsed by relax.parse",
+            hint="define it in a file or a notebook cell",
         ) from None
     # An indented block stands alone below `if True:`, and its columns stay the file's.
     indented = lines[0][:1].isspace()

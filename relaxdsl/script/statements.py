@@ -17,7 +17,7 @@ from relaxdsl.script.annotations import (
     evaluate_annotation,
     name_fresh_sizes,
 )
-from relaxdsl.script.expressions import apply, truth
+from relaxdsl.script.expressions import apply, truth_at
 from relaxdsl.script.interpreter import Flow, Interpreter, statement
 from relaxdsl.script.targets import assign, assign_exactly
 from relaxdsl.types.types import Grade, TensorType, Type, is_base_of
@@ -168,7 +168,7 @@ def run_assert(interp: Interpreter, node: ast.Assert) -> Flow:
             hint="assert what is known of shapes and dtypes, or use relax.match_cast",
             span=interp.source.span(node.test),
         )
-    if not truth(value):
+    if not truth_at(interp, value, node.test):
         said = "" if node.msg is None else f": {interp.evaluate(node.msg)}"
         raise ScriptError(f"the assertion `{ast.unparse(node.test)}` does not hold{said}")
     return Flow.NEXT

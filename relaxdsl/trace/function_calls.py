@@ -87,12 +87,14 @@ def _call(
     """The typed call; symbols of the result that no argument binds are data-dependent, so they are new in the
     caller.
     """
-    declared = [type_ for _, type_ in params] + [None] * (len(values) - len(params))
-    args = tuple(
-        _as_argument(value, type_, f"{name}: argument {i}")
-        for i, (value, type_) in enumerate(zip(values, declared, strict=False))
-    )
     context = current_context()
+    if len(values) != len(params):
+        count = "1 argument" if len(params) == 1 else f"{len(params)} arguments"
+        raise ArgumentError(f"{name}: takes {count}, got {len(values)}", span=context.span)
+    args = tuple(
+        _as_argument(value, type_, f"{name}: argument {param}")
+        for value, (param, type_) in zip(values, params, strict=True)
+    )
     try:
         symbols = unify_types(params, [arg.type for arg in args], callee=name, on_undecided=context.accept_undecided)
     except RelaxError as error:
@@ -103,7 +105,7 @@ def _call(
     return call if pure or context.emit_impure is None else context.emit_impure(call)
 
 
-def _as_argument(value: Any, declared: Type | None, what: str) -> Expr:
+def _as_argument(value: Any, declared: Type, what: str) -> Expr:
     """The argument as an expression of the declared kind: numbers take the declared dtype, tuples of sizes become
     shapes.
     """

@@ -1,15 +1,17 @@
 """The annotations users write: ``Tensor[(m, 224), "float32"]``, ``Shape``, ``Prim``, ``Tuple``, ``Callable``, ``Any``.
 
-Each is called or subscripted and gives a type. A dim may be an int, a symbolic dim, or a string (``"m"``, ``"2 * m + 1"``).
+Each is called or subscripted and gives a type. A dim may be an int, a symbolic dim, or a string (``"m"``, ``"2 * m + 1"``),
+or a type parameter (``def f[m](x: Tensor[(m, 4)])``).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from typing import Any as AnyValue
+from typing import TypeVar
 
 from relaxdsl.errors import DTypeError, ScriptError, ShapeError
-from relaxdsl.types.dims import Dim, SymInt, parse_dim
+from relaxdsl.types.dims import Dim, SymInt, parse_dim, symbol
 from relaxdsl.types.dtype import canonical_dtype
 from relaxdsl.types.types import AnyType, FuncType, PrimType, ShapeType, TensorType, TupleType, Type
 
@@ -143,6 +145,8 @@ def _dims(what: str, values: AnyValue) -> tuple[Dim, ...]:
 def _dim(what: str, value: AnyValue) -> Dim:
     if isinstance(value, str):
         return parse_dim(value)
+    if isinstance(value, TypeVar):
+        return symbol(value.__name__)
     if isinstance(value, SymInt) or (isinstance(value, int) and not isinstance(value, bool)):
         return value
     if hasattr(value, "__index__") and not isinstance(value, bool):

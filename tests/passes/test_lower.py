@@ -268,7 +268,7 @@ def test_a_kernel_of_the_users_own() -> None:
     assert [call.kernel.name for call in calls] == ["windows"]
     with pytest.raises(ArgumentError) as error:
         built.run(array(2), 4)
-    assert str(error.value) == "the size m - k + 1 is negative: -1"
+    assert str(error.value) == "main: the size m - k + 1 is negative\n   m - k + 1 is -1"
 
 
 def test_unknown_rank_and_dtype_cannot_be_compiled() -> None:
@@ -296,3 +296,29 @@ def test_inputs_are_never_written() -> None:
     before = x.copy(), y.copy()
     check(built, x, y)
     np.testing.assert_array_equal((x, y), before)
+
+
+def test_what_needs_elements_is_checked_at_run_time() -> None:
+    built = build({"x": Tensor((m, 3), F32)}, lambda bb, x: [OP["max"](x, axis=0), x[0], x[-2]])
+    check(built, array(2, 3))
+    with pytest.raises(ArgumentError) as error:
+        built.run(array(0, 3))
+    assert str(error.value) == "main: max: axis 0 of x has size 0, and nothing has no max\n   m is 0"
+    with pytest.raises(ArgumentError) as error:
+        built.run(array(1, 3))
+    assert str(error.value) == "main: x[...]: axis 0: index -2 is out of range: the size is m\n   m - 2 is -1"
+
+
+def test_a_check_in_a_branch_is_made_there() -> None:
+    def body(bb: Any, flag: Any, x: Any) -> Any:
+        with bb.branch() as close:
+            then = close(x[0])
+        with bb.branch() as close:
+            otherwise = close(OP["sum"](x))
+        return bb.emit_if(flag, then, otherwise)
+
+    built = build({"flag": Tensor((), "bool"), "x": Tensor((m,), F32)}, body)
+    check(built, np.array(False), array(0))
+    with pytest.raises(ArgumentError) as error:
+        built.run(np.array(True), array(0))
+    assert str(error.value) == "main: x[...]: axis 0: index 0 is out of range: the size is m\n   m is 0"

@@ -6,8 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from relaxdsl.ir.loops import For, PrimFunc, Stmt, Store, loop_variable, map_statements, sub_statements
-from relaxdsl.ir.scalar import ScalarExpr
-from relaxdsl.kernels.accesses import Access, accesses
+from relaxdsl.kernels.accesses import Access, accesses, is_variable
 from relaxdsl.types.dims import Dim, ceildiv, dim_min, free_symbols
 
 #: Columns in a block: long enough that memory is read in long runs, short enough that a row of results stays in cache.
@@ -74,9 +73,7 @@ def _is_columnwise(body: Stmt, extent: Dim) -> bool:
     if columns is None:
         return False
     written = {each.access.buffer for each in columns if each.access.is_write}
-    return all(
-        _has_column_index([each for each in columns if each.access.buffer is buffer], extent) for buffer in written
-    )
+    return all(_has_column_index([each for each in columns if each.access.buffer is buffer]) for buffer in written)
 
 
 def _columns(stmt: Stmt, extent: Dim) -> list[_Column] | None:
@@ -94,17 +91,15 @@ def _columns(stmt: Stmt, extent: Dim) -> list[_Column] | None:
     return found
 
 
-def _has_column_index(columns: list[_Column], extent: Dim) -> bool:
+def _has_column_index(columns: list[_Column]) -> bool:
     """Whether one index is the column's variable wherever the buffer is used, or only one loop uses it."""
     first = columns[0].access
     if first.buffer.scope == "register":
         return len({each.variable for each in columns}) == 1
-    return any(all(_is_at(each, axis, extent) for each in columns) for axis in range(len(first.indices)))
-
-
-def _is_at(column: _Column, axis: int, extent: Dim) -> bool:
-    index = column.access.indices[axis]
-    return not isinstance(index, ScalarExpr) and index is loop_variable(column.variable, extent)
+    return any(
+        all(is_variable(each.access.indices[axis], each.variable) for each in columns)
+        for axis in range(len(first.indices))
+    )
 
 
 def _blocked(body: Stmt, extent: Dim) -> For:

@@ -15,9 +15,7 @@ from relaxdsl.ir.loops import (
     sequence,
     substitute_variables,
 )
-from relaxdsl.ir.scalar import ScalarExpr
-from relaxdsl.kernels.accesses import Access, accesses, are_independent
-from relaxdsl.types.dims import SymInt
+from relaxdsl.kernels.accesses import Access, accesses, are_independent, is_variable
 
 
 def merge_loops(prim_func: PrimFunc) -> PrimFunc:
@@ -110,16 +108,8 @@ def _shared_accesses(first: For, second: For) -> list[tuple[list[Access], list[A
 
 def _same_iteration(first: list[Access], second: list[Access], first_loop: For, second_loop: For) -> bool:
     """Whether all accesses of a buffer have the loop's variable itself as one and the same index."""
-    rank = len(first[0].indices)
-    first_variable = loop_variable(first_loop.var, first_loop.extent)
-    second_variable = loop_variable(second_loop.var, second_loop.extent)
     return any(
-        _all_at(first, position, first_variable) and _all_at(second, position, second_variable)
-        for position in range(rank)
-    )
-
-
-def _all_at(found: list[Access], position: int, variable: SymInt) -> bool:
-    return all(
-        not isinstance(each.indices[position], ScalarExpr) and each.indices[position] is variable for each in found
+        all(is_variable(each.indices[axis], first_loop.var) for each in first)
+        and all(is_variable(each.indices[axis], second_loop.var) for each in second)
+        for axis in range(len(first[0].indices))
     )
