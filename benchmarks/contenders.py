@@ -1,4 +1,4 @@
-"""The contenders of a workload: each with arrays of its own kind, checked against NumPy in float64 before anything is timed."""
+"""The contenders of a workload: each with arrays of its own kind, and checked before anything is timed."""
 
 from __future__ import annotations
 

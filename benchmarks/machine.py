@@ -22,8 +22,7 @@ PACKAGES = ("relaxdsl", "numba", "numpy", "scipy", "torch", "jax")
 def limit_threads(threads: int) -> None:
     """Limits every library to ``threads`` threads. Call it before they are imported: most read their limit only then.
 
-    The process is also pinned to that many cores where the system can: jax takes its limit from there, and a pinned process
-    hands small work to jax's own thread faster than one spread over two cores.
+    Where the system can, the process is also pinned to that many cores: jax takes its limit from there.
     """
     for name in THREAD_VARIABLES:
         os.environ[name] = str(threads)

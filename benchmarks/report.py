@@ -29,7 +29,8 @@ class Target:
         if self.limit_s is not None:
             found.append((f"≤ {show_time(self.limit_s)}", row.seconds <= self.limit_s))
         if self.numpy_factor is not None:
-            found.append((f"≥ {self.numpy_factor:g}× NumPy", row.ratio("numpy") >= self.numpy_factor))
+            words = "below NumPy" if self.numpy_factor == 1 else f"≥ {self.numpy_factor:g}× NumPy"
+            found.append((words, row.ratio("numpy") >= self.numpy_factor))
         return found
 
 

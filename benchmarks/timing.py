@@ -1,4 +1,4 @@
-"""Times of calls that compete: all in one run, interleaved in random order, so that a slow moment hits every one alike."""
+"""Times of competing calls: interleaved in one run, in random order, so that a slow moment hits all alike."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Effort:
 
 
 def time_calls(calls: Mapping[str, Call], effort: Effort) -> dict[str, Timing]:
-    """The timing of each call. Every round runs all of them, in an order of its own; a slot begins with an untimed call."""
+    """The timing of each call. Every round runs all of them, in an order of its own, each after an untimed call."""
     loops = {name: _loops_in(call, effort.slot_s) for name, call in calls.items()}
     seconds: dict[str, list[float]] = {name: [] for name in calls}
     order = random.Random(0)
