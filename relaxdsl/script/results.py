@@ -108,7 +108,7 @@ def _checked(interp: Interpreter, function: Function, declared: Type) -> Functio
 
 
 def bound_symbols(function: Function, interp: Interpreter) -> set[str]:
-    """The symbols that have a value somewhere in the function: of parameters, match_casts, and data-dependent results."""
+    """The symbols that have a value somewhere in the function: of parameters, match_casts, data-dependent calls."""
     bound = _param_symbols(function) | interp.fresh_symbols
     for binding in all_bindings(function):
         if isinstance(binding, MatchCast):

@@ -18,7 +18,7 @@ class Missing:
     hint: str | None = None
 
 
-class Poisoned(Exception):
+class Poisoned(Exception):  # noqa: N818  it is no error, and never leaves the parser
     """A value was used whose computation failed before. That failure is reported, so this one stays silent."""
 
 
@@ -28,7 +28,7 @@ NOT_FOUND = Missing("not found")
 
 @dataclass(slots=True)
 class Scope:
-    """The variables of a function being parsed, or of a nested function or comprehension, which also sees its parent's."""
+    """The variables of a function being parsed; a nested function or comprehension also sees its parent's."""
 
     variables: dict[str, Any] = field(default_factory=dict)
     parent: Scope | None = None

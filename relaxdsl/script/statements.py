@@ -45,7 +45,7 @@ def _value_for(interp: Interpreter, target: ast.expr, node: ast.expr) -> Any:
 
 
 def _is_bound(interp: Interpreter, node: ast.expr, value: Any) -> bool:
-    """Whether the value of a printed assignment has been bound while it was computed: match_cast and impure calls are."""
+    """Whether a printed assignment's value was bound while it was computed: match_cast and impure calls are."""
     return isinstance(node, ast.Call) and value is interp.last_bound
 
 

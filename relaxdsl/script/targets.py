@@ -58,7 +58,7 @@ def _assign_item(interp: Interpreter, target: ast.Subscript, value: Any) -> None
 
 
 def assign_exactly(interp: Interpreter, name: str, value: Any, *, is_bound: bool) -> None:
-    """In a printed program, every assignment of an expression is a binding; ``is_bound`` if it has been made already."""
+    """In a printed program, every assignment of an expression is a binding; ``is_bound`` if that has been made."""
     if isinstance(value, Expr | tuple) and not is_bound:
         value = interp.builder.emit(as_expr(value, name), name)
     interp.frame.scope.variables[name] = value

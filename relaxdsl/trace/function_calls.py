@@ -55,11 +55,10 @@ def call_global(builder: BlockBuilder, callee: GlobalVar, args: Sequence[Any]) -
             f"{callee.name} is not a graph function, so it cannot be called by itself",
             hint=f"call a kernel with relax.call_tir(cls.{callee.name}, (…), out=…)",
         )
-    module = builder.get()
-    known = module[callee.name] if callee.name in module else None
-    names = (
-        [param.name for param in known.params] if isinstance(known, Function) else map(str, range(len(type_.params)))
-    )
+    known = builder.get().functions.get(callee.name)
+    names = [str(i) for i in range(len(type_.params))]
+    if isinstance(known, Function):
+        names = [param.name for param in known.params]
     return _call(callee, callee.name, list(zip(names, type_.params, strict=True)), type_.ret, type_.pure, args)
 
 

@@ -83,5 +83,6 @@ def _size(caller: str, value: object) -> Dim:
     if isinstance(value, Expr) and isinstance(value.type, PrimType) and value.type.value is not None:
         return value.type.value
     if isinstance(value, bool) or not hasattr(value, "__index__"):
-        raise ShapeError(f"{caller}: {value.type if isinstance(value, Expr) else repr(value)} is not a size", span=current_context().span)
+        shown = value.type if isinstance(value, Expr) else repr(value)
+        raise ShapeError(f"{caller}: {shown} is not a size", span=current_context().span)
     return int(value.__index__())
