@@ -11,7 +11,7 @@ def show(text: str) -> None:
     if _is_notebook():
         from IPython.display import HTML, display  # installed wherever a notebook runs
 
-        display(HTML(to_html(text)))
+        display(HTML(to_html(text)))  # type: ignore[no-untyped-call]
     else:
         print(_coloured(text) if sys.stdout.isatty() else text)
 

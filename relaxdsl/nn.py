@@ -1,5 +1,27 @@
 """``relax.nn``: the operators of neural networks."""
 
-from relaxdsl.operators.catalog import NN
+from relaxdsl.operators.nn import (
+    gelu,
+    gelu_tanh,
+    layer_norm,
+    leakyrelu,
+    log_softmax,
+    relu,
+    rms_norm,
+    silu,
+    softmax,
+    softplus,
+)
 
-globals().update(NN)
+__all__ = [
+    "gelu",
+    "gelu_tanh",
+    "layer_norm",
+    "leakyrelu",
+    "log_softmax",
+    "relu",
+    "rms_norm",
+    "silu",
+    "softmax",
+    "softplus",
+]

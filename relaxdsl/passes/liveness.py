@@ -58,8 +58,8 @@ def _made_at(value: Expr, path: tuple[int, ...], bindings: Mapping[Var, Binding]
     """The binding of a writer that makes what is at ``path`` in ``value``, looking through casts and tuples."""
     while True:
         match value:
-            case TupleGetItem():
-                value, path = value.value, (value.index, *path)
+            case TupleGetItem(value=inner, index=index):
+                value, path = inner, (index, *path)
             case Tuple(fields=fields) if path:
                 value, path = fields[path[0]], path[1:]
             case Var() if value in bindings:
