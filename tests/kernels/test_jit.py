@@ -153,6 +153,19 @@ def test_an_output_may_be_the_memory_of_an_input():
     np.testing.assert_array_equal(values, wanted)
 
 
+def test_a_row_times_a_matrix_is_divided_into_columns():
+    n, p = dims("n p")
+    x, w = te.placeholder((1, n), name="x"), te.placeholder((n, p), name="w")
+    k = te.reduce_axis(n, "k")
+    product = te.compute((1, p), lambda i, j: te.sum(x[i, k] * w[k, j], axis=k), "product")
+    out = te.compute((1, p), lambda i, j: te.tanh(product[i, j]), "out")
+    compiled = compile_kernel(create_prim_func([x, w], [out], "gemv"))
+    assert str(compiled.range_extent) == "(p + 2047) // 2048"
+    values, weights, result = random_array((1, 7)), random_array((7, 4000)), np.empty((1, 4000), "float32")
+    run_kernel(compiled, [values, weights, result], {"n": 7, "p": 4000}, parts=2)
+    np.testing.assert_allclose(result, np.tanh(values @ weights), rtol=1e-5, atol=1e-6)
+
+
 def test_kernels_down_columns_run_over_blocks_of_columns():
     inputs, output, _ = CASES["softmax_of_columns"]()
     compiled = compile_kernel(create_prim_func(inputs, [output], "softmax_of_columns"))

@@ -23,15 +23,13 @@ def fuse_contiguous_loops(prim_func: PrimFunc) -> PrimFunc:
         for i_j in parallel(m * n):
             out[i_j] = exp(x[i_j])
 
-    An index ``f(i, j)`` allows it if ``f(i, j) == f(0, i * n + j)`` as polynomials. Loops of one iteration disappear.
+    An index ``f(i, j)`` allows it if ``f(i, j) == f(0, i * n + j)`` as polynomials.
     """
     return replace(prim_func, body=_fuse(prim_func.body))
 
 
 def _fuse(stmt: Stmt) -> Stmt:
     stmt = map_statements(stmt, _fuse)
-    if isinstance(stmt, For) and stmt.extent == 1:
-        return substitute_variables(stmt.body, {stmt.var: stmt.start})
     return _fused_with_body(stmt) if isinstance(stmt, For) else stmt
 
 

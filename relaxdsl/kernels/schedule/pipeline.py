@@ -14,6 +14,7 @@ from relaxdsl.kernels.schedule.inline import inline_stages
 from relaxdsl.kernels.schedule.merge import merge_loops
 from relaxdsl.kernels.schedule.parallel import bind_parallel_range
 from relaxdsl.kernels.schedule.shrink import shrink_scratch
+from relaxdsl.kernels.schedule.single import drop_single_loops
 from relaxdsl.kernels.simplify import simplify_indices
 
 Rule: TypeAlias = Callable[[PrimFunc], PrimFunc]
@@ -21,6 +22,7 @@ Rule: TypeAlias = Callable[[PrimFunc], PrimFunc]
 DEFAULT_RULES: tuple[Rule, ...] = (
     inline_stages,
     decompose_reductions,
+    drop_single_loops,
     merge_loops,
     shrink_scratch,
     block_columns,

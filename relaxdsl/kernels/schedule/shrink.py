@@ -12,7 +12,7 @@ from relaxdsl.types.dims import SymInt, is_symbol
 
 
 def shrink_scratch(prim_func: PrimFunc) -> PrimFunc:
-    """Drops the axes of scratch buffers that a common loop walks along; what has no axis left becomes a register.
+    """Drops the axes of scratch buffers that a common loop walks along; a buffer without axes becomes a register.
 
     Before::
 
@@ -92,7 +92,9 @@ def _common_loops(found: list[Access]) -> list[str]:
 
 
 def _is_walked(found: Sequence[Access], axis: int, common: list[str]) -> bool:
-    """Whether every access has the variable of one common loop as its index at ``axis``."""
+    """Whether every access has the same index at ``axis``: the variable of one common loop, or the only one."""
+    if found[0].buffer.shape[axis] == 1:
+        return True
     index = found[0].indices[axis]
     is_variable = isinstance(index, SymInt) and is_symbol(index) and str(index) in common
     return is_variable and all(each.indices[axis] is index for each in found)
