@@ -39,7 +39,8 @@ def test_functions_keep_float32_and_take_integers_as_numpy_does(name):
     assert isinstance(result, Apply)
     assert (result.function, result.dtype) == (name, "bool" if name.startswith("is") else "float32")
     example = np.arange(3, dtype="int32")
-    expected = getattr(np, name)(example).dtype if hasattr(np, name) else "float64"
+    with np.errstate(all="ignore"):
+        expected = getattr(np, name)(example).dtype if hasattr(np, name) else "float64"
     assert function(i32[0]).dtype == str(expected)
 
 
