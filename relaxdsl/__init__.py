@@ -17,6 +17,7 @@ from relaxdsl.errors import (
 from relaxdsl.ir.graph import Var
 from relaxdsl.ir.module import IRModule
 from relaxdsl.kernels import te
+from relaxdsl.operators import subscript as _subscript  # noqa: F401 - gives expressions their x[…]
 from relaxdsl.operators.binary import (
     add,
     atan2,
