@@ -141,8 +141,10 @@ class Interpreter:
             raise self.foreign_error(error, node) from error
 
     def foreign_error(self, error: Exception, node: ast.AST) -> ScriptError:
-        """A Python exception as an error at ``node``."""
-        return ScriptError(f"{type(error).__name__}: {error}", span=self.source.span(node))
+        """A Python exception as an error at ``node``; the exception is its cause."""
+        placed = ScriptError(f"{type(error).__name__}: {error}", span=self.source.span(node))
+        placed.__cause__ = error
+        return placed
 
     def settle(self, value: Any) -> Any:
         """The value to use here: what left a dataflow block is its outer variable; what stayed inside is an error."""
@@ -207,6 +209,8 @@ class Interpreter:
             self.report(error.at(self.source.span(statement)))
         except Poisoned:
             pass
+        except Exception as error:
+            self.report(self.foreign_error(error, statement))
         return self._poison_targets(statement)
 
     def report(self, error: RelaxError) -> None:

@@ -13,9 +13,10 @@ from typing import Any, Literal
 from relaxdsl.errors import RelaxError, ScriptError, ShapeError
 from relaxdsl.ir.graph import Function
 from relaxdsl.ir.module import IRModule
+from relaxdsl.operators import catalog
 from relaxdsl.operators.calls import call_context
 
-# Importing these makes the kinds of nodes they handle known to the interpreter.
+# Importing these makes the kinds of nodes they handle known to the interpreter, and the operators to expressions.
 from relaxdsl.script import branches, calls, expressions, loops, macros, names, statements
 from relaxdsl.script.interpreter import Flow, Frame, Interpreter, Options, Undecided
 from relaxdsl.script.parameters import Signature, declare_signature
@@ -27,7 +28,7 @@ from relaxdsl.trace.builder import BlockBuilder
 
 __all__ = ["ParsedProgram", "parse_function"]
 
-_HANDLERS = (branches, calls, expressions, loops, macros, names, statements)
+_LOADED = (catalog, branches, calls, expressions, loops, macros, names, statements)
 
 
 @dataclass(frozen=True, slots=True)

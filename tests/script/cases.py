@@ -1,4 +1,4 @@
-"""Programs in text files: a source, a line of ``=``, and what must come out of it: the typed script, or the whole message.
+"""Programs in text files: a source, a line of ``=``, and what must come out: the typed script, or the whole message.
 
 ``RELAXDSL_UPDATE_CASES=1`` writes what comes out now; read the difference before you commit it.
 """

@@ -26,10 +26,11 @@ n = relax.dims("n")
 
 def _kinds(base: type) -> list[str]:
     """The names of the node classes that ``ast.parse`` makes, without those kept for old programs."""
-    return sorted(each.__name__ for each in base.__subclasses__() if each.__module__ == "ast" and "_fields" in vars(each))
+    found = (each for each in base.__subclasses__() if each.__module__ == "ast" and "_fields" in vars(each))
+    return sorted(each.__name__ for each in found)
 
 
-# ------------------------------------------------------------------------------------------------------------- kinds of syntax
+# ------------------------------------------------------------------------------------------------------ kinds of syntax
 
 
 @pytest.mark.parametrize("kind", _kinds(ast.stmt) + _kinds(ast.expr))
@@ -52,30 +53,54 @@ def test_unknown_syntax_is_named() -> None:
     )
 
 
-# ----------------------------------------------------------------------------------------------------------------------- spans
+# ---------------------------------------------------------------------------------------------------------------- spans
 
 
 def test_spans_are_absolute_and_in_characters() -> None:
-    source = 'class A:\n    @program\n    def f(x: relax.Tensor[(n,), "float32"]):\n        é = "ü" and x * (\n            x + 1)\n        return é\n'
-    names = run_source(f"\n\n{source}f = A.f")
+    source = """
+
+class A:
+    @program
+    def f(x: relax.Tensor[(n,), "float32"]):
+        é = "ü" and x * (
+            x + 1)
+        return é
+
+
+f = A.f
+"""
+    names = run_source(source)
     plus, times = (binding.span for binding in all_bindings(names["f"].ir))
     assert plus == Span("model.py", 7, 13, 7, 18)
     assert times == Span("model.py", 6, 21, 7, 19)
 
 
 def test_spans_of_helpers_are_the_callers() -> None:
-    source = 'def g(x):\n    return x + 1\n\n\n@program\ndef f(x: relax.Tensor[(n,), "float32"]):\n    return g(x)\n'
+    source = """def g(x):
+    return x + 1
+
+
+@program
+def f(x: relax.Tensor[(n,), "float32"]):
+    return g(x)
+"""
     (binding,) = all_bindings(run_source(source)["f"].ir)
     assert binding.span == Span("model.py", 7, 12, 7, 16)
 
 
-# ------------------------------------------------------------------------------------------------------------- captured values
+# ------------------------------------------------------------------------------------------------------ captured values
 
 
 def test_a_captured_array_is_one_constant() -> None:
-    source = 'w = np.ones((100, 100), "float32")\n\n\n@program\ndef f(x: relax.Tensor[(n, 100), "float32"]):\n    return x @ w @ w + relax.sum(w)\n'
-    constants = {id(each) for each in walk(last_program(run_source(source)).function.body) if isinstance(each, Constant)}
-    assert len(constants) == 1
+    source = """w = np.ones((100, 100), "float32")
+
+
+@program
+def f(x: relax.Tensor[(n, 100), "float32"]):
+    return x @ w @ w + relax.sum(w)
+"""
+    body = last_program(run_source(source)).function.body
+    assert len({id(each) for each in walk(body) if isinstance(each, Constant)}) == 1
 
 
 def test_a_captured_array_is_copied() -> None:
@@ -112,18 +137,22 @@ def test_a_changed_source_is_noticed() -> None:
     assert str(caught.value) == "f: its source has changed\n   hint: write it as a def, and define it again"
 
 
-# ------------------------------------------------------------------------------------------------------------- newer Pythons
+# -------------------------------------------------------------------------------------------------------- newer Pythons
 
 
 @pytest.mark.skipif(sys.version_info < (3, 12), reason="type parameters are Python 3.12's")
 def test_type_parameters_are_symbols() -> None:
-    source = '@program\ndef f[m, k](x: relax.Tensor[(m, 4), "float32"], y: relax.Tensor[(k, "2*k"), "float32"]):\n    return relax.reshape(x, (m * 4,)), y.shape[1] - k\n'
+    source = """
+@program
+def f[m, k](x: relax.Tensor[(m, 4), "float32"], y: relax.Tensor[(k, "2*k"), "float32"]):
+    return relax.reshape(x, (m * 4,)), y.shape[1] - k
+"""
     text = script(last_program(run_source(source)).function)
     assert 'relax.Tensor(("m * 4",), "float32")' in text
     assert 'relax.Prim("int64", value="k")' in text
 
 
-# ------------------------------------------------------------------------------------------------------------- texts of modules
+# ----------------------------------------------------------------------------------------------------- texts of modules
 
 
 MODULE = '''
@@ -203,17 +232,19 @@ BAD_TEXTS = {
     ),
     "unknown function": (
         "@relax.module\nclass M:\n    def main():\n        cls = M\n        return cls.maim()",
-        "the module has no function 'maim'\n  --> <relax>:5:16\n  |\n5 |         return cls.maim()\n  |                ^^^^^^^^"
-        "\n   hint: did you mean 'main'?",
+        "the module has no function 'maim'\n  --> <relax>:5:16\n  |\n5 |         return cls.maim()\n  |  "
+        "              ^^^^^^^^\n   hint: did you mean 'main'?",
     ),
     "if without a common name": (
         'def f(c: relax.Tensor((), "bool")):\n    if c:\n        x = c\n    else:\n        y = c\n    return c',
-        "both branches of a printed if end by assigning the same name\n  --> <relax>:2:5\n  |\n2 |     if c:\n  |     ^^^^^",
+        "both branches of a printed if end by assigning the same name\n  --> <relax>:2:5\n  |\n2 |     if c:\n"
+        "  |     ^^^^^",
     ),
     "impossible type": (
         'def f(c: relax.Tensor((), "bool")):\n    x: relax.Tensor((3,), "bool") = relax.logical_not(c)\n    return x',
         "the value is not what its annotation says: rank is 0, not 1\n  --> <relax>:2:37\n  |\n"
-        '2 |     x: relax.Tensor((3,), "bool") = relax.logical_not(c)\n  |                                     ^^^^^^^^^^^^^^^^^^^^\n'
+        '2 |     x: relax.Tensor((3,), "bool") = relax.logical_not(c)\n'
+        "  |                                     ^^^^^^^^^^^^^^^^^^^^\n"
         '   declared : relax.Tensor((3,), "bool")\n   inferred : relax.Tensor((), "bool")',
     ),
 }
