@@ -9,6 +9,7 @@ from typing import Any
 
 from relaxdsl.errors import DTypeError, ScriptError, ShapeError
 from relaxdsl.ir.graph import Expr, If, SeqExpr, Tuple, TupleGetItem, Var
+from relaxdsl.ir.visit import all_bindings
 from relaxdsl.operators.calls import as_expr, current_context
 from relaxdsl.script.annotations import evaluate_type
 from relaxdsl.script.expressions import truth_at
@@ -179,7 +180,13 @@ def _emit_choice(
     what: str,
 ) -> Var:
     _require_same_kind(*values, what)
-    return interp.builder.emit_if(condition, then_branch.close(values[0]), else_branch.close(values[1]), hint)
+    sequences = then_branch.close(values[0]), else_branch.close(values[1])
+    for binding in (binding for sequence in sequences for binding in all_bindings(sequence)):
+        interp.left_behind[binding.var] = Missing(
+            f"{binding.var.name} is computed in one branch of an if on a tensor",
+            "assign it to the same variable in both branches, and use that",
+        )
+    return interp.builder.emit_if(condition, *sequences, hint)
 
 
 def _common_form(left: Any, right: Any, what: str) -> tuple[Expr, Expr]:
