@@ -18,11 +18,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
-from relaxdsl.errors import ShapeError, Span
+from relaxdsl.errors import ScriptError, ShapeError, Span
 from relaxdsl.types.dims import Dim, symbol
 from relaxdsl.types.types import FuncType, PrimType, ShapeType, TensorType, TupleType, Type
 
@@ -65,6 +65,12 @@ class Expr:
         if isinstance(self.type, PrimType):
             return self.type.dtype
         return self._tensor_type("dtype").dtype
+
+    def __bool__(self) -> NoReturn:
+        raise ScriptError(
+            f"whether {self._describe()} is true is not known when parsing",
+            hint="an `if` on a 0-d bool tensor picks at run time; relax.where picks element by element",
+        )
 
     def _tensor_type(self, attribute: str) -> TensorType:
         if not isinstance(self.type, TensorType):

@@ -87,15 +87,12 @@ def explain(source: Function, compiled: Compiled, accepted: tuple[str, ...], sec
         symbols=_symbols(source, compiled),
         checks=tuple(_check(step, names) for step in steps if isinstance(step, Check)),
         accepted=accepted,
-        kernels=tuple(KernelFact(call.kernel.name, names[call.extent], call.span, NOT_FUSED) for call in calls),
+        kernels=tuple(KernelFact(call.kernel.name, names[call.extent], call.span, call.note) for call in calls),
         copies=_copies(source, calls),
         steps_in_python=tuple(text for step in program.body if (text := _step_in_python(step)) is not None),
         kernels_compiled=len(compiled.kernels),
         seconds=seconds,
     )
-
-
-NOT_FUSED = "not fused: every operator is a kernel of its own"
 
 
 def _symbols(source: Function, compiled: Compiled) -> tuple[SymbolFact, ...]:
@@ -149,7 +146,7 @@ def _step_in_python(step: Instruction) -> str | None:
 
 
 def _kernel_line(fact: KernelFact) -> str:
-    return _placed(f"{fact.name} over {fact.range_extent}", fact.span) + f"; {fact.fusion}"
+    return _placed(f"{fact.name} over {fact.range_extent}", fact.span) + (f": {fact.fusion}" if fact.fusion else "")
 
 
 def _placed(text: str, span: Span | None) -> str:

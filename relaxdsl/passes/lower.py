@@ -215,11 +215,17 @@ class _Lowering:
             self._require(dim, least, message, call.span)
         inputs = [self._tensor(operand) for operand in operands[: len(kernel.inputs)]]
         result = self._new_tensors(var, call.type, call.span)
-        self._call_kernel(compile_kernel(kernel), [*inputs, *_tensor_leaves(result)], values, call.span)
+        note = _fusion_note(kernel, call)
+        self._call_kernel(compile_kernel(kernel), [*inputs, *_tensor_leaves(result)], values, call.span, note)
         return result
 
     def _call_kernel(
-        self, kernel: CompiledKernel, tensors: Sequence[TensorLeaf], values: dict[str, Dim], span: Span | None
+        self,
+        kernel: CompiledKernel,
+        tensors: Sequence[TensorLeaf],
+        values: dict[str, Dim],
+        span: Span | None,
+        note: str = "",
     ) -> None:
         scratch = [
             self._take(size_bytes(tuple(substitute(size, values) for size in buffer.shape), buffer.dtype))
@@ -231,7 +237,7 @@ class _Lowering:
             *(storage.pointer for storage in scratch),
         ]
         extent = self._late.slot_of(substitute(kernel.range_extent, values))
-        self._body.append(CallKernel(kernel, tuple(args), extent, span))
+        self._body.append(CallKernel(kernel, tuple(args), extent, span, note))
         for storage in scratch:
             self._workspace.release(storage)
 
@@ -408,6 +414,13 @@ class _Lowering:
 def _copy_kernel(dtype: str) -> PrimFunc:
     x = te.placeholder((symbol("n"),), dtype, "x")
     return create_prim_func([x], [te.compute(x.shape, lambda i: x[i], name="out")], "copy")
+
+
+def _fusion_note(kernel: PrimFunc, call: Call) -> str:
+    """What a kernel call is made of and why it ends there, for ``explain()``."""
+    members = kernel.attrs.get("fused", ())
+    made_of = f"fuses {', '.join(members)}; " if members else ""
+    return f"{made_of}ends here because {call.attrs['boundary']}" if "boundary" in call.attrs else ""
 
 
 def _too_small(message: str, dim: Dim, slot: int) -> Callable[[Sequence[int]], RelaxError]:

@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from relaxdsl.ir.graph import Function
 from relaxdsl.ir.loops import PrimFunc
 from relaxdsl.ir.module import IRModule
+from relaxdsl.ir.visit import used_globals
 from relaxdsl.kernels.jit import CompiledKernel
 from relaxdsl.passes.dead_code import eliminate_dead_code
+from relaxdsl.passes.fuse import fuse
 from relaxdsl.passes.inline_functions import inline_functions
 from relaxdsl.passes.legalize import legalize
 from relaxdsl.passes.lower import lower
@@ -60,10 +62,20 @@ def legalize_operators(function: Function, module: IRModule) -> tuple[Function, 
     return legal, builder.get()
 
 
+def fuse_kernels(function: Function, module: IRModule) -> tuple[Function, IRModule]:
+    """FuseOps and FuseTIR, as a stage: kernels are joined; those that are not called any more leave the module."""
+    builder = BlockBuilder(IRModule(module.kernels))
+    fused = fuse(function, module, builder.add_func)
+    called = set(used_globals(fused))
+    kernels = {name: kernel for name, kernel in builder.get().kernels.items() if name in called}
+    return fused, IRModule(kernels)
+
+
 PASSES: tuple[tuple[str, Callable[[Function, IRModule], tuple[Function, IRModule]]], ...] = (
     ("inline", inline),
     ("eliminate", eliminate),
     ("legalize", legalize_operators),
+    ("fuse", fuse_kernels),
 )
 
 

@@ -146,12 +146,13 @@ class CheckTrue:
 
 @dataclass(frozen=True, slots=True)
 class CallKernel:
-    """Calls a kernel over its whole range: ``kernel([slots[a] for a in args], 0, slots[extent])``."""
+    """Calls a kernel over its whole range: ``kernel([slots[a] for a in args], 0, slots[extent])``; ``note`` is for people."""
 
     kernel: Kernel
     args: tuple[int, ...]
     extent: int
     span: Span | None = field(default=None, compare=False)
+    note: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -163,17 +163,7 @@ def evaluate_unary(interp: Interpreter, node: ast.UnaryOp) -> Any:
 
 
 def truth(value: Any) -> bool:
-    """The truth of a Python value, as ``if`` and ``while`` ask for it.
-
-    Raises:
-        ScriptError: it is a tensor.
-        ShapeError: it depends on sizes.
-    """
-    if isinstance(value, Expr):
-        raise ScriptError(
-            "whether a tensor is true is not known when parsing",
-            hint="an `if` on a 0-d bool tensor picks at run time; relax.where picks element by element",
-        )
+    """The truth of a Python value; tensors and conditions on sizes refuse to have one."""
     return bool(value)
 
 

@@ -77,17 +77,15 @@ class _KernelInterpreter:
             yield {axis.var: value for axis, value in zip(axes, point, strict=True)}
 
     def _stores(self, stmt: Stmt) -> None:
-        """All values are computed before any is stored, as a tuple reduction needs it."""
-        stores = stmt.body if isinstance(stmt, Seq) else (stmt,)
-        results = []
-        for store in stores:
+        for store in stmt.body if isinstance(stmt, Seq) else (stmt,):
             if not isinstance(store, Store):
                 raise InternalError(f"interpret_kernel: {type(store).__name__} in a block")
-            results.append((store, self.scalar(store.value)))
-        for store, value in results:
-            target = self.memory[store.buffer]
-            indices = tuple(np.asarray(self._index(index)) for index in store.indices)
-            target[indices] = value
+            value = self.scalar(store.value)
+            if store.buffer.scope == "register":  # one value per point of the grid
+                self.memory[store.buffer] = np.asarray(value)
+            else:
+                indices = tuple(np.asarray(self._index(index)) for index in store.indices)
+                self.memory[store.buffer][indices] = value
 
     # -------------------------------------------------------------------------------------- scalars
 
@@ -107,7 +105,8 @@ class _KernelInterpreter:
             case Select():
                 return self._select(expr)
             case Apply(function=function, args=args, dtype=dtype):
-                reference = registry.get(function).reference
+                definition = registry.find(function) or registry.get(f"nn.{function}")
+                reference = definition.reference
                 return np.asarray(reference(*map(self.scalar, args))).astype(dtype)[()]
         raise InternalError(f"interpret_kernel: {type(expr).__name__} in a block")
 

@@ -49,14 +49,14 @@ def assert_same(got: Any, wanted: Any) -> None:
 
 @pytest.mark.parametrize("size", [0, 1, 2, 7])
 def test_kernels_write_outputs_directly_and_share_workspace(size: int) -> None:
-    def body(bb: Any, x: Any) -> Any:
+    def body(bb: Any, x: Any, w: Any) -> Any:
         y = x
         for _ in range(6):
-            y = OP["add"](y, x)
+            y = OP["matmul"](y, w)
         return [OP["exp"](y), y]
 
-    built = build({"x": Tensor((m, 3), F32)}, body)
-    check(built, array(size, 3))
+    built = build({"x": Tensor((m, 3), F32), "w": Tensor((3, 3), F32)}, body)
+    check(built, array(size, 3), array(3, 3))
     names = [slot.name for slot in built.compiled.program.slots]
     assert sum(name.startswith("workspace[") for name in names) == 2
     assert not any(kernel.name == "copy" for kernel in built.compiled.kernels)

@@ -1,0 +1,187 @@
+"""What kind of computation a kernel is, found by analysing its blocks; fusion decides by it.
+
+========== ================================================== ==========================
+kind       an element of the output depends on                examples
+========== ================================================== ==========================
+ELEMENTWISE the elements of the inputs at the same place      ``x + y``, ``exp(x)``
+BROADCAST  the same place, some axes of an input left out     ``x + bias``
+INJECTIVE  one element of each input, anywhere                transpose, concat, take
+REDUCTION  many elements of an input                          sum, softmax, layer norm
+CONTRACTION products of two inputs, summed                    matmul
+OPAQUE     whatever the analysis does not see through
+========== ================================================== ==========================
+"""
+
+from __future__ import annotations
+
+import math
+from enum import IntEnum
+
+from relaxdsl.ir.loops import Block, Buffer, PrimFunc, Seq, Store, loop_variable, walk
+from relaxdsl.ir.scalar import Apply, Index, Load, ScalarExpr
+from relaxdsl.kernels.accesses import expressions, flat_index, loads_of, nodes
+from relaxdsl.types.dims import SymInt, free_symbols, is_symbol
+
+
+class Kind(IntEnum):
+    """Kinds of kernels, simplest first."""
+
+    ELEMENTWISE = 0
+    BROADCAST = 1
+    INJECTIVE = 2
+    REDUCTION = 3
+    CONTRACTION = 4
+    OPAQUE = 5
+
+
+def kind_of(kernel: PrimFunc) -> Kind:
+    """The kind of a kernel in block form."""
+    blocks = blocks_of(kernel)
+    if not blocks:
+        return Kind.OPAQUE
+    reductions = [block for block in blocks if is_reduction(block)]
+    if any(_is_contraction(block) for block in reductions):
+        return Kind.CONTRACTION
+    if reductions:
+        return Kind.REDUCTION
+    return max(_read_kind(block, load) for block in blocks for load in [*_loads(block), None])
+
+
+def blocks_of(kernel: PrimFunc) -> list[Block]:
+    """The kernel's blocks, in order."""
+    return [stmt for stmt in walk(kernel.body) if isinstance(stmt, Block)]
+
+
+def is_reduction(block: Block) -> bool:
+    """Whether the block has reduction axes."""
+    return any(axis.kind == "reduce" for axis in block.iter_vars)
+
+
+def spatial_variables(block: Block) -> tuple[str, ...]:
+    """The block's spatial axes, in order."""
+    return tuple(axis.var for axis in block.iter_vars if axis.kind == "spatial")
+
+
+def reads_of(kernel: PrimFunc, buffer: Buffer) -> list[tuple[Block, Load]]:
+    """Every read of a buffer, with the block that makes it."""
+    return [(block, load) for block in blocks_of(kernel) for load in _loads(block) if load.buffer is buffer]
+
+
+def _loads(block: Block) -> list[Load]:
+    return [load for stmt in walk(block.body) for expr in expressions(stmt) for load in loads_of(expr)]
+
+
+def _read_kind(block: Block, load: Load | None) -> Kind:
+    """How a block without reduction axes reads an input (None: it may read nothing)."""
+    if load is None:
+        return Kind.ELEMENTWISE
+    names = [bare_name(index) for index in load.indices]
+    variables = spatial_variables(block)
+    if tuple(names) == variables:
+        return Kind.ELEMENTWISE
+    sizes = load.buffer.shape
+    moving = [name for name, size, index in zip(names, sizes, load.indices, strict=True) if size != 1 or index != 0]
+    if None not in moving and is_subsequence([name for name in moving if name is not None], variables):
+        return Kind.BROADCAST
+    return Kind.INJECTIVE
+
+
+def bare_name(index: Index) -> str | None:
+    """The variable that an index is, or None if it is anything else."""
+    return free_symbols(index)[0] if isinstance(index, SymInt) and is_symbol(index) else None
+
+
+def is_subsequence(names: list[str], of: tuple[str, ...]) -> bool:
+    """Whether ``names`` occur in ``of``, in this order."""
+    rest = iter(of)
+    return all(name in rest for name in names)
+
+
+def _is_contraction(block: Block) -> bool:
+    """Whether the block adds up products of elements of two inputs, each of which is read many times."""
+    stores = [stmt for stmt in walk(block.body) if isinstance(stmt, Store)]
+    if len(stores) != 1 or isinstance(block.body, Seq):
+        return False
+    products = [node for node in nodes(stores[0].value) if isinstance(node, Apply) and node.function == "multiply"]
+    return any(_has_reuse(product.args, set(spatial_variables(block))) for product in products)
+
+
+def _has_reuse(factors: tuple[ScalarExpr, ...], spatial: set[str]) -> bool:
+    """Whether both factors read memory, and at least one the same elements for many outputs."""
+    if not all(any(True for _ in loads_of(factor)) for factor in factors):
+        return False
+    left, right = (_variables(factor) & spatial for factor in factors)
+    return left != right
+
+
+def _variables(expr: ScalarExpr) -> set[str]:
+    return {
+        name
+        for load in loads_of(expr)
+        for index in load.indices
+        if not isinstance(index, ScalarExpr)
+        for name in free_symbols(index)
+    }
+
+
+# ------------------------------------------------------------------------- how one kernel reads another's result
+
+
+def is_read_in_place(kernel: PrimFunc, buffer: Buffer) -> bool:
+    """Whether every read of ``buffer`` is at the place of the element being computed."""
+    return all(_read_kind(block, load) is Kind.ELEMENTWISE for block, load in reads_of(kernel, buffer))
+
+
+def is_read_once(kernel: PrimFunc, buffer: Buffer) -> bool:
+    """Whether there is one read of ``buffer``, which takes each element at most once: it can be computed there."""
+    reads = reads_of(kernel, buffer)
+    return len(reads) == 1 and takes_each_once(*reads[0])
+
+
+def takes_each_once(block: Block, load: Load) -> bool:
+    """Whether a read takes each element at most once: all axes are indices, or the order in memory agrees."""
+    moving = {axis.var for axis in block.iter_vars if axis.extent != 1}
+    if moving <= {bare_name(index) for index in load.indices}:
+        return True
+    shape = tuple(axis.extent for axis in block.iter_vars)
+    own = tuple(loop_variable(axis.var, axis.extent) for axis in block.iter_vars)
+    same_size = math.prod(shape) == math.prod(load.buffer.shape)
+    return same_size and flat_index(load.buffer.shape, load.indices) is flat_index(shape, own)
+
+
+def is_aligned(kernel: PrimFunc, buffer: Buffer) -> bool:
+    """Whether every read of ``buffer`` is in the row being computed: its first index is the first axis."""
+    return bool(buffer.shape) and all(_is_in_row(block, load.indices) for block, load in reads_of(kernel, buffer))
+
+
+def is_row_by_row(kernel: PrimFunc) -> bool:
+    """Whether a row of the output needs no other row of what the kernel computes itself.
+
+    All blocks then have the same first axis, and it is the first index of all they write and of all they read again.
+    """
+    own = {*kernel.outputs, *kernel.scratch}
+    blocks = blocks_of(kernel)
+    extents = {block.iter_vars[0].extent for block in blocks if spatial_variables(block)}
+    if len(extents) != 1 or not all(map(spatial_variables, blocks)):
+        return False
+    return all(_is_in_row(block, indices) for block in blocks for indices in _own_accesses(block, own))
+
+
+def is_permutation(kernel: PrimFunc) -> bool:
+    """Whether the kernel only reorders axes, so that reading through it costs nothing."""
+    blocks = blocks_of(kernel)
+    if len(blocks) != 1 or not isinstance(blocks[0].body, Store) or not isinstance(blocks[0].body.value, Load):
+        return False
+    names = [bare_name(index) for index in blocks[0].body.value.indices]
+    return sorted(map(str, names)) == sorted(spatial_variables(blocks[0]))
+
+
+def _is_in_row(block: Block, indices: tuple[Index, ...]) -> bool:
+    variables = spatial_variables(block)
+    return bool(indices) and bool(variables) and bare_name(indices[0]) == variables[0]
+
+
+def _own_accesses(block: Block, own: set[Buffer]) -> list[tuple[Index, ...]]:
+    stores = [stmt for stmt in walk(block.body) if isinstance(stmt, Store)]
+    written = [store.indices for store in stores if store.buffer in own]
+    return written + [load.indices for load in _loads(block) if load.buffer in own]
