@@ -157,6 +157,7 @@ def make_call(definition: Operator, args: Sequence[Any], kwargs: Mapping[str, An
 
 def _bind_arguments(definition: Operator, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
     parameters = definition.signature.parameters
+    args, kwargs = _as_printed(definition, args, kwargs)
     for name in kwargs:
         if name not in parameters:
             close = nearest(name, parameters)
@@ -176,6 +177,19 @@ def _bind_arguments(definition: Operator, args: Sequence[Any], kwargs: Mapping[s
         ) from None
     bound.apply_defaults()
     return dict(bound.arguments)
+
+
+def _as_printed(
+    definition: Operator, args: Sequence[Any], kwargs: Mapping[str, Any]
+) -> tuple[Sequence[Any], Mapping[str, Any]]:
+    """The arguments with operands named, where ``full(fill_value, shape=(2,))`` is given as programs print it: operands
+    by position, attributes by keyword, although an attribute comes first in the signature.
+    """
+    first = next(iter(definition.signature.parameters), None)
+    if first in definition.operands or first not in kwargs or not 0 < len(args) <= len(definition.operands):
+        return args, kwargs
+    named = dict(zip(definition.operands, args, strict=False))
+    return (args, kwargs) if named.keys() & kwargs else ((), {**named, **kwargs})
 
 
 def _show_signature(definition: Operator) -> str:

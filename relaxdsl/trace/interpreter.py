@@ -116,11 +116,17 @@ class Interpreter:
                 return tuple(map(self._expr, fields))
             case TupleGetItem(value=value, index=index):
                 return self._expr(value)[index]
-            case If(condition=condition):
-                return self._sequence(expr.then_branch if self._expr(condition) else expr.else_branch)
+            case If():
+                return self._if(expr)
             case Call():
                 return self._call(expr)
         raise InternalError(f"interpret: {type(expr).__name__}")
+
+    def _if(self, choice: If) -> Any:
+        """The value of one branch; the sizes in which the branches differ are symbols of the If's type."""
+        value = self._sequence(choice.then_branch if self._expr(choice.condition) else choice.else_branch)
+        self._bind_result(choice.type, value)
+        return value
 
     def _call(self, call: Call) -> Any:
         if isinstance(call.op, GlobalVar):

@@ -41,6 +41,16 @@ def test_wrong_number_of_arguments() -> None:
     assert message_of(ScriptError, exp, x, x) == "exp: too many positional arguments\n   exp(x)"
 
 
+def test_operands_by_position_and_attributes_by_keyword_as_programs_print_them() -> None:
+    full = PUBLIC["full"]
+    assert full(2.5, shape=(m, 3)).attrs == full((m, 3), 2.5).attrs
+    assert str(full(2.5, shape=(m, 3)).type) == 'relax.Tensor((m, 3), "float64")'
+    signature = "full(shape, fill_value, dtype=None)"
+    twice = "full: multiple values for argument 'shape'"
+    assert message_of(ScriptError, full, (2,), fill_value=2, shape=3) == f"{twice}\n   {signature}"
+    assert message_of(ScriptError, full, 1, 2, shape=3) == f"{twice}\n   {signature}"
+
+
 def test_what_is_no_operand() -> None:
     assert message_of(DTypeError, add, x, "1") == "add: x2 must be a tensor, an array or a number, got str"
     assert message_of(DTypeError, exp, Var("s", ShapeType((m,)))) == "exp: x must be a tensor, got relax.Shape((m,))"
