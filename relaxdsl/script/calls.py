@@ -17,7 +17,7 @@ from relaxdsl.errors import RelaxError, ScriptError, display_name
 from relaxdsl.ir.graph import Expr, GlobalVar, Var
 from relaxdsl.operators import registry
 from relaxdsl.operators.calls import as_expr
-from relaxdsl.script.expressions import as_dim, as_operand, items_of, truth
+from relaxdsl.script.expressions import as_dim, as_operand, items_of
 from relaxdsl.script.interpreter import Interpreter, expression
 from relaxdsl.script.scope import Poisoned
 from relaxdsl.trace import literals, statements
@@ -213,7 +213,7 @@ def _len(interp: Interpreter, node: ast.Call, value: Any) -> Any:
 
 
 def _bool(interp: Interpreter, node: ast.Call, value: Any = False) -> bool:
-    return truth(value)
+    return bool(value)
 
 
 def _extremum(of_dims: Callable[..., Any], plain: Callable[..., Any], instead: str) -> Intrinsic:

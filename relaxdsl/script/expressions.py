@@ -162,20 +162,15 @@ def evaluate_unary(interp: Interpreter, node: ast.UnaryOp) -> Any:
 # ------------------------------------------------------------------------------------------------ truth and comparisons
 
 
-def truth(value: Any) -> bool:
-    """The truth of a Python value; tensors and conditions on sizes refuse to have one."""
-    return bool(value)
-
-
 def evaluate_truth(interp: Interpreter, node: ast.expr) -> bool:
     """The truth of a condition on Python values; what is wrong with it is shown at the condition."""
     return truth_at(interp, interp.evaluate(node), node)
 
 
 def truth_at(interp: Interpreter, value: Any, node: ast.expr) -> bool:
-    """:func:`truth`, with errors placed at ``node``."""
+    """The truth of a value, which tensors and conditions on sizes refuse to have; that error is placed at ``node``."""
     try:
-        return truth(value)
+        return bool(value)
     except RelaxError as error:
         error.at(interp.source.span(node))
         raise
