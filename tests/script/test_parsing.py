@@ -282,3 +282,16 @@ def test_a_program_is_a_function_with_its_module() -> None:
     assert isinstance(f, Program)
     assert isinstance(f.ir, Function)
     assert f.module["f"] is f.ir
+
+
+def test_a_name_is_added_once() -> None:
+    builder = relax.BlockBuilder()
+
+    @program
+    def f(x: relax.Tensor[(n,), "float32"]) -> relax.Tensor[(n,), "float32"]:
+        return x
+
+    assert builder.add_named("g", f.ir).name == "g"
+    with pytest.raises(ScriptError) as caught:
+        builder.add_named("g", f.ir)
+    assert str(caught.value) == "BlockBuilder.add_named: there is a function g already"
