@@ -4,7 +4,7 @@ The usual import is ``import relaxdsl as relax``; ``relax.function`` and ``relax
 """
 
 from relaxdsl import nn
-from relaxdsl.api import CompiledFunction, CompiledModule, compile, function
+from relaxdsl.api import CompiledFunction, CompiledModule, compile, function, module
 from relaxdsl.errors import (
     ArgumentError,
     DTypeError,
@@ -267,6 +267,7 @@ __all__ = [
     "min",
     "minimum",
     "mod",
+    "module",
     "multiply",
     "negative",
     "nn",

@@ -19,6 +19,7 @@ from relaxdsl.passes.pipeline import Compiled, compile_function
 from relaxdsl.passes.stages import Stages, stages_of
 from relaxdsl.runtime.executable import Executable
 from relaxdsl.script.parse import ParsedProgram, parse_function
+from relaxdsl.script.parse_module import ModuleMember, is_in_class, parse_module
 
 
 class CompiledFunction:
@@ -216,6 +217,9 @@ def function(
     """
 
     def decorate(fn: Callable[..., Any]) -> CompiledFunction:
+        if is_in_class(cast(FunctionType, fn)):
+            # @relax.module around the class parses it, when the names of all its functions are known.
+            return cast(CompiledFunction, ModuleMember(cast(FunctionType, fn), pure, checks, private))
         started = time.perf_counter()
         parsed = parse_function(cast(FunctionType, fn), pure=pure, checks=checks, private=private)
         compiled = from_parsed(parsed, time.perf_counter() - started)
@@ -254,4 +258,27 @@ def compile(program: IRModule | Function | CompiledFunction) -> Any:
     return program.compile()
 
 
-__all__ = ["CompiledFunction", "CompiledModule", "compile", "function"]
+def module(cls: type) -> CompiledModule:
+    """Decorator: the ``@relax.function`` programs of a class as a module; they call each other as ``cls.other(x)``.
+
+    Raises:
+        RelaxError: a function is no program, or there is none.
+
+    Example:
+        >>> import numpy as np, relaxdsl as relax
+        >>> n = relax.dims("n")
+        >>> @relax.module
+        ... class Steps:
+        ...     @relax.function
+        ...     def step(x: relax.Tensor[(n,), "float32"]) -> relax.Tensor[(n,), "float32"]:
+        ...         return x * 2
+        ...     @relax.function
+        ...     def two_steps(x: relax.Tensor[(n,), "float32"]):
+        ...         return cls.step(cls.step(x))
+        >>> Steps.two_steps(np.ones(2, "float32"))
+        array([4., 4.], dtype=float32)
+    """
+    return CompiledModule(parse_module(cls))
+
+
+__all__ = ["CompiledFunction", "CompiledModule", "compile", "function", "module"]

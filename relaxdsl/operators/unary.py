@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from relaxdsl.errors import DTypeError
+from relaxdsl.ir.graph import Expr
 from relaxdsl.ir.scalar import ScalarExpr
 from relaxdsl.kernels import te
 from relaxdsl.operators.calls import operator
@@ -137,3 +138,10 @@ def astype(x: Operand, dtype: str) -> te.Tensor:
     """
     target = canonical_dtype(dtype)
     return map_elements("astype", lambda value: te.cast(value, target), shape_of(x), (x,), None)
+
+
+def _positive(x: Expr) -> Expr:
+    return x
+
+
+setattr(Expr, "__pos__", _positive)  # noqa: B010 - an attribute the class body does not declare

@@ -146,7 +146,10 @@ class CheckTrue:
 
 @dataclass(frozen=True, slots=True)
 class CallKernel:
-    """Calls a kernel over its whole range: ``kernel([slots[a] for a in args], 0, slots[extent])``; ``note`` is for people."""
+    """Calls a kernel over its whole range: ``kernel([slots[a] for a in args], 0, slots[extent])``.
+
+    ``note`` says for people what the kernel is made of.
+    """
 
     kernel: Kernel
     args: tuple[int, ...]

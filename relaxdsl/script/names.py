@@ -27,7 +27,7 @@ def _free_name(interp: Interpreter, name: str) -> Any:
             f"{name} calls itself; recursion is not supported yet",
             "write the loop with a Python for over a known range, or call a packed function",
         )
-    if name == interp.options.module_name:
+    if interp.options.module_name is not None and name in (interp.options.module_name, "cls"):
         return ModuleNames(interp)
     captured = _captured(interp, name)
     if isinstance(captured, TypeVar):

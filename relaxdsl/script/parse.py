@@ -26,7 +26,7 @@ from relaxdsl.script.source import Source, source_of
 from relaxdsl.script.trees import has_dataflow_block, mentioned_names
 from relaxdsl.trace.builder import BlockBuilder
 
-__all__ = ["ParsedProgram", "parse_function"]
+__all__ = ["ParsedProgram", "Request", "evaluated_annotations", "parse_function", "parse_request"]
 
 _LOADED = (catalog, branches, calls, expressions, loops, macros, names, statements)
 
@@ -98,13 +98,13 @@ def parse_function(
         options,
         private=private,
         attrs=attrs or {},
-        evaluated=_evaluated_annotations(fn),
+        evaluated=evaluated_annotations(fn),
         forms_dataflow=dataflow,
     )
     return parse_request(request, BlockBuilder())
 
 
-def _evaluated_annotations(fn: FunctionType) -> Mapping[str, Any]:
+def evaluated_annotations(fn: FunctionType) -> Mapping[str, Any]:
     """The annotations as Python made them; none where it has not evaluated them (then the source says it)."""
     return {} if sys.version_info >= (3, 14) else fn.__annotations__
 

@@ -159,6 +159,8 @@ class Interpreter:
             for key, operand in operands_of(definition, call).items()
         }
         attrs = {key: self._attr(value) for key, value in call.attrs.items()}
+        if next(iter(definition.signature.parameters)) in attrs:  # full(shape, fill_value)
+            return _as_type(definition.reference(**operands, **attrs), call.type)
         return _as_type(definition.reference(*operands.values(), **attrs), call.type)
 
     def _call_kernel(self, call: Call) -> Any:

@@ -1,6 +1,6 @@
 """The annotations users write: ``Tensor[(m, 224), "float32"]``, ``Shape``, ``Prim``, ``Tuple``, ``Callable``, ``Any``.
 
-Each is called or subscripted and gives a type. A dim may be an int, a symbolic dim, or a string (``"m"``, ``"2 * m + 1"``),
+Each is called or subscripted and gives a type. A dim may be an int, a symbolic dim, a string (``"m"``, ``"2 * m + 1"``)
 or a type parameter (``def f[m](x: Tensor[(m, 4)])``).
 """
 
@@ -22,7 +22,9 @@ class TensorAnnotation:
     Example:
         >>> import relaxdsl as relax
         >>> m = relax.dims("m")
-        >>> relax.Tensor[(m, 224), "float32"] == relax.Tensor((m, 224), "float32") == relax.Tensor(("m", 224), "float32")
+        >>> print(relax.Tensor[(m, 224), "float32"])
+        relax.Tensor((m, 224), "float32")
+        >>> relax.Tensor((m, 224), "float32") == relax.Tensor(("m", 224), "float32")
         True
     """
 

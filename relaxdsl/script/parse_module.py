@@ -1,0 +1,98 @@
+"""Modules written as classes: ``@relax.module class Model``, whose functions call each other as ``cls.other(x)``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import FunctionType, MappingProxyType
+from typing import Any, Literal, NoReturn
+
+from relaxdsl.errors import ScriptError
+from relaxdsl.ir.graph import GlobalVar
+from relaxdsl.ir.module import IRModule
+from relaxdsl.script.interpreter import Frame, Interpreter, Options
+from relaxdsl.script.parameters import declare_signature
+from relaxdsl.script.parse import Request, evaluated_annotations, parse_request
+from relaxdsl.script.scope import Scope, surroundings_of
+from relaxdsl.script.source import source_of
+from relaxdsl.trace.builder import BlockBuilder
+from relaxdsl.types.types import AnyType, FuncType
+
+
+@dataclass(frozen=True, slots=True)
+class ModuleMember:
+    """A function in the body of a class, waiting for ``@relax.module`` around the class to parse it."""
+
+    function: FunctionType
+    pure: bool
+    checks: Literal["strict", "runtime"]
+    private: bool
+
+    def __call__(self, *_: Any, **__: Any) -> NoReturn:
+        raise ScriptError(
+            f"{self.function.__qualname__} is a function of a class that is no module",
+            hint="put @relax.module on the class, or define the function outside of it",
+        )
+
+
+def is_in_class(function: FunctionType) -> bool:
+    """Whether a function is defined directly in the body of a class."""
+    *around, _ = function.__qualname__.split(".")
+    return bool(around) and around[-1] != "<locals>"
+
+
+def parse_module(cls: type) -> IRModule:
+    """The module of the functions in a class, in the order they stand; they may call each other in any order.
+
+    Raises:
+        ScriptError: the class has no ``@relax.function``.
+        RelaxError: a function is no program.
+    """
+    members = {name: value for name, value in vars(cls).items() if isinstance(value, ModuleMember)}
+    if not members:
+        raise ScriptError(f"{cls.__name__} has no @relax.function", hint="decorate its functions with @relax.function")
+    reader = _ModuleReader(cls.__name__, members)
+    built = reader.read()
+    return IRModule(MappingProxyType({**built.kernels, **{name: built[name] for name in members}}))
+
+
+class _ModuleReader:
+    def __init__(self, name: str, members: Mapping[str, ModuleMember]) -> None:
+        self._name = name
+        self._members = members
+        self._builder = BlockBuilder()
+        self._functions: dict[str, GlobalVar] = {}
+
+    def read(self) -> IRModule:
+        requests = {name: self._request(member) for name, member in self._members.items()}
+        for name, request in requests.items():
+            self._functions[name] = self._declared(name, request)
+        for request in requests.values():
+            parse_request(request, self._builder)
+        return self._builder.get()
+
+    def _request(self, member: ModuleMember) -> Request:
+        found = source_of(member.function)
+        options = Options(
+            member.function.__name__,
+            is_pure=member.pure,
+            runtime_checks=member.checks == "runtime",
+            module_name=self._name,
+            module_functions=self._functions,
+        )
+        return Request(
+            found.node,
+            found.source,
+            surroundings_of(member.function),
+            options,
+            private=member.private,
+            evaluated=evaluated_annotations(member.function),
+        )
+
+    def _declared(self, name: str, request: Request) -> GlobalVar:
+        """The function's name with its type, for calls of it that are parsed before it is."""
+        interp = Interpreter(self._builder, request.source, request.around, request.options)
+        interp.frame = Frame(request.node, Scope())
+        signature = declare_signature(interp, request.node, request.evaluated)
+        params = tuple(param.type for param in signature.params)
+        return GlobalVar(name, FuncType(params, signature.result or AnyType(), request.options.is_pure))
