@@ -18,7 +18,7 @@ lint: $(STAMP)
 	$(BIN)/mypy
 
 bench: $(BENCH_VENV)/.installed
-	$(BENCH_VENV)/bin/python benchmarks/run.py
+	$(BENCH_VENV)/bin/python benchmarks/run.py $(ARGS)
 
 # The peers live in an environment of their own; a CPU build of torch is enough.
 $(BENCH_VENV)/.installed: pyproject.toml

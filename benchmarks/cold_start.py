@@ -57,7 +57,11 @@ def _where_time_goes(runs: list[dict[str, Any]]) -> str:
     """The parts of the compile times, as ``explain`` reports them, in the median process."""
     run = sorted(runs, key=lambda each: each["first_s"])[len(runs) // 2]
     parts = {name: _parts(seconds) for name, seconds in run["parts"].items()}
-    return f"Fresh process, of which (kernels is a part of lower): digits: {parts['digits']}; chain: {parts['chain']}."
+    return (
+        "Fresh process, where relaxdsl's time goes (kernels, a part of lower, has numba's import and start-up in it, "
+        "and scipy's import, since numba imports scipy where it is installed): "
+        f"digits MLP: {parts['digits']}; chain: {parts['chain']}."
+    )
 
 
 def _parts(seconds: dict[str, float]) -> str:
