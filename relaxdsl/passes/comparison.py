@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -55,39 +56,58 @@ def compare(
     """Compares, binding by binding, the compiled kernels with the reference; then the results of ``run``, the
     executable.
 
-    Packed functions are called by each side. Each kernel gets the compiled side's earlier values, so an error shows
-    where it begins. If a fused kernel differs, its parts are compiled one by one to find the binding.
+    Packed functions are called by each side. Each part of the reference gets what the compiled side computed before it,
+    so an error shows where it begins, and rounding that a later part magnifies is none. If a fused kernel differs, its
+    parts are compiled one by one to find the binding.
     """
     args = [np.asarray(arg) if isinstance(arg, np.generic | float) else arg for arg in args]
-    stages = {stage.name: stage.module for stage in compiled.stages}
-    reference: dict[str, Any] = {}
+    stages = {stage.name: _entry(stage.module, function) for stage in compiled.stages}
+    modules = {stage.name: stage.module for stage in compiled.stages}
 
-    def note(binding: Binding, value: Any) -> None:
-        reference[_key(binding)] = value
+    def first_difference(stage: str) -> tuple[Difference | None, Any]:
+        """The first binding whose compiled value in ``stage`` is not the reference's; the reference's result."""
+        found = _compiled_values(stages[stage], modules[stage], args)
+        try:
+            return None, interpret(
+                stages["eliminate"], modules["eliminate"], args, on_binding=functools.partial(_judged, found)
+            )
+        except _DiffersError as error:
+            return error.difference, None
 
-    expected = interpret(_entry(stages["eliminate"], function), stages["eliminate"], args, on_binding=note)
-    difference = _first_difference(function, stages["fuse"], args, reference)
+    difference, expected = first_difference("fuse")
     if difference is not None:
-        difference = _first_difference(function, stages["legalize"], args, reference) or difference
-    if difference is None:
+        difference = first_difference("legalize")[0] or difference
+    else:
         detail = difference_of(expected, run(*args))
         difference = None if detail is None else Difference("the result", function.span, detail)
     return Comparison(function.name, len(compiled.kernels), difference)
 
 
-def _first_difference(
-    function: Function, module: IRModule, args: Sequence[Any], reference: Mapping[str, Any]
-) -> Difference | None:
-    """The first binding of a stage whose compiled value is not the reference's."""
-    found: list[Difference] = []
+class _DiffersError(Exception):
+    def __init__(self, difference: Difference) -> None:
+        self.difference = difference
 
-    def note(binding: Binding, value: Any) -> None:
-        detail = difference_of(reference[_key(binding)], value) if not found else None
-        if detail is not None:
-            found.append(Difference(binding.var.name, binding.span, detail))
 
-    interpret(_entry(module, function), module, args, run_kernel=_run_compiled, on_binding=note)
-    return found[0] if found else None
+def _compiled_values(function: Function, module: IRModule, args: Sequence[Any]) -> dict[str, Any]:
+    """What compiled kernels give for each binding of a stage."""
+    found: dict[str, Any] = {}
+
+    def note(binding: Binding, value: Any) -> Any:
+        found[_key(binding)] = value
+        return value
+
+    interpret(function, module, args, run_kernel=_run_compiled, on_binding=note)
+    return found
+
+
+def _judged(found: Mapping[str, Any], binding: Binding, value: Any) -> Any:
+    """What the reference goes on with: the compiled value, which must agree; its own where a fused kernel hides it."""
+    if _key(binding) not in found:
+        return value
+    detail = difference_of(value, found[_key(binding)])
+    if detail is not None:
+        raise _DiffersError(Difference(binding.var.name, binding.span, detail))
+    return found[_key(binding)]
 
 
 def _entry(module: IRModule, function: Function) -> Function:

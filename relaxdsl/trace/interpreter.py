@@ -43,7 +43,7 @@ from relaxdsl.types.match import Source, plan_binding, run_binding
 from relaxdsl.types.types import AnyType, PrimType, ShapeType, TensorType, TupleType, Type
 
 RunKernel = Callable[[PrimFunc, Sequence[np.ndarray], Mapping[str, int]], Sequence[np.ndarray]]
-OnBinding = Callable[[Binding, Any], None]
+OnBinding = Callable[[Binding, Any], Any]
 
 
 def interpret(
@@ -52,13 +52,13 @@ def interpret(
     args: Sequence[Any],
     *,
     run_kernel: RunKernel = interpret_kernel,
-    on_binding: OnBinding = lambda binding, value: None,
+    on_binding: OnBinding = lambda binding, value: value,
 ) -> Any:
     """What ``function`` gives on NumPy arrays, ints and tuples of them.
 
     Args:
         run_kernel: computes a kernel's outputs from its inputs and its symbols' values.
-        on_binding: sees each binding with its value, in order.
+        on_binding: sees each binding with its value, in order, and returns the value that its variable gets.
 
     Raises:
         ArgumentError: an argument's sizes do not fit.
@@ -98,8 +98,7 @@ class Interpreter:
             value = self._expr(binding.value)
             if isinstance(binding, MatchCast):
                 self._match([(binding.var.name, binding.target)], [value])
-            self._values[binding.var] = value
-            self._on_binding(binding, value)
+            self._values[binding.var] = self._on_binding(binding, value)
         return self._expr(sequence.body)
 
     def _expr(self, expr: Expr) -> Any:
@@ -133,7 +132,7 @@ class Interpreter:
             callee = self._module[call.op.name]
             if not isinstance(callee, Function):
                 raise InternalError(f"interpret: {call.op.name} is a kernel and is called without call_tir")
-            inner = Interpreter(self._module, self._run_kernel, lambda binding, value: None)
+            inner = Interpreter(self._module, self._run_kernel, lambda binding, value: value)
             result = inner.call(callee, [self._expr(arg) for arg in call.args])
         else:
             result = self._call_op(call)

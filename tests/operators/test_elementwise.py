@@ -200,3 +200,8 @@ def test_only_the_literal_1_broadcasts() -> None:
     row = Var("y", tensor_type((n,), "float32"))
     assert (column + row).shape == (m, n)
     assert isinstance(column + row, Call)
+
+
+def test_plus_is_the_value_itself() -> None:
+    x = Var("x", tensor_type((m,), "float32"))
+    assert +x is x
