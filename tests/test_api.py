@@ -81,6 +81,7 @@ def test_arguments_by_name_and_out() -> None:
 def test_any_layout_works(layout: Any) -> None:
     x, w, b = (layout(array) for array in arrays())
     np.testing.assert_allclose(layer(x, w, b), expected(x, w, b), rtol=1e-5)
+    assert layer.check(x, w, b)
 
 
 def test_read_only_arrays_work_and_stay() -> None:

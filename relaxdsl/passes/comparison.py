@@ -60,7 +60,7 @@ def compare(
     so an error shows where it begins, and rounding that a later part magnifies is none. If a fused kernel differs, its
     parts are compiled one by one to find the binding.
     """
-    args = [np.asarray(arg) if isinstance(arg, np.generic | float) else arg for arg in args]
+    args = [_in_native_order(arg) for arg in args]
     stages = {stage.name: _entry(stage.module, function) for stage in compiled.stages}
     modules = {stage.name: stage.module for stage in compiled.stages}
 
@@ -81,6 +81,16 @@ def compare(
         detail = difference_of(expected, run(*args))
         difference = None if detail is None else Difference("the result", function.span, detail)
     return Comparison(function.name, len(compiled.kernels), difference)
+
+
+def _in_native_order(arg: Any) -> Any:
+    """An argument whose arrays the reference can compute with: scalars as arrays, bytes in this machine's order."""
+    if isinstance(arg, tuple | list):
+        return tuple(map(_in_native_order, arg))
+    if not isinstance(arg, np.ndarray | np.generic | float):
+        return arg
+    array = np.asarray(arg)
+    return array.astype(array.dtype.newbyteorder("="), copy=False)
 
 
 class _DiffersError(Exception):

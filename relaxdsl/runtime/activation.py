@@ -146,7 +146,18 @@ class Activation:
             self._from_host.add(tree.pointer)
             self._store(tree, array)
         else:
-            self._store(tree, value)
+            self._store(tree, self._detached(value))
+
+    def _detached(self, value: Any) -> Any:
+        """An object of a host function's; arrays in it that are views of the call's memory, which changes, are copied."""
+        if type(value) in (tuple, list):
+            items = [self._detached(item) for item in value]
+            is_same = all(new is old for new, old in zip(items, value, strict=True))
+            return value if is_same else type(value)(items)
+        if not isinstance(value, np.ndarray):
+            return value
+        is_view = any(np.may_share_memory(value, owner) for owner in (*self._writable, *self._read_only))
+        return value.copy() if is_view else value
 
     # ----------------------------------------------------------------------------------------------- values from slots
 

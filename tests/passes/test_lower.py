@@ -225,6 +225,23 @@ def test_a_packed_result_that_views_its_argument_is_safe() -> None:
     check(build({"x": Tensor((m,), F32)}, body), array(6))
 
 
+@pytest.mark.parametrize("wrap", [lambda x: x, lambda x: (x, [x[:1], "label"])], ids=["array", "nested"])
+def test_a_packed_result_of_no_declared_type_that_views_its_argument_is_safe(wrap: Any) -> None:
+    register_packed("test.view", wrap, override=True)
+
+    def body(bb: Any, x: Any) -> Any:
+        return call_pure_packed("test.view", OP["multiply"](x, 2.0))
+
+    built = build({"x": Tensor((m,), F32)}, body)
+    first = built.run(np.ones(3, F32))
+    built.run(np.zeros(3, F32))
+    array_part = first[0] if isinstance(first, tuple) else first
+    np.testing.assert_array_equal(array_part, [2, 2, 2])
+    if isinstance(first, tuple):
+        np.testing.assert_array_equal(first[1][0], [2])
+        assert first[1][1] == "label"
+
+
 def test_a_packed_function_cannot_write_its_arguments() -> None:
     def spoil(x: np.ndarray) -> np.ndarray:
         x[:] = 0
