@@ -15,6 +15,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -145,6 +146,22 @@ def canonical_symbols(dims: Iterable[Dim]) -> tuple[str, ...]:
 # --------------------------------------------------------------------------------------------------------------- tokens
 
 
+@dataclass(frozen=True, eq=False, slots=True)
+class _Itself:
+    """A free variable as a token: equal to itself only."""
+
+    node: object
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Itself) and self.node is other.node
+
+    def __hash__(self) -> int:
+        return id(self.node)
+
+    def __repr__(self) -> str:
+        return repr(self.node)
+
+
 class _Tokens:
     """Reads a program as tokens. Each comes with its path and the node to show for it."""
 
@@ -263,7 +280,7 @@ class _Tokens:
         if var not in self.variables and self.map_free_vars:
             self.variables[var] = next(self.numbers)
         number = self.variables.get(var)
-        return var if number is None else ("variable", number)
+        return _Itself(var) if number is None else ("variable", number)
 
     def call(self, path: Path, call: Call) -> Iterator[Step]:
         callee = call.op.name if isinstance(call.op, Op) else self.leaf(call.op)

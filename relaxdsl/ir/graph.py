@@ -66,6 +66,9 @@ class Expr:
             return self.type.dtype
         return self._tensor_type("dtype").dtype
 
+    # ``x == y`` is an operator, as ``x < y`` is; sets and dicts of nodes go by identity, which Python asks first.
+    __hash__ = object.__hash__
+
     def __bool__(self) -> NoReturn:
         raise ScriptError(
             f"whether {self._describe()} is true is not known when parsing",

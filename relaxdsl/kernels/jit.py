@@ -138,11 +138,14 @@ def _reason(error: Exception) -> str:
 def _compile_with_numba(path: Path, function: str, source: str) -> Any:
     import numba
 
+    from relaxdsl.kernels.numba_startup import quick_start
+
     namespace = dict(_namespace())
     exec(compile(source, str(path), "exec"), namespace)
     # Without fast-math: elementwise arithmetic is NumPy's. The sums of a reduction carry flags of their own.
     options: dict[str, Any] = {"error_model": "numpy", "boundscheck": False}
-    return numba.cfunc(_signature(), **options)(namespace[function])
+    with quick_start():
+        return numba.cfunc(_signature(), **options)(namespace[function])
 
 
 @lru_cache(maxsize=1)

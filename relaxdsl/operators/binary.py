@@ -106,11 +106,11 @@ def _exactly(function: Formula) -> Formula:
 
 equal = binary(
     "equal", "``x1 == x2``.", _exactly(te.equal), np.equal,
-    dtypes=ANY, computes_in=as_they_are, result="bool", facts=COMMUTATIVE,
+    dtypes=ANY, computes_in=as_they_are, result="bool", methods=("__eq__",), facts=COMMUTATIVE,
 )
 not_equal = binary(
     "not_equal", "``x1 != x2``.", _exactly(te.not_equal), np.not_equal,
-    dtypes=ANY, computes_in=as_they_are, result="bool", facts=COMMUTATIVE,
+    dtypes=ANY, computes_in=as_they_are, result="bool", methods=("__ne__",), facts=COMMUTATIVE,
 )
 less = binary(
     "less", "``x1 < x2``.", _exactly(te.less), np.less,

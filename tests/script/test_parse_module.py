@@ -17,7 +17,7 @@ TWO = 2
 class Net:
     @relax.function
     def main(x: relax.Tensor[(n, 4), "float32"], w: relax.Tensor[(4, m), "float32"]):  # noqa: N805
-        hidden = cls.layer(x, w)  # noqa: F821
+        hidden = cls.layer(x, w)
         return Net.scale(hidden), hidden
 
     @relax.function
@@ -54,7 +54,7 @@ def test_an_unknown_function_of_the_module() -> None:
         class Wrong:
             @relax.function
             def one(x: relax.Tensor[(n,), "float32"]):  # noqa: N805
-                return cls.tow(x)  # noqa: F821
+                return cls.tow(x)
 
             @relax.function
             def two(x: relax.Tensor[(n,), "float32"]) -> relax.Tensor[(n,), "float32"]:  # noqa: N805

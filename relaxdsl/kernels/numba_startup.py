@@ -1,0 +1,49 @@
+"""A quick start for numba: kernels use numbers, pointers and ranges, so only support for these is loaded.
+
+Before its first compilation, numba loads the implementations of arrays, lists, dicts, strings, random numbers and linear algebra
+(and with that scipy.linalg, where it is installed): two thirds of the time to a first kernel. numba adds what is new to
+its registries at every compilation, so a user's own functions, compiled outside of here, find everything as always.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from numba.core.compiler_lock import global_compiler_lock
+from numba.core.cpu import CPUContext
+
+
+@contextmanager
+def quick_start() -> Iterator[None]:
+    """Within the block, numba loads only what kernels use, if it has not loaded everything already."""
+    with global_compiler_lock:
+        if "numba.np.arraymath" in sys.modules:
+            yield
+            return
+        load_everything = CPUContext.load_additional_registries
+        CPUContext.load_additional_registries = _load_what_kernels_use  # type: ignore[method-assign]
+        try:
+            yield
+        finally:
+            CPUContext.load_additional_registries = load_everything  # type: ignore[method-assign]
+
+
+def _load_what_kernels_use(context: CPUContext) -> None:
+    """In place of numba's own method of this name."""
+    from numba.core import optional  # noqa: F401 - importing registers
+    from numba.core.runtime import rtsys
+    from numba.cpython import (  # noqa: F401
+        builtins,
+        iterators,
+        mathimpl,
+        numbers,
+        rangeobj,
+        slicing,
+        tupleobj,
+    )
+    from numba.misc import literal  # noqa: F401
+
+    rtsys.initialize(context)  # type: ignore[no-untyped-call]
+    context.install_registry(mathimpl.registry)
