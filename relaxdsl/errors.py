@@ -10,6 +10,8 @@ from __future__ import annotations
 import difflib
 import linecache
 import os
+import sys
+import traceback
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -29,7 +31,11 @@ class Span:
 
 
 def display_name(file: str) -> str:
-    """The file's name as messages show it: short, and the same on every machine."""
+    """The file's name as messages show it: short, and the same on every machine; of a notebook's cell, ``In[3]``."""
+    notebook = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
+    cell = notebook.compile.format_code_name(file) if notebook is not None else None
+    if cell is not None:
+        return str(cell[1])
     return file if file.startswith("<") else os.path.basename(file)
 
 
@@ -76,6 +82,13 @@ class RelaxError(Exception):
             text += f"\n\n{type(other).__name__}: {other._render()}"
         return text
 
+    def _render_traceback_(self) -> list[str]:
+        """What a notebook shows: the lines of the user's that led here, and the message; none of our own lines."""
+        frames = traceback.extract_tb(self.__traceback__)
+        user_frames = [frame for frame in frames if not frame.filename.startswith(_hidden_folders())]
+        places = [f"{display_name(frame.filename)}:{frame.lineno}: {frame.line}" for frame in user_frames]
+        return [*places, "", f"{type(self).__name__}: {self}"]
+
     def _render(self) -> str:
         lines = [self.headline]
         lines += _draw(self.span) if self.span is not None else []
@@ -108,11 +121,21 @@ class KernelError(RelaxError):
 class InternalError(RelaxError):
     """A defect of relaxdsl itself: an invariant between two stages does not hold."""
 
+    def _render_traceback_(self) -> list[str]:
+        """What a notebook shows: everything, since the defect is in one of our own lines."""
+        return "".join(traceback.format_exception(self)).splitlines()
+
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
     """The known name closest to ``name``, or None if nothing is close."""
     matches = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
     return matches[0] if matches else None
+
+
+def _hidden_folders() -> tuple[str, ...]:
+    """Where the lines are that a notebook's user has not written: in this package and in IPython."""
+    files = (module.__file__ for name, module in sys.modules.items() if name in ("IPython", "relaxdsl"))
+    return tuple(os.path.dirname(file) for file in files if file is not None)
 
 
 def _draw(span: Span) -> list[str]:

@@ -1,8 +1,8 @@
 """The documents are true: their Python runs and prints what stands below it, and the files they name are there.
 
 A document's Python blocks run in order, as one program in a process of its own. The ``text`` block right below one is
-what it prints (``...`` stands for anything), or the error it ends with. ``RELAXDSL_UPDATE_DOCS=1`` writes what it prints
-now; read the difference before you commit it.
+what it prints (``...`` stands for anything), or the error it ends with. ``RELAXDSL_UPDATE_DOCS=1`` writes what it
+prints now; read the difference before you commit it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 ARCHITECTURE = ROOT / "docs" / "architecture.md"
 
-# ---------------------------------------------------------------------------------------------------- Python in documents
+# ------------------------------------------------------------------------------------------------- Python in documents
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +99,7 @@ def write_outputs(path: Path, outputs: list[str]) -> None:
     path.write_text(FENCED.sub(with_output, path.read_text()))
 
 
-# ------------------------------------------------------------------------------------------------------ files in documents
+# -------------------------------------------------------------------------------------------------- files in documents
 
 HEADING = re.compile(r"^### `(?P<folder>[\w/]+/)`", re.MULTILINE)
 ENTRY = re.compile(r"^- `(?P<name>[\w.*/]+)`", re.MULTILINE)

@@ -1,0 +1,79 @@
+"""The notebooks run from top to bottom, and show what they print now.
+
+``RELAXDSL_UPDATE_DOCS=1`` writes what comes out now; read the difference before you commit it. Highlighted programs are
+compared by their text, and times not at all.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pytest
+from jupyter_client.manager import AsyncKernelManager
+from nbclient import NotebookClient
+
+import relaxdsl as relax
+
+NOTEBOOKS = sorted((Path(__file__).parent.parent / "notebooks").glob("*.ipynb"))
+
+
+class OwnKernelManager(AsyncKernelManager):  # type: ignore[misc]
+    """Kernels of the interpreter that runs the tests, whatever kernels are installed."""
+
+    def format_kernel_cmd(self, extra_arguments: list[str] | None = None) -> list[str]:
+        return [sys.executable, "-m", "ipykernel_launcher", "-f", self.connection_file]
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)
+def test_a_notebook_runs_and_shows_what_it_prints(path: Path) -> None:
+    notebook = nbformat.read(path, as_version=4)
+    shown = [shown_texts(cell) for cell in notebook.cells]
+    run(notebook, path.parent)
+    printed = [shown_texts(cell) for cell in notebook.cells]
+    if os.environ.get("RELAXDSL_UPDATE_DOCS") and printed != shown:
+        nbformat.write(without_accidents(notebook), path)
+    else:
+        assert printed == shown
+
+
+def run(notebook: Any, folder: Path) -> None:
+    """Executes all cells; those that are tagged ``raises-exception`` may end with an error."""
+    place = {"metadata": {"path": str(folder)}}
+    NotebookClient(notebook, kernel_manager_class=OwnKernelManager, timeout=120, resources=place).execute()
+
+
+def shown_texts(cell: Any) -> list[str]:
+    """What stands below a cell as text, without times and colours."""
+    return [re.sub(r"\d+\.\d+ s\b|\x1b\[[\d;]*m", "", text_of(output)) for output in cell.get("outputs", [])]
+
+
+def text_of(output: Any) -> str:
+    match output["output_type"]:
+        case "stream":
+            return str(output["text"])
+        case "error":
+            return "\n".join(output["traceback"])
+        case _:
+            return str(output["data"]["text/plain"])
+
+
+def without_accidents(notebook: Any) -> Any:
+    """The notebook without what differs from run to run: when cells ran, which Python ran them."""
+    notebook.metadata["language_info"] = {"name": "python"}
+    for cell in notebook.cells:
+        cell.metadata.pop("execution", None)
+    return notebook
+
+
+def test_a_notebook_shows_all_lines_of_a_defect() -> None:
+    """An InternalError is about our lines, so they are shown."""
+    with pytest.raises(relax.InternalError) as raised:
+        raise relax.InternalError("two stages disagree")
+    shown = raised.value._render_traceback_()
+    assert shown[0] == "Traceback (most recent call last):"
+    assert shown[-1] == "relaxdsl.errors.InternalError: two stages disagree"
