@@ -1,8 +1,9 @@
 """A quick start for numba: kernels use numbers, pointers and ranges, so only support for these is loaded.
 
-Before its first compilation, numba loads the implementations of arrays, lists, dicts, strings, random numbers and linear algebra
-(and with that scipy.linalg, where it is installed): two thirds of the time to a first kernel. numba adds what is new to
-its registries at every compilation, so a user's own functions, compiled outside of here, find everything as always.
+Before its first compilation, numba loads the implementations of arrays, lists, dicts, strings, random numbers and
+linear algebra (and with that scipy.linalg, where it is installed): two thirds of the time to a first kernel. numba
+adds what is new to its registries at every compilation, so a user's own functions, compiled outside of here, find
+everything as always.
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from relaxdsl.errors import Span
 from relaxdsl.ir.graph import Function
+from relaxdsl.kernels.work import SHARED_FROM
 from relaxdsl.passes.pipeline import Compiled
 from relaxdsl.runtime.encoding import leaves_of
 from relaxdsl.runtime.program import Allocate, CallKernel, Check, HostCall, Instruction, TensorLeaf
@@ -31,12 +32,16 @@ class CheckFact:
 
 @dataclass(frozen=True, slots=True)
 class KernelFact:
-    """A kernel call: the kernel, its range, the user's line, and why it stands alone."""
+    """A kernel call: the kernel, its range, the user's line, and why it stands alone.
+
+    ``work`` is the estimate of its scalar operations; threads share the range where it is large. None: they never do.
+    """
 
     name: str
     range_extent: str
     span: Span | None
     fusion: str
+    work: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +92,7 @@ def explain(source: Function, compiled: Compiled, accepted: tuple[str, ...], sec
         symbols=_symbols(source, compiled),
         checks=tuple(_check(step, names) for step in steps if isinstance(step, Check)),
         accepted=accepted,
-        kernels=tuple(KernelFact(call.kernel.name, names[call.extent], call.span, call.note) for call in calls),
+        kernels=tuple(_kernel(call, names) for call in calls),
         copies=_copies(source, calls),
         steps_in_python=tuple(text for step in program.body if (text := _step_in_python(step)) is not None),
         kernels_compiled=len(compiled.kernels),
@@ -126,6 +131,11 @@ def _check(step: Check, names: list[str]) -> CheckFact:
     return CheckFact(f"{names[step.left]} {_RELATIONS[step.relation]} {names[step.right]}", step.span)
 
 
+def _kernel(call: CallKernel, names: list[str]) -> KernelFact:
+    work = None if call.sharing is None else names[call.sharing.work]
+    return KernelFact(call.kernel.name, names[call.extent], call.span, call.note, work)
+
+
 def _copies(source: Function, calls: list[CallKernel]) -> tuple[str, ...]:
     tensors = [param.name for param in source.params if isinstance(param.type, TensorType)]
     copies = [f"argument {name}: only if it is not C-contiguous, aligned and of native byte order" for name in tensors]
@@ -146,7 +156,10 @@ def _step_in_python(step: Instruction) -> str | None:
 
 
 def _kernel_line(fact: KernelFact) -> str:
-    return _placed(f"{fact.name} over {fact.range_extent}", fact.span) + (f": {fact.fusion}" if fact.fusion else "")
+    threads = "one thread" if fact.work is None else f"threads share it if {fact.work} >= {SHARED_FROM}"
+    return _placed(f"{fact.name} over {fact.range_extent}", fact.span) + "".join(
+        f"; {part}" for part in (threads, fact.fusion) if part
+    )
 
 
 def _placed(text: str, span: Span | None) -> str:

@@ -6,10 +6,11 @@ expensive is computed twice, and a contraction takes elementwise kernels after i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
+from relaxdsl.errors import InternalError
 from relaxdsl.ir.graph import Binding, Call, Expr, Function, GlobalVar, If, MatchCast, Op, SeqExpr, Tuple, Var
 from relaxdsl.ir.loops import Buffer, PrimFunc
 from relaxdsl.ir.module import IRModule
@@ -78,6 +79,7 @@ class _Fuser:
         self._module = module
         self._add_kernel = add_kernel
         self._kinds: dict[PrimFunc, Kind] = {}
+        self._combinations: dict[Hashable, tuple[GlobalVar, PrimFunc]] = {}
 
     def sequence(self, sequence: SeqExpr) -> SeqExpr:
         blocks = []
@@ -196,12 +198,30 @@ class _Fuser:
             return last.binding
         attrs = {**self._requirements(last, calls), "boundary": last.boundary}
         if len(last.members) > 1:
-            members = [calls[index] for index in sorted(last.members)]
-            kernel, inputs = combine_kernels(_name(members), [_use(member) for member in members])
-            kernel = replace(kernel, attrs=MappingProxyType({"fused": tuple(each.kernel.name for each in members)}))
-            tensors = [key for key in inputs if isinstance(key, Expr)]
-            call = replace(call_kernel(self._add_kernel(kernel, kernel.name), kernel, tensors), span=call.span)
+            callee, kernel, tensors = self._combined([calls[index] for index in sorted(last.members)])
+            call = replace(call_kernel(callee, kernel, tensors), span=call.span)
         return replace(last.binding, value=replace(call, attrs=MappingProxyType(attrs)))
+
+    def _combined(self, members: Sequence[_KernelBinding]) -> tuple[GlobalVar, PrimFunc, list[Expr]]:
+        """The kernel of a group, its name, and what it is called on; groups that are alike share one."""
+        uses = [_use(member) for member in members]
+        numbers: dict[Hashable, int] = {}
+        for use in uses:
+            for value in (*use.inputs, *use.outputs):
+                numbers.setdefault(value, len(numbers))
+        key = tuple(
+            (use.kernel, *(numbers[value] for value in (*use.inputs, *use.outputs)), *use.symbols.items())
+            for use in uses
+        )
+        made = {value for use in uses for value in use.outputs}
+        tensors = [value for value in numbers if value not in made and isinstance(value, Expr)]
+        if key not in self._combinations:
+            kernel, inputs = combine_kernels(_name(members), uses)
+            if list(map(id, inputs)) != list(map(id, tensors)):
+                raise InternalError(f"fuse: {kernel.name} takes its inputs in another order")
+            kernel = replace(kernel, attrs=MappingProxyType({"fused": tuple(each.kernel.name for each in members)}))
+            self._combinations[key] = self._add_kernel(kernel, kernel.name), kernel
+        return *self._combinations[key], tensors
 
     def _requirements(self, last: _KernelBinding, calls: dict[int, _KernelBinding]) -> dict[str, object]:
         """What the members need of sizes, each once."""

@@ -34,15 +34,16 @@ from relaxdsl.ir.graph import (
     TupleGetItem,
     Var,
 )
-from relaxdsl.ir.loops import PrimFunc
+from relaxdsl.ir.loops import Buffer, PrimFunc
 from relaxdsl.ir.module import IRModule
 from relaxdsl.ir.signature import bind_kernel_symbols
 from relaxdsl.kernels import te
 from relaxdsl.kernels.create import create_prim_func
 from relaxdsl.kernels.jit import CompiledKernel, compile_kernel
+from relaxdsl.kernels.work import estimate_work, pays_to_share
 from relaxdsl.operators import registry
 from relaxdsl.passes.liveness import Place, last_uses, output_places
-from relaxdsl.passes.storage import Storage, Workspace, size_bytes
+from relaxdsl.passes.storage import ALIGNMENT_BYTES, Storage, Workspace, size_bytes
 from relaxdsl.runtime.binding import bind_sizes
 from relaxdsl.runtime.packed import get_packed
 from relaxdsl.runtime.program import (
@@ -51,6 +52,7 @@ from relaxdsl.runtime.program import (
     Branch,
     CallKernel,
     Check,
+    CountThreads,
     HostCall,
     Instruction,
     IntLeaf,
@@ -58,15 +60,20 @@ from relaxdsl.runtime.program import (
     ObjectLeaf,
     Program,
     ShapeLeaf,
+    Sharing,
     TensorLeaf,
     Tree,
     TupleTree,
 )
 from relaxdsl.runtime.slots import DimCompiler, SlotAllocator
-from relaxdsl.types.dims import Dim, free_symbols, is_symbol, substitute, symbol
+from relaxdsl.types.dims import Dim, Symbol, ceildiv, free_symbols, is_symbol, substitute, symbol
 from relaxdsl.types.match import plan_binding
 from relaxdsl.types.prove import Proof, prove_less_equal
+from relaxdsl.types.symint import from_atom
 from relaxdsl.types.types import AnyType, TensorType, TupleType, Type, dims_of
+
+_THREADS_NAME = "thread.count"  # no identifier, so that no size is called so
+_THREADS = from_atom(Symbol(_THREADS_NAME, 1, None))
 
 
 def lower(function: Function, module: IRModule) -> Program:
@@ -227,19 +234,32 @@ class _Lowering:
         span: Span | None,
         note: str = "",
     ) -> None:
-        scratch = [
-            self._take(size_bytes(tuple(substitute(size, values) for size in buffer.shape), buffer.dtype))
-            for buffer in kernel.scratch
-        ]
+        sizes = [_scratch_bytes(buffer, values) for buffer in kernel.scratch]
+        work = substitute(estimate_work(kernel.prim_func), values)
+        is_shared = pays_to_share(kernel.range_extent, work)
+        copies = self._thread_count() if is_shared else 1
+        scratch = [self._take(size * copies) for size in sizes]
         args = [
             *(tensor.pointer for tensor in tensors),
             *(self._late.slot_of(values[name]) for name in kernel.symbols),
             *(storage.pointer for storage in scratch),
         ]
         extent = self._late.slot_of(substitute(kernel.range_extent, values))
-        self._body.append(CallKernel(kernel, tuple(args), extent, span, note))
+        sharing = None
+        if is_shared:
+            slots = tuple(map(self._late.slot_of, sizes))
+            sharing = Sharing(self._late.slot_of(work), self._late.slot_of(copies), slots)
+        self._body.append(CallKernel(kernel, tuple(args), extent, span, note, sharing))
         for storage in scratch:
             self._workspace.release(storage)
+
+    def _thread_count(self) -> Dim:
+        """The number of threads of a call, as a size that the prologue finds out."""
+        if not self._early.can_compute(_THREADS):
+            slot = self._slots.add("threads")
+            self._prologue.append(CountThreads(slot))
+            self._early.bind(_THREADS_NAME, slot)
+        return _THREADS
 
     def _kernel(self, callee: Expr) -> PrimFunc:
         kernel = self._module[callee.name] if isinstance(callee, GlobalVar) else None
@@ -408,6 +428,12 @@ class _Lowering:
         self._placed(output, type_.shape, None)
         kernel = _copy_kernel(source.dtype)
         self._call_kernel(compile_kernel(kernel), [source, output], {"n": math.prod(type_.shape)}, None)
+
+
+def _scratch_bytes(buffer: Buffer, values: dict[str, Dim]) -> Dim:
+    """The bytes of a kernel's scratch, whole cache lines, so that no two threads write to the same one."""
+    size = size_bytes(tuple(substitute(size, values) for size in buffer.shape), buffer.dtype)
+    return ceildiv(size, ALIGNMENT_BYTES) * ALIGNMENT_BYTES
 
 
 @functools.cache
