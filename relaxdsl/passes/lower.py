@@ -256,7 +256,7 @@ class _Lowering:
     def _thread_count(self) -> Dim:
         """The number of threads of a call, as a size that the prologue finds out."""
         if not self._early.can_compute(_THREADS):
-            slot = self._slots.add("threads")
+            slot = self._slots.add(_THREADS_NAME)
             self._prologue.append(CountThreads(slot))
             self._early.bind(_THREADS_NAME, slot)
         return _THREADS

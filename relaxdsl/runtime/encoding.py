@@ -1,7 +1,8 @@
 """A program as the VM reads it: one int64 table. Here are the opcodes and how an instruction becomes numbers.
 
 ``table[0]`` is the slot where a kernel's arguments are gathered. Then come the prologue and the body, each ended by
-``STOP``. Most instructions take four words, ``opcode a b c``; a kernel call takes ``CALL address extent count slot…``.
+``STOP``. Most instructions take four words, ``opcode a b c``; a kernel call takes ``CALL address extent count slot…``,
+one that threads may share ``SHARED_CALL address extent count work threads scratch_count slot… scratch_bytes…``.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from relaxdsl.runtime.program import (
     CallKernel,
     Check,
     CheckTrue,
+    CountThreads,
     HostCall,
     Instruction,
     Jump,
@@ -26,14 +28,15 @@ from relaxdsl.runtime.program import (
     ObjectLeaf,
     Program,
     ShapeLeaf,
+    Sharing,
     TensorLeaf,
     Tree,
     TupleTree,
 )
 
-STOP, CALL, LEAVE, BRANCH, JUMP = range(5)
-ADD, SUB, MUL, MIN, MAX, FLOORDIV = range(5, 11)
-CHECK_TRUE, CHECK_EQUAL, CHECK_AT_LEAST, CHECK_DIVISIBLE = range(11, 15)
+STOP, CALL, LEAVE, BRANCH, JUMP, SHARED_CALL, COUNT_THREADS = range(7)
+ADD, SUB, MUL, MIN, MAX, FLOORDIV = range(7, 13)
+CHECK_TRUE, CHECK_EQUAL, CHECK_AT_LEAST, CHECK_DIVISIBLE = range(13, 17)
 
 ARITHMETIC = {"add": ADD, "sub": SUB, "mul": MUL, "floordiv": FLOORDIV, "min": MIN, "max": MAX}
 RELATIONS = {"equal": CHECK_EQUAL, "at_least": CHECK_AT_LEAST, "divisible": CHECK_DIVISIBLE}
@@ -45,6 +48,7 @@ STOPPED, LEFT, FAILED = range(3)
 
 PLAIN_WIDTH = 4
 CALL_WIDTH = 4
+SHARED_CALL_WIDTH = 7
 FIRST_PC = 1
 
 
@@ -90,8 +94,13 @@ def _encode_part(part: Sequence[Instruction], start: int) -> list[int]:
 
 def _encode_step(step: Instruction, targets: Sequence[int]) -> list[int]:
     match step:
-        case CallKernel():
+        case CallKernel(sharing=None):
             return [CALL, step.kernel.address, step.extent, len(step.args), *step.args]
+        case CallKernel(sharing=Sharing(work, threads, scratch_bytes)):
+            call = [SHARED_CALL, step.kernel.address, step.extent, len(step.args)]
+            return [*call, work, threads, len(scratch_bytes), *step.args, *scratch_bytes]
+        case CountThreads():
+            return [COUNT_THREADS, step.target, 0, 0]
         case Arith():
             return [ARITHMETIC[step.op], step.target, step.left, step.right]
         case Check():
@@ -110,7 +119,7 @@ def _pcs(part: Sequence[Instruction], start: int) -> Iterator[int]:
     """The word at which each instruction starts."""
     for step in part:
         yield start
-        start += _width([step])
+        start += _step_width(step)
 
 
 def _places(part: Sequence[Instruction], start: int) -> dict[int, Instruction]:
@@ -118,7 +127,17 @@ def _places(part: Sequence[Instruction], start: int) -> dict[int, Instruction]:
 
 
 def _width(part: Sequence[Instruction]) -> int:
-    return sum(CALL_WIDTH + len(step.args) if isinstance(step, CallKernel) else PLAIN_WIDTH for step in part)
+    return sum(map(_step_width, part))
+
+
+def _step_width(step: Instruction) -> int:
+    match step:
+        case CallKernel(sharing=None):
+            return CALL_WIDTH + len(step.args)
+        case CallKernel(sharing=Sharing(scratch_bytes=scratch_bytes)):
+            return SHARED_CALL_WIDTH + len(step.args) + len(scratch_bytes)
+        case _:
+            return PLAIN_WIDTH
 
 
 # --------------------------------------------------------------------------------------------------- what gets written
@@ -127,7 +146,7 @@ def _width(part: Sequence[Instruction]) -> int:
 def written_slots(step: Instruction) -> tuple[int, ...]:
     """The slots an instruction writes."""
     match step:
-        case Arith():
+        case Arith() | CountThreads():
             return (step.target,)
         case Allocate():
             return (step.leaf.pointer,)

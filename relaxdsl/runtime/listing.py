@@ -12,6 +12,7 @@ from relaxdsl.runtime.program import (
     CallKernel,
     Check,
     CheckTrue,
+    CountThreads,
     HostCall,
     Instruction,
     IntLeaf,
@@ -65,7 +66,11 @@ def _step(step: Instruction, names: Sequence[str]) -> str:
         case CheckTrue():
             return f"check {names[step.pointer]}"
         case CallKernel():
-            return f"call {step.kernel.name}({', '.join(names[slot] for slot in step.args)}) over {names[step.extent]}"
+            shared = "" if step.sharing is None else f", work {names[step.sharing.work]}"
+            args = ", ".join(names[slot] for slot in step.args)
+            return f"call {step.kernel.name}({args}) over {names[step.extent]}{shared}"
+        case CountThreads():
+            return f"{names[step.target]} = number of threads"
         case Branch():
             return f"if not {names[step.pointer]} go to {step.target}"
         case Jump():

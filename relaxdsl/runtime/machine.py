@@ -1,24 +1,31 @@
-"""The compiled parts of the runtime, VM and entry, made once a process.
+"""The compiled parts of the runtime, VM, entry and parallel driver, made once a process.
 
 Importing this module imports llvmlite and compiles them.
 """
 
 from __future__ import annotations
 
+import atexit
 import ctypes
 import time
 
-from relaxdsl.runtime import entry, vm
+from relaxdsl.runtime import entry, parallel, threads, vm
 from relaxdsl.runtime.capi import BuiltinMaker
 from relaxdsl.runtime.native import NativeCode
 
 _started = time.perf_counter()
-_code = NativeCode((*vm.FUNCTIONS, *entry.FUNCTIONS))
+_code = NativeCode((*vm.FUNCTIONS, *entry.FUNCTIONS, *parallel.FUNCTIONS))
 
 make_entry = BuiltinMaker("enter", _code.address("enter"))
 """Binds the entry to ``(state, slow, idle)``."""
 
 run_table = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64, ctypes.c_int64, ctypes.c_int64)(_code.address("run"))
 """``run_table(slots, table, pc)``: the VM, called from Python without Python's lock."""
+
+stop_workers = ctypes.CFUNCTYPE(ctypes.c_int64)(_code.address("stop_workers"))
+"""Ends the threads that share work; waits for the job they are at."""
+
+threads.admit_workers(_code.address("work"))
+atexit.register(threads.set_num_threads, 1)  # the machine code must outlive the threads that run it
 
 compile_seconds = time.perf_counter() - _started

@@ -9,6 +9,9 @@ The subset: parameters and variables are int64; ``while``, ``for i in range(n)``
 integer globals; and calls of
 
 - ``load(address)``, ``load_int32(address)``, ``load_byte(address)``, ``store(address, value)``;
+- ``atomic_load``, ``atomic_store``, ``atomic_add``, ``compare_exchange``: the same memory for several threads, in one
+  order that all agree on;
+- ``stack_words(count)``: memory that lasts until the function returns;
 - ``divide(a, b)``: the quotient rounded towards zero;
 - ``call(address, *arguments)``: a C function of int64, or of anything that fits a register;
 - another function that is compiled along with it.
@@ -40,6 +43,20 @@ _OPERATIONS = {
     ast.BitOr: ir.IRBuilder.or_,
     ast.LShift: ir.IRBuilder.shl,
     ast.RShift: ir.IRBuilder.ashr,
+}
+_ORDER = "seq_cst"
+
+
+def _emit_compare_exchange(builder: ir.IRBuilder, place: ir.Value, expected: ir.Value, value: ir.Value) -> ir.Value:
+    pair = builder.cmpxchg(place, expected, value, _ORDER, _ORDER)
+    return builder.zext(builder.extract_value(pair, 1), INT64)
+
+
+_ATOMICS: dict[str, Callable[..., ir.Value]] = {
+    "atomic_load": lambda builder, place: builder.load_atomic(place, _ORDER, 8),
+    "atomic_store": lambda builder, place, value: builder.store_atomic(value, place, _ORDER, 8),
+    "atomic_add": lambda builder, place, value: builder.atomic_rmw("add", place, value, _ORDER),
+    "compare_exchange": _emit_compare_exchange,
 }
 
 
@@ -76,6 +93,31 @@ def load_byte(address: int) -> int:
 def store(address: int, value: int) -> None:
     """Writes the int64 ``value`` to ``address``."""
     raise _python_call("store")
+
+
+def atomic_load(address: int) -> int:
+    """The int64 at ``address``, which other threads write."""
+    raise _python_call("atomic_load")
+
+
+def atomic_store(address: int, value: int) -> None:
+    """Writes the int64 ``value`` to ``address``; who reads it sees all that was written before."""
+    raise _python_call("atomic_store")
+
+
+def atomic_add(address: int, value: int) -> int:
+    """Adds to the int64 at ``address``; returns what was there before."""
+    raise _python_call("atomic_add")
+
+
+def compare_exchange(address: int, expected: int, value: int) -> int:
+    """Writes ``value`` to ``address`` if ``expected`` is there; returns whether it was."""
+    raise _python_call("compare_exchange")
+
+
+def stack_words(count: int) -> int:
+    """The address of ``count`` int64 on the stack, until the function returns. Not to be used in a loop."""
+    raise _python_call("stack_words")
 
 
 def divide(left: int, right: int) -> int:
@@ -241,6 +283,10 @@ class _FunctionEmitter:
             return value if _LOADS[name] is INT64 else builder.zext(value, INT64)
         if name == "store":
             return builder.store(args[1], builder.inttoptr(args[0], INT64.as_pointer()))
+        if name in _ATOMICS:
+            return _ATOMICS[name](builder, builder.inttoptr(args[0], INT64.as_pointer()), *args[1:])
+        if name == "stack_words":
+            return builder.ptrtoint(builder.alloca(INT64, args[0]), INT64)
         if name == "divide":
             return builder.sdiv(*args)
         if name == "call":

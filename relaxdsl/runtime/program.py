@@ -148,7 +148,7 @@ class CheckTrue:
 class CallKernel:
     """Calls a kernel over its whole range: ``kernel([slots[a] for a in args], 0, slots[extent])``.
 
-    ``note`` says for people what the kernel is made of.
+    With ``sharing``, threads may share the range. ``note`` says for people what the kernel is made of.
     """
 
     kernel: Kernel
@@ -156,6 +156,30 @@ class CallKernel:
     extent: int
     span: Span | None = field(default=None, compare=False)
     note: str = field(default="", compare=False)
+    sharing: Sharing | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Sharing:
+    """Slots that say whether and how threads share a kernel's range.
+
+    Args:
+        work: of the estimate of the kernel's work; a small one is left to the calling thread.
+        threads: of the greatest number of threads, as :class:`CountThreads` left it.
+        scratch_bytes: for each of the kernel's last arguments, of the size of the scratch that one thread needs. As
+        many pieces of that size as threads lie one after the other; the argument is the first one's address.
+    """
+
+    work: int
+    threads: int
+    scratch_bytes: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class CountThreads:
+    """``slots[target]`` becomes the number of threads that kernels may use from here on."""
+
+    target: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +228,7 @@ class HostCall:
     outputs: tuple[TensorLeaf, ...] = ()
 
 
-Instruction = Arith | Check | CheckTrue | CallKernel | Branch | Jump | Allocate | HostCall
+Instruction = Arith | Check | CheckTrue | CallKernel | CountThreads | Branch | Jump | Allocate | HostCall
 
 
 @dataclass(frozen=True, slots=True)

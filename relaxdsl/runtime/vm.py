@@ -13,6 +13,7 @@ from relaxdsl.runtime.encoding import (
     CHECK_AT_LEAST,
     CHECK_EQUAL,
     CHECK_TRUE,
+    COUNT_THREADS,
     FAILED,
     FLOORDIV,
     JUMP,
@@ -22,12 +23,16 @@ from relaxdsl.runtime.encoding import (
     MIN,
     MUL,
     PLAIN_WIDTH,
+    SHARED_CALL,
+    SHARED_CALL_WIDTH,
     STATUS_BITS,
     STOP,
     STOPPED,
     SUB,
 )
 from relaxdsl.runtime.native import call, divide, load, load_byte, store
+from relaxdsl.runtime.parallel import share
+from relaxdsl.runtime.threads import POOL, THREAD_COUNT
 
 
 def run(slots: int, table: int, pc: int) -> int:
@@ -37,17 +42,23 @@ def run(slots: int, table: int, pc: int) -> int:
         at = table + 8 * pc
         code = load(at)
         if code == CALL:
-            count = load(at + 24)
-            for i in range(count):
-                store(gathered + 8 * i, load(slots + 8 * load(at + 32 + 8 * i)))
+            gather(slots, at, at + 8 * CALL_WIDTH, gathered)
             call(load(at + 8), gathered, 0, load(slots + 8 * load(at + 16)))
-            pc += CALL_WIDTH + count
+            pc += CALL_WIDTH + load(at + 24)
+        elif code == SHARED_CALL:
+            gather(slots, at, at + 8 * SHARED_CALL_WIDTH, gathered)
+            if not share(slots, at, gathered):
+                call(load(at + 8), gathered, 0, load(slots + 8 * load(at + 16)))
+            pc += SHARED_CALL_WIDTH + load(at + 24) + load(at + 48)
         elif code == JUMP:
             pc = load(at + 8)
         elif code == BRANCH:
             pc += PLAIN_WIDTH
             if load_byte(load(slots + 8 * load(at + 8))) == 0:
                 pc = load(at + 16)
+        elif code == COUNT_THREADS:
+            store(slots + 8 * load(at + 8), load(POOL + THREAD_COUNT))
+            pc += PLAIN_WIDTH
         elif code == STOP:
             return pc << STATUS_BITS | STOPPED
         elif code == LEAVE:
@@ -62,6 +73,13 @@ def run(slots: int, table: int, pc: int) -> int:
                 return pc << STATUS_BITS | FAILED
             store(slots + 8 * load(at + 8), arithmetic(code, load(slots + 8 * load(at + 16)), right))
             pc += PLAIN_WIDTH
+
+
+def gather(slots: int, at: int, names: int, gathered: int) -> int:
+    """Collects the arguments of the kernel call at address ``at``, whose slots are listed at ``names``."""
+    for i in range(load(at + 24)):
+        store(gathered + 8 * i, load(slots + 8 * load(names + 8 * i)))
+    return 0
 
 
 def holds(slots: int, at: int, code: int) -> int:
@@ -101,4 +119,4 @@ def floor_divide(left: int, right: int) -> int:
     return quotient - 1 if rest != 0 and (rest < 0) != (right < 0) else quotient
 
 
-FUNCTIONS = (run, holds, arithmetic, floor_divide)
+FUNCTIONS = (run, gather, holds, arithmetic, floor_divide)

@@ -1,0 +1,268 @@
+"""The parallel driver: threads share the range of a kernel. Compiled along with the VM, in the same subset of Python.
+
+A *job* is one kernel call, its range cut into *parts*. The calling thread and the *workers* take parts, one by one,
+until none is left; the caller waits for those that others have taken. So a worker that wakes up late costs nothing:
+its parts are done by then. Where the range is cut depends on its length and the number of threads only. Which thread
+computes a part makes no difference to the result, since a part writes its own outputs, and each thread has its own
+scratch.
+
+One job runs at a time. A call that finds the pool busy, from another Python thread, does its work alone.
+
+The *ticket* is one word: ``job number << 32 | threads << 16 | parts left``. A part is taken by exchanging it for
+the ticket with one part less, which fails if anything has changed. From then on until the part is done, the job's
+other words stay as they are, because its caller is waiting.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+
+from relaxdsl.runtime.native import (
+    atomic_add,
+    atomic_load,
+    atomic_store,
+    call,
+    compare_exchange,
+    divide,
+    load,
+    stack_words,
+    store,
+)
+from relaxdsl.runtime.threads import (
+    BUSY,
+    CONDITION,
+    DONE,
+    HANDLES,
+    JOB_ARGUMENTS,
+    JOB_CALL,
+    JOB_CHUNK,
+    JOB_SLOTS,
+    LEAST_WORK,
+    MUTEX,
+    POOL,
+    SLEEPER_COUNT,
+    STOPPING,
+    THREAD_COUNT,
+    TICKET,
+    WORKER_CODE,
+    WORKER_COUNT,
+)
+
+PARTS_PER_THREAD = 4
+"""More parts than threads, so that a core that is slow or busy with something else gets fewer of them."""
+
+LONG_CHUNK, CHUNK_MULTIPLE = 1024, 64
+"""Long chunks are multiples of 64, so that two threads seldom write to the same cache line."""
+
+SPIN_COUNT = 200
+"""How often a worker looks for the next job before it sleeps: about 50 microseconds, many times what waking costs."""
+
+INT32_MASK = 0xFFFFFFFF
+PART_MASK = 0xFFFF
+THREADS_AT, NUMBER_AT = 16, 32
+
+
+_library = None if sys.platform == "win32" else ctypes.CDLL(None)
+
+
+def _c_function(name: str) -> int:
+    """The address of a function of the C library, or 0 where it has none of this name."""
+    function = getattr(_library, name, None)
+    return 0 if function is None else ctypes.cast(function, ctypes.c_void_p).value or 0
+
+
+pthread_create = _c_function("pthread_create")
+pthread_join = _c_function("pthread_join")
+pthread_mutex_init = _c_function("pthread_mutex_init")
+pthread_mutex_lock = _c_function("pthread_mutex_lock")
+pthread_mutex_unlock = _c_function("pthread_mutex_unlock")
+pthread_cond_init = _c_function("pthread_cond_init")
+pthread_cond_wait = _c_function("pthread_cond_wait")
+pthread_cond_broadcast = _c_function("pthread_cond_broadcast")
+sched_yield = _c_function("sched_yield")
+
+
+# ---------------------------------------------------------------------------------------------------------- the caller
+
+
+def share(slots: int, at: int, arguments: int) -> int:
+    """Runs the shared kernel call at address ``at`` on several threads. Returns 0, having done nothing, if not so."""
+    if load(slots + 8 * load(at + 32)) < load(POOL + LEAST_WORK):
+        return 0
+    extent = load(slots + 8 * load(at + 16))
+    threads = minimum(minimum(load(slots + 8 * load(at + 40)), load(POOL + THREAD_COUNT)), extent)
+    if threads < 2 or pthread_create == 0 or not compare_exchange(POOL + BUSY, 0, 1):
+        return 0
+    start_workers(threads - 1)
+    chunk = chunk_length(extent, threads)
+    parts = divide(extent + chunk - 1, chunk)
+    store(POOL + JOB_CALL, at)
+    store(POOL + JOB_SLOTS, slots)
+    store(POOL + JOB_ARGUMENTS, arguments)
+    store(POOL + JOB_CHUNK, chunk)
+    atomic_store(POOL + DONE, 0)
+    number = (atomic_load(POOL + TICKET) >> NUMBER_AT) + 1
+    atomic_store(POOL + TICKET, number << NUMBER_AT | threads << THREADS_AT | parts)
+    if atomic_load(POOL + SLEEPER_COUNT) > 0:
+        wake_workers()
+    while take_part(0):
+        continue
+    while atomic_load(POOL + DONE) < parts:
+        call(sched_yield)
+    atomic_store(POOL + BUSY, 0)
+    return 1
+
+
+def chunk_length(extent: int, threads: int) -> int:
+    """How long each part of the range is, but for the last."""
+    parts = threads * PARTS_PER_THREAD
+    chunk = divide(extent + parts - 1, parts)
+    if chunk < LONG_CHUNK:
+        return chunk
+    return divide(chunk + CHUNK_MULTIPLE - 1, CHUNK_MULTIPLE) * CHUNK_MULTIPLE
+
+
+def minimum(left: int, right: int) -> int:
+    return left if left < right else right
+
+
+# ----------------------------------------------------------------------------------------------------------- all threads
+
+
+def is_open(ticket: int, thread: int) -> int:
+    """Whether the thread may take a part."""
+    return ticket & PART_MASK > 0 and thread < ticket >> THREADS_AT & PART_MASK
+
+
+def take_part(thread: int) -> int:
+    """Takes a part and runs it; returns 0 if there is none for this thread."""
+    ticket = atomic_load(POOL + TICKET)
+    while is_open(ticket, thread):
+        if compare_exchange(POOL + TICKET, ticket, ticket - 1):
+            run_part(thread, (ticket & PART_MASK) - 1)
+            atomic_add(POOL + DONE, 1)
+            return 1
+        ticket = atomic_load(POOL + TICKET)
+    return 0
+
+
+def run_part(thread: int, part: int) -> int:
+    """Runs one part of the job."""
+    at = load(POOL + JOB_CALL)
+    chunk = load(POOL + JOB_CHUNK)
+    end = minimum((part + 1) * chunk, load(load(POOL + JOB_SLOTS) + 8 * load(at + 16)))
+    if thread == 0 or load(at + 48) == 0:
+        call(load(at + 8), load(POOL + JOB_ARGUMENTS), part * chunk, end)
+    else:
+        run_with_own_scratch(thread, part * chunk, end)
+    return 0
+
+
+def run_with_own_scratch(thread: int, start: int, end: int) -> int:
+    """Runs the kernel on a copy of its arguments, with the scratch of this thread."""
+    at = load(POOL + JOB_CALL)
+    arguments = load(POOL + JOB_ARGUMENTS)
+    count = load(at + 24)
+    own = stack_words(count)
+    for i in range(count):
+        store(own + 8 * i, load(arguments + 8 * i))
+    scratch_count = load(at + 48)
+    scratch = own + 8 * (count - scratch_count)
+    sizes = at + 56 + 8 * count
+    for i in range(scratch_count):
+        size_bytes = load(load(POOL + JOB_SLOTS) + 8 * load(sizes + 8 * i))
+        store(scratch + 8 * i, load(scratch + 8 * i) + thread * size_bytes)
+    call(load(at + 8), own, start, end)
+    return 0
+
+
+# ------------------------------------------------------------------------------------------------------------- workers
+
+
+def start_workers(count: int) -> int:
+    """Makes the pool ``count`` workers large, if the system lets it."""
+    if load(POOL + WORKER_COUNT) == 0:
+        call(pthread_mutex_init, POOL + MUTEX, 0)
+        call(pthread_cond_init, POOL + CONDITION, 0)
+    while load(POOL + WORKER_COUNT) < count:
+        workers = load(POOL + WORKER_COUNT)
+        if call(pthread_create, POOL + HANDLES + 8 * workers, 0, load(POOL + WORKER_CODE), workers + 1) & INT32_MASK:
+            return 0
+        store(POOL + WORKER_COUNT, workers + 1)
+    return 0
+
+
+def stop_workers() -> int:
+    """Ends all workers and waits until they are gone. The next call that shares its work starts new ones."""
+    while not compare_exchange(POOL + BUSY, 0, 1):
+        call(sched_yield)
+    atomic_store(POOL + STOPPING, 1)
+    workers = load(POOL + WORKER_COUNT)
+    if workers > 0:
+        wake_workers()
+    for i in range(workers):
+        call(pthread_join, load(POOL + HANDLES + 8 * i), 0)
+    store(POOL + WORKER_COUNT, 0)
+    atomic_store(POOL + STOPPING, 0)
+    atomic_store(POOL + BUSY, 0)
+    return 0
+
+
+def wake_workers() -> int:
+    """Wakes all that sleep. A worker that is about to sleep looks once more, with the mutex held."""
+    call(pthread_mutex_lock, POOL + MUTEX)
+    call(pthread_cond_broadcast, POOL + CONDITION)
+    call(pthread_mutex_unlock, POOL + MUTEX)
+    return 0
+
+
+def work(thread: int) -> int:
+    """What a worker does until it is stopped. It is a thread of the system; Python does not know it."""
+    while atomic_load(POOL + STOPPING) == 0:
+        if not take_part(thread) and not spin(thread):
+            sleep(thread)
+    return 0
+
+
+def is_wanted(thread: int) -> int:
+    """Whether there is anything to do but to wait."""
+    return is_open(atomic_load(POOL + TICKET), thread) or atomic_load(POOL + STOPPING)
+
+
+def spin(thread: int) -> int:
+    """Waits a moment; returns whether there is anything to do."""
+    for _ in range(SPIN_COUNT):
+        if is_wanted(thread):
+            return 1
+        call(sched_yield)
+    return 0
+
+
+def sleep(thread: int) -> int:
+    """Waits as long as there is nothing to do."""
+    call(pthread_mutex_lock, POOL + MUTEX)
+    atomic_add(POOL + SLEEPER_COUNT, 1)
+    while not is_wanted(thread):
+        call(pthread_cond_wait, POOL + CONDITION, POOL + MUTEX)
+    atomic_add(POOL + SLEEPER_COUNT, -1)
+    call(pthread_mutex_unlock, POOL + MUTEX)
+    return 0
+
+
+FUNCTIONS = (
+    share,
+    chunk_length,
+    minimum,
+    is_open,
+    take_part,
+    run_part,
+    run_with_own_scratch,
+    start_workers,
+    stop_workers,
+    wake_workers,
+    work,
+    is_wanted,
+    spin,
+    sleep,
+)
