@@ -5,6 +5,9 @@ from __future__ import annotations
 import html
 import sys
 
+#: Said in full, since Jupyter sets output in the font of prose.
+_CODE_FONT = "font-family: var(--jp-code-font-family, monospace)"
+
 
 def show(text: str) -> None:
     """Prints Python-like text; in a notebook highlighted, in a colour terminal coloured."""
@@ -23,8 +26,8 @@ def to_html(text: str) -> str:
         from pygments.formatters import HtmlFormatter
         from pygments.lexers import PythonLexer
     except ImportError:
-        return f"<pre>{html.escape(text)}</pre>"
-    return str(highlight(text, PythonLexer(), HtmlFormatter(noclasses=True, nobackground=True)))
+        return f'<pre style="{_CODE_FONT}">{html.escape(text)}</pre>'
+    return str(highlight(text, PythonLexer(), HtmlFormatter(noclasses=True, nobackground=True, prestyles=_CODE_FONT)))
 
 
 def _coloured(text: str) -> str:
