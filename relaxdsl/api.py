@@ -1,4 +1,7 @@
-"""What users hold: compiled functions and modules, and the decorators that make them."""
+"""What users hold: compiled functions and modules, and the decorators that make them.
+
+The passes and the runtime are imported at the first compilation: a third of the package, which parsing does not need.
+"""
 
 from __future__ import annotations
 
@@ -7,19 +10,21 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from types import FunctionType
-from typing import Any, Literal, cast, overload
+from typing import TYPE_CHECKING, Any, Literal, cast, overload
 
 from relaxdsl.display import show, to_html
 from relaxdsl.ir.graph import Function
 from relaxdsl.ir.module import IRModule
 from relaxdsl.ir.print_graph import script
-from relaxdsl.passes.comparison import Comparison, compare
-from relaxdsl.passes.explanation import Explanation, explain
-from relaxdsl.passes.pipeline import Compiled, compile_function
-from relaxdsl.passes.stages import Stages, stages_of
-from relaxdsl.runtime.executable import Executable
 from relaxdsl.script.parse import ParsedProgram, parse_function
-from relaxdsl.script.parse_module import ModuleMember, is_in_class, parse_module
+from relaxdsl.script.parse_module import FunctionOptions, ModuleMember, is_in_class, parse_module
+
+if TYPE_CHECKING:
+    from relaxdsl.passes.comparison import Comparison
+    from relaxdsl.passes.explanation import Explanation
+    from relaxdsl.passes.pipeline import Compiled
+    from relaxdsl.passes.stages import Stages
+    from relaxdsl.runtime.executable import Executable
 
 
 class CompiledFunction:
@@ -79,6 +84,8 @@ class CompiledFunction:
 
     def lower(self) -> Stages:
         """The program after each pass, the loops of its kernels, and the VM's table; prints as text."""
+        from relaxdsl.passes.stages import stages_of
+
         return stages_of(self.script(), self._get_compiled())
 
     def source(self) -> str:
@@ -87,6 +94,8 @@ class CompiledFunction:
 
     def explain(self) -> Explanation:
         """Symbols and where they are bound, checks, kernels, fusion, copies, compile time; prints as text."""
+        from relaxdsl.passes.explanation import explain
+
         compiled = self._get_compiled()
         executable = self._get_executable()
         executable.prepare()
@@ -99,6 +108,8 @@ class CompiledFunction:
         Returns:
             The comparison: true if all bindings agree; prints the first one that differs.
         """
+        from relaxdsl.passes.comparison import compare
+
         self._get_executable()(*args)  # bad arguments fail as in a call
         return compare(self.ir, self.module, self._get_compiled(), args, self._get_executable())
 
@@ -125,6 +136,8 @@ class CompiledFunction:
         return self._entry(*args, **keywords)
 
     def _get_compiled(self) -> Compiled:
+        from relaxdsl.passes.pipeline import compile_function
+
         with self._lock:
             if self._compiled is None:
                 self._compiled = compile_function(self.ir, self.module)
@@ -132,6 +145,8 @@ class CompiledFunction:
             return self._compiled
 
     def _get_executable(self) -> Executable:
+        from relaxdsl.runtime.executable import Executable
+
         with self._lock:
             if self._executable is None:
                 params = [(param.name, param.type) for param in self.ir.params]
@@ -183,7 +198,12 @@ def function(fn: Callable[..., Any]) -> CompiledFunction: ...
 
 @overload
 def function(
-    *, pure: bool = True, checks: Literal["strict", "runtime"] = "strict", private: bool = False
+    *,
+    pure: bool = True,
+    checks: Literal["strict", "runtime"] = "strict",
+    private: bool = False,
+    dataflow: bool = True,
+    attrs: Mapping[str, Any] | None = None,
 ) -> Callable[[Callable[..., Any]], CompiledFunction]: ...
 
 
@@ -193,6 +213,8 @@ def function(
     pure: bool = True,
     checks: Literal["strict", "runtime"] = "strict",
     private: bool = False,
+    dataflow: bool = True,
+    attrs: Mapping[str, Any] | None = None,
 ) -> CompiledFunction | Callable[[Callable[..., Any]], CompiledFunction]:
     """Decorator: the Python function, read from its source, as a relax function that is called on NumPy arrays.
 
@@ -202,6 +224,8 @@ def function(
         ``//``, ``%``,
             ``min`` or ``max`` hide it, the sizes are compared at each call.
         private: not part of the module's interface.
+        dataflow: put maximal runs of pure bindings into dataflow blocks, unless the function has a
+        ``relax.dataflow()``. attrs: attributes that the function carries.
 
     Raises:
         RelaxError: all that is wrong with the function, each with the line.
@@ -216,21 +240,24 @@ def function(
         array([0., 2., 4.], dtype=float32)
     """
 
+    options = FunctionOptions(pure=pure, checks=checks, private=private, dataflow=dataflow, attrs=attrs)
+
     def decorate(fn: Callable[..., Any]) -> CompiledFunction:
-        if is_in_class(cast(FunctionType, fn)):
+        python_function = cast(FunctionType, fn)
+        if is_in_class(python_function):
             # @relax.module around the class parses it, when the names of all its functions are known.
-            return cast(CompiledFunction, ModuleMember(cast(FunctionType, fn), pure, checks, private))
+            return cast(CompiledFunction, ModuleMember(python_function, options))
         started = time.perf_counter()
-        parsed = parse_function(cast(FunctionType, fn), pure=pure, checks=checks, private=private)
-        compiled = from_parsed(parsed, time.perf_counter() - started)
+        compiled = from_parsed(parse_function(python_function, **options), started)
         functools.update_wrapper(compiled, fn)
         return compiled
 
     return decorate if fn is None else decorate(fn)
 
 
-def from_parsed(parsed: ParsedProgram, seconds: float) -> CompiledFunction:
-    """A parsed program as a function."""
+def from_parsed(parsed: ParsedProgram, started: float) -> CompiledFunction:
+    """A parsed program as a function; its parsing ``started`` at that reading of ``time.perf_counter``."""
+    seconds = time.perf_counter() - started
     accepted = tuple(f"{message} ({span})" if span else message for _, _, message, span in parsed.undecided)
     return CompiledFunction(parsed.function, parsed.module, accepted=accepted, parse_seconds=seconds)
 

@@ -241,3 +241,13 @@ def test_every_operator_is_public() -> None:
         for space in spaces:
             owner = getattr(owner, space)
         assert getattr(owner, name).__relax_operator__ is definition
+
+
+def test_options_that_printed_programs_use() -> None:
+    @relax.function(dataflow=False, attrs={"note": 1}, private=True)
+    def plain(x: relax.Tensor[(n,), "float32"]):
+        return x + 1
+
+    assert "@relax.function(dataflow=False" in plain.script()
+    assert plain.ir.attrs == {"note": 1, "private": True}
+    assert_structural_equal(parse_source(plain.script(), {"relax": relax}).function, plain.ir)

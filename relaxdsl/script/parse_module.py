@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import FunctionType, MappingProxyType
-from typing import Any, Literal, NoReturn
+from typing import Any, Literal, NoReturn, TypedDict
 
 from relaxdsl.errors import ScriptError
 from relaxdsl.ir.graph import GlobalVar
@@ -19,14 +19,22 @@ from relaxdsl.trace.builder import BlockBuilder
 from relaxdsl.types.types import AnyType, FuncType
 
 
+class FunctionOptions(TypedDict):
+    """The options of ``@relax.function``."""
+
+    pure: bool
+    checks: Literal["strict", "runtime"]
+    private: bool
+    dataflow: bool
+    attrs: Mapping[str, Any] | None
+
+
 @dataclass(frozen=True, slots=True)
 class ModuleMember:
     """A function in the body of a class, waiting for ``@relax.module`` around the class to parse it."""
 
     function: FunctionType
-    pure: bool
-    checks: Literal["strict", "runtime"]
-    private: bool
+    options: FunctionOptions
 
     def __call__(self, *_: Any, **__: Any) -> NoReturn:
         raise ScriptError(
@@ -75,8 +83,8 @@ class _ModuleReader:
         found = source_of(member.function)
         options = Options(
             member.function.__name__,
-            is_pure=member.pure,
-            runtime_checks=member.checks == "runtime",
+            is_pure=member.options["pure"],
+            runtime_checks=member.options["checks"] == "runtime",
             module_name=self._name,
             module_functions=self._functions,
         )
@@ -85,7 +93,9 @@ class _ModuleReader:
             found.source,
             surroundings_of(member.function),
             options,
-            private=member.private,
+            private=member.options["private"],
+            attrs=member.options["attrs"] or {},
+            forms_dataflow=member.options["dataflow"],
             evaluated=evaluated_annotations(member.function),
         )
 
