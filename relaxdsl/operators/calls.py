@@ -222,12 +222,27 @@ def _plain(value: Any) -> Any:
 
 def _operand_expressions(definition: Operator, values: Mapping[str, Any]) -> dict[str, Expr | None]:
     given = {name: values[name] for name in definition.operands}
+    for name, value in given.items():
+        if not definition.takes_several(name):
+            _require_one(definition, name, value)
     typed = [dtype for value in given.values() for dtype in _known_dtypes(value)]
     optional = definition.optional_operands()
     return {
         name: None if value is None and name in optional else as_expr(value, f"{definition.name}: {name}", typed)
         for name, value in given.items()
     }
+
+
+def _require_one(definition: Operator, name: str, value: Any) -> None:
+    """Raises for several values where one is wanted; an empty tuple holds the place of an optional operand."""
+    count = len(value.fields) if isinstance(value, Tuple) else len(value) if isinstance(value, list | tuple) else None
+    if count is None or (count == 0 and name in definition.optional_operands()):
+        return
+    raise DTypeError(
+        f"{definition.name}: {name} must be a tensor, an array or a number, got {type(value).__name__.lower()}",
+        hint="make one array of it: of numbers with np.array, of tensors with relax.stack",
+        span=_context.get().span,
+    )
 
 
 def _known_dtypes(value: Any) -> Iterator[str]:

@@ -292,13 +292,15 @@ TAKE_MODES = ("fast", "wrap", "clip", "nan")
 
 
 def _reference_take(x: Any, indices: Any, axis: int | None = None, mode: str = "fast") -> Any:
+    indices = np.asarray(indices)
+    indices = indices.astype("int64") if indices.dtype.kind == "f" else indices  # a number beside a float tensor
     if mode in ("wrap", "clip"):
         return np.take(x, indices, axis, mode=mode)  # type: ignore[call-overload]
     size = x.size if axis is None else x.shape[axis]
-    inside = (np.asarray(indices) < size) & (np.asarray(indices) >= (-size if mode == "fast" else 0))
+    inside = (indices < size) & (indices >= (-size if mode == "fast" else 0))
     flat = x.reshape(-1) if axis is None else np.moveaxis(x, axis, 0)
     padded = np.concatenate([flat, np.full((1, *flat.shape[1:]), np.nan if x.dtype.kind == "f" else 0, x.dtype)])
-    found = padded[np.where(inside, np.asarray(indices) % max(size, 1), size)]
+    found = padded[np.where(inside, indices % max(size, 1), size)]
     return (
         found
         if axis is None

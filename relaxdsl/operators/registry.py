@@ -125,6 +125,10 @@ class Operator:
         """Operands that may be None."""
         return frozenset(name for name in self.operands if self.signature.parameters[name].default is None)
 
+    def takes_several(self, operand: str) -> bool:
+        """Whether the operand is a sequence of tensors, as that of ``concat`` is."""
+        return "Sequence" in self.signature.parameters[operand].annotation
+
 
 _OPERATORS: dict[str, Operator] = {}
 

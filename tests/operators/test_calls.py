@@ -58,6 +58,18 @@ def test_what_is_no_operand() -> None:
     assert message_of(DTypeError, exp, np.ones(2, "complex64")).startswith("unknown dtype 'complex64'")
 
 
+def test_several_values_where_one_is_wanted() -> None:
+    hint = "   hint: make one array of it: of numbers with np.array, of tensors with relax.stack"
+    for several in ([1.0, 2.0], (x, x), Tuple((x,))):
+        kind = type(several).__name__.lower()
+        assert message_of(DTypeError, add, x, several) == (
+            f"add: x2 must be a tensor, an array or a number, got {kind}\n{hint}"
+        )
+    assert message_of(DTypeError, PUBLIC["sum"], []) == (
+        f"sum: x must be a tensor, an array or a number, got list\n{hint}"
+    )
+
+
 def test_tensor_of_unknown_rank_or_dtype() -> None:
     hint = '   hint: give it a type first: y = relax.match_cast(y, relax.Tensor((m, n), "float32"))'
     assert message_of(ShapeError, exp, Var("y", TensorType(dtype="float32"))) == (

@@ -36,3 +36,11 @@ def test_an_attribute_may_come_before_the_operands() -> None:
     np.testing.assert_array_equal(result, np.full((3, 2), 0.5))
     np.testing.assert_array_equal(positions, [0, 1, 2])
     assert halves.check(x)
+
+
+def test_a_number_is_a_position_beside_floats_too() -> None:
+    @relax.function
+    def third(x: relax.Tensor[(n,), "float32"]):
+        return relax.take(x, 2)
+
+    assert third.check(np.arange(4, dtype="float32"))
