@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import cases
 import numpy as np
+import operator_cases as cases
 
 from relaxdsl.operators.registry import sample, tensor
 

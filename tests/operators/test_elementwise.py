@@ -5,8 +5,8 @@ from __future__ import annotations
 import itertools
 from typing import Any
 
-import cases
 import numpy as np
+import operator_cases as cases
 import pytest
 
 from relaxdsl.errors import DTypeError

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import cases
 import numpy as np
+import operator_cases as cases
 import pytest
-from cases import Case
+from operator_cases import Case
 
 from relaxdsl.operators.registry import Mistake, Operator
 
