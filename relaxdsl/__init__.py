@@ -81,6 +81,7 @@ from relaxdsl.operators.manipulate import (
     repeat,
     tile,
 )
+from relaxdsl.operators.median import median
 from relaxdsl.operators.reduce import (
     all,
     any,
@@ -264,6 +265,7 @@ __all__ = [
     "max",
     "maximum",
     "mean",
+    "median",
     "min",
     "minimum",
     "mod",

@@ -14,6 +14,7 @@ from relaxdsl.operators import (
     joining,
     linear_algebra,
     manipulate,
+    median,
     nn,
     reduce,
     reshape,
@@ -24,7 +25,7 @@ from relaxdsl.operators import (
 )
 
 FAMILIES: tuple[ModuleType, ...] = (
-    unary, binary, selection, create, reduce, reshape, manipulate, joining, indexing, linear_algebra, nn, sets,
+    unary, binary, selection, create, reduce, median, reshape, manipulate, joining, indexing, linear_algebra, nn, sets,
     subscript,
 )  # fmt: skip
 
