@@ -12,14 +12,14 @@ from relaxdsl.ir.loops import (
     Seq,
     Stmt,
     Store,
-    loop_variable,
     rewrite_statement,
     sequence,
     walk,
 )
 from relaxdsl.ir.scalar import COMPARISONS, LOGICAL, Apply, Load, ScalarExpr, rewrite
-from relaxdsl.kernels.accesses import accesses, buffers_touched, expressions, flat_index, loads_of, nodes
-from relaxdsl.types.dims import Dim, is_symbol, substitute
+from relaxdsl.kernels.accesses import accesses, buffers_touched, expressions, loads_of, nodes
+from relaxdsl.kernels.patterns import takes_each_once
+from relaxdsl.types.dims import is_symbol, substitute
 from relaxdsl.types.dtype import is_integer
 
 #: A statement that inlining would make larger than this many scalar nodes keeps its producers.
@@ -103,7 +103,7 @@ def _is_worth_inlining(stage: _Stage, readers: list[Stmt]) -> bool:
         return False
     if _only_moves_data(stage.value):
         return True
-    return len(reads) == 1 and len(reads[0]) == 1 and blocks[0] is not None and _reads_once(reads[0][0], blocks[0])
+    return len(reads) == 1 and len(reads[0]) == 1 and blocks[0] is not None and takes_each_once(blocks[0], reads[0][0])
 
 
 def _only_block(stmt: Stmt) -> Block | None:
@@ -134,26 +134,6 @@ def _is_cheap(node: ScalarExpr) -> bool:
     return node.function in COMPARISONS | LOGICAL or (
         is_integer(node.dtype) and node.function in ("add", "subtract", "multiply")
     )
-
-
-def _reads_once(load: Load, block: Block) -> bool:
-    """Whether the block reads each element at most once: its variables are indices, or the order in memory agrees."""
-    variables = {each.var: each.extent for each in block.iter_vars if each.extent != 1}
-    bare = {str(index) for index in load.indices if is_symbol(index)}
-    if bare.issuperset(variables):
-        return True
-    own = tuple(loop_variable(each.var, each.extent) for each in block.iter_vars)
-    shape = tuple(each.extent for each in block.iter_vars)
-    return _product(shape) == _product(load.buffer.shape) and flat_index(load.buffer.shape, load.indices) is flat_index(
-        shape, own
-    )
-
-
-def _product(shape: tuple[Dim, ...]) -> Dim:
-    size: Dim = 1
-    for extent in shape:
-        size = size * extent
-    return size
 
 
 def _inlined(stmt: Stmt, stage: _Stage) -> Stmt:
