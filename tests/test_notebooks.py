@@ -32,9 +32,9 @@ class OwnKernelManager(AsyncKernelManager):  # type: ignore[misc]
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)
 def test_a_notebook_runs_and_shows_what_it_prints(path: Path) -> None:
     notebook = nbformat.read(path, as_version=4)
-    shown = [shown_texts(cell) for cell in notebook.cells]
+    shown = [shown_text(cell) for cell in notebook.cells]
     run(notebook, path.parent)
-    printed = [shown_texts(cell) for cell in notebook.cells]
+    printed = [shown_text(cell) for cell in notebook.cells]
     if os.environ.get("RELAXDSL_UPDATE_DOCS") and printed != shown:
         nbformat.write(without_accidents(notebook), path)
     else:
@@ -47,9 +47,10 @@ def run(notebook: Any, folder: Path) -> None:
     NotebookClient(notebook, kernel_manager_class=OwnKernelManager, timeout=120, resources=place).execute()
 
 
-def shown_texts(cell: Any) -> list[str]:
-    """What stands below a cell as text, without times and colours."""
-    return [re.sub(r"\d+\.\d+ s\b|\x1b\[[\d;]*m", "", text_of(output)) for output in cell.get("outputs", [])]
+def shown_text(cell: Any) -> str:
+    """What stands below a cell as text, without times and colours. (What is printed may come in several parts.)"""
+    text = "".join(text_of(output) for output in cell.get("outputs", []))
+    return re.sub(r"\d+\.\d+ s\b|\x1b\[[\d;]*m", "", text)
 
 
 def text_of(output: Any) -> str:
