@@ -132,9 +132,8 @@ def arithmetic(draft: Draft, step: Step) -> bool:
 @kind
 def quotient(draft: Draft, step: Step) -> bool:
     pair = _pick_two(draft, step, is_number)
-    if pair is None or not (draft.bounded(pair[1], 0.5, 1e9) or draft.bounded(pair[1], -1e9, -0.5)):
-        return False
-    return draft.add(_alike("{} / {}", *pair), pair)
+    texts = ("{} / (abs({}) + 1)", "{} / (abs({}) + 0.5)")
+    return pair is not None and draft.add(_alike(one_of(texts, step.choice), *pair), pair)
 
 
 @kind
@@ -192,14 +191,16 @@ def total(draft: Draft, step: Step) -> bool:
 
 @kind
 def extremum(draft: Draft, step: Step) -> bool:
-    a = draft.pick(step.first, lambda expr: is_float(expr) and expr.ndim > 0 and 0 not in expr.shape)
+    a = draft.pick(step.first, lambda expr: is_number(expr) and any(map(_has_elements, expr.shape)))
     if a is None:
         return False
-    name, worst = one_of((("max", "-np.inf"), ("min", "np.inf")), step.second)
-    rest = f"axis={_axis(draft.exprs[a], step.choice)}"
-    if any(0 in values[a].shape for values in draft.arrays):
-        return False
-    return draft.add(Spelling(f"relax.{name}({a}, {rest})", f"np.{name}({a}, {rest}, initial={worst})"), [a])
+    axis = one_of([at for at, size in enumerate(draft.exprs[a].shape) if _has_elements(size)], step.choice)
+    return draft.add(_alike(f"{{}}.{one_of(('max', 'min'), step.second)}(axis={axis})", a), [a])
+
+
+def _has_elements(size: Any) -> bool:
+    """Whether the size is a number other than 0: what may turn out to be 0 has no extremum."""
+    return isinstance(size, int) and size > 0
 
 
 @kind
