@@ -75,7 +75,7 @@ def assert_right(program: Program) -> None:
 
 
 @settings(
-    max_examples=WANTED or 120,
+    max_examples=WANTED or 90,
     deadline=None,
     derandomize=not WANTED,
     database=None,
