@@ -150,6 +150,7 @@ from relaxdsl.operators.unary import (
     trunc,
 )
 from relaxdsl.runtime.packed import register_packed
+from relaxdsl.runtime.threads import get_num_threads, set_num_threads
 from relaxdsl.trace.builder import BlockBuilder
 from relaxdsl.trace.literals import const, constant, extern, host, prim_value, shape
 from relaxdsl.trace.packed_calls import call_dps_packed, call_packed, call_pure_packed
@@ -240,6 +241,7 @@ __all__ = [
     "full",
     "full_like",
     "function",
+    "get_num_threads",
     "getitem",
     "greater",
     "greater_equal",
@@ -289,6 +291,7 @@ __all__ = [
     "right_shift",
     "round",
     "rsqrt",
+    "set_num_threads",
     "shape",
     "sigmoid",
     "sign",

@@ -94,11 +94,8 @@ def _encode_part(part: Sequence[Instruction], start: int) -> list[int]:
 
 def _encode_step(step: Instruction, targets: Sequence[int]) -> list[int]:
     match step:
-        case CallKernel(sharing=None):
-            return [CALL, step.kernel.address, step.extent, len(step.args), *step.args]
-        case CallKernel(sharing=Sharing(work, threads, scratch_bytes)):
-            call = [SHARED_CALL, step.kernel.address, step.extent, len(step.args)]
-            return [*call, work, threads, len(scratch_bytes), *step.args, *scratch_bytes]
+        case CallKernel():
+            return _encode_call(step)
         case CountThreads():
             return [COUNT_THREADS, step.target, 0, 0]
         case Arith():
@@ -113,6 +110,15 @@ def _encode_step(step: Instruction, targets: Sequence[int]) -> list[int]:
             return [JUMP, targets[step.target], 0, 0]
         case Allocate() | HostCall():
             return [LEAVE, 0, 0, 0]
+
+
+def _encode_call(step: CallKernel) -> list[int]:
+    call = [step.kernel.address, step.extent, len(step.args)]
+    if step.sharing is None:
+        return [CALL, *call, *step.args]
+    sharing = step.sharing
+    scratch_bytes = sharing.scratch_bytes
+    return [SHARED_CALL, *call, sharing.work, sharing.threads, len(scratch_bytes), *step.args, *scratch_bytes]
 
 
 def _pcs(part: Sequence[Instruction], start: int) -> Iterator[int]:

@@ -127,7 +127,7 @@ def minimum(left: int, right: int) -> int:
     return left if left < right else right
 
 
-# ----------------------------------------------------------------------------------------------------------- all threads
+# --------------------------------------------------------------------------------------------------------- all threads
 
 
 def is_open(ticket: int, thread: int) -> int:

@@ -18,10 +18,12 @@ from relaxdsl.runtime.program import (
     Allocate,
     Branch,
     CheckTrue,
+    CountThreads,
     HostCall,
     IntLeaf,
     Jump,
     Program,
+    Sharing,
     Slot,
     TensorLeaf,
     TupleTree,
@@ -58,6 +60,19 @@ def test_every_instruction() -> None:
         HostCall("log", print, (out,), None),
     ]
     assert format_program(builder.program()).splitlines() == EXPECTED.splitlines()
+
+
+def test_shared_calls() -> None:
+    builder = Builder("demo", [("x", TensorType((M,), "float32"))], TensorType((M,), "float32"))
+    (x,) = builder.arguments
+    thread_count = builder.slots.add("threads")
+    builder.prologue.append(CountThreads(thread_count))
+    builder.call(elementwise(lambda x: x, "float32", name="copy"), [x, builder.output], M)
+    work = builder.dims.slot_of(M * 3)
+    builder.body[0] = replace(builder.body[0], sharing=Sharing(work, thread_count))
+    lines = format_program(builder.program()).splitlines()
+    assert "     1  threads = number of threads" in lines
+    assert lines[-1] == "     0  call copy(x, out) over m, work m * 3"
 
 
 EXPECTED = """\

@@ -10,7 +10,20 @@ import pytest
 
 from relaxdsl.errors import InternalError
 from relaxdsl.runtime.frame import address_of
-from relaxdsl.runtime.native import NativeCode, call, divide, load, load_byte, load_int32, store
+from relaxdsl.runtime.native import (
+    NativeCode,
+    atomic_add,
+    atomic_load,
+    atomic_store,
+    call,
+    compare_exchange,
+    divide,
+    load,
+    load_byte,
+    load_int32,
+    stack_words,
+    store,
+)
 
 LIMIT = 10
 
@@ -61,6 +74,35 @@ def test_memory_and_calls() -> None:
     assert target.tolist() == [-2 + 2**32 - 2 + 254, -3]
 
 
+def exchange(place: int, amount: int) -> int:
+    atomic_store(place, 10)
+    old = atomic_add(place, amount)
+    if compare_exchange(place, old, 0):
+        return -1
+    return compare_exchange(place, 10 + amount, atomic_load(place) * 2)
+
+
+def test_atomic_memory() -> None:
+    code = NativeCode([exchange])
+    place = np.zeros(1, np.int64)
+    run = ctypes.CFUNCTYPE(ctypes.c_int64, *[ctypes.c_int64] * 2)(code.address("exchange"))
+    assert (run(address_of(place), 5), place[0]) == (1, 30)
+
+
+def reversed_sum(values: int, count: int) -> int:
+    copy = stack_words(count)
+    for i in range(count):
+        store(copy + 8 * (count - 1 - i), load(values + 8 * i))
+    return load(copy) * 100 + load(copy + 8 * (count - 1))
+
+
+def test_memory_on_the_stack() -> None:
+    code = NativeCode([reversed_sum])
+    values = np.arange(1, 51)
+    run = ctypes.CFUNCTYPE(ctypes.c_int64, *[ctypes.c_int64] * 2)(code.address("reversed_sum"))
+    assert run(address_of(values), 50) == 5001
+
+
 def uses_float(n: int) -> int:
     return n + 1.5  # type: ignore[return-value]
 
@@ -89,8 +131,12 @@ def test_refusals(function: Callable[..., int], message: str) -> None:
     assert str(caught.value) == message
 
 
-@pytest.mark.parametrize("function", [load, load_int32, load_byte, store, divide, call])
+RAW = {load: 1, load_int32: 1, load_byte: 1, store: 2, divide: 2, call: 1}
+RAW |= {atomic_load: 1, atomic_store: 2, atomic_add: 2, compare_exchange: 3, stack_words: 1}
+
+
+@pytest.mark.parametrize("function", RAW)
 def test_raw_memory_is_not_for_python(function: Callable[..., int]) -> None:
     with pytest.raises(InternalError) as caught:
-        function(*(0,) * (2 if function in (store, divide) else 1))
+        function(*(0,) * RAW[function])
     assert str(caught.value) == f"{function.__name__} exists in compiled code only"
