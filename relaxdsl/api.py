@@ -13,6 +13,7 @@ from types import FunctionType
 from typing import TYPE_CHECKING, Any, Literal, cast, overload
 
 from relaxdsl.display import show, to_html
+from relaxdsl.errors import ScriptError
 from relaxdsl.ir.graph import Function
 from relaxdsl.ir.module import IRModule
 from relaxdsl.ir.print_graph import script
@@ -188,6 +189,9 @@ class CompiledModule(Mapping[str, CompiledFunction]):
     def __str__(self) -> str:
         return self.script()
 
+    def __repr__(self) -> str:
+        return f"<relax module of {', '.join(self._functions)}>"
+
     def _repr_html_(self) -> str:
         return to_html(self.script())
 
@@ -268,6 +272,9 @@ def compile(program: IRModule | Function | CompiledFunction) -> Any:
     Returns:
         For a module, a mapping of its functions by name; for a function, that function.
 
+    Raises:
+        ScriptError: ``program`` is something else.
+
     Example:
         >>> import numpy as np, relaxdsl as relax
         >>> n = relax.dims("n")
@@ -282,7 +289,12 @@ def compile(program: IRModule | Function | CompiledFunction) -> Any:
         return CompiledModule(program)
     if isinstance(program, Function):
         return CompiledFunction(program, IRModule({program.name: program}))
-    return program.compile()
+    if isinstance(program, CompiledFunction):
+        return program.compile()
+    raise ScriptError(
+        f"compile: {type(program).__name__} is no program",
+        hint="decorate a Python function with @relax.function, or pass what BlockBuilder.get() gives",
+    )
 
 
 def module(cls: type) -> CompiledModule:

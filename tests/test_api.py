@@ -251,3 +251,35 @@ def test_options_that_printed_programs_use() -> None:
     assert "@relax.function(dataflow=False" in plain.script()
     assert plain.ir.attrs == {"note": 1, "private": True}
     assert_structural_equal(parse_source(plain.script(), {"relax": relax}).function, plain.ir)
+
+
+def test_a_failed_cast_names_the_variable_and_where_sizes_come_from() -> None:
+    @relax.function
+    def cast(x: relax.Tensor[(n,), "float32"], y: relax.Tensor[(m,), "float32"]):
+        same = relax.match_cast(y, relax.Tensor((n,), "float32"))
+        return x + same
+
+    with pytest.raises(relax.ArgumentError) as error:
+        cast(np.ones(4, "float32"), np.ones(5, "float32"))
+    assert error.value.headline == "cast: match_cast of same, axis 0: expected 4 (n), got 5"
+    assert error.value.details == ("n is bound by argument x, axis 0",)
+
+
+def test_what_is_no_program_cannot_be_compiled() -> None:
+    with pytest.raises(relax.ScriptError) as error:
+        relax.compile(len)
+    assert str(error.value) == (
+        "compile: builtin_function_or_method is no program\n"
+        "   hint: decorate a Python function with @relax.function, or pass what BlockBuilder.get() gives"
+    )
+
+
+def test_a_forgotten_comma_in_a_shape() -> None:
+    with pytest.raises(relax.ScriptError) as error:
+        relax.Tensor[n, "float32"]
+    assert str(error.value) == 'Tensor: the shape is a tuple\n   hint: write relax.Tensor[(n,), "float32"]'
+
+
+def test_a_condition_that_is_a_python_bool() -> None:
+    x = relax.Var("x", relax.Tensor((n,), "float32"))
+    assert str(relax.where(True, x, 0).type) == 'relax.Tensor((n,), "float32")'

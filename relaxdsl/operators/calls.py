@@ -267,7 +267,8 @@ def as_expr(value: Any, what: str, other_dtypes: Sequence[str] = ()) -> Expr:
     if isinstance(value, np.ndarray | np.generic):
         return constant(np.asarray(value))
     if isinstance(value, bool | int | float):
-        return constant(_number(value, promote(*other_dtypes, value), what))
+        dtype = "bool" if isinstance(value, bool) else promote(*other_dtypes, value)
+        return constant(_number(value, dtype, what))
     if isinstance(value, SymInt):
         return PrimValue(value, _context.get().span)
     if isinstance(value, list | tuple):

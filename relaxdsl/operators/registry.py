@@ -164,7 +164,8 @@ def register(definition: Operator) -> None:
     _OPERATORS[definition.name] = definition
 
 
-_OPERAND_ANNOTATIONS = ("Operand", "Operand | None", "Sequence[Operand]")
+# As text where annotations are not evaluated, else as what the name stands for.
+_OPERAND_ANNOTATIONS = ("Operand", "Operand | None", "Sequence[Operand]", Operand)
 
 
 def define(

@@ -31,7 +31,7 @@ class Difference:
     detail: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Comparison:
     """The outcome of a check: true if every kernel's result and the function's agree with the reference."""
 
@@ -41,6 +41,9 @@ class Comparison:
 
     def __bool__(self) -> bool:
         return self.difference is None
+
+    def __repr__(self) -> str:
+        return str(self)  # what a notebook or a prompt shows
 
     def __str__(self) -> str:
         if self.difference is None:

@@ -44,7 +44,7 @@ class KernelFact:
     work: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Explanation:
     """What the compiler decided about a function; prints as text.
 
@@ -61,6 +61,9 @@ class Explanation:
     steps_in_python: tuple[str, ...]
     kernels_compiled: int
     seconds: dict[str, float]
+
+    def __repr__(self) -> str:
+        return str(self)  # what a notebook or a prompt shows
 
     def __str__(self) -> str:
         lines = [f"{self.function}: one compile for every shape"]

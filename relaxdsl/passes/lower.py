@@ -342,12 +342,12 @@ class _Lowering:
     def _host_call(self, var: Var, function: Callable[..., Any], name: str, args: Sequence[Expr], call: Call) -> Tree:
         result = self._slots.tree(var.name, call.type)
         self._body.append(HostCall(name, function, tuple(map(self._leaf, args)), result, call.span))
-        self._bind_late(f"{name}, result", call.type, result, call.span)
+        self._bind_late(name, call.type, result, call.span, "result of")
         return result
 
-    def _bind_late(self, what: str, type_: Type, tree: Tree, span: Span | None) -> None:
+    def _bind_late(self, what: str, type_: Type, tree: Tree, span: Span | None, subject: str) -> None:
         """Binds the type's new symbols to the sizes found, and checks the others."""
-        plan = plan_binding([(what, type_)], known=self._late.symbols())
+        plan = plan_binding([(what, type_)], known=self._late.symbols(), subject=subject)
         bind_sizes(plan, [tree], self._late, self._function.name, span)
 
     def _cast(self, binding: MatchCast) -> Tree:
@@ -356,11 +356,11 @@ class _Lowering:
         if isinstance(tree, ObjectLeaf):
             result = self._slots.tree(binding.var.name, binding.target)
             self._body.append(HostCall("match_cast", _identity, (tree,), result, binding.span))
-            self._bind_late(binding.var.name, binding.target, result, binding.span)
+            self._bind_late(binding.var.name, binding.target, result, binding.span, "match_cast of")
             return result
         known = all(self._early.can_compute(dim) for dim in dims_of(binding.value.type))
         dims = self._early if known and not self._branch_depth else self._late
-        plan = plan_binding([(binding.var.name, binding.target)], known=dims.symbols())
+        plan = plan_binding([(binding.var.name, binding.target)], known=dims.symbols(), subject="match_cast of")
         bind_sizes(plan, [tree], dims, self._function.name, binding.span)
         return tree
 

@@ -30,11 +30,11 @@ def bind_sizes(
         function: named in messages.
         span: the line that a failure points at.
     """
-    known = dims.symbols()
-    failure = _explain(plan, trees, function, known)
+    failure = _explain(plan, trees, function, dims)
     emitter = _StepEmitter(trees, dims, failure, span)
     for step in plan.steps:
         emitter.emit(step)
+    dims.slots.origins.update({name: plan.describe(source) for name, source in plan.bound_at().items()})
 
 
 def slot_at(trees: Sequence[Tree], source: Source) -> int:
@@ -52,14 +52,16 @@ def slot_at(trees: Sequence[Tree], source: Source) -> int:
     raise InternalError(f"{source}: no size at {tree}")
 
 
-def _explain(plan: BindingPlan, trees: Sequence[Tree], function: str, known: dict[str, int]) -> Failure:
+def _explain(plan: BindingPlan, trees: Sequence[Tree], function: str, dims: DimCompiler) -> Failure:
     """What builds the error of any failed check of the plan from the values of the slots."""
     places = {step.source: slot_at(trees, step.source) for step in plan.steps}
+    known, origins = dims.symbols(), dict(dims.slots.origins)
 
     def failure(values: Sequence[int]) -> RelaxError:
         sizes = {source: values[slot] for source, slot in places.items()}
         try:
-            run_binding(plan, sizes, function=function, known={name: values[slot] for name, slot in known.items()})
+            known_values = {name: values[slot] for name, slot in known.items()}
+            run_binding(plan, sizes, function=function, known=known_values, origins=origins)
         except RelaxError as error:
             return error.with_traceback(None)
         return InternalError(f"{function}: a check failed that the binding plan passes")

@@ -60,7 +60,8 @@ def _step(step: Instruction, names: Sequence[str]) -> str:
         case Arith(op="add") if names[step.right] == "0":
             return f"{names[step.target]} = {names[step.left]}"
         case Arith():
-            return f"{names[step.target]} = {_OPERATORS[step.op].format(names[step.left], names[step.right])}"
+            left, right = _operand(names[step.left]), _operand(names[step.right])
+            return f"{names[step.target]} = {_OPERATORS[step.op].format(left, right)}"
         case Check():
             return f"check {_RELATIONS[step.relation].format(names[step.left], names[step.right])}"
         case CheckTrue():
@@ -81,6 +82,11 @@ def _step(step: Instruction, names: Sequence[str]) -> str:
             results = "" if step.results is None else f"{_tree(step.results, names)} = "
             filled = f" into {', '.join(_tree(leaf, names) for leaf in step.outputs)}" if step.outputs else ""
             return f"{results}host {step.name}({', '.join(_tree(tree, names) for tree in step.args)}){filled}"
+
+
+def _operand(name: str) -> str:
+    """A slot's name as part of arithmetic."""
+    return f"({name})" if " " in name else name
 
 
 def _tree(tree: Tree, names: Sequence[str]) -> str:

@@ -44,6 +44,8 @@ class SlotAllocator:
     def __init__(self) -> None:
         self._slots = [Slot("workspace"), Slot("workspace_bytes")]
         self._constants: dict[int, int] = {}
+        self.origins: dict[str, str] = {}
+        """Where each symbol was bound, as messages say it."""
         self.object_count = 0
         """How many places of the frame's object list are taken."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import inspect
 import linecache
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from types import FunctionType
@@ -42,10 +43,10 @@ class Source:
 
     def name_span(self, node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) -> Span | None:
         """The place of the name in a definition's first line; the whole node's where it is not found."""
-        start = self.lines[node.lineno - 1].find(node.name)
-        if start < 0:
+        found = re.search(rf"\b(?:def|class)\s+(?={node.name}\b)", self.lines[node.lineno - 1])
+        if found is None:
             return self.span(node)
-        line = node.lineno + self.offset
+        start, line = found.end(), node.lineno + self.offset
         return Span(self.file, line, start + 1, line, start + 1 + len(node.name))
 
     def _column(self, line: int, byte_offset: int) -> int:

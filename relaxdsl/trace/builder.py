@@ -241,9 +241,11 @@ class BlockBuilder:
     def dataflow(self) -> Iterator[None]:
         """Within the block, bindings are pure and stay inside, but for those of :meth:`emit_output`."""
         scope = self._open_dataflow()
-        yield
-        self._flush(scope)
-        scope.in_dataflow = False
+        try:
+            yield
+            self._flush(scope)
+        finally:
+            scope.in_dataflow = False
 
     @contextmanager
     def dataflow_with_outputs(self, outputs: Callable[[], Sequence[Var]]) -> Iterator[dict[Var, Var]]:

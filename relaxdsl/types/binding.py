@@ -28,9 +28,9 @@ class Source(NamedTuple):
     path: tuple[int, ...]
     axis: int | None
 
-    def describe(self, names: Sequence[str]) -> str:
+    def describe(self, names: Sequence[str], subject: str = "argument") -> str:
         """As messages say it, such as ``argument x[0], axis 1``."""
-        place = f"argument {names[self.param]}{''.join(f'[{i}]' for i in self.path)}"
+        place = f"{subject} {names[self.param]}{''.join(f'[{i}]' for i in self.path)}"
         return place if self.axis is None else f"{place}, axis {self.axis}"
 
 
@@ -76,10 +76,17 @@ Step: TypeAlias = Bind | Solve | Require | Check
 
 @dataclass(frozen=True, slots=True)
 class BindingPlan:
-    """Steps in an order in which every symbol is bound before it is used."""
+    """Steps in an order in which every symbol is bound before it is used; ``subject`` is what messages call a
+    parameter.
+    """
 
     params: tuple[str, ...]
     steps: tuple[Step, ...]
+    subject: str = "argument"
+
+    def describe(self, source: Source) -> str:
+        """A source as messages say it."""
+        return source.describe(self.params, self.subject)
 
     def bound_at(self) -> dict[str, Source]:
         """Where each symbol is bound."""
@@ -108,19 +115,22 @@ def _occurrences_in(type_: Type, param: int, path: tuple[int, ...]) -> Iterator[
                 yield from _occurrences_in(each, param, (*path, position))
 
 
-def plan_binding(params: Sequence[tuple[str, Type]], known: Iterable[str] = ()) -> BindingPlan:
+def plan_binding(
+    params: Sequence[tuple[str, Type]], known: Iterable[str] = (), subject: str = "argument"
+) -> BindingPlan:
     """How to bind the symbols of the parameters' types from actual sizes.
 
     Args:
         params: names and declared types.
         known: symbols that have a value already.
+        subject: what messages call one of ``params``.
 
     Raises:
         ScriptError: a symbol is never bound, or is declared with different bounds.
     """
     names = tuple(name for name, _ in params)
     planner = _Planner(names, [_Occurrence(*each) for each in occurrences_of(params)], set(known))
-    return BindingPlan(names, tuple(planner.steps()))
+    return BindingPlan(names, tuple(planner.steps()), subject)
 
 
 class _Planner:

@@ -38,6 +38,10 @@ class TensorAnnotation:
     def __getitem__(self, item: AnyValue) -> TensorType:
         if isinstance(item, tuple) and len(item) == 2 and (isinstance(item[0], tuple | list) or item[0] is ...):
             return self(*item)
+        if isinstance(item, tuple) and any(isinstance(each, str) and _is_dtype(each) for each in item):
+            *sizes, dtype = item
+            shape = ", ".join(map(str, sizes)) + ("," if len(sizes) == 1 else "")
+            raise ScriptError("Tensor: the shape is a tuple", hint=f'write relax.Tensor[({shape}), "{dtype}"]')
         return self(item)
 
     def __repr__(self) -> str:

@@ -46,7 +46,12 @@ OnUndecided: TypeAlias = Callable[[Dim, Dim, str], bool]
 
 
 def run_binding(
-    plan: BindingPlan, sizes: Mapping[Source, int], *, function: str = "", known: Mapping[str, int] | None = None
+    plan: BindingPlan,
+    sizes: Mapping[Source, int],
+    *,
+    function: str = "",
+    known: Mapping[str, int] | None = None,
+    origins: Mapping[str, str] | None = None,
 ) -> dict[str, int]:
     """The value of every symbol for the sizes found.
 
@@ -54,11 +59,12 @@ def run_binding(
         sizes: the actual size at every source of the plan.
         function: the function's name, for messages.
         known: values of symbols that were bound before.
+        origins: where these were bound, for messages.
 
     Raises:
         ArgumentError: a size does not fit; names argument, axis, expected, got, and where symbols were bound.
     """
-    runner = _Runner(plan, function, dict(known or {}))
+    runner = _Runner(plan, function, dict(known or {}), origins or {})
     for step in plan.steps:
         runner.run(step, sizes[step.source])
     return runner.values
@@ -69,6 +75,7 @@ class _Runner:
     plan: BindingPlan
     function: str
     values: dict[str, int]
+    origins: Mapping[str, str]
 
     def run(self, step: Step, got: int) -> None:
         match step:
@@ -110,17 +117,20 @@ class _Runner:
 
     def _refuse(self, source: Source, reason: str, *explained: Dim) -> NoReturn:
         prefix = f"{self.function}: " if self.function else ""
-        headline = f"{prefix}{source.describe(self.plan.params)}: {reason}"
-        raise ArgumentError(headline, details=_origins(self.plan, self.values, explained))
+        headline = f"{prefix}{self.plan.describe(source)}: {reason}"
+        raise ArgumentError(headline, details=_origins(self.plan, self.values, explained, self.origins))
 
 
-def _origins(plan: BindingPlan, values: Mapping[str, Dim], explained: Sequence[Dim]) -> tuple[str, ...]:
+def _origins(
+    plan: BindingPlan, values: Mapping[str, Dim], explained: Sequence[Dim], origins: Mapping[str, str]
+) -> tuple[str, ...]:
     """Where the symbols of the explained dims were bound; a compound dim also needs their values to be understood."""
     places = plan.bound_at()
     bare = all(is_symbol(dim) for dim in explained)
     lines = []
     for name in dict.fromkeys(name for dim in explained for name in free_symbols(dim) if name in values):
-        where = f"bound by {places[name].describe(plan.params)}" if name in places else "known from outside"
+        place = plan.describe(places[name]) if name in places else origins.get(name)
+        where = "known from outside" if place is None else f"bound by {place}"
         lines.append(f"{name} is {where}" if bare else f"{name} = {values[name]} is {where}")
     return tuple(lines)
 
@@ -281,7 +291,7 @@ class _Unifier:
         raise ShapeError(f"{self._place(source)}: {reason}", details=self._origins(*explained), hint=hint)
 
     def _place(self, source: Source) -> str:
-        return f"{self.callee}: {source.describe(self.plan.params)}"
+        return f"{self.callee}: {self.plan.describe(source)}"
 
     def _origins(self, *explained: Dim) -> tuple[str, ...]:
-        return _origins(self.plan, self.values, explained)
+        return _origins(self.plan, self.values, explained, {})

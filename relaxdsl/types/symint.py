@@ -41,7 +41,7 @@ class DimCompare:
     def __bool__(self) -> NoReturn:
         raise ShapeError(
             f"the condition `{self}` is not known when compiling, so no Python branch may depend on it",
-            hint="sizes are run-time values: use relax.where, or dim_min and dim_max",
+            hint="sizes are run-time values: min(a, b) and max(a, b) give sizes, relax.where picks values",
         )
 
     def __str__(self) -> str:

@@ -262,10 +262,10 @@ def test_a_cast_binds_and_checks() -> None:
     check(built, array(4, 3))
     with pytest.raises(ArgumentError) as error:
         built.run(array(5, 3))
-    assert str(error.value) == "main: argument gv, axis 0: got 5, which is not of the form k * 2"
+    assert str(error.value) == "main: match_cast of gv, axis 0: got 5, which is not of the form k * 2"
     with pytest.raises(ArgumentError) as error:
         built.run(array(4, 4))
-    assert str(error.value) == "main: argument gv, axis 1: expected 3, got 4"
+    assert str(error.value) == "main: match_cast of gv, axis 1: expected 3, got 4"
 
 
 def test_a_kernel_of_the_users_own() -> None:

@@ -216,7 +216,7 @@ REFUSED: list[tuple[type[Exception], Callable[[], object], str]] = [
         ShapeError,
         lambda: bool(m < 5),
         "the condition `m < 5` is not known when compiling, so no Python branch may depend on it\n"
-        "   hint: sizes are run-time values: use relax.where, or dim_min and dim_max",
+        "   hint: sizes are run-time values: min(a, b) and max(a, b) give sizes, relax.where picks values",
     ),
     (
         ShapeError,

@@ -151,10 +151,11 @@ REFUSED: list[tuple[Callable[[], object], str]] = [
 {RUNTIME_HINT}""",
     ),
     (
-        lambda: require_equal("f", "x", (n + 2) // 3 + (n + 1) // 3 + n // 3, "y", n),
-        f"""f: sizes: whether `n // 3 + (n + 1) // 3 + (n + 2) // 3` equals `n` cannot be decided
-   x is n // 3 + (n + 1) // 3 + (n + 2) // 3
+        lambda: require_equal("f", "x", (n + 1) // 3 + (n + 1) // 3 + n // 3, "y", n),
+        f"""f: sizes: whether `n // 3 + 2 * ((n + 1) // 3)` equals `n` cannot be decided
+   x is n // 3 + 2 * ((n + 1) // 3)
    y is n
+   they differ for n = 1
 {RUNTIME_HINT}""",
     ),
     (
@@ -219,3 +220,7 @@ def test_refusals(action: Callable[[], object], message: str) -> None:
 def test_results_are_dims() -> None:
     (dim,) = broadcast_shapes("add", [("x", (m,)), ("y", (1,))])
     assert isinstance(dim, SymInt)
+
+
+def test_what_the_normal_form_cannot_show_is_proved_by_cases() -> None:
+    require_equal("f", "x", (n + 2) // 3 + (n + 1) // 3 + n // 3, "y", n)
