@@ -50,6 +50,18 @@ class Store(Stmt):
 
 
 @dataclass(frozen=True, eq=False, slots=True)
+class CallExtern(Stmt):
+    """``function(*arguments)``: compiled code that is no kernel. A buffer stands for its address.
+
+    ``written``: the buffers it writes; it reads the others, and may read these.
+    """
+
+    function: str
+    arguments: tuple[Buffer | Dim, ...]
+    written: tuple[Buffer, ...]
+
+
+@dataclass(frozen=True, eq=False, slots=True)
 class Seq(Stmt):
     """Statements in order."""
 
@@ -200,6 +212,9 @@ def rewrite_statement(
         match inner:
             case Store(buffer, indices, value):
                 return on_store(Store(buffer, tuple(map(visit_index, indices)), rewrite(value, on_node, on_dim)))
+            case CallExtern(arguments=arguments):
+                kept = (each if isinstance(each, Buffer) else on_dim(each) for each in arguments)
+                return replace(inner, arguments=tuple(kept))
             case For(extent=extent, start=start):
                 return replace(inner, extent=on_dim(extent), start=on_dim(start))
             case IfThenElse(condition=condition):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from relaxdsl.errors import InternalError
 from relaxdsl.ir.layout import Lines, format_float, format_string, format_tuple
-from relaxdsl.ir.loops import Block, Buffer, For, IfThenElse, IterVar, PrimFunc, Seq, Stmt, Store, walk
+from relaxdsl.ir.loops import Block, Buffer, CallExtern, For, IfThenElse, IterVar, PrimFunc, Seq, Stmt, Store, walk
 from relaxdsl.ir.names import UniqueNames, as_identifier
 from relaxdsl.ir.scalar import (
     Apply,
@@ -153,6 +153,9 @@ class _KernelPrinter:
         match stmt:
             case Store(buffer=buffer, indices=indices, value=value):
                 self.lines.add(f"{self.element(buffer, indices)} = {self.scalar(value)}")
+            case CallExtern(function=function, arguments=arguments):
+                parts = (self.buffer(each) if isinstance(each, Buffer) else self.dim(each) for each in arguments)
+                self.lines.add(f"T.call_extern({format_string(function)}, {', '.join(parts)})")
             case Seq(body=body):
                 for each in body:
                     self.stmt(each)

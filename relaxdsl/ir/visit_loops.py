@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from relaxdsl.ir import scalar
-from relaxdsl.ir.loops import Block, Buffer, For, IfThenElse, Stmt, Store, walk
+from relaxdsl.ir.loops import Block, Buffer, CallExtern, For, IfThenElse, Stmt, Store, walk
 from relaxdsl.ir.scalar import IndexValue, Load, Reduce, ScalarExpr
 from relaxdsl.types.dims import Dim
 
@@ -45,6 +45,8 @@ def dims_of_stmt(stmt: Stmt) -> tuple[Dim, ...]:
     match stmt:
         case Store(indices=indices):
             return tuple(index for index in indices if not isinstance(index, ScalarExpr))
+        case CallExtern(arguments=arguments):
+            return tuple(each for each in arguments if not isinstance(each, Buffer))
         case For(extent=extent, start=start):
             return (start, extent)
         case Block(iter_vars=iter_vars):
@@ -75,7 +77,8 @@ def all_dims(stmt: Stmt) -> Iterator[Dim]:
 
 
 def used_buffers(stmt: Stmt) -> tuple[Buffer, ...]:
-    """The buffers ``stmt`` stores to or loads from, each once."""
+    """The buffers ``stmt`` stores to, loads from or gives away, each once."""
+    given = (each for inner in walk(stmt) if isinstance(inner, CallExtern) for each in inner.arguments)
     stored = (each.buffer for each in walk(stmt) if isinstance(each, Store))
     loaded = (each.buffer for each in walk_scalars(stmt) if isinstance(each, Load))
-    return tuple(dict.fromkeys([*stored, *loaded]))
+    return tuple(dict.fromkeys([*stored, *loaded, *(each for each in given if isinstance(each, Buffer))]))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from relaxdsl.ir.loops import Block, Buffer, For, IfThenElse, Stmt, Store, sub_statements, walk
+from relaxdsl.ir.loops import Block, Buffer, CallExtern, For, IfThenElse, Stmt, Store, sub_statements, walk
 from relaxdsl.ir.scalar import Apply, Cast, Index, IndexValue, Load, ScalarExpr, children
 from relaxdsl.types.dims import Dim, SymInt, free_symbols, is_symbol, substitute
 
@@ -49,6 +49,9 @@ def accesses(stmt: Stmt, loops: tuple[str, ...] = (), is_conditional: bool = Fal
         yield from (Access(load.buffer, load.indices, False, loops, is_conditional) for load in loads_of(expr))
     if isinstance(stmt, Store):
         yield Access(stmt.buffer, stmt.indices, True, loops, is_conditional)
+    if isinstance(stmt, CallExtern):
+        for buffer in (each for each in stmt.arguments if isinstance(each, Buffer)):
+            yield Access(buffer, (0,), buffer in stmt.written, loops, is_conditional)
     inner_loops = (*loops, stmt.var) if isinstance(stmt, For) else loops
     for inner in sub_statements(stmt):
         yield from accesses(inner, inner_loops, is_conditional or isinstance(stmt, IfThenElse))
@@ -78,6 +81,8 @@ def dims_in(stmt: Stmt) -> Iterator[Dim]:
             yield from (inner.extent, inner.start)
         elif isinstance(inner, Block):
             yield from (dim for each in inner.iter_vars for dim in (each.extent, each.binding))
+        elif isinstance(inner, CallExtern):
+            yield from (each for each in inner.arguments if not isinstance(each, Buffer))
 
 
 def value_dims(stmt: Stmt) -> Iterator[Dim]:

@@ -159,8 +159,10 @@ def _signature() -> Any:
 def _namespace() -> Mapping[str, Any]:
     """The names the source may use besides Python's own."""
     from relaxdsl.kernels import pointers
+    from relaxdsl.kernels.contraction.intrinsics import ENGINE_INTRINSICS
 
-    return {**pointers.NUMBA_TYPES, **pointers.INTRINSICS, **intrinsics(), "inf": float("inf"), "nan": float("nan")}
+    functions = {**pointers.INTRINSICS, **ENGINE_INTRINSICS, **intrinsics()}
+    return {**pointers.NUMBA_TYPES, **functions, "inf": float("inf"), "nan": float("nan")}
 
 
 @lru_cache(maxsize=1)

@@ -12,17 +12,21 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from relaxdsl.errors import InternalError
-from relaxdsl.ir.loops import Block, Buffer, For, IfThenElse, PrimFunc, Seq, Stmt, Store, walk
+from relaxdsl.ir.loops import Block, Buffer, CallExtern, For, IfThenElse, PrimFunc, Seq, Stmt, Store, walk
 from relaxdsl.kernels.accesses import accesses, dims_in
+from relaxdsl.kernels.contraction.names import ENGINE_FUNCTIONS
 from relaxdsl.kernels.expression_source import ExpressionPrinter
 from relaxdsl.kernels.math import supported_functions
 from relaxdsl.kernels.offsets import Offsets
-from relaxdsl.types.dims import Min, free_symbols, terms
+from relaxdsl.kernels.schedule.parallel import split_preparation
+from relaxdsl.types.dims import Dim, Min, free_symbols, terms
 from relaxdsl.types.dtype import DTYPES
 
 _INDENT = "    "
 #: Names the source uses for itself, so that no buffer, size or loop may be called so.
-_RESERVED = frozenset({"args", "lo", "hi", "inf", "nan", "fast_add", "fast_multiply", *DTYPES, *dir(builtins)})
+_RESERVED = frozenset(
+    {"args", "lo", "hi", "inf", "nan", "fast_add", "fast_multiply", *DTYPES, *ENGINE_FUNCTIONS, *dir(builtins)}
+)
 
 
 def kernel_source(prim_func: PrimFunc) -> str:
@@ -95,8 +99,11 @@ class _Writer:
 
     def body(self, stmt: Stmt) -> Iterator[str]:
         """The whole function; its outermost loop, if it is parallel, runs over the caller's part of the range."""
-        if isinstance(stmt, For) and stmt.kind == "parallel":
-            yield from self._loop(stmt, "range(lo, hi)")
+        before, loop = split_preparation(stmt)
+        if isinstance(loop, For) and loop.kind == "parallel":
+            for each in before:
+                yield from self._lines(each)
+            yield from self._loop(loop, "range(lo, hi)")
         else:
             yield from self._lines(stmt)
 
@@ -109,6 +116,8 @@ class _Writer:
                     yield from self._lines(inner)
             case Store(buffer, indices, value):
                 yield f"{self.printer.element(buffer, indices)} = {self.printer.value(value)}"
+            case CallExtern(function, arguments):
+                yield f"{function}({', '.join(map(self._argument, arguments))})"
             case For():
                 yield from self._loop(stmt, self._range(stmt))
             case IfThenElse():
@@ -124,6 +133,9 @@ class _Writer:
             yield f"{_INDENT}{name} = {writer.printer.dim(offset).code}"
             writer = self._with_offsets(writer.printer.offsets.with_name(offset, name))
         yield from _indented(writer._lines(loop.body))
+
+    def _argument(self, argument: Buffer | Dim) -> str:
+        return self.names.buffers[argument] if isinstance(argument, Buffer) else self.printer.dim(argument).code
 
     def _with_offsets(self, offsets: Offsets) -> _Writer:
         return replace(self, printer=replace(self.printer, offsets=offsets))

@@ -113,8 +113,6 @@ PACKED = {
     "gelu": r"v?mulp[sd]|v?fmadd\w*p[sd]",
     "softmax": r"v?maxp[sd]",
     "layer_norm": r"v?addp[sd]|v?fmadd\w*p[sd]",
-    "matmul_of_transposed": r"v?mulp[sd]|v?fmadd\w*p[sd]",
-    "matmul_with_bias_and_relu": r"v?mulp[sd]|v?fmadd\w*p[sd]",
     "sum_of_all": r"v?addp[sd]",
     "sum_of_columns": r"v?addp[sd]",
 }

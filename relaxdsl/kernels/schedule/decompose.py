@@ -67,7 +67,7 @@ def decompose_reductions(prim_func: PrimFunc) -> PrimFunc:
 
 
 def _lower(stmt: Stmt) -> Stmt:
-    nest = _nest_of(stmt)
+    nest = nest_of(stmt)
     if nest is not None:
         return _lower_nest(nest)
     if isinstance(stmt, Block):
@@ -76,7 +76,7 @@ def _lower(stmt: Stmt) -> Stmt:
 
 
 @dataclass(frozen=True, slots=True)
-class _Nest:
+class Nest:
     """A perfect nest of loops around one block, whose iteration variables are the loops'."""
 
     spatial: tuple[For, ...]
@@ -84,7 +84,7 @@ class _Nest:
     block: Block
 
 
-def _nest_of(stmt: Stmt) -> _Nest | None:
+def nest_of(stmt: Stmt) -> Nest | None:
     """The nest that ``stmt`` is, if it is one."""
     loops: list[For] = []
     while isinstance(stmt, For) and stmt.start == 0 and stmt.kind == "serial":
@@ -98,7 +98,7 @@ def _nest_of(stmt: Stmt) -> _Nest | None:
     if any(kinds[loop.var].extent != loop.extent for loop in loops):
         return None
     spatial = tuple(loop for loop in loops if kinds[loop.var].kind == "spatial")
-    return _Nest(spatial, tuple(loop for loop in loops if kinds[loop.var].kind == "reduce"), stmt)
+    return Nest(spatial, tuple(loop for loop in loops if kinds[loop.var].kind == "reduce"), stmt)
 
 
 def _bound(block: Block, stmt: Stmt) -> Stmt:
@@ -123,7 +123,7 @@ def _first_step(block: Block) -> Iterator[Stmt]:
     yield init
 
 
-def _lower_nest(nest: _Nest) -> Stmt:
+def _lower_nest(nest: Nest) -> Stmt:
     body = _bound(nest.block, nest.block.body)
     if nest.block.init is None:
         return _around(nest.spatial, _around(nest.reduce, body, "serial"), "parallel")
@@ -232,7 +232,7 @@ def _fusable(step: ScalarExpr) -> ScalarExpr:
     return step
 
 
-def _innermost_loop(nest: _Nest, update: Stmt) -> For:
+def _innermost_loop(nest: Nest, update: Stmt) -> For:
     """The loop to run innermost: along it, the fewest operands jump; the last reduction loop where there is a choice.
 
     Only the reduction loops and the last spatial one are considered.
@@ -241,7 +241,7 @@ def _innermost_loop(nest: _Nest, update: Stmt) -> For:
     return min(candidates, key=lambda loop: (_jumps(loop, update), _is_short(loop, nest)))
 
 
-def _is_short(loop: For, nest: _Nest) -> bool:
+def _is_short(loop: For, nest: Nest) -> bool:
     return isinstance(loop.extent, int) and loop.extent <= SHORT_REDUCTION and loop in nest.reduce
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 from relaxdsl.ir.loops import PrimFunc
+from relaxdsl.kernels.contraction.lower import use_engine
 from relaxdsl.kernels.schedule.columns import block_columns
 from relaxdsl.kernels.schedule.contiguous import fuse_contiguous_loops
 from relaxdsl.kernels.schedule.decompose import decompose_reductions
@@ -33,8 +34,17 @@ DEFAULT_RULES: tuple[Rule, ...] = (
 )
 
 
-def schedule(prim_func: PrimFunc, rules: tuple[Rule, ...] = DEFAULT_RULES) -> PrimFunc:
-    """The kernel in the form the source is written from: plain loops, flat indices, at most one parallel loop."""
+def schedule(prim_func: PrimFunc) -> PrimFunc:
+    """The kernel in the form the source is written from: plain loops, flat indices, at most one parallel loop.
+
+    A contraction at its start becomes calls of the engine.
+    """
+    contracted = use_engine(inline_stages(prim_func), apply_rules)
+    return apply_rules(prim_func) if contracted is None else bind_parallel_range(contracted)
+
+
+def apply_rules(prim_func: PrimFunc, rules: tuple[Rule, ...] = DEFAULT_RULES) -> PrimFunc:
+    """The kernel after the rules, in order."""
     for rule in rules:
         prim_func = rule(prim_func)
     return prim_func

@@ -5,22 +5,9 @@ def batched_matmul(args, lo, hi):
     p = args[3]
     m = args[4]
     n = args[5]
-    for s in range(lo, hi):
-        row = m * s * 3
-        row_1 = m * n * s
-        row_2 = n * s * 3
-        for i in range(m):
-            row_3 = row + i * 3
-            row_4 = row_1 + i * n
-            for j_init in range(3):
-                out[row_3 + j_init] = float32(0.0)
-            for k in range(n // 4):
-                row_5 = row_4 + k * 4
-                row_6 = row_2 + k * 12
-                for j in range(3):
-                    out[row_3 + j] = fast_add(fast_add(fast_add(fast_add(out[row_3 + j], fast_multiply(a[row_5], b[row_6 + j])), fast_multiply(a[row_5 + 1], b[row_6 + j + 3])), fast_multiply(a[row_5 + 2], b[row_6 + j + 6])), fast_multiply(a[row_5 + 3], b[row_6 + j + 9]))
-            for k_rest in range(n // 4 * 4, n):
-                row_7 = row_4 + k_rest
-                row_8 = row_2 + k_rest * 3
-                for j_rest in range(3):
-                    out[row_3 + j_rest] = fast_add(out[row_3 + j_rest], fast_multiply(a[row_7], b[row_8 + j_rest]))
+    panels = float32_buffer(args, 6)
+    block = float32_buffer(args, 7)
+    for batch_index in range(lo, hi):
+        pack_float32(m, 3, n, n, 1, b, batch_index * n * 3, 3, 1, panels, 0)
+        for block_index in range((m + 95) // 96):
+            contract_float32(m, min(m - 96 * block_index, 96), 3, n, a, batch_index * m * n + 96 * block_index * n, n, 1, b, batch_index * n * 3, 3, 1, out, 3 * batch_index * m + 288 * block_index, 3, panels, 0, block, 0)

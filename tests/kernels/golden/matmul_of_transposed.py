@@ -5,12 +5,8 @@ def matmul_of_transposed(args, lo, hi):
     m = args[3]
     n = args[4]
     p = args[5]
-    for i in range(lo, hi):
-        row = i * n
-        row_1 = i * p
-        for j in range(p):
-            row_2 = j * n
-            out_acc = float32(0.0)
-            for k in range(n):
-                out_acc = fast_add(out_acc, fast_multiply(x[row + k], w[row_2 + k]))
-            out[row_1 + j] = out_acc
+    panels = float32_buffer(args, 6)
+    block = float32_buffer(args, 7)
+    pack_float32(m, p, n, n, 1, w, 0, 1, n, panels, 0)
+    for block_index in range(lo, hi):
+        contract_float32(m, min(m - 96 * block_index, 96), p, n, x, block_index * n * 96, n, 1, w, 0, 1, n, out, block_index * p * 96, p, panels, 0, block, 0)

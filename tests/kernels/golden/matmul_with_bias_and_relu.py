@@ -7,20 +7,14 @@ def matmul_with_bias_and_relu(args, lo, hi):
     n = args[5]
     p = args[6]
     product = float32_buffer(args, 7)
-    for i in range(lo, hi):
-        row = i * n
-        row_1 = i * p
-        for j_init in range(p):
-            product[j_init] = float32(0.0)
-        for k in range(n // 4):
-            row_2 = row + k * 4
-            row_3 = k * p * 4
-            for j in range(p):
-                product[j] = fast_add(fast_add(fast_add(fast_add(product[j], fast_multiply(x[row_2], w[row_3 + j])), fast_multiply(x[row_2 + 1], w[row_3 + j + p])), fast_multiply(x[row_2 + 2], w[row_3 + j + 2 * p])), fast_multiply(x[row_2 + 3], w[row_3 + j + 3 * p]))
-        for k_rest in range(n // 4 * 4, n):
-            row_4 = row + k_rest
-            row_5 = k_rest * p
-            for j_rest in range(p):
-                product[j_rest] = fast_add(product[j_rest], fast_multiply(x[row_4], w[row_5 + j_rest]))
-        for j_1 in range(p):
-            out[row_1 + j_1] = maximum(product[j_1] + bias[j_1], float32(0.0))
+    panels = float32_buffer(args, 8)
+    block = float32_buffer(args, 9)
+    pack_float32(m, p, n, n, 1, w, 0, p, 1, panels, 0)
+    for block_index in range(lo, hi):
+        row = -block_index * p * 96
+        contract_float32(m, min(m - 96 * block_index, 96), p, n, x, block_index * n * 96, n, 1, w, 0, p, 1, product, 0, p, panels, 0, block, 0)
+        for i_1 in range(block_index * 96, min(m, 96 * block_index + 96)):
+            row_1 = i_1 * p
+            row_2 = row + i_1 * p
+            for j_1 in range(p):
+                out[row_1 + j_1] = maximum(product[row_2 + j_1] + bias[j_1], float32(0.0))

@@ -1,0 +1,57 @@
+"""How large a tile of the result is held in registers, by the machine's vectors and its number of registers."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+#: Overrides the vector width, in bits.
+VECTOR_BITS_VARIABLE = "RELAXDSL_VECTOR_BITS"
+#: Rows of the result that are finished together, a multiple of every tile's rows. So much of the left operand, by
+#: :data:`DEPTH` steps, stays in the second-level cache.
+ROW_BLOCK = 96
+#: Steps of the sum in one pass over the tiles: a panel of the right operand of this depth stays in first-level cache.
+DEPTH = 256
+#: No tile is wider than this many columns.
+MAX_COLUMNS = 64
+#: Up to so many rows are computed without packing, where the strides allow it.
+SKINNY = 8
+#: Up to so many products are computed without packing.
+SMALL = 32 * 32 * 32
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """A register tile: ``rows`` by ``vectors`` vectors of ``lanes`` elements of ``bits`` bits."""
+
+    bits: int
+    lanes: int
+    rows: int
+    vectors: int
+
+    @property
+    def columns(self) -> int:
+        return self.lanes * self.vectors
+
+
+def tile_for(bits: int, vector_bits: int, registers: int) -> Tile:
+    """The tile for floats of ``bits`` bits.
+
+    Three registers at least are left for a vector of the left operand and those of the right one.
+    """
+    lanes = max(1, vector_bits // bits)
+    if registers >= 32:
+        return Tile(bits, lanes, 8, 3)
+    return Tile(bits, lanes, 6, 2) if vector_bits >= 256 else Tile(bits, lanes, 4, 2)
+
+
+def host_tile(bits: int) -> Tile:
+    """The tile for the machine this runs on, or for the width that ``RELAXDSL_VECTOR_BITS`` asks for."""
+    from llvmlite import binding
+
+    features = binding.get_host_cpu_features()
+    is_arm = "aarch64" in binding.get_process_triple() or "arm64" in binding.get_process_triple()
+    has_avx512 = bool(features.get("avx512f"))
+    widest = 512 if has_avx512 else 256 if features.get("avx2") else 128
+    vector_bits = int(os.environ.get(VECTOR_BITS_VARIABLE, widest))
+    return tile_for(bits, vector_bits, 32 if has_avx512 or is_arm or vector_bits >= 512 else 16)

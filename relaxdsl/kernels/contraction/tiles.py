@@ -1,0 +1,114 @@
+"""The register tile: the product of two packed panels, and the packing of panels.
+
+A panel of width ``w`` holds, for each step of the sum, ``w`` neighbouring elements of an operand, and zeros beyond its
+edge.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from relaxdsl.kernels.contraction.emitter import Emitter
+from relaxdsl.kernels.contraction.tile import Tile
+
+
+def emit_tile(emit: Emitter, tile: Tile) -> None:
+    """``tile(depth, a, b, c, c_rows, rows, columns, is_first)``: sets, or else adds to, ``rows x columns`` of ``c``."""
+    depth, a, b, c, c_rows, rows, columns, is_first = emit.function.args
+    totals = _products(emit, tile, depth, a, b)
+    is_whole = emit.all(emit.compare("==", rows, tile.rows), emit.compare("==", columns, tile.columns))
+    with emit.builder.if_else(is_whole) as (whole, ragged):
+        with whole:
+            _write_whole(emit, tile, totals, c, c_rows, is_first)
+        with ragged:
+            _write_part(emit, tile, totals, c, c_rows, rows, columns, is_first)
+    emit.builder.ret(emit.integer(0))
+
+
+def _products(emit: Emitter, tile: Tile, depth: Any, a: Any, b: Any) -> list[Any]:
+    """The tile's vectors, row by row: every step multiplies a column of ``a`` with a row of ``b``."""
+    initial = [emit.zeros] * (tile.rows * tile.vectors)
+    with emit.carrying_loop(0, depth, initial) as loop:
+        left, right = emit.mul(loop.index, tile.rows), emit.mul(loop.index, tile.columns)
+        vectors = [emit.load_vector(b, emit.add(right, lane * tile.lanes)) for lane in range(tile.vectors)]
+        for row in range(tile.rows):
+            factor = emit.broadcast(emit.load(a, emit.add(left, row)))
+            for place, vector in enumerate(vectors):
+                total = loop.values[row * tile.vectors + place]
+                loop.following.append(emit.multiply_add(factor, vector, total))
+    return loop.values
+
+
+def _write_whole(emit: Emitter, tile: Tile, totals: list[Any], c: Any, c_rows: Any, is_first: Any) -> None:
+    rows = [emit.mul(c_rows, row) for row in range(tile.rows)]
+    places = [emit.add(row, vector * tile.lanes) for row in rows for vector in range(tile.vectors)]
+    with emit.builder.if_else(emit.compare("!=", is_first, 0)) as (first, later):
+        with first:
+            for total, place in zip(totals, places, strict=True):
+                emit.store_vector(total, c, place)
+        with later:
+            for total, place in zip(totals, places, strict=True):
+                emit.store_vector(emit.plus(emit.load_vector(c, place), total), c, place)
+
+
+def _write_part(
+    emit: Emitter, tile: Tile, totals: list[Any], c: Any, c_rows: Any, rows: Any, columns: Any, is_first: Any
+) -> None:
+    """Through memory, from which the elements within the result are copied."""
+    with emit.builder.goto_entry_block():
+        whole = emit.builder.alloca(emit.real, tile.rows * tile.columns)
+    for number, total in enumerate(totals):
+        emit.store_vector(total, whole, number * tile.lanes)
+    with emit.loop(0, rows) as row, emit.loop(0, columns) as column:
+        place = emit.add(emit.mul(row, c_rows), column)
+        total = emit.load(whole, emit.add(emit.mul(row, tile.columns), column))
+        old = emit.load(c, place)
+        is_set = emit.compare("!=", is_first, 0)
+        emit.store(emit.builder.select(is_set, total, emit.plus(old, total)), c, place)
+
+
+def emit_panel(emit: Emitter, width: int) -> None:
+    """``panel(depth, count, source, stride, step, target)``: packs one panel of ``width``.
+
+    ``stride`` is between the ``count`` neighbours that exist, ``step`` between the steps of the sum.
+    """
+    _, count, _, stride, _, _ = emit.function.args
+    is_whole = emit.compare("==", count, width)
+    if width % emit.lanes == 0:
+        with emit.builder.if_then(emit.all(is_whole, emit.compare("==", stride, 1))):
+            _copy_rows(emit, width)
+            emit.builder.ret(emit.integer(0))
+    with emit.builder.if_else(is_whole) as (whole, ragged):
+        with whole:
+            _gather(emit, width)
+        with ragged:
+            _gather_part(emit, width)
+    emit.builder.ret(emit.integer(0))
+
+
+def _copy_rows(emit: Emitter, width: int) -> None:
+    depth, _, source, _, step, target = emit.function.args
+    with emit.loop(0, depth) as index:
+        start, goal = emit.mul(index, step), emit.mul(index, width)
+        for place in range(0, width, emit.lanes):
+            emit.store_vector(emit.load_vector(source, emit.add(start, place)), target, emit.add(goal, place))
+
+
+def _gather(emit: Emitter, width: int) -> None:
+    depth, _, source, stride, step, target = emit.function.args
+    rows = [emit.at(source, emit.mul(stride, place)) for place in range(width)]
+    with emit.loop(0, depth) as index:
+        start, goal = emit.mul(index, step), emit.mul(index, width)
+        for place, row in enumerate(rows):
+            emit.store(emit.load(row, start), target, emit.add(goal, place))
+
+
+def _gather_part(emit: Emitter, width: int) -> None:
+    depth, count, source, stride, step, target = emit.function.args
+    with emit.loop(0, depth) as index:
+        start, goal = emit.mul(index, step), emit.mul(index, width)
+        with emit.loop(0, count) as place:
+            element = emit.load(source, emit.add(start, emit.mul(place, stride)))
+            emit.store(element, target, emit.add(goal, place))
+        with emit.loop(count, width) as place:
+            emit.store(emit.zero, target, emit.add(goal, place))
