@@ -238,11 +238,11 @@ class _Lowering:
         work = substitute(estimate_work(kernel.prim_func), values)
         is_shared = pays_to_share(kernel.range_extent, work)
         copies = self._thread_count() if is_shared else 1
-        scratch = [self._take(size * copies) for size in sizes]
+        scratch = [self._scratch(size * copies, span) for size in sizes]
         args = [
             *(tensor.pointer for tensor in tensors),
             *(self._late.slot_of(values[name]) for name in kernel.symbols),
-            *(storage.pointer for storage in scratch),
+            *(each.pointer for each in scratch),
         ]
         extent = self._late.slot_of(substitute(kernel.range_extent, values))
         sharing = None
@@ -250,8 +250,17 @@ class _Lowering:
             slots = tuple(map(self._late.slot_of, sizes))
             sharing = Sharing(self._late.slot_of(work), self._late.slot_of(copies), slots)
         self._body.append(CallKernel(kernel, tuple(args), extent, span, note, sharing))
-        for storage in scratch:
-            self._workspace.release(storage)
+        for each in scratch:
+            if isinstance(each, Storage):
+                self._workspace.release(each)
+
+    def _scratch(self, size: Dim, span: Span | None) -> Storage | TensorLeaf:
+        """So many bytes until the kernel is done: workspace, or memory of its own where the size is known only now."""
+        if self._early.can_compute(size):
+            return self._take(size)
+        leaf = TensorLeaf("scratch", "uint8", self._slots.add("scratch"), (self._late.slot_of(size),))
+        self._body.append(Allocate(leaf, span))
+        return leaf
 
     def _thread_count(self) -> Dim:
         """The number of threads of a call, as a size that the prologue finds out."""

@@ -57,18 +57,25 @@ def eliminate(function: Function, module: IRModule) -> tuple[Function, IRModule]
 
 def legalize_operators(function: Function, module: IRModule) -> tuple[Function, IRModule]:
     """LegalizeOps, as a stage: operators become kernels, which join the module."""
-    builder = BlockBuilder(IRModule(module.kernels))
+    builder = _kernel_builder(function, module)
     legal = legalize(function, builder.add_func)
     return legal, builder.get()
 
 
 def fuse_kernels(function: Function, module: IRModule) -> tuple[Function, IRModule]:
     """FuseOps and FuseTIR, as a stage: kernels are joined; those that are not called any more leave the module."""
-    builder = BlockBuilder(IRModule(module.kernels))
+    builder = _kernel_builder(function, module)
     fused = fuse(function, module, builder.add_func)
     called = set(used_globals(fused))
     kernels = {name: kernel for name, kernel in builder.get().kernels.items() if name in called}
     return fused, IRModule(kernels)
+
+
+def _kernel_builder(function: Function, module: IRModule) -> BlockBuilder:
+    """A builder that gives kernels names other than the function's."""
+    builder = BlockBuilder(IRModule(module.kernels))
+    builder.get_unique_name(function.name)
+    return builder
 
 
 PASSES: tuple[tuple[str, Callable[[Function, IRModule], tuple[Function, IRModule]]], ...] = (

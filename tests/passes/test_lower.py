@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import relaxdsl as relax
 from relaxdsl.errors import ArgumentError, DTypeError, ShapeError
 from relaxdsl.ir.graph import Constant, ShapeExpr, Tuple
 from relaxdsl.operators.calls import constant
@@ -339,3 +340,16 @@ def test_a_check_in_a_branch_is_made_there() -> None:
     with pytest.raises(ArgumentError) as error:
         built.run(np.array(True), array(0))
     assert str(error.value) == "main: x[...]: axis 0: index 0 is out of range: the size is m\n   m is 0"
+
+
+def test_scratch_of_a_size_known_only_at_run_time() -> None:
+    built = build({"x": Tensor((m,), F32)}, lambda bb, x: OP["softmax"](OP["unique"](x)))
+    check(built, np.array([1, 2, 1, 3], F32))
+
+
+def test_a_function_may_be_called_like_an_operator() -> None:
+    @relax.function
+    def gelu(x: relax.Tensor[(m,), "float32"]):
+        return relax.nn.gelu(x)
+
+    assert gelu.check(array(4))
