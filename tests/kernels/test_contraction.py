@@ -1,0 +1,335 @@
+"""The contraction engine: every size, stride and tile against NumPy, what follows a contraction, and the form it takes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from kernel_programs import Array, random_array, run
+
+from relaxdsl.ir.te import Tensor
+from relaxdsl.kernels import te
+from relaxdsl.kernels.contraction.core import compile_core, core_module, parsed_for, target_machine
+from relaxdsl.kernels.contraction.tile import ROW_BLOCK, Tile, host_tile, tile_for
+from relaxdsl.kernels.create import create_prim_func
+from relaxdsl.kernels.jit import compile_kernel, run_kernel
+from relaxdsl.kernels.schedule.pipeline import schedule
+from relaxdsl.kernels.source import kernel_source
+from relaxdsl.types.dims import Dim, dims
+
+SIZES = (0, 1, 2, 3, 7, 16, 17, 33, 64, 100, 129)
+LAYOUTS = ("nn", "nt", "tn", "tt")
+DTYPES = ("float32", "float64")
+
+m, n, k, b = dims("m n k b")
+
+
+def product(layout: str, dtype: str, batch: tuple[Dim, ...] = ()) -> tuple[Tensor, Tensor, Tensor]:
+    """``(x, w, x @ w)``; an operand whose letter is ``t`` is stored transposed."""
+    x = te.placeholder((*batch, *((k, m) if layout[0] == "t" else (m, k))), dtype, "x")
+    w = te.placeholder((*batch, *((n, k) if layout[1] == "t" else (k, n))), dtype, "w")
+    step = te.reduce_axis(k, "k")
+
+    def body(*index: Dim) -> object:
+        *outer, i, j = index
+        left = x[(*outer, step, i) if layout[0] == "t" else (*outer, i, step)]
+        right = w[(*outer, j, step) if layout[1] == "t" else (*outer, step, j)]
+        return te.sum(left * right, axis=step)
+
+    return x, w, te.compute((*batch, m, n), body, "product")
+
+
+def operands(layout: str, dtype: str, sizes: tuple[int, int, int], batch: tuple[int, ...] = ()) -> tuple[Array, Array]:
+    rows, columns, depth = sizes
+    x = random_array((*batch, *((depth, rows) if layout[0] == "t" else (rows, depth))), dtype)
+    w = random_array((*batch, *((columns, depth) if layout[1] == "t" else (depth, columns))), dtype, seed=1)
+    return x, w
+
+
+def expected(layout: str, x: Array, w: Array) -> Array:
+    left = np.swapaxes(x, -1, -2) if layout[0] == "t" else x
+    right = np.swapaxes(w, -1, -2) if layout[1] == "t" else w
+    return np.matmul(left.astype("float64"), right.astype("float64"))
+
+
+def assert_close(result: Array, wanted: Array) -> None:
+    tolerance = 2e-5 if result.dtype == np.float32 else 1e-12
+    np.testing.assert_allclose(result, wanted, rtol=tolerance, atol=tolerance * 10)
+
+
+def source_of(inputs: list[Tensor], output: Tensor) -> str:
+    return kernel_source(schedule(create_prim_func(inputs, [output], "kernel")))
+
+
+# ----------------------------------------------------------------------------------------------------------------- sizes
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_products_of_all_sizes(layout, dtype):
+    x, w, out = product(layout, dtype)
+    compiled = compile_kernel(create_prim_func([x, w], [out], "matmul"))
+    triples = [(a, c, d) for a in SIZES for c in SIZES for d in SIZES if (a * 5 + c * 3 + d) % 7 == 0 or 0 in (a, c, d)]
+    for rows, columns, depth in [*triples, (1, 1, 1), (97, 40, 300), (200, 70, 257), (5, 2100, 70), (3, 9, 513)]:
+        arrays = operands(layout, dtype, (rows, columns, depth))
+        result = np.full((rows, columns), 7, dtype)
+        run_kernel(compiled, [*arrays, result], {"m": rows, "n": columns, "k": depth})
+        assert_close(result, expected(layout, *arrays))
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    layout=st.sampled_from(LAYOUTS),
+    dtype=st.sampled_from(DTYPES),
+    sizes=st.tuples(*[st.integers(0, 220)] * 3),
+    parts=st.integers(1, 5),
+)
+def test_any_division_of_the_rows_gives_the_same_bits(layout, dtype, sizes, parts):
+    x, w, out = product(layout, dtype)
+    compiled = compile_kernel(create_prim_func([x, w], [out], "matmul"))
+    arrays = operands(layout, dtype, sizes)
+    results = [np.full(sizes[:2], seed, dtype) for seed in (1, 2)]
+    values = dict(zip("mnk", sizes, strict=True))
+    run_kernel(compiled, [*arrays, results[0]], values)
+    run_kernel(compiled, [*arrays, results[1]], values, parts=parts)
+    np.testing.assert_array_equal(*results)
+    assert_close(results[0], expected(layout, *arrays))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_batches(layout, dtype):
+    x, w, out = product(layout, dtype, (b, 2))
+    assert "contract_" in source_of([x, w], out)
+    for count, *sizes in [(0, 3, 4, 5), (1, 1, 1, 1), (3, 5, 4, 0), (2, 40, 41, 42), (3, 100, 17, 9)]:
+        rows, columns, depth = sizes
+        arrays = operands(layout, dtype, (rows, columns, depth), (count, 2))
+        (result,) = run([x, w], [out], arrays, b=count, m=rows, n=columns, k=depth)
+        assert_close(result, expected(layout, *arrays))
+
+
+def test_a_batch_on_the_left_only_is_more_rows():
+    x, w = te.placeholder((b, m, k), name="x"), te.placeholder((k, n), name="w")
+    step = te.reduce_axis(k, "k")
+    out = te.compute((b, m, n), lambda p, i, j: te.sum(x[p, i, step] * w[step, j], axis=step), "out")
+    assert "batch" not in source_of([x, w], out)
+    arrays = random_array((3, 50, 20)), random_array((20, 30))
+    (result,) = run([x, w], [out], arrays, b=3, m=50, k=20, n=30)
+    assert_close(result, arrays[0] @ arrays[1])
+
+
+def test_two_axes_are_summed_as_one():
+    x, w = te.placeholder((m, b, k), name="x"), te.placeholder((b, k, n), name="w")
+    outer, inner = te.reduce_axis(b, "p"), te.reduce_axis(k, "q")
+    out = te.compute((m, n), lambda i, j: te.sum(x[i, outer, inner] * w[outer, inner, j], axis=(outer, inner)), "out")
+    assert "contract_" in source_of([x, w], out)
+    arrays = random_array((40, 5, 9)), random_array((5, 9, 30))
+    (result,) = run([x, w], [out], arrays, b=5, m=40, k=9, n=30)
+    assert_close(result, arrays[0].reshape(40, 45) @ arrays[1].reshape(45, 30))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("transposed", [False, True])
+def test_vectors(transposed, dtype):
+    """A vector times a matrix, and a matrix times a vector, are divided along the matrix."""
+    v = te.placeholder((k,), dtype, "v")
+    a = te.placeholder((n, k) if transposed else (k, n), dtype, "a")
+    step = te.reduce_axis(k, "k")
+    out = te.compute((n,), lambda j: te.sum(v[step] * a[(j, step) if transposed else (step, j)], axis=step), "out")
+    kernel = compile_kernel(create_prim_func([v, a], [out], "vector"))
+    assert str(kernel.range_extent) == "(n + 2047) // 2048"
+    for columns, depth in [(0, 3), (1, 1), (3, 0), (1, 100), (17, 33), (4100, 70), (2049, 3)]:
+        vector, matrix = random_array((depth,), dtype), random_array((depth, columns), dtype, seed=2)
+        stored = np.ascontiguousarray(matrix.T) if transposed else matrix
+        (result,) = run([v, a], [out], (vector, stored), n=columns, k=depth)
+        assert_close(result, vector.astype("float64") @ matrix)
+
+
+def test_what_is_no_product_of_two_elements_stays_in_loops():
+    x, w = te.placeholder((m, k), name="x"), te.placeholder((k, n), name="w")
+    step = te.reduce_axis(k, "k")
+    bodies: list[Callable[[Dim, Dim], object]] = [
+        lambda i, j: te.sum(te.exp(x[i, step]) * w[step, j], axis=step),
+        lambda i, j: te.max(x[i, step] * w[step, j], axis=step),
+        lambda i, j: te.sum(x[i, step] * w[step, j] * 2, axis=step),
+        lambda i, j: te.sum(x[i, step] + w[step, j], axis=step),
+        lambda i, j: te.sum(x[i, step] * x[i, step], axis=step),
+    ]
+    for body in bodies:
+        assert "contract_" not in source_of([x, w], te.compute((m, n), body, "out"))
+
+
+def test_integers_stay_in_loops():
+    assert "contract_" not in source_of(*_listed(product("nn", "int32")))
+
+
+def _listed(built: tuple[Tensor, Tensor, Tensor]) -> tuple[list[Tensor], Tensor]:
+    return [*built[:2]], built[2]
+
+
+# ------------------------------------------------------------------------------------------------------------ what follows
+
+
+def bias_and_relu(out: Tensor, bias: Tensor) -> Tensor:
+    return te.compute((m, n), lambda i, j: te.maximum(out[i, j] + bias[j], 0.0), "relu")
+
+
+def square(out: Tensor, bias: Tensor) -> Tensor:
+    return te.compute((m, n), lambda i, j: out[i, j] * out[i, j], "square")
+
+
+def softmax(out: Tensor, bias: Tensor) -> Tensor:
+    first, second = te.reduce_axis(n, "q"), te.reduce_axis(n, "r")
+    peak = te.compute((m,), lambda i: te.max(out[i, first], axis=first), "peak")
+    powers = te.compute((m, n), lambda i, j: te.exp(out[i, j] - peak[i]), "powers")
+    total = te.compute((m,), lambda i: te.sum(powers[i, second], axis=second), "total")
+    return te.compute((m, n), lambda i, j: powers[i, j] / total[i], "softmax")
+
+
+def transpose(out: Tensor, bias: Tensor) -> Tensor:
+    return te.compute((n, m), lambda j, i: out[i, j] + bias[j], "transposed")
+
+
+def column_sums(out: Tensor, bias: Tensor) -> Tensor:
+    step = te.reduce_axis(m, "q")
+    return te.compute((n,), lambda j: te.sum(out[step, j], axis=step), "sums")
+
+
+def numpy_softmax(out: Array, bias: Array) -> Array:
+    powers = np.exp(out - out.max(1, keepdims=True))
+    return powers / powers.sum(1, keepdims=True)
+
+
+FOLLOWING = {
+    "bias_and_relu": (bias_and_relu, lambda out, bias: np.maximum(out + bias, 0), True),
+    "square": (square, lambda out, bias: out * out, True),
+    "softmax": (softmax, numpy_softmax, True),
+    "transpose": (transpose, lambda out, bias: (out + bias).T, False),
+    "column_sums": (column_sums, lambda out, bias: out.sum(0), False),
+}
+
+
+@pytest.mark.parametrize("name", FOLLOWING)
+def test_what_follows_runs_on_each_block_where_it_can(name):
+    build, reference, is_by_blocks = FOLLOWING[name]
+    x, w, out = product("nn", "float32")
+    bias = te.placeholder((n,), "float32", "bias")
+    last = build(out, bias)
+    compiled = compile_kernel(create_prim_func([x, w, bias], [last], name))
+    assert str(compiled.range_extent) == ("(m + 95) // 96" if is_by_blocks else "1")
+    for sizes in [(1, 1, 1), (4, 16, 16), (96, 7, 33), (193, 40, 50)]:
+        arrays = operands("nn", "float32", sizes)
+        vector = random_array((sizes[1],), seed=3)
+        values = dict(zip("mnk", sizes, strict=True))
+        (result,) = run([x, w, bias], [last], (*arrays, vector), **values)
+        np.testing.assert_allclose(result, reference(expected("nn", *arrays), vector), rtol=1e-4, atol=1e-4)
+
+
+def test_both_the_product_and_what_follows_may_be_results():
+    x, w, out = product("nn", "float32")
+    half = te.compute((m, n), lambda i, j: out[i, j] * 0.5, "half")
+    arrays = operands("nn", "float32", (130, 20, 33))
+    whole, halved = run([x, w], [out, half], arrays, m=130, n=20, k=33)
+    assert_close(whole, expected("nn", *arrays))
+    np.testing.assert_array_equal(halved, whole * np.float32(0.5))
+
+
+# ----------------------------------------------------------------------------------------------------------------- tiles
+
+
+def test_blocks_are_whole_tiles():
+    tiles = [
+        tile_for(bits, vector, registers) for bits in (32, 64) for vector in (128, 256, 512) for registers in (16, 32)
+    ]
+    assert all(ROW_BLOCK % tile.rows == 0 for tile in tiles)
+    assert all(tile.rows * tile.vectors + tile.vectors + 1 <= 32 for tile in tiles)
+
+
+def test_the_vector_width_can_be_asked_for(monkeypatch):
+    monkeypatch.setenv("RELAXDSL_VECTOR_BITS", "128")
+    assert (host_tile(32).lanes, host_tile(64).lanes) == (4, 2)
+    monkeypatch.setenv("RELAXDSL_VECTOR_BITS", "512")
+    assert host_tile(32) == Tile(32, 16, 8, 3)
+
+
+@pytest.mark.parametrize("vector_bits", [32, 128, 256, 512])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_other_tiles_on_this_machine(dtype, vector_bits):
+    """A width that the machine lacks is computed in narrower vectors."""
+    bits = int(dtype.removeprefix("float"))
+    core = compile_core(dtype, tile_for(bits, max(vector_bits, bits), 32 if vector_bits == 512 else 16))
+    for sizes in [(1, 50, 7), (30, 1, 40), (50, 70, 300), (97, 33, 65), (13, 200, 13)]:
+        for layout in LAYOUTS:
+            x, w = operands(layout, dtype, sizes)
+            assert_close(_multiply(core, layout, x, w), expected(layout, x, w))
+
+
+def _multiply(core, layout: str, x: Array, w: Array) -> Array:
+    import ctypes
+
+    left, right = (each.T if letter == "t" else each for letter, each in zip(layout, (x, w), strict=True))
+    (rows, depth), columns, size = left.shape, right.shape[1], left.itemsize
+    left_steps, right_steps = ([step // size for step in each.strides] for each in (left, right))
+    result = np.full((rows, columns), 7, x.dtype)
+    panels, block = np.empty((columns + 64) * depth, x.dtype), np.empty(ROW_BLOCK * 256, x.dtype)
+    whole, address = ctypes.c_int64, lambda array: ctypes.c_void_p(array.ctypes.data)
+    pack, contract = (
+        ctypes.CFUNCTYPE(whole, *kinds)(core.address(entry))
+        for entry, kinds in (
+            ("pack", [*[whole] * 5, ctypes.c_void_p, *[whole] * 2, ctypes.c_void_p]),
+            (
+                "contract",
+                [*[whole] * 4, ctypes.c_void_p, *[whole] * 2, ctypes.c_void_p, *[whole] * 2]
+                + [ctypes.c_void_p, whole, *[ctypes.c_void_p] * 2],
+            ),
+        )
+    )
+    pack(rows, columns, depth, *left_steps, address(w), *right_steps, address(panels))
+    contract(
+        *(rows, rows, columns, depth, address(x), *left_steps, address(w), *right_steps),
+        *(address(result), columns, address(panels), address(block)),
+    )
+    return result
+
+
+@pytest.mark.parametrize(
+    ("cpu", "features", "vector_bits", "registers", "instruction"),
+    [
+        ("skylake-avx512", "+avx512f,+fma", 512, 32, r"vfmadd\d+ps\s.*%zmm"),
+        ("haswell", "+avx2,+fma", 256, 16, r"vfmadd\d+ps\s.*%ymm"),
+        ("x86-64", "", 128, 16, r"mulps\s.*%xmm"),
+    ],
+)
+def test_the_tile_is_made_of_the_vectors_asked_for(cpu, features, vector_bits, registers, instruction):
+    machine = target_machine(cpu, features)
+    if "x86_64" not in machine.triple:
+        pytest.skip("not x86")
+    tile = tile_for(32, vector_bits, registers)
+    assembly = machine.emit_assembly(parsed_for(machine, core_module("float32", tile)))
+    body = assembly.split("\ntile:")[1].split(".cfi_endproc")[0]
+    loop = max(body.split(".LBB"), key=lambda part: len(re.findall(instruction, part)))
+    assert len(re.findall(instruction, loop)) >= tile.rows * tile.vectors
+    assert "%rsp" not in loop, "the tile does not fit into the registers"
+
+
+def test_the_source_calls_the_engine_and_then_the_loops_that_follow():
+    x, w, out = product("nt", "float32")
+    bias = te.placeholder((n,), "float32", "bias")
+    source = source_of([x, w, bias], bias_and_relu(out, bias))
+    assert "pack_float32(m, n, k, k, 1, w, 0, 1, k, panels, 0)" in source
+    assert source.index("contract_float32(") < source.index("maximum(")
+
+
+def test_few_rows_need_no_memory_for_panels():
+    x, w = te.placeholder((4, k), name="x"), te.placeholder((k, n), name="w")
+    step = te.reduce_axis(k, "k")
+    out = te.compute((4, n), lambda i, j: te.sum(x[i, step] * w[step, j], axis=step), "out")
+    compiled = compile_kernel(create_prim_func([x, w], [out], "skinny"))
+    assert compiled.scratch == ()
+    arrays = random_array((4, 30)), random_array((30, 50))
+    (result,) = run([x, w], [out], arrays, k=30, n=50)
+    assert_close(result, arrays[0] @ arrays[1])
