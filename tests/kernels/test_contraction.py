@@ -1,7 +1,8 @@
-"""The contraction engine: every size, stride and tile against NumPy, what follows a contraction, and the form it takes."""
+"""The contraction engine: every size, stride and tile against NumPy, and what follows a contraction."""
 
 from __future__ import annotations
 
+import ctypes
 import re
 from collections.abc import Callable
 
@@ -14,7 +15,8 @@ from kernel_programs import Array, random_array, run
 from relaxdsl.ir.te import Tensor
 from relaxdsl.kernels import te
 from relaxdsl.kernels.contraction.core import compile_core, core_module, parsed_for, target_machine
-from relaxdsl.kernels.contraction.tile import ROW_BLOCK, Tile, host_tile, tile_for
+from relaxdsl.kernels.contraction.names import PARAMETERS
+from relaxdsl.kernels.contraction.tile import COLUMN_GROUP, PANELS_START, ROW_BLOCK, Tile, host_tile, tile_for
 from relaxdsl.kernels.create import create_prim_func
 from relaxdsl.kernels.jit import compile_kernel, run_kernel
 from relaxdsl.kernels.schedule.pipeline import schedule
@@ -65,7 +67,7 @@ def source_of(inputs: list[Tensor], output: Tensor) -> str:
     return kernel_source(schedule(create_prim_func(inputs, [output], "kernel")))
 
 
-# ----------------------------------------------------------------------------------------------------------------- sizes
+# ---------------------------------------------------------------------------------------------------------------- sizes
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -171,7 +173,7 @@ def _listed(built: tuple[Tensor, Tensor, Tensor]) -> tuple[list[Tensor], Tensor]
     return [*built[:2]], built[2]
 
 
-# ------------------------------------------------------------------------------------------------------------ what follows
+# --------------------------------------------------------------------------------------------------------- what follows
 
 
 def bias_and_relu(out: Tensor, bias: Tensor) -> Tensor:
@@ -238,14 +240,14 @@ def test_both_the_product_and_what_follows_may_be_results():
     np.testing.assert_array_equal(halved, whole * np.float32(0.5))
 
 
-# ----------------------------------------------------------------------------------------------------------------- tiles
+# ---------------------------------------------------------------------------------------------------------------- tiles
 
 
 def test_blocks_are_whole_tiles():
     tiles = [
         tile_for(bits, vector, registers) for bits in (32, 64) for vector in (128, 256, 512) for registers in (16, 32)
     ]
-    assert all(ROW_BLOCK % tile.rows == 0 for tile in tiles)
+    assert all(ROW_BLOCK % tile.rows == 0 and COLUMN_GROUP % tile.columns == 0 for tile in tiles)
     assert all(tile.rows * tile.vectors + tile.vectors + 1 <= 32 for tile in tiles)
 
 
@@ -269,29 +271,21 @@ def test_other_tiles_on_this_machine(dtype, vector_bits):
 
 
 def _multiply(core, layout: str, x: Array, w: Array) -> Array:
-    import ctypes
-
     left, right = (each.T if letter == "t" else each for letter, each in zip(layout, (x, w), strict=True))
     (rows, depth), columns, size = left.shape, right.shape[1], left.itemsize
     left_steps, right_steps = ([step // size for step in each.strides] for each in (left, right))
     result = np.full((rows, columns), 7, x.dtype)
-    panels, block = np.empty((columns + 64) * depth, x.dtype), np.empty(ROW_BLOCK * 256, x.dtype)
-    whole, address = ctypes.c_int64, lambda array: ctypes.c_void_p(array.ctypes.data)
-    pack, contract = (
-        ctypes.CFUNCTYPE(whole, *kinds)(core.address(entry))
-        for entry, kinds in (
-            ("pack", [*[whole] * 5, ctypes.c_void_p, *[whole] * 2, ctypes.c_void_p]),
-            (
-                "contract",
-                [*[whole] * 4, ctypes.c_void_p, *[whole] * 2, ctypes.c_void_p, *[whole] * 2]
-                + [ctypes.c_void_p, whole, *[ctypes.c_void_p] * 2],
-            ),
-        )
+    panels, block = np.empty((columns + 64) * depth + PANELS_START, x.dtype), np.empty(ROW_BLOCK * 256, x.dtype)
+    begin, contract = (
+        ctypes.CFUNCTYPE(
+            None, *(ctypes.c_void_p if "*" in each else ctypes.c_int64 for each in PARAMETERS[entry].split())
+        )(core.address(entry))
+        for entry in ("begin", "contract")
     )
-    pack(rows, columns, depth, *left_steps, address(w), *right_steps, address(panels))
+    begin(panels.ctypes.data)
     contract(
-        *(rows, rows, columns, depth, address(x), *left_steps, address(w), *right_steps),
-        *(address(result), columns, address(panels), address(block)),
+        *(rows, rows, columns, depth, x.ctypes.data, *left_steps, w.ctypes.data, *right_steps),
+        *(result.ctypes.data, columns, panels.ctypes.data, block.ctypes.data),
     )
     return result
 
@@ -320,7 +314,8 @@ def test_the_source_calls_the_engine_and_then_the_loops_that_follow():
     x, w, out = product("nt", "float32")
     bias = te.placeholder((n,), "float32", "bias")
     source = source_of([x, w, bias], bias_and_relu(out, bias))
-    assert "pack_float32(m, n, k, k, 1, w, 0, 1, k, panels, 0)" in source
+    assert source.index("begin_float32(panels, 0)") < source.index("for block_index in range(lo, hi)")
+    assert "n, k, x, block_index * k * 96, k, 1, w, 0, 1, k, product, 0, n, panels, 0, block, 0)" in source
     assert source.index("contract_float32(") < source.index("maximum(")
 
 

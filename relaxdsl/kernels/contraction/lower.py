@@ -20,7 +20,7 @@ from relaxdsl.ir.loops import (
 from relaxdsl.ir.scalar import Load, ScalarExpr, rewrite
 from relaxdsl.kernels.accesses import Access, accesses
 from relaxdsl.kernels.contraction.match import Contraction, contraction_of
-from relaxdsl.kernels.contraction.tile import DEPTH, MAX_COLUMNS, ROW_BLOCK, SKINNY
+from relaxdsl.kernels.contraction.tile import DEPTH, MAX_COLUMNS, PANELS_START, ROW_BLOCK, SKINNY
 from relaxdsl.kernels.patterns import is_aligned
 from relaxdsl.kernels.schedule.columns import COLUMN_BLOCK
 from relaxdsl.types.dims import Dim, ceildiv, dim_min, exact_divide, floordiv, free_symbols
@@ -43,7 +43,7 @@ def use_engine(prim_func: PrimFunc, schedule: Schedule) -> PrimFunc | None:
 
     After::
 
-        pack(m, n, k, ..., b, ..., panels)
+        begin(panels)
         for block in parallel(ceildiv(m, 96)):
             contract(m, min(96, m - 96 * block), n, k, a, 96 * block * k, ..., b, ..., c, ..., panels, ...)
             for i in range(96 * block, min(96 * block + 96, m)):
@@ -165,7 +165,7 @@ class _Lowering:
         batch = loop_variable(_BATCH, batches) if self.contraction.batch else 0
         part = self._part(batch, loop_variable(_BLOCK, blocks))
         body = sequence(self._contract(part, result), *([self._following(part, result)] if follows else []))
-        packing = () if self._is_direct else (self._pack(batch),)
+        packing = () if self._is_direct else (self._begin(),)
         if not self.contraction.batch:
             return sequence(*packing, For(_BLOCK, blocks, body, "parallel"))
         return For(_BATCH, batches, sequence(*packing, For(_BLOCK, blocks, body)), "parallel")
@@ -216,12 +216,8 @@ class _Lowering:
         rows = self.contraction.row.extent
         return isinstance(rows, int) and rows <= SKINNY and fits_columns(self.contraction)
 
-    def _pack(self, batch: Dim) -> CallExtern:
-        return CallExtern(
-            f"pack_{self.contraction.result.dtype}",
-            (*self._sizes, *self._left_steps, *self._right(batch), self._panels, 0),
-            (self._panels,),
-        )
+    def _begin(self) -> CallExtern:
+        return CallExtern(f"begin_{self.contraction.result.dtype}", (self._panels, 0), (self._panels,))
 
     def _contract(self, part: _Part, result: Buffer) -> CallExtern:
         contraction = self.contraction
@@ -241,7 +237,7 @@ class _Lowering:
                 *(rows, count, columns, depth, *left, *self._left_steps, *right),
                 *(result, goal, contraction.column.extent, panels, 0, block, 0),
             ),
-            (result, block),
+            (result, panels, block),
         )
 
     @property
@@ -276,7 +272,7 @@ class _Lowering:
     @property
     def _panels(self) -> Buffer:
         columns, depth = self.contraction.column.extent, self.contraction.depth.extent
-        return self._take("panels", (columns + MAX_COLUMNS) * depth, self.contraction.result.dtype)
+        return self._take("panels", (columns + MAX_COLUMNS) * depth + PANELS_START, self.contraction.result.dtype)
 
     @property
     def _left_block(self) -> Buffer:

@@ -6,7 +6,7 @@ from __future__ import annotations
 ENGINE_DTYPES = ("float32", "float64")
 #: A parameter with a star is an address.
 PARAMETERS = {
-    "pack": "m n k a_rows a_steps b* b_steps b_columns panels*",
+    "begin": "panels*",
     "contract": "m rows n k a* a_rows a_steps b* b_steps b_columns c* c_rows panels* block*",
 }
 #: What kernels call them.

@@ -14,8 +14,17 @@ ROW_BLOCK = 96
 DEPTH = 256
 #: No tile is wider than this many columns.
 MAX_COLUMNS = 64
+#: Columns of the right operand that are packed and used before the next ones: so much of it, by :data:`DEPTH` steps, is
+#: in the second-level cache then. A multiple of every tile's columns.
+COLUMN_GROUP = 192
+#: Up to so many columns, the left operand is read where it is: packing it would take as long as using it.
+NARROW = 64
+#: Steps of the sum that are packed of one panel before the next one.
+PACKED_STEPS = 16
+#: Elements at the start of the panels that are not theirs: the first 8 bytes say whether the panels are packed.
+PANELS_START = 16
 #: Up to so many rows are computed without packing, where the strides allow it.
-SKINNY = 8
+SKINNY = 16
 #: Up to so many products are computed without packing.
 SMALL = 32 * 32 * 32
 

@@ -8,14 +8,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from relaxdsl.kernels.contraction.emitter import Emitter
+from relaxdsl.kernels.contraction.emitter import Emitter, Integer
 from relaxdsl.kernels.contraction.tile import Tile
 
 
-def emit_tile(emit: Emitter, tile: Tile) -> None:
-    """``tile(depth, a, b, c, c_rows, rows, columns, is_first)``: sets, or else adds to, ``rows x columns`` of ``c``."""
-    depth, a, b, c, c_rows, rows, columns, is_first = emit.function.args
-    totals = _products(emit, tile, depth, a, b)
+def emit_tile(emit: Emitter, tile: Tile, is_packed: bool) -> None:
+    """``tile(depth, a, a_rows, a_steps, b, c, c_rows, rows, columns, is_first)`` sets a tile of ``c``, or adds to it.
+
+    Args:
+        is_packed: ``a`` is a panel; otherwise it is anywhere, and all rows of the tile exist.
+    """
+    depth, a, a_rows, a_steps, b, c, c_rows, rows, columns, is_first = emit.function.args
+    totals = _products(emit, tile, depth, a, *((1, tile.rows) if is_packed else (a_rows, a_steps)), b)
     is_whole = emit.all(emit.compare("==", rows, tile.rows), emit.compare("==", columns, tile.columns))
     with emit.builder.if_else(is_whole) as (whole, ragged):
         with whole:
@@ -25,14 +29,15 @@ def emit_tile(emit: Emitter, tile: Tile) -> None:
     emit.builder.ret(emit.integer(0))
 
 
-def _products(emit: Emitter, tile: Tile, depth: Any, a: Any, b: Any) -> list[Any]:
+def _products(emit: Emitter, tile: Tile, depth: Any, a: Any, a_rows: Integer, a_steps: Integer, b: Any) -> list[Any]:
     """The tile's vectors, row by row: every step multiplies a column of ``a`` with a row of ``b``."""
     initial = [emit.zeros] * (tile.rows * tile.vectors)
+    rows = [emit.at(a, emit.mul(a_rows, row)) for row in range(tile.rows)]
     with emit.carrying_loop(0, depth, initial) as loop:
-        left, right = emit.mul(loop.index, tile.rows), emit.mul(loop.index, tile.columns)
+        left, right = emit.mul(loop.index, a_steps), emit.mul(loop.index, tile.columns)
         vectors = [emit.load_vector(b, emit.add(right, lane * tile.lanes)) for lane in range(tile.vectors)]
         for row in range(tile.rows):
-            factor = emit.broadcast(emit.load(a, emit.add(left, row)))
+            factor = emit.broadcast(emit.load(rows[row], left))
             for place, vector in enumerate(vectors):
                 total = loop.values[row * tile.vectors + place]
                 loop.following.append(emit.multiply_add(factor, vector, total))

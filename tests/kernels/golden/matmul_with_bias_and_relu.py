@@ -9,7 +9,7 @@ def matmul_with_bias_and_relu(args, lo, hi):
     product = float32_buffer(args, 7)
     panels = float32_buffer(args, 8)
     block = float32_buffer(args, 9)
-    pack_float32(m, p, n, n, 1, w, 0, p, 1, panels, 0)
+    begin_float32(panels, 0)
     for block_index in range(lo, hi):
         row = -block_index * p * 96
         contract_float32(m, min(m - 96 * block_index, 96), p, n, x, block_index * n * 96, n, 1, w, 0, p, 1, product, 0, p, panels, 0, block, 0)
