@@ -8,17 +8,20 @@ from __future__ import annotations
 import functools
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, Literal, cast, overload
 
 from relaxdsl.display import show, to_html
-from relaxdsl.errors import ScriptError
-from relaxdsl.ir.graph import Function
+from relaxdsl.errors import ArgumentError, ScriptError
+from relaxdsl.ir.graph import Expr, Function
 from relaxdsl.ir.module import IRModule
 from relaxdsl.ir.print_graph import script
 from relaxdsl.script.parse import ParsedProgram, parse_function
 from relaxdsl.script.parse_module import FunctionOptions, ModuleMember, is_in_class, parse_module
+from relaxdsl.trace.builder import current_builder
+from relaxdsl.trace.function_calls import call_program
+from relaxdsl.types.symint import user_compares
 
 if TYPE_CHECKING:
     from relaxdsl.passes.comparison import Comparison
@@ -66,7 +69,12 @@ class CompiledFunction:
         Raises:
             ArgumentError: an argument does not fit the signature.
         """
-        return self._entry(*args, **keywords)
+        try:
+            return self._entry(*args, **keywords)
+        except ArgumentError:
+            if not _has_expression(args, keywords):
+                raise
+            return self._call_in_program(args, keywords)
 
     def compile(self) -> CompiledFunction:
         """Compiles now what the first call would; returns the function."""
@@ -130,7 +138,20 @@ class CompiledFunction:
     def _is_alone(self) -> bool:
         return len(self.module.functions) == 1
 
+    def _call_in_program(self, args: Sequence[Any], keywords: Mapping[str, Any]) -> Any:
+        """A call by a plain Python helper of a program that is being read, on tensors of that program."""
+        builder = current_builder()
+        if builder is None:
+            raise ArgumentError(
+                f"{self.__name__}: the arguments are tensors of a program",
+                hint="call it on arrays, or inside @relax.function",
+            )
+        with user_compares(False):
+            return call_program(builder, self, args, keywords)
+
     def _call_first(self, *args: Any, **keywords: Any) -> Any:
+        if _has_expression(args, keywords):
+            return self._call_in_program(args, keywords)
         executable = self._get_executable()
         executable.prepare()
         self._entry = executable.entry
@@ -153,6 +174,10 @@ class CompiledFunction:
                 params = [(param.name, param.type) for param in self.ir.params]
                 self._executable = Executable(self._get_compiled().program, params)
             return self._executable
+
+
+def _has_expression(args: Sequence[Any], keywords: Mapping[str, Any]) -> bool:
+    return any(isinstance(arg, Expr) for arg in (*args, *keywords.values()))
 
 
 class CompiledModule(Mapping[str, CompiledFunction]):

@@ -5,6 +5,10 @@ from __future__ import annotations
 import html
 import sys
 
+from relaxdsl.ir.graph import Call, Constant, Expr, Function, If, PrimValue, SeqExpr, ShapeExpr, Tuple, TupleGetItem
+from relaxdsl.ir.module import IRModule
+from relaxdsl.ir.print_graph import script, summary
+
 #: Said in full, since Jupyter sets output in the font of prose.
 _CODE_FONT = "font-family: var(--jp-code-font-family, monospace)"
 
@@ -45,3 +49,14 @@ def _is_notebook() -> bool:
     module = sys.modules.get("IPython")
     shell = module.get_ipython() if module is not None else None
     return shell is not None and type(shell).__name__ == "ZMQInteractiveShell"
+
+
+def _represent(expr: Expr) -> str:
+    """An expression in one line: what it computes, and its type."""
+    return f"<relax value {summary(expr)}: {expr.type}>"
+
+
+for _node in (Call, Constant, If, PrimValue, SeqExpr, ShapeExpr, Tuple, TupleGetItem):
+    _node.__repr__ = _represent  # type: ignore[method-assign, assignment]
+Function.__str__ = script  # type: ignore[method-assign, assignment]
+IRModule.__str__ = script  # type: ignore[method-assign, assignment]

@@ -283,3 +283,92 @@ def test_a_forgotten_comma_in_a_shape() -> None:
 def test_a_condition_that_is_a_python_bool() -> None:
     x = relax.Var("x", relax.Tensor((n,), "float32"))
     assert str(relax.where(True, x, 0).type) == 'relax.Tensor((n,), "float32")'
+
+
+def in_helper(function: Any) -> Any:
+    """A program that calls ``function`` on its tensors."""
+
+    @relax.function
+    def program(x: relax.Tensor[(n, 3), "float32"]):
+        return function(x)
+
+    return program
+
+
+def test_helpers_may_use_arrays_other_programs_and_dtypes() -> None:
+    @relax.function
+    def double(x: relax.Tensor[(m, 3), "float32"]):
+        return x * 2
+
+    def helper(x: Any) -> Any:
+        assert x.dtype == np.float32
+        assert x.dtype != "float64"
+        return np.ones(3, "float32") + double(x) @ np.eye(3, dtype="float32")
+
+    x = RNG.normal(size=(2, 3)).astype("float32")
+    np.testing.assert_allclose(in_helper(helper)(x), 1 + 2 * x, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("helper", "headline", "hint"),
+    [
+        (lambda x: np.exp(x), "np.exp: a NumPy function cannot take a tensor of the program", "write relax.exp"),
+        (lambda x: np.sum(x), "np.sum: a NumPy function cannot take a tensor of the program", "write relax.sum"),
+        (
+            lambda x: np.asarray(x).sum(),
+            "np.asarray: a tensor of a program has no values while the program is read",
+            None,
+        ),
+        (
+            lambda x: x if x.shape[0] == 2 else -x,
+            "whether `n` equals `2` is not known when compiling, and no Python branch may depend on it",
+            None,
+        ),
+        (
+            lambda x: x if x.shape == (2, 3) else -x,
+            "whether `n` equals `2` is not known when compiling, and no Python branch may depend on it",
+            None,
+        ),
+    ],
+)
+def test_helpers_cannot_ask_for_values(helper: Any, headline: str, hint: str | None) -> None:
+    with pytest.raises(relax.RelaxError) as error:
+        in_helper(helper)
+    assert error.value.headline == headline
+    assert error.value.hint == hint
+
+
+def test_a_comparison_of_sizes_is_a_condition() -> None:
+    @relax.function
+    def flip(x: relax.Tensor[(n,), "float32"]):
+        return relax.where(n > 2, x, -x)
+
+    np.testing.assert_array_equal(flip(np.ones(3, "float32")), [1, 1, 1])
+    np.testing.assert_array_equal(flip(np.ones(2, "float32")), [-1, -1])
+
+
+def test_expressions_print_in_one_line() -> None:
+    x = relax.Var("x", relax.Tensor((n,), "float32"))
+    assert repr(relax.exp(x)) == '<relax value relax.exp(x): relax.Tensor((n,), "float32")>'
+    assert str(layer.ir) == layer.script()
+    assert str(layer.module).startswith("import relaxdsl as relax")
+    assert "concat" in dir(relax)
+    assert "kernels" not in dir(relax)
+
+
+def test_a_kernel_that_reads_outside_is_refused() -> None:
+    def shifted(x: Any) -> Any:
+        return relax.te.compute(x.shape, lambda i, j: x[i + 1, j], name="shifted")
+
+    with pytest.raises(relax.KernelError) as error:
+        in_helper(lambda x: relax.emit_te(shifted, x))
+    assert error.value.headline == "shifted: x, axis 0: the index i + 1 is out of range"
+
+
+def test_tensors_of_no_program_are_no_arguments() -> None:
+    x = relax.Var("x", relax.Tensor((n, 4), "float32"))
+    with pytest.raises(relax.ArgumentError) as error:
+        layer(x, x, x)
+    assert str(error.value) == (
+        "layer: the arguments are tensors of a program\n   hint: call it on arrays, or inside @relax.function"
+    )

@@ -24,6 +24,7 @@ import numpy as np
 
 from relaxdsl.errors import ScriptError, ShapeError, Span
 from relaxdsl.types.dims import Dim, symbol
+from relaxdsl.types.dtype import DTypeName
 from relaxdsl.types.types import FuncType, PrimType, ShapeType, TensorType, TupleType, Type
 
 NO_ATTRS: Mapping[str, Any] = MappingProxyType({})
@@ -33,9 +34,6 @@ class Expr:
     """A graph expression. ``type`` is what is known of its value, ``span`` the user's source that made it."""
 
     __slots__ = ()
-    # NumPy must leave ``array + expr`` to the expression.
-    __array_ufunc__ = None
-
     type: Type
     span: Span | None
 
@@ -61,10 +59,9 @@ class Expr:
 
     @property
     def dtype(self) -> str | None:
-        """The tensor's or prim's dtype (None if unknown)."""
-        if isinstance(self.type, PrimType):
-            return self.type.dtype
-        return self._tensor_type("dtype").dtype
+        """The tensor's or prim's dtype, which equals NumPy's too (None if unknown)."""
+        name = self.type.dtype if isinstance(self.type, PrimType) else self._tensor_type("dtype").dtype
+        return None if name is None else DTypeName(name)
 
     # ``x == y`` is an operator, as ``x < y`` is; sets and dicts of nodes go by identity, which Python asks first.
     __hash__ = object.__hash__

@@ -34,7 +34,7 @@ def quick_start() -> Iterator[None]:
 def _load_what_kernels_use(context: CPUContext) -> None:
     """In place of numba's own method of this name."""
     from numba.core import optional  # noqa: F401 - importing registers
-    from numba.core.runtime import rtsys
+    from numba.core.runtime import rtsys  # type: ignore[attr-defined]
     from numba.cpython import (  # noqa: F401
         builtins,
         iterators,
@@ -46,5 +46,5 @@ def _load_what_kernels_use(context: CPUContext) -> None:
     )
     from numba.misc import literal  # noqa: F401
 
-    rtsys.initialize(context)  # type: ignore[no-untyped-call]
-    context.install_registry(mathimpl.registry)
+    rtsys.initialize(context)
+    context.install_registry(mathimpl.registry)  # type: ignore[no-untyped-call]

@@ -23,10 +23,11 @@ from relaxdsl.ir.graph import Call, Constant, Expr, PrimValue, Tuple
 from relaxdsl.ir.loops import Buffer
 from relaxdsl.ir.scalar import const
 from relaxdsl.ir.te import Tensor
-from relaxdsl.operators.registry import Operator, define
-from relaxdsl.types.dims import Dim, SymInt, symbol
+from relaxdsl.operators.registry import Operator, define, get
+from relaxdsl.types.dims import Dim, DimCompare, SymInt, symbol
 from relaxdsl.types.dtype import canonical_dtype, promote
 from relaxdsl.types.prove import Proof, prove_less_equal
+from relaxdsl.types.symint import user_compares
 from relaxdsl.types.types import PrimType, ShapeType, TensorType, TupleType, Type, tensor_type
 
 
@@ -120,10 +121,12 @@ def public_function(definition: Operator, function: Callable[..., Any]) -> Calla
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Call:
-        return make_call(definition, args, kwargs)
+        with user_compares(False):
+            return make_call(definition, args, kwargs)
 
     def call_reflected(right: Any, left: Any) -> Call:
-        return make_call(definition, (left, right), {})
+        with user_compares(False):
+            return make_call(definition, (left, right), {})
 
     bare = [parameter.replace(annotation=parameter.empty) for parameter in definition.signature.parameters.values()]
     call.__signature__ = inspect.Signature(bare)  # type: ignore[attr-defined]
@@ -271,6 +274,8 @@ def as_expr(value: Any, what: str, other_dtypes: Sequence[str] = ()) -> Expr:
         return constant(_number(value, dtype, what))
     if isinstance(value, SymInt):
         return PrimValue(value, _context.get().span)
+    if isinstance(value, DimCompare):
+        return make_call(get(_COMPARISONS[value.op]), (value.left, value.right), {})
     if isinstance(value, list | tuple):
         fields = tuple(as_expr(item, f"{what}[{i}]", other_dtypes) for i, item in enumerate(value))
         return Tuple(fields, _context.get().span)
@@ -278,6 +283,16 @@ def as_expr(value: Any, what: str, other_dtypes: Sequence[str] = ()) -> Expr:
         f"{what} must be a tensor, an array or a number, got {type(value).__name__}",
         span=_context.get().span,
     )
+
+
+_COMPARISONS = {
+    "<": "less",
+    "<=": "less_equal",
+    ">": "greater",
+    ">=": "greater_equal",
+    "==": "equal",
+    "!=": "not_equal",
+}
 
 
 def _number(value: bool | int | float, dtype: str, what: str) -> np.ndarray:

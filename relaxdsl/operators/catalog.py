@@ -16,6 +16,7 @@ from relaxdsl.operators import (
     manipulate,
     median,
     nn,
+    numpy_protocol,
     reduce,
     reshape,
     selection,
@@ -43,6 +44,9 @@ def _namespace(prefix: str) -> dict[str, Callable[..., Call]]:
     found = {name.rpartition("."): function for name, function in _public_functions()}
     return {base: function for (namespace, _, base), function in sorted(found.items()) if namespace == prefix}
 
+
+# Attaches itself to expressions.
+__all__ = ["FAMILIES", "NN", "PUBLIC", "numpy_protocol"]
 
 #: ``relax.add``, ``relax.exp``, ..., and what is composed of operators.
 PUBLIC: dict[str, Callable[..., Any]] = {**_namespace(""), "linear": linear_algebra.linear}

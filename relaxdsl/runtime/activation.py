@@ -149,7 +149,9 @@ class Activation:
             self._store(tree, self._detached(value))
 
     def _detached(self, value: Any) -> Any:
-        """An object of a host function's; arrays in it that are views of the call's memory, which changes, are copied."""
+        """An object of a host function's; arrays in it that are views of the call's memory, which changes, are
+        copied.
+        """
         if type(value) in (tuple, list):
             items = [self._detached(item) for item in value]
             is_same = all(new is old for new, old in zip(items, value, strict=True))

@@ -24,6 +24,7 @@ from relaxdsl.trace import literals, statements
 from relaxdsl.trace.function_calls import Program, call_global, call_program
 from relaxdsl.types.constructors import as_type
 from relaxdsl.types.dims import SymInt, dim_max, dim_min
+from relaxdsl.types.symint import user_compares
 from relaxdsl.types.types import ShapeType, TupleType
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -94,7 +95,8 @@ def call_value(interp: Interpreter, node: ast.Call, function: Any, args: list[An
 def _call_native(interp: Interpreter, node: ast.Call, function: Any, args: list[Any], kwargs: dict[str, Any]) -> Any:
     """Calls a Python function now; what it raises is shown at the user's line, with its own line as a detail."""
     try:
-        return function(*args, **kwargs)
+        with user_compares(True):
+            return function(*args, **kwargs)
     except Poisoned:
         raise
     except RelaxError as error:

@@ -16,6 +16,7 @@ from relaxdsl.operators.calls import make_call
 from relaxdsl.script.interpreter import Interpreter, expression
 from relaxdsl.types.dims import DimCompare, SymInt
 from relaxdsl.types.prove import Proof, prove_equal, prove_less, prove_less_equal
+from relaxdsl.types.symint import user_compares
 from relaxdsl.types.types import PrimType, TensorType, TupleType
 
 # ------------------------------------------------------------------------------------------------------------- literals
@@ -246,7 +247,8 @@ def _compare(interp: Interpreter, op: ast.cmpop, left: Any, right: Any) -> Any:
         return make_call(registry.get(_TENSOR_COMPARISONS[type(op)]), operands, {})
     elif isinstance(left, SymInt) or isinstance(right, SymInt):
         return compare_dims(op, left, right)
-    return _COMPARISONS[type(op)](left, right)
+    with user_compares(True):  # sizes may be in tuples
+        return _COMPARISONS[type(op)](left, right)
 
 
 def compare_dims(op: ast.cmpop, left: Any, right: Any) -> Any:

@@ -12,6 +12,7 @@ from relaxdsl.script.expressions import evaluate_truth, items_of
 from relaxdsl.script.interpreter import Flow, Frame, Interpreter, expression, statement
 from relaxdsl.script.scope import Scope
 from relaxdsl.script.targets import assign
+from relaxdsl.types.symint import user_compares
 
 
 class Macro:
@@ -30,7 +31,8 @@ class Macro:
         interp, outer = self._interp, self._interp.frame
         interp.frame = Frame(self._node, Scope(dict(bound.arguments), self._scope))
         try:
-            return self._run(interp)
+            with user_compares(False):  # the interpreter runs it, also where a helper calls it
+                return self._run(interp)
         finally:
             interp.frame = outer
 

@@ -13,9 +13,11 @@ from relaxdsl.ir.loops import Buffer, PrimFunc
 from relaxdsl.ir.names import UniqueNames
 from relaxdsl.ir.signature import bind_kernel_symbols, output_type, unbound_symbols
 from relaxdsl.ir.te import Tensor
+from relaxdsl.kernels.bounds import require_in_bounds
 from relaxdsl.kernels.create import create_prim_func
 from relaxdsl.operators.calls import constant, current_context
 from relaxdsl.types.dims import SymInt, symbol
+from relaxdsl.types.symint import user_compares
 from relaxdsl.types.types import Grade, PrimType, ShapeType, TensorType, Type, is_base_of
 
 CALL_TIR = Op("call_tir")
@@ -29,20 +31,30 @@ def call_te(add_function: AddFunction, fn: Callable[..., Any], args: Sequence[An
 
     Raises:
         KernelError: ``fn`` returned something else than TE tensors.
+        KernelError: the kernel certainly reads outside of its inputs.
         DTypeError: an argument that TE has no form for.
     """
     kwargs = dict(kwargs)
     name = kwargs.pop("primfunc_name_hint", None) or getattr(fn, "__name__", "kernel")
     inputs = _Inputs()
     try:
-        te_args = [inputs.convert(arg) for arg in args]
-        te_kwargs = {key: inputs.convert(value) for key, value in kwargs.items()}
-        outputs = _outputs(fn(*te_args, **te_kwargs), name)
-        kernel = create_prim_func(inputs.tensors, outputs, "kernel" if name == "<lambda>" else name)
+        with user_compares(False):
+            kernel = _described(fn, args, kwargs, "kernel" if name == "<lambda>" else name, inputs)
+            return call_kernel(add_function(kernel, kernel.name), kernel, inputs.expressions)
     except RelaxError as error:
         error.at(current_context().span)
         raise
-    return call_kernel(add_function(kernel, kernel.name), kernel, inputs.expressions)
+
+
+def _described(
+    fn: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any], name: str, inputs: _Inputs
+) -> PrimFunc:
+    """The kernel that a TE function describes."""
+    te_args = [inputs.convert(arg) for arg in args]
+    te_kwargs = {key: inputs.convert(value) for key, value in kwargs.items()}
+    kernel = create_prim_func(inputs.tensors, _outputs(fn(*te_args, **te_kwargs), name), name)
+    require_in_bounds(kernel)
+    return kernel
 
 
 def call_kernel(callee: GlobalVar, kernel: PrimFunc, tensors: Sequence[Expr]) -> Call:

@@ -17,6 +17,7 @@ from relaxdsl.operators.calls import as_expr, current_context
 from relaxdsl.trace import kernel_calls
 from relaxdsl.trace.builder import BlockBuilder, current_builder
 from relaxdsl.types.constructors import as_type
+from relaxdsl.types.symint import user_compares
 
 
 def emit_te(fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Call:
@@ -43,7 +44,11 @@ def call_tir(kernel: GlobalVar | PrimFunc, args: Any, out: Any = None) -> Call:
         ScriptError: outside of a function; for something that is no kernel.
         ShapeError, DTypeError: the arguments, or ``out``, do not fit.
     """
-    builder = _builder("call_tir")
+    with user_compares(False):
+        return _call_tir(_builder("call_tir"), kernel, args, out)
+
+
+def _call_tir(builder: BlockBuilder, kernel: GlobalVar | PrimFunc, args: Any, out: Any) -> Call:
     callee = builder.add_func(kernel) if isinstance(kernel, PrimFunc) else kernel
     function = builder.get()[callee.name] if isinstance(callee, GlobalVar) and callee.name in builder.get() else None
     if not isinstance(function, PrimFunc):
@@ -61,7 +66,8 @@ def match_cast(value: Any, target: Any) -> Var:
     Raises:
         ScriptError: outside of a function.
     """
-    return _builder("match_cast").match_cast(as_expr(value, "match_cast"), as_type(target))
+    with user_compares(False):
+        return _builder("match_cast").match_cast(as_expr(value, "match_cast"), as_type(target))
 
 
 @dataclass(frozen=True, slots=True)

@@ -119,3 +119,22 @@ def is_bool(dtype: str) -> bool:
 def itemsize(dtype: str) -> int:
     """Bytes of one element."""
     return np.dtype(canonical_dtype(dtype)).itemsize
+
+
+class DTypeName(str):
+    """A dtype's name that also equals NumPy's dtypes: ``x.dtype == np.float32`` and ``x.dtype == "float32"``."""
+
+    __slots__ = ()
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, str):
+            return str.__eq__(self, other)
+        try:
+            return str.__eq__(self, canonical_dtype(other))
+        except DTypeError:
+            return False
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+    __hash__ = str.__hash__

@@ -6,11 +6,13 @@ minimum and maximum follow Python and are simplified only where that is right fo
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import lru_cache
-from math import gcd
 from operator import index
 from typing import Any, ClassVar, NoReturn, TypeAlias
 from weakref import WeakValueDictionary
@@ -27,6 +29,7 @@ Dim: TypeAlias = "int | SymInt"
 
 _interned: WeakValueDictionary[frozenset[tuple[Monomial, int]], SymInt]
 _lock = threading.Lock()
+_user_compares: ContextVar[bool] = ContextVar("relaxdsl_user_compares", default=False)
 _CACHED_DIVISIONS = 4096
 
 
@@ -153,6 +156,34 @@ class SymInt:
         left = _as_dim(other)
         return NotImplemented if left is None else modulo(left, self)
 
+    def __pow__(self, power: object) -> Dim:
+        if _as_dim(power) is None and not isinstance(power, float):
+            return NotImplemented
+        if not isinstance(power, int) or power < 0:
+            _refuse_number(f"{self} ** {power}")
+        return math.prod([self] * power)
+
+    def __truediv__(self, other: object) -> Dim:
+        if _as_dim(other) is None and not isinstance(other, float):
+            return NotImplemented
+        return _refuse_number(f"{self} / {other}")
+
+    def __rtruediv__(self, other: object) -> Dim:
+        return _refuse_number(f"{other} / {self}")
+
+    def __eq__(self, other: object) -> bool:
+        """Whether the dims are the same: equal dims are one object. A user's undecided comparison is refused."""
+        if self is other or not _user_compares.get() or isinstance(other, bool) or not isinstance(other, int | SymInt):
+            return self is other
+        low, high = bounds_of(self - other)
+        if (low is None or low <= 0) and (high is None or high >= 0):
+            raise ShapeError(
+                f"whether `{self}` equals `{other}` is not known when compiling, and no Python branch may depend on it"
+            )
+        return False
+
+    __hash__ = object.__hash__
+
     def __lt__(self, other: Dim) -> DimCompare:
         return self._compare("<", other)
 
@@ -189,7 +220,24 @@ class SymInt:
         raise ShapeError(f"the size `{self}` {what}: it is not known when compiling, {consequence}")
 
 
+@contextmanager
+def user_compares(is_user: bool) -> Iterator[None]:
+    """Within the block, ``==`` between dims is a user's question, an error if undecided; or the compiler's own."""
+    token = _user_compares.set(is_user)
+    try:
+        yield
+    finally:
+        _user_compares.reset(token)
+
+
 _interned = WeakValueDictionary()
+
+
+def _refuse_number(what: str) -> NoReturn:
+    raise ShapeError(
+        f"`{what}` is no size: sizes are integers, made with + - * // %",
+        hint='for a size as a number, write relax.astype(n, "float32")',
+    )
 
 
 def from_polynomial(terms: dict[Monomial, int]) -> Dim:
@@ -238,6 +286,8 @@ def _as_dim(value: object) -> Dim | None:
 def _operand(value: object) -> Polynomial | None:
     if isinstance(value, SymInt):
         return value.polynomial
+    if isinstance(value, float):
+        _refuse_number(f"a size combined with {value}")
     dim = _as_dim(value)
     return None if dim is None else to_polynomial(dim)
 
@@ -301,7 +351,7 @@ def exact_divide(a: Dim, b: Dim) -> Dim | None:
 def _floordiv_by_int(a: SymInt, b: int) -> Dim:
     """``a // b`` for ``b >= 1``: drops summands too small to reach the quotient, else takes out what ``b`` divides."""
     summands = _summands(a)
-    for factor in sorted({gcd(c, b) for c, _ in summands} - {1} | {b}, reverse=True):
+    for factor in sorted({math.gcd(c, b) for c, _ in summands} - {1} | {b}, reverse=True):
         small = from_polynomial(_combine((c % factor, terms) for c, terms in summands))
         lower, upper = bounds_of(small)
         if lower is not None and upper is not None and lower // factor == upper // factor:
@@ -332,7 +382,7 @@ def _combine(summands: Iterable[tuple[int, Polynomial]]) -> dict[Monomial, int]:
 
 def _without_common_factor(rest: Dim, b: int) -> tuple[Dim, int]:
     """``(g * x + c) // (g * e) == (x + c // g) // e``."""
-    common = gcd(b, *(c for monomial, c in to_polynomial(rest).items() if monomial != ONE))
+    common = math.gcd(b, *(c for monomial, c in to_polynomial(rest).items() if monomial != ONE))
     return _divided(rest, common), b // common
 
 
@@ -363,7 +413,7 @@ def _floordiv_by_positive(a: Dim, b: SymInt) -> Dim:
     whole, rest = from_polynomial(quotient), from_polynomial(remainder)
     if is_at_least(rest, 0) and is_at_least(b - rest, 1):
         return whole
-    common = gcd(*remainder.values(), *b.polynomial.values())
+    common = math.gcd(*remainder.values(), *b.polynomial.values())
     if common > 1:
         return whole + floordiv(_divided(rest, common), _divided(b, common))
     division = from_atom(FloorDiv(rest, b))
@@ -395,7 +445,7 @@ def _extremum(kind: type[Min | Max], args: tuple[Dim, ...]) -> Dim:
         return kept[0]
     shared = _shared_addend(kept)
     kept = [dim - shared for dim in kept]
-    factor = gcd(*(c for dim in kept for c in to_polynomial(dim).values()))
+    factor = math.gcd(*(c for dim in kept for c in to_polynomial(dim).values()))
     ordered = sorted((_divided(dim, factor) for dim in kept), key=_argument_order)
     return factor * from_atom(kind(tuple(ordered))) + shared
 
