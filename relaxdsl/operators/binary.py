@@ -33,6 +33,8 @@ def _power(a: ScalarExpr, b: ScalarExpr) -> ScalarExpr:
             f"power: an integer to the power of {b.value} is not an integer",
             hint='convert the base with x1.astype("float64")',
         )
+    if isinstance(b, Const) and b.value == 2:
+        return a * a
     return te.power(a, b)
 
 

@@ -16,6 +16,7 @@ from relaxdsl.kernels.schedule.merge import merge_loops
 from relaxdsl.kernels.schedule.parallel import bind_parallel_range
 from relaxdsl.kernels.schedule.shrink import shrink_scratch
 from relaxdsl.kernels.schedule.single import drop_single_loops
+from relaxdsl.kernels.schedule.sums import block_sums
 from relaxdsl.kernels.simplify import simplify_indices
 
 Rule: TypeAlias = Callable[[PrimFunc], PrimFunc]
@@ -30,6 +31,7 @@ DEFAULT_RULES: tuple[Rule, ...] = (
     flatten_accesses,
     simplify_indices,
     fuse_contiguous_loops,
+    block_sums,
     bind_parallel_range,
 )
 

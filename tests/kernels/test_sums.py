@@ -1,0 +1,51 @@
+"""Long sums: the rule's shape, and that its errors stay those of a block."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from relaxdsl.ir.loops import For, IfThenElse, walk
+from relaxdsl.kernels import te
+from relaxdsl.kernels.create import create_prim_func
+from relaxdsl.kernels.jit import compile_kernel, run_kernel
+from relaxdsl.types.dims import dims
+
+n, m = dims("n m")
+
+
+def total(x: te.Tensor) -> te.Tensor:
+    k = te.reduce_axis(x.shape[0], "k")
+    return te.compute((), lambda: te.sum(x[k], axis=k), name="total")
+
+
+def rows(x: te.Tensor) -> te.Tensor:
+    k = te.reduce_axis(x.shape[1], "k")
+    return te.compute((x.shape[0],), lambda i: te.sum(x[i, k], axis=k), name="rows")
+
+
+@pytest.mark.parametrize("size", [0, 1, 1023, 1024, 1025, 5000, 3_000_000])
+def test_the_error_does_not_grow_with_the_sum(size: int) -> None:
+    x = te.placeholder((n,), "float32", "x")
+    kernel = compile_kernel(create_prim_func([x], [total(x)], "total"))
+    values = np.full(size, 0.1, "float32")
+    out = np.empty((), "float32")
+    run_kernel(kernel, [values, out], {"n": size})
+    np.testing.assert_allclose(out, values.sum(dtype="float64"), rtol=1e-6)
+
+
+@pytest.mark.parametrize("columns", [0, 7, 1024, 1025, 300_000])
+def test_rows_short_and_long(columns: int) -> None:
+    x = te.placeholder((n, m), "float32", "x")
+    kernel = compile_kernel(create_prim_func([x], [rows(x)], "rows"))
+    values = np.full((2, columns), 0.1, "float32")
+    out = np.empty(2, "float32")
+    run_kernel(kernel, [values, out], {"n": 2, "m": columns})
+    np.testing.assert_allclose(out, values.sum(axis=1, dtype="float64"), rtol=1e-6)
+    assert any(isinstance(stmt, IfThenElse) for stmt in walk(kernel.scheduled.body))
+
+
+def test_short_loops_are_left_alone() -> None:
+    x = te.placeholder((n, 64), "float32", "x")
+    kernel = compile_kernel(create_prim_func([x], [rows(x)], "rows"))
+    assert sum(isinstance(stmt, For) for stmt in walk(kernel.scheduled.body)) == 2
