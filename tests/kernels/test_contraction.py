@@ -15,6 +15,7 @@ from kernel_programs import Array, random_array, run
 from relaxdsl.ir.te import Tensor
 from relaxdsl.kernels import te
 from relaxdsl.kernels.contraction.core import compile_core, core_module, parsed_for, target_machine
+from relaxdsl.kernels.contraction.match import takes_rows
 from relaxdsl.kernels.contraction.names import PARAMETERS
 from relaxdsl.kernels.contraction.tile import COLUMN_GROUP, PANELS_START, ROW_BLOCK, Tile, host_tile, tile_for
 from relaxdsl.kernels.create import create_prim_func
@@ -229,6 +230,95 @@ def test_what_follows_runs_on_each_block_where_it_can(name):
         values = dict(zip("mnk", sizes, strict=True))
         (result,) = run([x, w, bias], [last], (*arrays, vector), **values)
         np.testing.assert_allclose(result, reference(expected("nn", *arrays), vector), rtol=1e-4, atol=1e-4)
+
+
+# -------------------------------------------------------------------------------------------------------- what precedes
+
+
+def hidden_layer(x: Tensor) -> Tensor:
+    """An expensive stage, which no reader takes in."""
+    return te.compute(x.shape, lambda *index: te.exp(x[index]) + 1.0, "hidden")
+
+
+def centred(x: Tensor) -> Tensor:
+    step = te.reduce_axis(k, "q")
+    peak = te.compute((m,), lambda i: te.max(x[i, step], axis=step), "peak")
+    return te.compute((m, k), lambda i, j: te.exp(x[i, j] - peak[i]), "centred")
+
+
+def dense(x: Tensor, w: Tensor) -> Tensor:
+    step = te.reduce_axis(k, "k")
+    return te.compute((m, n), lambda i, j: te.sum(x[i, step] * w[step, j], axis=step), "dense")
+
+
+@pytest.mark.parametrize(
+    ("build", "reference"),
+    [
+        (hidden_layer, lambda x: np.exp(x) + 1),
+        (centred, lambda x: np.exp(x - x.max(1, keepdims=True))),
+    ],
+)
+def test_what_makes_rows_of_the_left_operand_runs_on_each_block(build, reference):
+    x, w, bias = te.placeholder((m, k), name="x"), te.placeholder((k, n), name="w"), te.placeholder((n,), name="bias")
+    last = bias_and_relu(dense(build(x), w), bias)
+    compiled = compile_kernel(create_prim_func([x, w, bias], [last], "mlp"))
+    assert str(compiled.range_extent) == "(m + 95) // 96"
+    assert "contract_float32" in compiled.source
+    for sizes in [(1, 1, 1), (0, 3, 3), (4, 16, 16), (96, 7, 33), (193, 40, 50)]:
+        arrays = operands("nn", "float32", sizes)
+        vector = random_array((sizes[1],), seed=3)
+        values = dict(zip("mnk", sizes, strict=True))
+        (result,) = run([x, w, bias], [last], (*arrays, vector), **values)
+        left = reference(arrays[0].astype("float64"))
+        np.testing.assert_allclose(result, np.maximum(left @ arrays[1] + vector, 0), rtol=1e-4, atol=1e-4)
+
+
+def test_a_batch_of_left_operands_is_made_block_by_block():
+    x, w, _ = product("nn", "float32", (b,))
+    hidden = hidden_layer(x)
+    step = te.reduce_axis(k, "k")
+    out = te.compute((b, m, n), lambda p, i, j: te.sum(hidden[p, i, step] * w[p, step, j], axis=step), "out")
+    assert "contract_float32" in source_of([x, w], out)
+    arrays = operands("nn", "float32", (100, 20, 30), (3,))
+    (result,) = run([x, w], [out], arrays, b=3, m=100, n=20, k=30)
+    np.testing.assert_allclose(result, (np.exp(arrays[0]) + 1) @ arrays[1], rtol=1e-4, atol=1e-4)
+
+
+def test_which_operand_may_be_made_row_by_row():
+    def taken(x: Tensor, w: Tensor, out: Tensor) -> list[str]:
+        kernel = create_prim_func([x, w], [out], "kernel")
+        return [each.name for each in kernel.inputs if takes_rows(kernel, each)]
+
+    assert taken(*product("nn", "float32")) == taken(*product("nt", "float32")) == ["x"]
+    assert taken(*product("tn", "float32")) == taken(*product("nn", "int32")) == []
+    assert taken(*product("nn", "float64", (b,))) == ["x"]
+    x = te.placeholder((m, m), name="x")
+    w = te.placeholder((m, m), name="w")
+    step = te.reduce_axis(m, "k")
+    squared = te.compute((m, m), lambda i, j: te.sum(x[i, step] * x[step, j], axis=step), "squared")
+    assert taken(x, w, squared) == []
+    squares = dense_square(x, w)
+    residual = te.compute((m, m), lambda i, j: squares[i, j] + x[j, i], "residual")
+    assert taken(x, w, residual) == []
+
+
+def dense_square(x: Tensor, w: Tensor) -> Tensor:
+    step = te.reduce_axis(m, "k")
+    return te.compute((m, m), lambda i, j: te.sum(x[i, step] * w[step, j], axis=step), "square")
+
+
+@pytest.mark.parametrize("operand", ["right", "both", "transposed"])
+def test_what_makes_anything_else_stays_in_loops(operand):
+    x, w = te.placeholder((m, m), name="x"), te.placeholder((m, m), name="w")
+    made = hidden_layer(x)
+    step = te.reduce_axis(m, "k")
+    elements = {
+        "right": lambda i, j: w[i, step] * made[step, j],
+        "both": lambda i, j: made[i, step] * made[step, j],
+        "transposed": lambda i, j: made[step, i] * w[step, j],
+    }
+    out = te.compute((m, m), lambda i, j: te.sum(elements[operand](i, j), axis=step), "out")
+    assert "contract_float32" not in source_of([x, w], out)
 
 
 def test_both_the_product_and_what_follows_may_be_results():

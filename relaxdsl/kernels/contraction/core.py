@@ -126,7 +126,7 @@ def core_module(dtype: str, tile: Tile) -> ir.Module:
         emit_tile(library.function(name, "depth a* a_rows a_steps b* c* c_rows rows columns is_first"), tile, is_packed)
     for name, width in (("left_panel", tile.rows), ("right_panel", tile.columns)):
         emit_panel(library.function(name, "depth count source* stride step target*"), width)
-    for rows in (2, 1):
+    for rows in (direct.ROWS, 1):
         for steps in (direct.STEPS, 1):
             emit = library.function(f"add_rows_{rows}_{steps}", "n a* a_rows a_steps b* b_steps c* c_rows")
             direct.emit_add_rows(emit, rows, steps)
@@ -170,7 +170,7 @@ def _emit_all_added_rows(library: _Library) -> None:
             emit.store(emit.zero, targets, emit.add(emit.mul(row, c_rows), column))
         with emit.loop(0, k, direct.RUN_DEPTH) as start:
             stop = emit.smaller(k, emit.add(start, direct.RUN_DEPTH))
-            for row, height in _by(emit, 0, rows, 2):
+            for row, height in _by(emit, 0, rows, direct.ROWS):
                 target = emit.at(targets, emit.mul(row, c_rows))
                 for step, steps in _by(emit, start, stop, direct.STEPS):
                     left = emit.at(a, emit.add(emit.mul(row, a_rows), emit.mul(step, a_steps)))
@@ -194,7 +194,7 @@ def _emit_all_dots(library: _Library) -> None:
     rows, n, k, a, a_rows, b, b_columns, c, c_rows = emit.function.args
     for column, width in _by(emit, 0, n, direct.STREAMS):
         right = emit.at(b, emit.mul(column, b_columns))
-        for row, height in _by(emit, 0, rows, 2):
+        for row, height in _by(emit, 0, rows, direct.ROWS):
             left = emit.at(a, emit.mul(row, a_rows))
             target = emit.at(c, emit.add(emit.mul(row, c_rows), column))
             library.call(emit, f"dots_{height}_{width}", (k, left, a_rows, right, b_columns, target, c_rows))

@@ -13,6 +13,8 @@ from relaxdsl.kernels.contraction.emitter import Emitter
 RUN = 2048
 #: Rows of the right operand that are used for all rows of the left one before the next ones are read.
 RUN_DEPTH = 64
+#: Rows of the left operand that use what is read of the right one.
+ROWS = 2
 #: Terms that are added to an element of the result at a time.
 STEPS = 4
 #: Columns, and so streams of memory, whose dot products are formed together.

@@ -2,30 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
-from relaxdsl.ir.loops import (
-    Buffer,
-    CallExtern,
-    For,
-    PrimFunc,
-    Seq,
-    Stmt,
-    loop_variable,
-    rewrite_statement,
-    sequence,
-    sub_statements,
-)
-from relaxdsl.ir.scalar import Load, ScalarExpr, rewrite
-from relaxdsl.kernels.accesses import Access, accesses
+from relaxdsl.ir.loops import Buffer, CallExtern, For, PrimFunc, Seq, Stmt, loop_variable, sequence
+from relaxdsl.kernels.accesses import accesses, buffers_touched
 from relaxdsl.kernels.contraction.match import Contraction, contraction_of
+from relaxdsl.kernels.contraction.neighbours import Neighbour, Schedule, moved, scheduled
 from relaxdsl.kernels.contraction.tile import DEPTH, MAX_COLUMNS, PANELS_START, ROW_BLOCK, SKINNY
-from relaxdsl.kernels.patterns import is_aligned
+from relaxdsl.kernels.patterns import is_aligned, is_row_by_row
 from relaxdsl.kernels.schedule.columns import COLUMN_BLOCK
-from relaxdsl.types.dims import Dim, ceildiv, dim_min, exact_divide, floordiv, free_symbols
-
-Schedule = Callable[[PrimFunc], PrimFunc]
+from relaxdsl.types.dims import Dim, ceildiv, dim_min, floordiv
 
 #: A product with constant sizes whose columns and depth are at most so many elements is left to plain loops.
 TINY = 64
@@ -34,7 +21,7 @@ _BATCH, _BLOCK = "batch.index", "block.index"
 
 
 def use_engine(prim_func: PrimFunc, schedule: Schedule) -> PrimFunc | None:
-    """The scheduled kernel, if it begins with a contraction that the engine computes.
+    """The scheduled kernel, if the engine computes it: a contraction, what makes its left operand, and what follows.
 
     Before::
 
@@ -49,16 +36,43 @@ def use_engine(prim_func: PrimFunc, schedule: Schedule) -> PrimFunc | None:
             for i in range(96 * block, min(96 * block + 96, m)):
                 for j in range(n): out[i * n + j] = c[(i - 96 * block) * n + j] + bias[j]
 
+    Loops that make ``a`` row by row stand before ``contract``, for the block's rows.
+
     Args:
-        schedule: how the loops that follow the contraction are scheduled.
+        schedule: how the loops around the contraction are scheduled.
     """
     statements = prim_func.body.body if isinstance(prim_func.body, Seq) else (prim_func.body,)
-    contraction = contraction_of(statements[0], prim_func.symbols) if statements else None
+    found = ((place, contraction_of(each, prim_func.symbols)) for place, each in enumerate(statements))
+    position, contraction = next((each for each in found if each[1] is not None), (0, None))
     if contraction is None or "in_place" in prim_func.attrs or not _is_worthwhile(contraction):
         return None
-    rest = _scheduled_rest(prim_func, contraction.result, statements[1:], schedule)
-    following = replace(prim_func, body=sequence(*statements[1:]))
-    return _Lowering(prim_func, contraction, rest, is_aligned(following, contraction.result)).kernel()
+    earlier, later = statements[:position], statements[position + 1 :]
+    if earlier and not _makes_left_rows(prim_func, contraction, earlier, later):
+        return None
+    following = replace(prim_func, body=sequence(*later))
+    after = scheduled(prim_func, later, contraction.result, is_aligned(following, contraction.result), schedule)
+    before = scheduled(prim_func, earlier, contraction.left, True, schedule) if earlier else None
+    if before is not None and not before.runs_by_rows(contraction.all_rows, contraction.depth.extent):
+        return None
+    return _Lowering(prim_func, contraction, before, after).kernel()
+
+
+def _makes_left_rows(
+    prim_func: PrimFunc, contraction: Contraction, earlier: tuple[Stmt, ...], later: tuple[Stmt, ...]
+) -> bool:
+    """Whether the statements before the contraction make its left operand, row by row, and nothing else."""
+    left = contraction.left
+    read_later, written_later = buffers_touched(sequence(*later))
+    made = buffers_touched(sequence(*earlier))[1]
+    others = tuple(each for each in prim_func.scratch if each is not left)
+    maker = replace(prim_func, params=(left,), num_outputs=1, scratch=others, body=sequence(*earlier))
+    return (
+        left in made
+        and made <= set(prim_func.scratch)
+        and not made & (read_later | written_later | {contraction.right})
+        and contraction.has_dense_left_rows
+        and is_row_by_row(maker)
+    )
 
 
 def _is_worthwhile(contraction: Contraction) -> bool:
@@ -88,54 +102,42 @@ class _Part:
     width: Dim
 
 
-@dataclass(frozen=True, eq=False, slots=True)
-class _Rest:
-    """The scheduled loops that follow, and the flat buffers they use for the kernel's."""
-
-    body: Stmt
-    flat: dict[Buffer, Buffer]
-    scratch: tuple[Buffer, ...]
-
-    @property
-    def is_empty(self) -> bool:
-        return not sub_statements(self.body)
-
-
-def _scheduled_rest(prim_func: PrimFunc, result: Buffer, rest: tuple[Stmt, ...], schedule: Schedule) -> _Rest:
-    is_scratch = result in prim_func.scratch
-    buffers = (*prim_func.params, result) if is_scratch else prim_func.params
-    scratch = tuple(each for each in prim_func.scratch if each is not result)
-    scheduled = schedule(replace(prim_func, params=buffers, scratch=scratch, body=sequence(*rest)))
-    return _Rest(scheduled.body, dict(zip(buffers, scheduled.params, strict=True)), scheduled.scratch)
-
-
 @dataclass(slots=True)
 class _Lowering:
-    """One kernel's lowering."""
+    """One kernel's lowering: the loops before its contraction, if there are any, the contraction, the loops after."""
 
     prim_func: PrimFunc
     contraction: Contraction
-    rest: _Rest
-    is_aligned: bool
+    before: Neighbour | None
+    after: Neighbour
     scratch: list[Buffer] = field(default_factory=list)
 
     def kernel(self) -> PrimFunc:
-        is_scratch = self.contraction.result in self.prim_func.scratch
-        follows = self._follows()
-        result = self.rest.flat[self.contraction.result]
-        if is_scratch:
-            size = result.shape[0] if not follows else self._part(0, 0).width * dim_min(self._length, self._block)
-            result = self._take(result.name, size, result.dtype)
-        body = self._engine(result, follows)
-        if not follows:
-            body = sequence(body, _reading(self.rest.body, self.rest.flat[self.contraction.result], result, 0))
+        result = self._result()
+        body = self._engine(result)
+        if not self._is_followed:
+            body = sequence(body, moved(self.after.body, self.after.flat[self.contraction.result], result))
+        own = (*self.scratch, *self.after.scratch, *(self.before.scratch if self.before is not None else ()))
         used = {access.buffer for access in accesses(body)}
         return replace(
             self.prim_func,
-            params=tuple(self.rest.flat[each] for each in self.prim_func.params),
-            scratch=tuple(each for each in (*self.scratch, *self.rest.scratch) if each in used),
+            params=tuple(self.after.flat[each] for each in self.prim_func.params),
+            scratch=tuple(each for each in own if each in used),
             body=body,
         )
+
+    def _result(self) -> Buffer:
+        """Where the product goes: the output that it is, or scratch, of a block's size if what follows is by blocks."""
+        result = self.after.flat[self.contraction.result]
+        if self.contraction.result not in self.prim_func.scratch:
+            return result
+        block = self._part(0, 0).width * dim_min(self._length, self._block)
+        return self._take(result.name, block if self._is_followed else result.shape[0], result.dtype)
+
+    @property
+    def _is_followed(self) -> bool:
+        """Whether the loops after the contraction run block by block."""
+        return self.after.runs_by_rows(self.contraction.batch_size * self._length, self._part(0, 0).width)
 
     # --------------------------------------------------------------------------------------------------- the division
 
@@ -158,55 +160,36 @@ class _Lowering:
         start = batch * self._length + first
         return _Part(batch, first, start, dim_min(self._block, self._length - first), width)
 
-    def _engine(self, result: Buffer, follows: bool) -> Stmt:
-        """The calls of the engine, block by block, each with the loops that follow, if they can follow there."""
+    def _engine(self, result: Buffer) -> Stmt:
+        """The calls of the engine, block by block, each between the loops that can run block by block."""
         blocks = ceildiv(self._length, self._block)
         batches = self.contraction.batch_size
         batch = loop_variable(_BATCH, batches) if self.contraction.batch else 0
         part = self._part(batch, loop_variable(_BLOCK, blocks))
-        body = sequence(self._contract(part, result), *([self._following(part, result)] if follows else []))
+        body = sequence(*self._preceding(part), self._contract(part, result), *self._following(part, result))
         packing = () if self._is_direct else (self._begin(),)
         if not self.contraction.batch:
             return sequence(*packing, For(_BLOCK, blocks, body, "parallel"))
         return For(_BATCH, batches, sequence(*packing, For(_BLOCK, blocks, body)), "parallel")
 
-    # ------------------------------------------------------------------------------------------- the loops that follow
+    def _preceding(self, part: _Part) -> Iterator[Stmt]:
+        """The loops that make the left operand's rows, for the part's."""
+        if self.before is None:
+            return
+        body = self.before.for_rows(self.contraction.all_rows, part.start, part.count)
+        offset = part.start * self.contraction.depth.extent
+        body = moved(body, self.before.flat[self.contraction.left], self._left_rows, offset)
+        for param in self.prim_func.params:
+            body = moved(body, self.before.flat[param], self.after.flat[param])
+        yield body
 
-    def _follows(self) -> bool:
-        """Whether what follows can be done for each block: its iterations need no other block's results."""
-        loop = self.rest.body
-        if self.rest.is_empty:
-            return True
-        if not isinstance(loop, For) or loop.kind != "parallel" or loop.start != 0:
-            return False
-        steps = self._steps(loop)
-        result = self.rest.flat[self.contraction.result]
-        found = [each for each in accesses(loop.body) if each.buffer is result]
-        return steps is not None and all(self._is_within(each, loop, steps) for each in found)
-
-    def _steps(self, loop: For) -> Dim | None:
-        """How many iterations of the loop there are to one row."""
-        return exact_divide(loop.extent, self.contraction.batch_size * self._length)
-
-    def _is_within(self, access: Access, loop: For, steps: Dim) -> bool:
-        """Whether an access is a read in the rows that belong to the iteration."""
-        (position,) = access.indices
-        width = exact_divide(self._part(0, 0).width, steps)
-        if access.is_write or width is None or isinstance(position, ScalarExpr):
-            return False
-        within = position - loop_variable(loop.var, loop.extent) * width
-        return within == 0 or (steps == 1 and self.is_aligned and loop.var not in free_symbols(within))
-
-    def _following(self, part: _Part, result: Buffer) -> Stmt:
-        loop = self.rest.body
-        if not isinstance(loop, For):
-            return Seq(())
-        steps = self._steps(loop)
-        assert steps is not None
-        old = self.rest.flat[self.contraction.result]
-        offset = part.start * part.width if result is not old else 0
-        body = _reading(loop.body, old, result, offset)
-        return replace(loop, start=part.start * steps, extent=part.count * steps, body=body, kind="serial")
+    def _following(self, part: _Part, result: Buffer) -> Iterator[Stmt]:
+        """The loops that use the result's rows, for the part's."""
+        if not self._is_followed or self.after.is_empty:
+            return
+        old = self.after.flat[self.contraction.result]
+        body = self.after.for_rows(self.contraction.batch_size * self._length, part.start, part.count)
+        yield moved(body, old, result, part.start * part.width)
 
     # ----------------------------------------------------------------------------------------------------- the calls
 
@@ -222,15 +205,15 @@ class _Lowering:
     def _contract(self, part: _Part, result: Buffer) -> CallExtern:
         contraction = self.contraction
         rows, columns, depth = self._sizes
-        is_local = result is not self.rest.flat[contraction.result]
-        goal = 0 if is_local and self._follows() else part.start * part.width
-        left, right = self._left(part.batch), self._right(part.batch)
+        is_local = result is not self.after.flat[contraction.result]
+        goal = 0 if is_local and self._is_followed else part.start * part.width
+        left, right = self._left(part), self._right(part.batch)
         panels, block = (result, result) if self._is_direct else (self._panels, self._left_block)
         if self._is_vector:
             columns, right = part.count, (right[0], right[1] + part.first * contraction.column.right, *right[2:])
             count: Dim = 1
         else:
-            left, count = (left[0], left[1] + part.first * contraction.row.left), part.count
+            count = part.count
         return CallExtern(
             f"contract_{result.dtype}",
             (
@@ -248,15 +231,22 @@ class _Lowering:
     def _left_steps(self) -> tuple[Dim, Dim]:
         return self.contraction.row.left, self.contraction.depth.left
 
-    def _left(self, batch: Dim) -> tuple[Buffer, Dim]:
-        steps = self._in_batch(batch, [axis.left for axis in self.contraction.batch])
-        return self.rest.flat[self.contraction.left], self.contraction.left_offset + steps
+    def _left(self, part: _Part) -> tuple[Buffer, Dim]:
+        """Where the left operand's rows of the part are."""
+        contraction = self.contraction
+        if self.before is not None:
+            return self._left_rows, 0
+        steps = self._in_batch(part.batch, [axis.left for axis in contraction.batch])
+        offset = contraction.left_offset + steps
+        if not self._is_vector:
+            offset = offset + part.first * contraction.row.left
+        return self.after.flat[contraction.left], offset
 
     def _right(self, batch: Dim) -> tuple[Buffer, Dim, Dim, Dim]:
         contraction = self.contraction
         steps = self._in_batch(batch, [axis.right for axis in contraction.batch])
         offset = contraction.right_offset + steps
-        return self.rest.flat[contraction.right], offset, contraction.depth.right, contraction.column.right
+        return self.after.flat[contraction.right], offset, contraction.depth.right, contraction.column.right
 
     def _in_batch(self, batch: Dim, steps: list[Dim]) -> Dim:
         """Where the matrix number ``batch`` starts, the batch's axes being ``steps`` apart."""
@@ -275,6 +265,12 @@ class _Lowering:
         return self._take("panels", (columns + MAX_COLUMNS) * depth + PANELS_START, self.contraction.result.dtype)
 
     @property
+    def _left_rows(self) -> Buffer:
+        """The left operand's rows of one block, where loops before the contraction make them."""
+        size = dim_min(self._length, ROW_BLOCK) * self.contraction.depth.extent
+        return self._take(self.contraction.left.name, size, self.contraction.left.dtype)
+
+    @property
     def _left_block(self) -> Buffer:
         size = ROW_BLOCK * dim_min(DEPTH, self.contraction.depth.extent)
         return self._take("block", size, self.contraction.result.dtype)
@@ -286,17 +282,3 @@ class _Lowering:
                 return buffer
         self.scratch.append(Buffer(name, (size,), dtype, "scratch"))
         return self.scratch[-1]
-
-
-def _reading(body: Stmt, old: Buffer, new: Buffer, offset: Dim) -> Stmt:
-    """``body`` reading ``new``, which starts at element ``offset`` of ``old``, instead of ``old``."""
-
-    def on_node(node: ScalarExpr) -> ScalarExpr | None:
-        if not isinstance(node, Load) or node.buffer is not old:
-            return None
-        (position,) = node.indices
-        if isinstance(position, ScalarExpr):
-            return Load(new, (rewrite(position, on_node),))
-        return Load(new, (position - offset,))
-
-    return body if old is new else rewrite_statement(body, on_node)

@@ -6,9 +6,9 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from relaxdsl.ir.loops import Buffer, Stmt, Store, loop_variable
+from relaxdsl.ir.loops import Buffer, PrimFunc, Seq, Stmt, Store, loop_variable, sequence
 from relaxdsl.ir.scalar import Apply, Const, Load, ScalarExpr
-from relaxdsl.kernels.accesses import flat_index, stride
+from relaxdsl.kernels.accesses import buffers_touched, flat_index, stride
 from relaxdsl.kernels.contraction.names import ENGINE_DTYPES
 from relaxdsl.kernels.schedule.decompose import Nest, nest_of
 from relaxdsl.types.dims import Dim, free_symbols, substitute
@@ -45,6 +45,18 @@ class Contraction:
     def batch_size(self) -> Dim:
         return math.prod((axis.extent for axis in self.batch), start=1)
 
+    @property
+    def all_rows(self) -> Dim:
+        """The rows of all matrices."""
+        return self.batch_size * self.row.extent
+
+    @property
+    def has_dense_left_rows(self) -> bool:
+        """Whether the left operand has the result's rows, one after the other."""
+        row, column, depth = self.row, self.column.extent, self.depth.extent
+        is_dense = self.left_offset == 0 and row.extent != 1 and row.left == depth and self.depth.left == 1
+        return is_dense and all(axis.left * column == axis.result * depth for axis in self.batch)
+
 
 @dataclass(frozen=True, eq=False, slots=True)
 class _Product:
@@ -53,6 +65,18 @@ class _Product:
     left: Load
     right: Load
     result: Store
+
+
+def takes_rows(kernel: PrimFunc, buffer: Buffer) -> bool:
+    """Whether the kernel begins with a contraction that the engine computes, and ``buffer`` is the rows it takes.
+
+    Whatever makes the buffer row by row can then become part of the kernel: each row is computed once.
+    """
+    first, *later = kernel.body.body if isinstance(kernel.body, Seq) else (kernel.body,)
+    contraction = contraction_of(first, kernel.symbols)
+    if contraction is None or contraction.left is not buffer or contraction.right is buffer:
+        return False
+    return contraction.has_dense_left_rows and buffer not in buffers_touched(sequence(*later))[0]
 
 
 def contraction_of(stmt: Stmt, sizes: tuple[str, ...]) -> Contraction | None:

@@ -19,7 +19,9 @@ def emit_tile(emit: Emitter, tile: Tile, is_packed: bool) -> None:
         is_packed: ``a`` is a panel; otherwise it is anywhere, and all rows of the tile exist.
     """
     depth, a, a_rows, a_steps, b, c, c_rows, rows, columns, is_first = emit.function.args
-    totals = _products(emit, tile, depth, a, *((1, tile.rows) if is_packed else (a_rows, a_steps)), b)
+    if is_packed:
+        a_rows, a_steps = 1, tile.rows
+    totals = _products(emit, tile, depth, a, a_rows, a_steps, b)
     is_whole = emit.all(emit.compare("==", rows, tile.rows), emit.compare("==", columns, tile.columns))
     with emit.builder.if_else(is_whole) as (whole, ragged):
         with whole:
