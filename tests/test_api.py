@@ -372,3 +372,31 @@ def test_tensors_of_no_program_are_no_arguments() -> None:
     assert str(error.value) == (
         "layer: the arguments are tensors of a program\n   hint: call it on arrays, or inside @relax.function"
     )
+
+
+def test_a_dtype_that_kernels_do_not_have_points_at_the_line() -> None:
+    @relax.function
+    def half(x: relax.Tensor[(n,), "float16"]):
+        return x + 1
+
+    with pytest.raises(relax.KernelError) as error:
+        half(np.ones(3, "float16"))
+    assert error.value.headline == "add: kernels do not compute in float16"
+    assert error.value.hint == "cast to float32"
+    assert error.value.span is not None
+
+
+def test_a_variable_missing_in_an_inner_branch_is_missing() -> None:
+    with pytest.raises(relax.ScriptError) as error:
+
+        @relax.function
+        def nested(x: relax.Tensor[(n,), "float32"]):
+            if x.sum() > 0:
+                if x.sum() > 1:
+                    y = x + 1
+            else:
+                y = x
+            return y
+
+    assert error.value.headline.startswith("y is assigned only in the if branch at line ")
+    assert error.value.hint == "assign it in the else branch too, or before the if"

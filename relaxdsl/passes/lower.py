@@ -223,7 +223,7 @@ class _Lowering:
         inputs = [self._tensor(operand) for operand in operands[: len(kernel.inputs)]]
         result = self._new_tensors(var, call.type, call.span)
         note = _fusion_note(kernel, call)
-        self._call_kernel(compile_kernel(kernel), [*inputs, *_tensor_leaves(result)], values, call.span, note)
+        self._call_kernel(_compiled(kernel, call.span), [*inputs, *_tensor_leaves(result)], values, call.span, note)
         return result
 
     def _call_kernel(
@@ -449,6 +449,14 @@ def _scratch_bytes(buffer: Buffer, values: dict[str, Dim]) -> Dim:
 def _copy_kernel(dtype: str) -> PrimFunc:
     x = te.placeholder((symbol("n"),), dtype, "x")
     return create_prim_func([x], [te.compute(x.shape, lambda i: x[i], name="out")], "copy")
+
+
+def _compiled(kernel: PrimFunc, span: Span | None) -> CompiledKernel:
+    try:
+        return compile_kernel(kernel)
+    except RelaxError as error:
+        error.at(span)
+        raise
 
 
 def _fusion_note(kernel: PrimFunc, call: Call) -> str:

@@ -204,6 +204,9 @@ def _common_form(left: Any, right: Any, what: str) -> tuple[Expr, Expr]:
 
 def _common_form_or_missing(left: Any, right: Any, name: str) -> tuple[Expr, Expr] | Missing:
     """:func:`_common_form`; Python values that are no tensors cannot be told apart at run time."""
+    for value in (left, right):
+        if isinstance(value, Missing):  # in a branch of an if inside
+            return value
     try:
         return _common_form(left, right, name)
     except DTypeError:
