@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from kernel_programs import Array, random_array, run
 
+from relaxdsl.errors import KernelError
 from relaxdsl.ir.te import Tensor
 from relaxdsl.kernels import te
 from relaxdsl.kernels.contraction.core import compile_core, core_module, parsed_for, target_machine
@@ -202,15 +203,10 @@ def column_sums(out: Tensor, bias: Tensor) -> Tensor:
     return te.compute((n,), lambda j: te.sum(out[step, j], axis=step), "sums")
 
 
-def numpy_softmax(out: Array, bias: Array) -> Array:
-    powers = np.exp(out - out.max(1, keepdims=True))
-    return powers / powers.sum(1, keepdims=True)
-
-
 FOLLOWING = {
     "bias_and_relu": (bias_and_relu, lambda out, bias: np.maximum(out + bias, 0), True),
     "square": (square, lambda out, bias: out * out, True),
-    "softmax": (softmax, numpy_softmax, True),
+    "softmax": (softmax, lambda out, bias: softmax_of(out), True),
     "transpose": (transpose, lambda out, bias: (out + bias).T, False),
     "column_sums": (column_sums, lambda out, bias: out.sum(0), False),
 }
@@ -321,6 +317,49 @@ def test_what_makes_anything_else_stays_in_loops(operand):
     assert "contract_float32" not in source_of([x, w], out)
 
 
+def masked_softmax(scores: Tensor, mask: Tensor) -> Tensor:
+    step, again = te.reduce_axis(n, "q"), te.reduce_axis(n, "r")
+    shape = scores.shape
+    kept = te.compute(shape, lambda p, q, i, j: scores[p, q, i, j] + mask[p, j], "kept")
+    peak = te.compute(shape[:3], lambda p, q, i: te.max(kept[p, q, i, step], axis=step), "peak")
+    powers = te.compute(shape, lambda p, q, i, j: te.exp(kept[p, q, i, j] - peak[p, q, i]), "powers")
+    total = te.compute(shape[:3], lambda p, q, i: te.sum(powers[p, q, i, again], axis=again), "total")
+    return te.compute(shape, lambda p, q, i, j: powers[p, q, i, j] / total[p, q, i], "weights")
+
+
+@pytest.mark.parametrize(
+    ("follow", "reference", "extent"),
+    [
+        (lambda x, mask: te.compute(x.shape, lambda *i: x[i] * 0.5, "half"), lambda x, mask: x * 0.5, "b * 2"),
+        (
+            lambda x, mask: te.compute(x.shape, lambda *i: x[i] + mask[i[0], i[-1]], "kept"),
+            lambda x, mask: x + mask[:, None, None],
+            "b",
+        ),
+        (masked_softmax, lambda x, mask: softmax_of(x + mask[:, None, None]), "b"),
+    ],
+)
+def test_what_follows_a_batch_runs_inside_of_as_many_loops_as_it_can(follow, reference, extent):
+    x, w, out = product("nt", "float32", (b, 2))
+    mask = te.placeholder((b, n), name="mask")
+    last = follow(out, mask)
+    compiled = compile_kernel(create_prim_func([x, w, mask], [last], "scores"))
+    assert "contract_float32" in compiled.source
+    assert str(compiled.range_extent) == extent
+    for count, sizes in [(1, (1, 1, 1)), (3, (5, 4, 3)), (2, (100, 37, 20)), (5, (17, 120, 8))]:
+        arrays = operands("nt", "float32", sizes, (count, 2))
+        added = random_array((count, sizes[1]), seed=3)
+        values = dict(zip("mnk", sizes, strict=True))
+        (result,) = run([x, w, mask], [last], (*arrays, added), b=count, **values)
+        wanted = reference(expected("nt", *arrays), added)
+        np.testing.assert_allclose(result, wanted, rtol=1e-4, atol=1e-4)
+
+
+def softmax_of(x: Array) -> Array:
+    powers = np.exp(x - x.max(-1, keepdims=True))
+    return powers / powers.sum(-1, keepdims=True)
+
+
 def test_both_the_product_and_what_follows_may_be_results():
     x, w, out = product("nn", "float32")
     half = te.compute((m, n), lambda i, j: out[i, j] * 0.5, "half")
@@ -346,6 +385,16 @@ def test_the_vector_width_can_be_asked_for(monkeypatch):
     assert (host_tile(32).lanes, host_tile(64).lanes) == (4, 2)
     monkeypatch.setenv("RELAXDSL_VECTOR_BITS", "512")
     assert host_tile(32) == Tile(32, 16, 8, 3)
+
+
+def test_a_width_that_is_none_is_refused(monkeypatch):
+    monkeypatch.setenv("RELAXDSL_VECTOR_BITS", "100")
+    with pytest.raises(KernelError) as caught:
+        host_tile(32)
+    assert str(caught.value) == (
+        "RELAXDSL_VECTOR_BITS is '100', which is no width of vectors\n"
+        "   hint: set it to 128, 256 or 512, or leave it unset"
+    )
 
 
 @pytest.mark.parametrize("vector_bits", [32, 128, 256, 512])

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
-from relaxdsl.ir.loops import Buffer, CallExtern, For, PrimFunc, Seq, Stmt, loop_variable, sequence
+from relaxdsl.ir.loops import Buffer, CallExtern, For, LoopKind, PrimFunc, Seq, Stmt, loop_variable, sequence
 from relaxdsl.kernels.accesses import accesses, buffers_touched
-from relaxdsl.kernels.contraction.match import Contraction, contraction_of
+from relaxdsl.kernels.contraction.match import Axis, Contraction, contraction_of
 from relaxdsl.kernels.contraction.neighbours import Neighbour, Schedule, moved, scheduled
 from relaxdsl.kernels.contraction.tile import DEPTH, MAX_COLUMNS, PANELS_START, ROW_BLOCK, SKINNY
 from relaxdsl.kernels.patterns import is_aligned, is_row_by_row
 from relaxdsl.kernels.schedule.columns import COLUMN_BLOCK
-from relaxdsl.types.dims import Dim, ceildiv, dim_min, floordiv
+from relaxdsl.types.dims import Dim, ceildiv, dim_min, exact_divide, floordiv
 
 #: A product with constant sizes whose columns and depth are at most so many elements is left to plain loops.
 TINY = 64
 #: No identifiers, so that no size and no other loop has these names.
-_BATCH, _BLOCK = "batch.index", "block.index"
+_BATCH, _INNER, _BLOCK = "batch.index", "batch.inner", "block.index"
 
 
 def use_engine(prim_func: PrimFunc, schedule: Schedule) -> PrimFunc | None:
@@ -115,7 +116,7 @@ class _Lowering:
     def kernel(self) -> PrimFunc:
         result = self._result()
         body = self._engine(result)
-        if not self._is_followed:
+        if self._depth == 0:
             body = sequence(body, moved(self.after.body, self.after.flat[self.contraction.result], result))
         own = (*self.scratch, *self.after.scratch, *(self.before.scratch if self.before is not None else ()))
         used = {access.buffer for access in accesses(body)}
@@ -127,17 +128,37 @@ class _Lowering:
         )
 
     def _result(self) -> Buffer:
-        """Where the product goes: the output that it is, or scratch, of a block's size if what follows is by blocks."""
+        """Where the product goes: the output that it is, or scratch for as much as is used before the rest is made."""
         result = self.after.flat[self.contraction.result]
         if self.contraction.result not in self.prim_func.scratch:
             return result
-        block = self._part(0, 0).width * dim_min(self._length, self._block)
-        return self._take(result.name, block if self._is_followed else result.shape[0], result.dtype)
+        if self._is_by_blocks:
+            return self._take(result.name, self._part(0, 0).width * dim_min(self._length, self._block), result.dtype)
+        size = exact_divide(result.shape[0], self._sizes_of(self.contraction.batch[: self._depth]))
+        assert size is not None
+        return self._take(result.name, size, result.dtype)
 
     @property
-    def _is_followed(self) -> bool:
-        """Whether the loops after the contraction run block by block."""
-        return self.after.runs_by_rows(self.contraction.batch_size * self._length, self._part(0, 0).width)
+    def _depth(self) -> int:
+        """Inside how many loops the loops after the contraction run: its batch axes, then its blocks."""
+        batch = self.contraction.batch
+        if self.after.runs_by_rows(self.contraction.batch_size * self._length, self._part(0, 0).width):
+            return len(batch) + 1
+        size = self.after.flat[self.contraction.result].shape[0]
+        for depth in range(len(batch), 0, -1):
+            rows = self._sizes_of(batch[:depth])
+            width = exact_divide(size, rows)
+            if width is not None and self.after.runs_by_rows(rows, width):
+                return depth
+        return 0
+
+    @property
+    def _is_by_blocks(self) -> bool:
+        return self._depth == len(self.contraction.batch) + 1
+
+    @staticmethod
+    def _sizes_of(axes: tuple[Axis, ...]) -> Dim:
+        return math.prod((axis.extent for axis in axes), start=1)
 
     # --------------------------------------------------------------------------------------------------- the division
 
@@ -161,16 +182,41 @@ class _Lowering:
         return _Part(batch, first, start, dim_min(self._block, self._length - first), width)
 
     def _engine(self, result: Buffer) -> Stmt:
-        """The calls of the engine, block by block, each between the loops that can run block by block."""
-        blocks = ceildiv(self._length, self._block)
-        batches = self.contraction.batch_size
-        batch = loop_variable(_BATCH, batches) if self.contraction.batch else 0
-        part = self._part(batch, loop_variable(_BLOCK, blocks))
-        body = sequence(*self._preceding(part), self._contract(part, result), *self._following(part, result))
-        packing = () if self._is_direct else (self._begin(),)
+        """The calls of the engine, block by block, and the loops that can run between them."""
         if not self.contraction.batch:
-            return sequence(*packing, For(_BLOCK, blocks, body, "parallel"))
-        return For(_BATCH, batches, sequence(*packing, For(_BLOCK, blocks, body)), "parallel")
+            return sequence(*self._beginning(), self._blocks(0, 0, result, "parallel"))
+        outer, inner = self._split_batch()
+        first = loop_variable(_BATCH, outer)
+        if inner == 1:
+            body = sequence(*self._beginning(), self._blocks(first, first, result))
+        else:
+            second = loop_variable(_INNER, inner)
+            body = For(_INNER, inner, sequence(*self._beginning(), self._blocks(first * inner + second, first, result)))
+        return For(_BATCH, outer, sequence(body, *self._following_batch(first, outer, result)), "parallel")
+
+    def _split_batch(self) -> tuple[Dim, Dim]:
+        """The sizes of the batch outside and inside of the loops that follow."""
+        batch = self.contraction.batch
+        depth = self._depth if 0 < self._depth < len(batch) else len(batch)
+        return self._sizes_of(batch[:depth]), self._sizes_of(batch[depth:])
+
+    def _beginning(self) -> tuple[Stmt, ...]:
+        return () if self._is_direct else (self._begin(),)
+
+    def _blocks(self, batch: Dim, outer: Dim, result: Buffer, kind: LoopKind = "serial") -> For:
+        """The blocks of one matrix, which is part of what iteration ``outer`` of the outermost loop makes."""
+        blocks = ceildiv(self._length, self._block)
+        part = self._part(batch, loop_variable(_BLOCK, blocks))
+        base = self._base(part, outer, result)
+        calls = (*self._preceding(part), self._contract(part, result, part.start * part.width - base))
+        following = self._following(part, result) if self._is_by_blocks else ()
+        return For(_BLOCK, blocks, sequence(*calls, *following), kind)
+
+    def _base(self, part: _Part, outer: Dim, result: Buffer) -> Dim:
+        """The element of the whole result at which ``result`` starts."""
+        if self._depth == 0 or result is self.after.flat[self.contraction.result]:
+            return 0
+        return part.start * part.width if self._is_by_blocks else outer * result.shape[0]
 
     def _preceding(self, part: _Part) -> Iterator[Stmt]:
         """The loops that make the left operand's rows, for the part's."""
@@ -185,11 +231,16 @@ class _Lowering:
 
     def _following(self, part: _Part, result: Buffer) -> Iterator[Stmt]:
         """The loops that use the result's rows, for the part's."""
-        if not self._is_followed or self.after.is_empty:
-            return
-        old = self.after.flat[self.contraction.result]
-        body = self.after.for_rows(self.contraction.batch_size * self._length, part.start, part.count)
-        yield moved(body, old, result, part.start * part.width)
+        if not self.after.is_empty:
+            old = self.after.flat[self.contraction.result]
+            body = self.after.for_rows(self.contraction.batch_size * self._length, part.start, part.count)
+            yield moved(body, old, result, part.start * part.width)
+
+    def _following_batch(self, batch: Dim, count: Dim, result: Buffer) -> Iterator[Stmt]:
+        """The loops that use the result of one iteration of the outermost loop, if they run there."""
+        if 0 < self._depth <= len(self.contraction.batch):
+            old = self.after.flat[self.contraction.result]
+            yield moved(self.after.for_rows(count, batch, 1), old, result, batch * result.shape[0])
 
     # ----------------------------------------------------------------------------------------------------- the calls
 
@@ -202,11 +253,9 @@ class _Lowering:
     def _begin(self) -> CallExtern:
         return CallExtern(f"begin_{self.contraction.result.dtype}", (self._panels, 0), (self._panels,))
 
-    def _contract(self, part: _Part, result: Buffer) -> CallExtern:
+    def _contract(self, part: _Part, result: Buffer, goal: Dim) -> CallExtern:
         contraction = self.contraction
         rows, columns, depth = self._sizes
-        is_local = result is not self.after.flat[contraction.result]
-        goal = 0 if is_local and self._is_followed else part.start * part.width
         left, right = self._left(part), self._right(part.batch)
         panels, block = (result, result) if self._is_direct else (self._panels, self._left_block)
         if self._is_vector:

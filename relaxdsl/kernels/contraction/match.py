@@ -72,11 +72,11 @@ def takes_rows(kernel: PrimFunc, buffer: Buffer) -> bool:
 
     Whatever makes the buffer row by row can then become part of the kernel: each row is computed once.
     """
-    first, *later = kernel.body.body if isinstance(kernel.body, Seq) else (kernel.body,)
-    contraction = contraction_of(first, kernel.symbols)
+    statements = kernel.body.body if isinstance(kernel.body, Seq) else (kernel.body,)
+    contraction = contraction_of(statements[0], kernel.symbols) if statements else None
     if contraction is None or contraction.left is not buffer or contraction.right is buffer:
         return False
-    return contraction.has_dense_left_rows and buffer not in buffers_touched(sequence(*later))[0]
+    return contraction.has_dense_left_rows and buffer not in buffers_touched(sequence(*statements[1:]))[0]
 
 
 def contraction_of(stmt: Stmt, sizes: tuple[str, ...]) -> Contraction | None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
+from relaxdsl.errors import KernelError
+
 #: Overrides the vector width, in bits.
 VECTOR_BITS_VARIABLE = "RELAXDSL_VECTOR_BITS"
 #: Rows of the result that are finished together, a multiple of every tile's rows. So much of the left operand, by
@@ -55,12 +57,28 @@ def tile_for(bits: int, vector_bits: int, registers: int) -> Tile:
 
 
 def host_tile(bits: int) -> Tile:
-    """The tile for the machine this runs on, or for the width that ``RELAXDSL_VECTOR_BITS`` asks for."""
+    """The tile for the machine this runs on, or for the width that ``RELAXDSL_VECTOR_BITS`` asks for.
+
+    Raises:
+        KernelError: it asks for a width that is none.
+    """
     from llvmlite import binding
 
     features = binding.get_host_cpu_features()
     is_arm = "aarch64" in binding.get_process_triple() or "arm64" in binding.get_process_triple()
     has_avx512 = bool(features.get("avx512f"))
     widest = 512 if has_avx512 else 256 if features.get("avx2") else 128
-    vector_bits = int(os.environ.get(VECTOR_BITS_VARIABLE, widest))
+    vector_bits = _requested_bits() or widest
     return tile_for(bits, vector_bits, 32 if has_avx512 or is_arm or vector_bits >= 512 else 16)
+
+
+def _requested_bits() -> int | None:
+    text = os.environ.get(VECTOR_BITS_VARIABLE)
+    if text is None:
+        return None
+    if text in ("128", "256", "512"):
+        return int(text)
+    raise KernelError(
+        f"{VECTOR_BITS_VARIABLE} is {text!r}, which is no width of vectors",
+        hint="set it to 128, 256 or 512, or leave it unset",
+    )
