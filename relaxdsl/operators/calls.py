@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from relaxdsl.errors import DTypeError, RelaxError, ScriptError, ShapeError, Span, nearest
+from relaxdsl.errors import DTypeError, InternalError, RelaxError, ScriptError, ShapeError, Span, nearest
 from relaxdsl.ir.graph import Call, Constant, Expr, PrimValue, Tuple
 from relaxdsl.ir.loops import Buffer
 from relaxdsl.ir.scalar import const
@@ -328,7 +328,7 @@ def infer_type(definition: Operator, operands: Mapping[str, Expr | None], attrs:
 def run_body(definition: Operator, operands: Mapping[str, Expr | None], attrs: Mapping[str, Any]) -> Any:
     """What the operator's body returns on placeholders for ``operands``."""
     if definition.body is None:
-        raise TypeError(f"operator {definition.name} has no body")
+        raise InternalError(f"operator {definition.name} has no body")
     te_operands = {name: te_operand(operand, name, definition.name) for name, operand in operands.items()}
     return definition.body(**te_operands, **attrs)
 

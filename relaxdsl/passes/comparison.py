@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from relaxdsl.errors import Span
+from relaxdsl.errors import InternalError, Span
 from relaxdsl.ir.graph import Binding, Function
 from relaxdsl.ir.loops import PrimFunc
 from relaxdsl.ir.module import IRModule
@@ -126,7 +126,7 @@ def _judged(found: Mapping[str, Any], binding: Binding, value: Any) -> Any:
 def _entry(module: IRModule, function: Function) -> Function:
     entry = module[function.name]
     if not isinstance(entry, Function):
-        raise TypeError(f"{function.name} is a kernel")
+        raise InternalError(f"{function.name} is a kernel")
     return entry
 
 
