@@ -127,7 +127,7 @@ def core_module(dtype: str, tile: Tile) -> ir.Module:
     for name, width in (("left_panel", tile.rows), ("right_panel", tile.columns)):
         emit_panel(library.function(name, "depth count source* stride step target*"), width)
     for rows in (direct.ROWS, 1):
-        for steps in (direct.STEPS, 1):
+        for steps in (direct.STEPS[rows], 1):
             emit = library.function(f"add_rows_{rows}_{steps}", "n a* a_rows a_steps b* b_steps c* c_rows")
             direct.emit_add_rows(emit, rows, steps)
         for columns in (direct.STREAMS, 1):
@@ -163,8 +163,10 @@ def _emit_way(emit: Emitter) -> None:
 def _emit_all_added_rows(library: _Library) -> None:
     emit = library.function("all_added_rows", "rows n k a* a_rows a_steps b* b_steps c* c_rows")
     rows, n, k, a, a_rows, a_steps, b, b_steps, c, c_rows = emit.function.args
-    with emit.loop(0, n, direct.RUN) as first:
-        width = emit.smaller(direct.RUN, emit.sub(n, first))
+    is_one = emit.compare("==", rows, 1)
+    run = emit.builder.select(is_one, emit.integer(direct.LONG_RUN), emit.integer(direct.RUN))
+    with emit.loop(0, n, run) as first:
+        width = emit.smaller(run, emit.sub(n, first))
         sources, targets = emit.at(b, first), emit.at(c, first)
         with emit.loop(0, rows) as row, emit.loop(0, width) as column:
             emit.store(emit.zero, targets, emit.add(emit.mul(row, c_rows), column))
@@ -172,7 +174,7 @@ def _emit_all_added_rows(library: _Library) -> None:
             stop = emit.smaller(k, emit.add(start, direct.RUN_DEPTH))
             for row, height in _by(emit, 0, rows, direct.ROWS):
                 target = emit.at(targets, emit.mul(row, c_rows))
-                for step, steps in _by(emit, start, stop, direct.STEPS):
+                for step, steps in _by(emit, start, stop, direct.STEPS[height]):
                     left = emit.at(a, emit.add(emit.mul(row, a_rows), emit.mul(step, a_steps)))
                     right = emit.at(sources, emit.mul(step, b_steps))
                     arguments = (width, left, a_rows, a_steps, right, b_steps, target, c_rows)

@@ -9,14 +9,15 @@ from typing import Any
 
 from relaxdsl.kernels.contraction.emitter import Emitter
 
-#: Columns in a pass over the rows of the right operand: long runs of memory, while the results stay in cache.
-RUN = 2048
+#: Columns in a pass over the rows of the right operand, for one row and for more: long runs of memory, while the
+#: results stay in the first-level cache, and what of the right operand is used again in the second-level one.
+LONG_RUN, RUN = 8192, 2048
 #: Rows of the right operand that are used for all rows of the left one before the next ones are read.
 RUN_DEPTH = 64
-#: Rows of the left operand that use what is read of the right one.
+#: Rows of the left operand that use what is read of the right one, and how many terms are then added to an element at a
+#: time: as many as there are registers for.
 ROWS = 2
-#: Terms that are added to an element of the result at a time.
-STEPS = 4
+STEPS = {1: 8, ROWS: 4}
 #: Columns, and so streams of memory, whose dot products are formed together.
 STREAMS = 4
 

@@ -69,14 +69,14 @@ class Emitter:
     # -------------------------------------------------------------------------------------------------------- control
 
     @contextmanager
-    def loop(self, start: Integer, stop: Integer, step: int = 1) -> Iterator[Any]:
+    def loop(self, start: Integer, stop: Integer, step: Integer = 1) -> Iterator[Any]:
         """``for index in range(start, stop, step)``."""
         with self.carrying_loop(start, stop, (), step) as loop:
             yield loop.index
 
     @contextmanager
     def carrying_loop(
-        self, start: Integer, stop: Integer, initial: Sequence[Any], step: int = 1
+        self, start: Integer, stop: Integer, initial: Sequence[Any], step: Integer = 1
     ) -> Iterator[CarryingLoop]:
         """A loop with values that go from one iteration to the next; after it, ``values`` are the last ones."""
         builder = self.builder
