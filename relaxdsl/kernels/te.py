@@ -365,3 +365,7 @@ def all(expr: ScalarLike, axis: Axes) -> Reduce:
 def any(expr: ScalarLike, axis: Axes) -> Reduce:
     """Whether some value is true (not zero)."""
     return _reduction("any", "logical_or", False, cast(as_scalar(expr), "bool"), axis)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

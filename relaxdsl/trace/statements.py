@@ -26,9 +26,23 @@ def emit_te(fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Call:
     Tensors among ``args`` (and in lists and dicts of them) reach ``fn`` as TE tensors with the same symbolic shapes,
     shapes as lists of dims, everything else as it is. ``primfunc_name_hint=`` names the kernel.
 
+    What an index that depends on data reads is not checked; what is certainly outside of a tensor is refused.
+
     Raises:
         ScriptError: outside of a function.
-        KernelError: ``fn`` does not return TE tensors.
+        KernelError: ``fn`` does not return TE tensors, or reads outside of its inputs.
+
+    Example:
+        >>> import numpy as np, relaxdsl as relax
+        >>> from relaxdsl import te
+        >>> n = relax.dims("n")
+        >>> def reverse(x):
+        ...     return te.compute(x.shape, lambda i: x[x.shape[0] - 1 - i], name="reverse")
+        >>> @relax.function
+        ... def backwards(x: relax.Tensor[(n,), "float32"]):
+        ...     return relax.emit_te(reverse, x)
+        >>> backwards(np.arange(3, dtype="float32"))
+        array([2., 1., 0.], dtype=float32)
     """
     return _builder("emit_te").call_te(fn, *args, **kwargs)
 
@@ -65,6 +79,15 @@ def match_cast(value: Any, target: Any) -> Var:
 
     Raises:
         ScriptError: outside of a function.
+
+    Example:
+        >>> import numpy as np, relaxdsl as relax
+        >>> n, m = relax.dims("n m")
+        >>> @relax.function
+        ... def add(x: relax.Tensor[(n,), "float32"], y: relax.Tensor[(m,), "float32"]):
+        ...     return x + relax.match_cast(y, relax.Tensor((n,), "float32"))
+        >>> add(np.ones(2, "float32"), np.ones(2, "float32"))
+        array([2., 2.], dtype=float32)
     """
     with user_compares(False):
         return _builder("match_cast").match_cast(as_expr(value, "match_cast"), as_type(target))
