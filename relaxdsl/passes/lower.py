@@ -44,6 +44,7 @@ from relaxdsl.kernels.work import estimate_work, pays_to_share
 from relaxdsl.operators import registry
 from relaxdsl.passes.liveness import Place, last_uses, output_places
 from relaxdsl.passes.storage import ALIGNMENT_BYTES, Storage, Workspace, size_bytes
+from relaxdsl.passes.trees import size_slots, slots_of, tensor_leaves
 from relaxdsl.runtime.binding import bind_sizes
 from relaxdsl.runtime.packed import get_packed
 from relaxdsl.runtime.program import (
@@ -150,14 +151,14 @@ class _Lowering:
             dying.setdefault(index, []).append(var)
         for index, binding in enumerate(sequence.bindings):
             self._binding(binding)
-            for leaf in _tensor_leaves(self._values[binding.var]):
+            for leaf in tensor_leaves(self._values[binding.var]):
                 self._workspace.move_in(binding.var, leaf.pointer)
             if not self._branch_depth:
                 self._bury(dying.get(index, ()))
 
     def _bury(self, dead: Sequence[Var]) -> None:
         for var in dead:
-            for leaf in _tensor_leaves(self._values[var]):
+            for leaf in tensor_leaves(self._values[var]):
                 self._workspace.move_out(var, leaf.pointer)
 
     def _binding(self, binding: Binding) -> None:
@@ -223,7 +224,7 @@ class _Lowering:
         inputs = [self._tensor(operand) for operand in operands[: len(kernel.inputs)]]
         result = self._new_tensors(var, call.type, call.span)
         note = _fusion_note(kernel, call)
-        self._call_kernel(_compiled(kernel, call.span), [*inputs, *_tensor_leaves(result)], values, call.span, note)
+        self._call_kernel(_compiled(kernel, call.span), [*inputs, *tensor_leaves(result)], values, call.span, note)
         return result
 
     def _call_kernel(
@@ -338,7 +339,7 @@ class _Lowering:
         callee, args = call.args
         result = self._new_tensors(var, call.type, call.span)
         inputs = [self._leaf(arg) for arg in (args.fields if isinstance(args, Tuple) else (args,))]
-        outputs = tuple(_tensor_leaves(result))
+        outputs = tuple(tensor_leaves(result))
         self._body.append(HostCall(_name(callee), _packed(callee), tuple(inputs), None, call.span, outputs))
         return result
 
@@ -400,18 +401,18 @@ class _Lowering:
         with self._late.branch():
             self._sequence(branch)
             source = self._leaf(branch.body)
-            for leaf in _tensor_leaves(source):
+            for leaf in tensor_leaves(source):
                 self._workspace.pin(leaf.pointer)
             self._move(source, result)
         self._branch_depth -= 1
 
     def _move(self, source: Tree, target: Tree) -> None:
         zero = self._slots.constant(0)
-        for old, new in zip(_slots_of(source), _slots_of(target), strict=True):
+        for old, new in zip(slots_of(source), slots_of(target), strict=True):
             self._body.append(Arith("add", new, old, zero))
 
     def _bind_fresh(self, type_: Type, tree: Tree) -> None:
-        for dim, slot in zip(dims_of(type_), _size_slots(tree), strict=True):
+        for dim, slot in zip(dims_of(type_), size_slots(tree), strict=True):
             if is_symbol(dim) and not self._late.can_compute(dim):
                 self._late.bind(free_symbols(dim)[0], slot)
 
@@ -502,40 +503,3 @@ def _moved(steps: Sequence[Instruction], by: int) -> Iterator[Instruction]:
                 yield Jump(target + by)
             case _:
                 yield step
-
-
-def _tensor_leaves(tree: Tree) -> Iterator[TensorLeaf]:
-    if isinstance(tree, TupleTree):
-        for part in tree.fields:
-            yield from _tensor_leaves(part)
-    elif isinstance(tree, TensorLeaf):
-        yield tree
-
-
-def _slots_of(tree: Tree) -> Iterator[int]:
-    """Every slot of a value, in order."""
-    match tree:
-        case TupleTree(fields=fields):
-            for part in fields:
-                yield from _slots_of(part)
-        case TensorLeaf(pointer=pointer, sizes=sizes):
-            yield pointer
-            yield from sizes
-        case IntLeaf(slot=slot):
-            yield slot
-        case ShapeLeaf(slots=slots):
-            yield from slots
-        case ObjectLeaf(name=name):
-            raise InternalError(f"lower: {name} is an object and has no slots")
-
-
-def _size_slots(tree: Tree) -> Iterator[int]:
-    """The slots that hold the tree's dims, in the order of ``dims_of``."""
-    match tree:
-        case TupleTree(fields=fields):
-            for part in fields:
-                yield from _size_slots(part)
-        case TensorLeaf(sizes=slots) | ShapeLeaf(slots=slots):
-            yield from slots
-        case IntLeaf(slot=slot):
-            yield slot
