@@ -313,6 +313,16 @@ def test_helpers_may_use_arrays_other_programs_and_dtypes() -> None:
     ("helper", "headline", "hint"),
     [
         (lambda x: np.exp(x), "np.exp: a NumPy function cannot take a tensor of the program", "write relax.exp"),
+        (
+            lambda x: np.concatenate([x, x]),
+            "np.concatenate: a NumPy function cannot take a tensor of the program",
+            "write relax.concat",
+        ),
+        (
+            lambda x: np.remainder(x, 2),
+            "np.remainder: a NumPy function cannot take a tensor of the program",
+            "write relax.floor_mod",
+        ),
         (lambda x: np.sum(x), "np.sum: a NumPy function cannot take a tensor of the program", "write relax.sum"),
         (
             lambda x: np.asarray(x).sum(),

@@ -23,7 +23,15 @@ if TYPE_CHECKING:
 # Functions an Apply may name, by number of arguments. "div" is true division; "floor_divide" and "floor_mod" are
 # Python's, "mod" is C's fmod. All but the arithmetic operators are implemented by relaxdsl.kernels.math.
 ARITHMETIC = frozenset({"add", "subtract", "multiply", "divide", "negative"})
-COMPARISONS = frozenset({"equal", "not_equal", "less", "less_equal", "greater", "greater_equal"})
+COMPARISON_NAMES = {
+    "<": "less",
+    "<=": "less_equal",
+    ">": "greater",
+    ">=": "greater_equal",
+    "==": "equal",
+    "!=": "not_equal",
+}
+COMPARISONS = frozenset(COMPARISON_NAMES.values())
 LOGICAL = frozenset({"logical_and", "logical_or", "logical_xor", "logical_not"})
 BITWISE = frozenset({"bitwise_and", "bitwise_or", "bitwise_xor", "bitwise_not", "left_shift", "right_shift"})
 PREDICATES = frozenset({"isnan", "isinf", "isfinite"})
@@ -260,7 +268,7 @@ def as_scalar(value: ScalarLike, dtype: str | None = None) -> ScalarExpr:
     if isinstance(value, ScalarExpr):
         return value
     if isinstance(value, DimCompare):
-        return Apply(_COMPARE_NAMES[value.op], (as_scalar(value.left), as_scalar(value.right)), "bool")
+        return Apply(COMPARISON_NAMES[value.op], (as_scalar(value.left), as_scalar(value.right)), "bool")
     if isinstance(value, SymInt):
         index = IndexValue(value)
         return index if dtype in (None, "int64") else Cast(index, dtype)
@@ -304,16 +312,6 @@ def cast(value: ScalarExpr, dtype: str) -> ScalarExpr:
     if isinstance(value, Const) and not (isinstance(value.value, float) and not dtype.startswith("float")):
         return const(value.value, dtype)
     return Cast(value, dtype)
-
-
-_COMPARE_NAMES = {
-    "<": "less",
-    "<=": "less_equal",
-    ">": "greater",
-    ">=": "greater_equal",
-    "==": "equal",
-    "!=": "not_equal",
-}
 
 
 def _default_dtype(value: int | float | bool) -> str:

@@ -21,7 +21,7 @@ import numpy as np
 from relaxdsl.errors import DTypeError, InternalError, RelaxError, ScriptError, ShapeError, Span, nearest
 from relaxdsl.ir.graph import Call, Constant, Expr, PrimValue, Tuple
 from relaxdsl.ir.loops import Buffer
-from relaxdsl.ir.scalar import const
+from relaxdsl.ir.scalar import COMPARISON_NAMES, const
 from relaxdsl.ir.te import Tensor
 from relaxdsl.operators.registry import Operator, define, get
 from relaxdsl.types.dims import Dim, DimCompare, SymInt, symbol
@@ -275,7 +275,7 @@ def as_expr(value: Any, what: str, other_dtypes: Sequence[str] = ()) -> Expr:
     if isinstance(value, SymInt):
         return PrimValue(value, _context.get().span)
     if isinstance(value, DimCompare):
-        return make_call(get(_COMPARISONS[value.op]), (value.left, value.right), {})
+        return make_call(get(COMPARISON_NAMES[value.op]), (value.left, value.right), {})
     if isinstance(value, list | tuple):
         fields = tuple(as_expr(item, f"{what}[{i}]", other_dtypes) for i, item in enumerate(value))
         return Tuple(fields, _context.get().span)
@@ -283,16 +283,6 @@ def as_expr(value: Any, what: str, other_dtypes: Sequence[str] = ()) -> Expr:
         f"{what} must be a tensor, an array or a number, got {type(value).__name__}",
         span=_context.get().span,
     )
-
-
-_COMPARISONS = {
-    "<": "less",
-    "<=": "less_equal",
-    ">": "greater",
-    ">=": "greater_equal",
-    "==": "equal",
-    "!=": "not_equal",
-}
 
 
 def _number(value: bool | int | float, dtype: str, what: str) -> np.ndarray:
@@ -322,14 +312,14 @@ def infer_type(definition: Operator, operands: Mapping[str, Expr | None], attrs:
     """The type of a call: from the type rule, or read off what the body returns on placeholders."""
     if definition.type_rule is not None:
         return definition.type_rule(**operands, **attrs)
-    return type_of_te(run_body(definition, operands, attrs))
+    te_operands = {name: te_operand(operand, name, definition.name) for name, operand in operands.items()}
+    return type_of_te(run_body(definition, te_operands, attrs))
 
 
-def run_body(definition: Operator, operands: Mapping[str, Expr | None], attrs: Mapping[str, Any]) -> Any:
-    """What the operator's body returns on placeholders for ``operands``."""
+def run_body(definition: Operator, te_operands: Mapping[str, Any], attrs: Mapping[str, Any]) -> Any:
+    """What the operator's body returns on operands as :func:`te_operand` gives them."""
     if definition.body is None:
         raise InternalError(f"operator {definition.name} has no body")
-    te_operands = {name: te_operand(operand, name, definition.name) for name, operand in operands.items()}
     return definition.body(**te_operands, **attrs)
 
 
@@ -390,8 +380,3 @@ def _call_args(operands: Mapping[str, Expr | None]) -> tuple[Expr, ...]:
     while args and args[-1] is None:
         args.pop()
     return tuple(Tuple(()) if operand is None else operand for operand in args)
-
-
-def reinfer_type(call: Call, definition: Operator) -> Type:
-    """The type the call would have if it were made now from its operands."""
-    return infer_type(definition, operands_of(definition, call), call.attrs)

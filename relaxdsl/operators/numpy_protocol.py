@@ -35,6 +35,26 @@ _OPERATORS = {
     "right_shift": "right_shift",
 }
 
+# Operators whose name NumPy spells otherwise.
+_NUMPY_NAMES = {
+    "concatenate": "concat",
+    "transpose": "permute_dims",
+    "absolute": "abs",
+    "arcsin": "asin",
+    "arccos": "acos",
+    "arctan": "atan",
+    "arctan2": "atan2",
+    "arcsinh": "asinh",
+    "arccosh": "acosh",
+    "arctanh": "atanh",
+    "amax": "max",
+    "amin": "min",
+    "remainder": "floor_mod",
+    "fmod": "mod",
+    "var": "variance",
+    "logaddexp": "log_add_exp",
+}
+
 
 def array_ufunc(expr: Expr, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
     """``array + expr`` as the operator's call.
@@ -67,11 +87,17 @@ def array(expr: Expr, dtype: Any = None, copy: Any = None) -> NoReturn:
     refuse("asarray", "a tensor of a program has no values while the program is read")
 
 
-def refuse(name: str, reason: str = "a NumPy function cannot take a tensor of the program") -> NoReturn:
-    """Raises the ScriptError for a NumPy function on an expression."""
-    found = next((space for space in ("", "nn.") if registry.find(f"{space}{name}") is not None), None)
-    hint = None if found is None else f"write relax.{found}{name}"
-    raise ScriptError(f"np.{name}: {reason}", hint=hint, span=current_context().span)
+def refuse(
+    name: str, reason: str = "a NumPy function cannot take a tensor of the program", hint: str | None = None
+) -> NoReturn:
+    """Raises the ScriptError for a NumPy function on an expression; names the operator to write instead."""
+    raise ScriptError(f"np.{name}: {reason}", hint=hint or operator_hint(name), span=current_context().span)
+
+
+def operator_hint(name: str) -> str | None:
+    """What to write instead of the NumPy function ``name``, if there is such an operator."""
+    known = registry.find(_NUMPY_NAMES.get(name, name))
+    return f"write relax.{known.name}" if known is not None else None
 
 
 Expr.__array_ufunc__ = array_ufunc  # type: ignore[attr-defined]

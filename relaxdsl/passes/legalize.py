@@ -7,7 +7,6 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
-from relaxdsl.errors import InternalError
 from relaxdsl.ir.graph import Binding, Call, Expr, Function, GlobalVar, Op
 from relaxdsl.ir.loops import PrimFunc
 from relaxdsl.ir.scalar import Const
@@ -15,7 +14,7 @@ from relaxdsl.ir.te import Tensor
 from relaxdsl.ir.visit import rewrite_function
 from relaxdsl.kernels.create import create_prim_func
 from relaxdsl.operators import registry
-from relaxdsl.operators.calls import call_context, operands_of, te_operand
+from relaxdsl.operators.calls import call_context, operands_of, run_body, te_operand
 from relaxdsl.operators.registry import Operator
 from relaxdsl.trace.kernel_calls import call_kernel
 from relaxdsl.types.dims import Dim
@@ -89,15 +88,9 @@ def _kernel(
         accept_undecided=lambda *_: True,
         on_requirement=lambda dim, least, message: requirements.append((dim, least, message)),
     ):
-        result = _run(definition, te_operands, attrs)
+        result = run_body(definition, te_operands, attrs)
     outputs = list(result) if isinstance(result, list | tuple) else [result]
     return create_prim_func(tensors, outputs, definition.name.rpartition(".")[2])
-
-
-def _run(definition: Operator, operands: Mapping[str, Any], attrs: Mapping[str, Any]) -> Any:
-    if definition.body is None:
-        raise InternalError(f"operator {definition.name} has no body")
-    return definition.body(**operands, **attrs)
 
 
 class _Placeholders:

@@ -15,8 +15,8 @@ import numpy as np
 
 from relaxdsl.errors import RelaxError, ScriptError, display_name
 from relaxdsl.ir.graph import Expr, GlobalVar, Var
-from relaxdsl.operators import registry
 from relaxdsl.operators.calls import as_expr
+from relaxdsl.operators.numpy_protocol import operator_hint, refuse
 from relaxdsl.script.expressions import as_dim, as_operand, items_of
 from relaxdsl.script.interpreter import Interpreter, expression
 from relaxdsl.script.scope import Poisoned
@@ -132,11 +132,10 @@ def _is_numpy(function: Any) -> bool:
 def _refuse_tensors(function: Any, values: list[Any]) -> None:
     if not _has_tensor(values):
         return
-    name = getattr(function, "__name__", str(function))
-    hint = _operator_hint(name)
+    hint = None
     if isinstance(function, type) and issubclass(function, np.generic):
         hint = f'write x.astype("{np.dtype(function).name}")'
-    raise ScriptError(f"np.{name}: a NumPy function cannot take a tensor of the program", hint=hint)
+    refuse(getattr(function, "__name__", str(function)), hint=hint)
 
 
 def _has_tensor(values: Any) -> bool:
@@ -145,33 +144,10 @@ def _has_tensor(values: Any) -> bool:
     )
 
 
-#: Operators whose name NumPy spells otherwise.
-_NUMPY_NAMES = {
-    "concatenate": "concat",
-    "transpose": "permute_dims",
-    "absolute": "abs",
-    "arcsin": "asin",
-    "arccos": "acos",
-    "arctan": "atan",
-    "arctan2": "atan2",
-    "arcsinh": "asinh",
-    "arccosh": "acosh",
-    "arctanh": "atanh",
-    "amax": "max",
-    "amin": "min",
-    "remainder": "mod",
-    "left_shift": "bitwise_left_shift",
-}
-
-
 def _hint_for(name: str, values: list[Any]) -> str | None:
     """The operator to use instead of a function of this name, which cannot take the tensors among ``values``."""
-    return _operator_hint(name) if _has_tensor(values) else None
+    return operator_hint(name) if _has_tensor(values) else None
 
-
-def _operator_hint(name: str) -> str | None:
-    known = registry.find(_NUMPY_NAMES.get(name, name))
-    return f"write relax.{known.name}" if known is not None else None
 
 
 # ------------------------------------------------------------------------------------------------- names that mean more

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from relaxdsl.errors import ScriptError
+from relaxdsl.ir.check_graph import is_pure_call
 from relaxdsl.ir.graph import (
     Binding,
     BindingBlock,
@@ -13,24 +14,16 @@ from relaxdsl.ir.graph import (
     DataflowBlock,
     DataflowVar,
     Expr,
-    GlobalVar,
     If,
     SeqExpr,
     Var,
 )
 from relaxdsl.ir.visit import substitute, used_vars, with_bindings
-from relaxdsl.types.types import FuncType
 
 
 def is_pure_value(value: Expr) -> bool:
     """Whether binding ``value`` may stand in a dataflow block: no effect, no choice."""
-    if isinstance(value, If):
-        return False
-    if not isinstance(value, Call):
-        return True
-    if isinstance(value.op, GlobalVar | Var):
-        return isinstance(value.op.type, FuncType) and value.op.type.pure
-    return value.op.is_pure
+    return is_pure_call(value) if isinstance(value, Call) else not isinstance(value, If)
 
 
 def require_dataflow(value: Expr) -> None:
