@@ -1,5 +1,6 @@
 """``relax.nn``: the operators of neural networks."""
 
+from relaxdsl.operators.attention import attention
 from relaxdsl.operators.nn import (
     gelu,
     gelu_tanh,
@@ -14,6 +15,7 @@ from relaxdsl.operators.nn import (
 )
 
 __all__ = [
+    "attention",
     "gelu",
     "gelu_tanh",
     "layer_norm",

@@ -8,6 +8,7 @@ from typing import Any
 
 from relaxdsl.ir.graph import Call
 from relaxdsl.operators import (
+    attention,
     binary,
     create,
     indexing,
@@ -26,8 +27,8 @@ from relaxdsl.operators import (
 )
 
 FAMILIES: tuple[ModuleType, ...] = (
-    unary, binary, selection, create, reduce, median, reshape, manipulate, joining, indexing, linear_algebra, nn, sets,
-    subscript,
+    unary, binary, selection, create, reduce, median, reshape, manipulate, joining, indexing, linear_algebra, nn,
+    attention, sets, subscript,
 )  # fmt: skip
 
 

@@ -11,14 +11,13 @@ from relaxdsl.errors import ShapeError
 from relaxdsl.ir.graph import Expr
 from relaxdsl.ir.scalar import Index, ScalarExpr
 from relaxdsl.kernels import te
-from relaxdsl.operators.calls import accept_undecided, operator
+from relaxdsl.operators.calls import operator
 from relaxdsl.operators.manipulate import permute_dims
-from relaxdsl.operators.operands import common_dtype, describe, require_ndim, require_tensor
+from relaxdsl.operators.operands import common_dtype, describe, require_ndim, require_same_size, require_tensor
 from relaxdsl.operators.registry import Operand, mistake, sample, tensor
 from relaxdsl.types.dims import Dim
 from relaxdsl.types.dtype import canonical_dtype, is_bool
 from relaxdsl.types.prove import Proof, prove_equal
-from relaxdsl.types.shape import require_equal
 
 
 def _reference_matmul(x1: Any, x2: Any, out_dtype: str | None = None) -> Any:
@@ -182,26 +181,8 @@ def _inner_axis(x2: te.Tensor) -> int:
 
 
 def _inner_dimension(x1: te.Tensor, x2: te.Tensor) -> Dim:
-    left, right = x1.shape[-1], x2.shape[_inner_axis(x2)]
-    _require_same(x1, x1.ndim - 1, x2, _inner_axis(x2), "inner dimension", _transpose_hint(x1, x2))
-    return left if isinstance(left, int) else right
-
-
-def _require_same(x1: te.Tensor, axis1: int, x2: te.Tensor, axis2: int, headline: str, hint: str | None = None) -> None:
-    first, second = describe(x1), describe(x2)
-    width = max(len(x1.name), len(x2.name))
-    first, second = (f"{x.name:{width}}{text[len(x.name) :]}" for x, text in ((x1, first), (x2, second)))
-    width = max(len(first), len(second))
-    require_equal(
-        "matmul",
-        f"{first:{width}}   axis {axis1}",
-        x1.shape[axis1],
-        f"{second:{width}}   axis {axis2}",
-        x2.shape[axis2],
-        headline=headline,
-        hint=hint,
-        on_undecided=accept_undecided,
-    )
+    hint = _transpose_hint(x1, x2)
+    return require_same_size("matmul", x1, x1.ndim - 1, x2, _inner_axis(x2), "inner dimension", hint)
 
 
 def _transpose_hint(x1: te.Tensor, x2: te.Tensor) -> str | None:
@@ -227,8 +208,8 @@ def _batch_size(x1: te.Tensor, x2: te.Tensor, axis: int, own_axes: tuple[int, in
     sizes = [x.shape[own] if own >= 0 else 1 for x, own in zip((x1, x2), own_axes, strict=True)]
     wide = [size for size in sizes if size != 1]
     if len(wide) == 2:
-        _require_same(x1, own_axes[0], x2, own_axes[1], f"batch axis {axis}")
-    return next((size for size in wide if isinstance(size, int)), wide[0] if wide else 1)
+        return require_same_size("matmul", x1, own_axes[0], x2, own_axes[1], f"batch axis {axis}")
+    return wide[0] if wide else 1
 
 
 @operator(

@@ -15,22 +15,21 @@ import numpy as np
 from relaxdsl.errors import DTypeError, ShapeError
 from relaxdsl.ir.scalar import Index, ScalarExpr
 from relaxdsl.kernels import te
-from relaxdsl.operators.calls import accept_undecided, operator
+from relaxdsl.operators.calls import operator
 from relaxdsl.operators.elementwise import NUMBER, Domain, unary
 from relaxdsl.operators.operands import (
     axes_of,
     axis_of,
     common_dtype,
-    describe,
     element,
     require_dtype,
     require_ndim,
+    require_same_size,
     require_tensor,
 )
 from relaxdsl.operators.reduce import mean_over, quiet, reduce_over, squared_deviations_mean
 from relaxdsl.operators.registry import Mistake, Operand, mistake, sample, tensor
 from relaxdsl.types.dims import Dim
-from relaxdsl.types.shape import require_equal
 
 # Where sums and exponentials of float32 follow each other, NumPy and a kernel differ by a few roundings.
 _ROUNDINGS = 2e-5
@@ -231,20 +230,8 @@ def _require_parameter(
     """A norm's parameter: float, with ``x``'s sizes on ``axes``."""
     parameter = require_ndim(name, parameter, len(axes), name=parameter_name)
     require_dtype(name, parameter, ("float",), name=parameter_name)
-    mine, theirs = describe(x), describe(parameter)
-    name_width = max(len(x.name), len(parameter.name))
-    mine, theirs = (text.replace(" :", " " * (name_width - text.index(" :")) + " :", 1) for text in (mine, theirs))
-    width = max(len(mine), len(theirs))
     for own, axis in enumerate(axes):
-        require_equal(
-            name,
-            f"{mine:{width}}   axis {axis}",
-            x.shape[axis],
-            f"{theirs:{width}}   axis {own}",
-            parameter.shape[own],
-            headline=f"{parameter.name} does not fit: axis {axis}",
-            on_undecided=accept_undecided,
-        )
+        require_same_size(name, x, axis, parameter, own, f"{parameter.name} does not fit: axis {axis}")
     return parameter
 
 

@@ -11,7 +11,7 @@ from relaxdsl.operators.calls import accept_undecided
 from relaxdsl.operators.registry import Operand
 from relaxdsl.types.dims import Dim
 from relaxdsl.types.dtype import is_bool, is_float, is_integer, promote
-from relaxdsl.types.shape import broadcast_shapes, normalize_axes
+from relaxdsl.types.shape import broadcast_shapes, normalize_axes, require_equal
 
 
 def shape_of(operand: Operand) -> tuple[Dim, ...]:
@@ -89,6 +89,31 @@ def describe(tensor: Tensor) -> str:
     """``x : Tensor((n, 4), float32)``, as messages show an operand."""
     sizes = ", ".join(map(str, tensor.shape)) + ("," if tensor.ndim == 1 else "")
     return f"{tensor.name} : Tensor(({sizes}), {tensor.dtype})"
+
+
+def require_same_size(
+    operator_name: str, first: Tensor, axis: int, second: Tensor, own_axis: int, headline: str, hint: str | None = None
+) -> Dim:
+    """The size that ``axis`` of ``first`` and ``own_axis`` of ``second`` have both; the number, where one is known.
+
+    Raises:
+        ShapeError: they differ, or can't be proved equal; says ``headline`` and shows both tensors.
+    """
+    width = max(len(first.name), len(second.name))
+    shown = [f"{each.name:{width}}{describe(each)[len(each.name) :]}" for each in (first, second)]
+    width = max(map(len, shown))
+    sizes = first.shape[axis], second.shape[own_axis]
+    require_equal(
+        operator_name,
+        f"{shown[0]:{width}}   axis {axis}",
+        sizes[0],
+        f"{shown[1]:{width}}   axis {own_axis}",
+        sizes[1],
+        headline=headline,
+        hint=hint,
+        on_undecided=accept_undecided,
+    )
+    return next((size for size in sizes if isinstance(size, int)), sizes[0])
 
 
 def broadcast(operator_name: str, operands: Sequence[Operand], names: Sequence[str]) -> tuple[Dim, ...]:
