@@ -118,6 +118,10 @@ class KernelError(RelaxError):
     """A kernel (TE or loops) that cannot be built."""
 
 
+class ScheduleError(KernelError):
+    """A step of a schedule that would change what the kernel computes, or that does not fit its loops."""
+
+
 class InternalError(RelaxError):
     """A defect of relaxdsl itself: an invariant between two stages does not hold."""
 
