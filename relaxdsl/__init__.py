@@ -11,6 +11,7 @@ from relaxdsl.errors import (
     InternalError,
     KernelError,
     RelaxError,
+    ScheduleError,
     ScriptError,
     ShapeError,
 )
@@ -177,6 +178,7 @@ __all__ = [
     "Prim",
     "PrimType",
     "RelaxError",
+    "ScheduleError",
     "ScriptError",
     "Shape",
     "ShapeError",
