@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
-import re
 from collections.abc import Callable
 
 import numpy as np
@@ -12,13 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from kernel_programs import Array, random_array, run
 
-from relaxdsl.errors import KernelError
 from relaxdsl.ir.te import Tensor
 from relaxdsl.kernels import te
-from relaxdsl.kernels.contraction.core import compile_core, core_module, parsed_for, target_machine
 from relaxdsl.kernels.contraction.match import takes_rows
-from relaxdsl.kernels.contraction.names import PARAMETERS
-from relaxdsl.kernels.contraction.tile import COLUMN_GROUP, PANELS_START, ROW_BLOCK, Tile, host_tile, tile_for
 from relaxdsl.kernels.create import create_prim_func
 from relaxdsl.kernels.jit import compile_kernel, run_kernel
 from relaxdsl.kernels.schedule.pipeline import schedule
@@ -369,92 +363,15 @@ def test_both_the_product_and_what_follows_may_be_results():
     np.testing.assert_array_equal(halved, whole * np.float32(0.5))
 
 
-# ---------------------------------------------------------------------------------------------------------------- tiles
-
-
-def test_blocks_are_whole_tiles():
-    tiles = [
-        tile_for(bits, vector, registers) for bits in (32, 64) for vector in (128, 256, 512) for registers in (16, 32)
-    ]
-    assert all(ROW_BLOCK % tile.rows == 0 and COLUMN_GROUP % tile.columns == 0 for tile in tiles)
-    assert all(tile.rows * tile.vectors + tile.vectors + 1 <= 32 for tile in tiles)
-
-
-def test_the_vector_width_can_be_asked_for(monkeypatch):
-    monkeypatch.setenv("RELAXDSL_VECTOR_BITS", "128")
-    assert (host_tile(32).lanes, host_tile(64).lanes) == (4, 2)
-    monkeypatch.setenv("RELAXDSL_VECTOR_BITS", "512")
-    assert host_tile(32) == Tile(32, 16, 8, 3)
-
-
-def test_a_width_that_is_none_is_refused(monkeypatch):
-    monkeypatch.setenv("RELAXDSL_VECTOR_BITS", "100")
-    with pytest.raises(KernelError) as caught:
-        host_tile(32)
-    assert str(caught.value) == (
-        "RELAXDSL_VECTOR_BITS is '100', which is no width of vectors\n"
-        "   hint: set it to 128, 256 or 512, or leave it unset"
-    )
-
-
-@pytest.mark.parametrize("vector_bits", [32, 128, 256, 512])
-@pytest.mark.parametrize("dtype", DTYPES)
-def test_other_tiles_on_this_machine(dtype, vector_bits):
-    """A width that the machine lacks is computed in narrower vectors."""
-    bits = int(dtype.removeprefix("float"))
-    core = compile_core(dtype, tile_for(bits, max(vector_bits, bits), 32 if vector_bits == 512 else 16))
-    for sizes in [(1, 50, 7), (30, 1, 40), (50, 70, 300), (97, 33, 65), (13, 200, 13)]:
-        for layout in LAYOUTS:
-            x, w = operands(layout, dtype, sizes)
-            assert_close(_multiply(core, layout, x, w), expected(layout, x, w))
-
-
-def _multiply(core, layout: str, x: Array, w: Array) -> Array:
-    left, right = (each.T if letter == "t" else each for letter, each in zip(layout, (x, w), strict=True))
-    (rows, depth), columns, size = left.shape, right.shape[1], left.itemsize
-    left_steps, right_steps = ([step // size for step in each.strides] for each in (left, right))
-    result = np.full((rows, columns), 7, x.dtype)
-    panels, block = np.empty((columns + 64) * depth + PANELS_START, x.dtype), np.empty(ROW_BLOCK * 256, x.dtype)
-    begin, contract = (
-        ctypes.CFUNCTYPE(
-            None, *(ctypes.c_void_p if "*" in each else ctypes.c_int64 for each in PARAMETERS[entry].split())
-        )(core.address(entry))
-        for entry in ("begin", "contract")
-    )
-    begin(panels.ctypes.data)
-    contract(
-        *(rows, rows, columns, depth, x.ctypes.data, *left_steps, w.ctypes.data, *right_steps),
-        *(result.ctypes.data, columns, panels.ctypes.data, block.ctypes.data),
-    )
-    return result
-
-
-@pytest.mark.parametrize(
-    ("cpu", "features", "vector_bits", "registers", "instruction"),
-    [
-        ("skylake-avx512", "+avx512f,+fma", 512, 32, r"vfmadd\d+ps\s.*%zmm"),
-        ("haswell", "+avx2,+fma", 256, 16, r"vfmadd\d+ps\s.*%ymm"),
-        ("x86-64", "", 128, 16, r"mulps\s.*%xmm"),
-    ],
-)
-def test_the_tile_is_made_of_the_vectors_asked_for(cpu, features, vector_bits, registers, instruction):
-    machine = target_machine(cpu, features)
-    if "x86_64" not in machine.triple:
-        pytest.skip("not x86")
-    tile = tile_for(32, vector_bits, registers)
-    assembly = machine.emit_assembly(parsed_for(machine, core_module("float32", tile)))
-    body = assembly.split("\ntile:")[1].split(".cfi_endproc")[0]
-    loop = max(body.split(".LBB"), key=lambda part: len(re.findall(instruction, part)))
-    assert len(re.findall(instruction, loop)) >= tile.rows * tile.vectors
-    assert "%rsp" not in loop, "the tile does not fit into the registers"
+# --------------------------------------------------------------------------------------------------------------- source
 
 
 def test_the_source_calls_the_engine_and_then_the_loops_that_follow():
     x, w, out = product("nt", "float32")
     bias = te.placeholder((n,), "float32", "bias")
     source = source_of([x, w, bias], bias_and_relu(out, bias))
-    assert source.index("begin_float32(panels, 0)") < source.index("for block_index in range(lo, hi)")
-    assert "n, k, x, block_index * k * 96, k, 1, w, 0, 1, k, product, 0, n, panels, 0, block, 0)" in source
+    assert source.index("pack_float32(m, n, k, w, 0, 1, k, 0, (n + 191) // 192, panels, 0)") < source.index("for block_index in range(lo, hi)")
+    assert "n, 0, n, k, x, block_index * k * 96, k, 1, w, 0, 1, k, product, 0, n, panels, 0, block, 0)" in source
     assert source.index("contract_float32(") < source.index("maximum(")
 
 

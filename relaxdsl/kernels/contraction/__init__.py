@@ -6,9 +6,13 @@
 ``lower``      a kernel as calls of the engine between those loops
 ``intrinsics`` the calls, as numba sees them
 ``core``       what is called: one small library for each dtype, of the functions of the modules below
-``tiles``      the product of two packed panels in registers, and the packing
+``blocks``     products of packed panels
+``tiles``      the product of two packed panels in registers
+``packing``    the packing of panels
+``operands``   operands evenly spaced, or given by tables of offsets
 ``direct``     products without packing, for few rows
 ``tile``       sizes, by the machine's vectors
+``library``    functions that call each other by name
 ``emitter``    LLVM IR with loops and conditions
 ============== =======================================================================================
 """

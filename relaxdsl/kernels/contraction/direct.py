@@ -5,9 +5,11 @@ An element's sum is formed in the same order wherever the element is, so that a 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
-from relaxdsl.kernels.contraction.emitter import Emitter
+from relaxdsl.kernels.contraction.emitter import Emitter, Integer
+from relaxdsl.kernels.contraction.library import Library
 
 #: Columns in a pass over the rows of the right operand, for one row and for more: long runs of memory, while the
 #: results stay in the first-level cache, and what of the right operand is used again in the second-level one.
@@ -22,7 +24,99 @@ STEPS = {1: 8, ROWS: 4}
 STREAMS = 4
 
 
-def emit_add_rows(emit: Emitter, rows: int, steps: int) -> None:
+_PRODUCT = "rows n columns k a* a_rows a_steps b* b_steps b_columns c* c_rows"
+
+
+def emit_products(library: Library) -> None:
+    """``product``: any columns of a product whose right operand is a vector, or has contiguous rows or columns."""
+    for rows in (ROWS, 1):
+        for steps in (STEPS[rows], 1):
+            emit = library.function(f"add_rows_{rows}_{steps}", "columns a* a_rows a_steps b* b_steps c* c_rows")
+            _emit_add_rows(emit, rows, steps)
+        for columns in (STREAMS, 1):
+            for suffix, is_dense in (("", True), ("_spaced", False)):
+                name = f"dots_{rows}_{columns}{suffix}"
+                emit = library.function(name, "depth a* a_rows a_steps b* b_columns c* c_rows")
+                _emit_dots(emit, rows, columns, is_dense)
+    _emit_all_added_rows(library)
+    for suffix in ("", "_spaced"):
+        _emit_all_dots(library, suffix)
+    _emit_product(library)
+
+
+def _emit_product(library: Library) -> None:
+    emit = library.function("product", _PRODUCT)
+    rows, n, columns, k, a, a_rows, a_steps, b, b_steps, b_columns, c, c_rows = emit.function.args
+    is_vector = emit.all(emit.compare("==", n, 1), emit.compare("==", c_rows, 1))
+    are_terms = emit.compare(">", k, 0)
+    are_rows, are_columns = emit.compare("==", b_columns, 1), emit.compare("==", b_steps, 1)
+    with emit.builder.if_then(emit.all(is_vector, are_terms, emit.compare("==", a_steps, 1))):
+        _call_dots(library, emit, (columns, rows, k, b, 0, b_steps, a, a_rows, c, 0))
+    with emit.builder.if_then(emit.all(is_vector, are_terms, emit.compare("==", a_rows, 1))):
+        library.call(emit, "all_added_rows", (columns, rows, k, b, 0, b_steps, a, a_steps, c, 0))
+        emit.builder.ret(emit.integer(0))
+    with emit.builder.if_then(emit.all(are_terms, are_columns, emit.builder.not_(emit.any(is_vector, are_rows)))):
+        _call_dots(library, emit, (rows, columns, k, a, a_rows, a_steps, b, b_columns, c, c_rows))
+    library.call(emit, "all_added_rows", (rows, columns, k, a, a_rows, a_steps, b, b_steps, c, c_rows))
+    emit.builder.ret(emit.integer(0))
+
+
+def _call_dots(library: Library, emit: Emitter, arguments: tuple[Any, ...]) -> None:
+    """Returns after forming dot products, in which the left operand's steps may be apart."""
+    *_, a_steps, _, _, _, _ = arguments
+    with emit.builder.if_else(emit.compare("==", a_steps, 1)) as (dense, spaced):
+        with dense:
+            library.call(emit, "all_dots", arguments)
+        with spaced:
+            library.call(emit, "all_dots_spaced", arguments)
+    emit.builder.ret(emit.integer(0))
+
+
+def _emit_all_added_rows(library: Library) -> None:
+    emit = library.function("all_added_rows", "rows columns k a* a_rows a_steps b* b_steps c* c_rows")
+    rows, columns, k, a, a_rows, a_steps, b, b_steps, c, c_rows = emit.function.args
+    is_one = emit.compare("==", rows, 1)
+    run = emit.builder.select(is_one, emit.integer(LONG_RUN), emit.integer(RUN))
+    with emit.loop(0, columns, run) as first:
+        width = emit.smaller(run, emit.sub(columns, first))
+        sources, targets = emit.at(b, first), emit.at(c, first)
+        with emit.loop(0, rows) as row, emit.loop(0, width) as column:
+            emit.store(emit.zero, targets, emit.add(emit.mul(row, c_rows), column))
+        with emit.loop(0, k, RUN_DEPTH) as start:
+            stop = emit.smaller(k, emit.add(start, RUN_DEPTH))
+            for row, height in _by(emit, 0, rows, ROWS):
+                target = emit.at(targets, emit.mul(row, c_rows))
+                for step, steps in _by(emit, start, stop, STEPS[height]):
+                    left = emit.at(a, emit.add(emit.mul(row, a_rows), emit.mul(step, a_steps)))
+                    right = emit.at(sources, emit.mul(step, b_steps))
+                    arguments = (width, left, a_rows, a_steps, right, b_steps, target, c_rows)
+                    library.call(emit, f"add_rows_{height}_{steps}", arguments)
+    emit.builder.ret(emit.integer(0))
+
+
+def _emit_all_dots(library: Library, suffix: str) -> None:
+    emit = library.function(f"all_dots{suffix}", "rows columns k a* a_rows a_steps b* b_columns c* c_rows")
+    rows, columns, k, a, a_rows, a_steps, b, b_columns, c, c_rows = emit.function.args
+    for column, width in _by(emit, 0, columns, STREAMS):
+        right = emit.at(b, emit.mul(column, b_columns))
+        for row, height in _by(emit, 0, rows, ROWS):
+            left = emit.at(a, emit.mul(row, a_rows))
+            target = emit.at(c, emit.add(emit.mul(row, c_rows), column))
+            arguments = (k, left, a_rows, a_steps, right, b_columns, target, c_rows)
+            library.call(emit, f"dots_{height}_{width}{suffix}", arguments)
+    emit.builder.ret(emit.integer(0))
+
+
+def _by(emit: Emitter, start: Any, stop: Any, group: int) -> Iterator[tuple[Any, int]]:
+    """Two loops over a range: by whole groups, then one by one. Yields the index and the size of its group."""
+    whole = emit.add(start, emit.multiple_below(emit.sub(stop, start), group))
+    with emit.loop(start, whole, group) as index:
+        yield index, group
+    with emit.loop(whole, stop) as index:
+        yield index, 1
+
+
+def _emit_add_rows(emit: Emitter, rows: int, steps: int) -> None:
     """``add_rows(n, a, a_rows, a_steps, b, b_steps, c, c_rows)``: ``c[:rows] += a[:rows, :steps] @ b[:steps, :n]``."""
     n, a, a_rows, a_steps, b, b_steps, c, c_rows = emit.function.args
     factors = [
@@ -51,24 +145,36 @@ def _accumulated(emit: Emitter, total: Any, factors: list[Any], terms: list[Any]
     return total
 
 
-def emit_dots(emit: Emitter, rows: int, columns: int) -> None:
-    """``dots(depth, a, a_rows, b, b_columns, c, c_rows)``: dot products of ``rows`` by ``columns`` contiguous rows."""
-    depth, a, a_rows, b, b_columns, c, c_rows = emit.function.args
+def _emit_dots(emit: Emitter, rows: int, columns: int, is_dense: bool) -> None:
+    """``dots(depth, a, a_rows, a_steps, b, b_columns, c, c_rows)``: dot products of ``rows`` by ``columns`` rows.
+
+    Those of ``b`` are contiguous, and if ``is_dense`` those of ``a``.
+    """
+    depth, a, a_rows, a_steps, b, b_columns, c, c_rows = emit.function.args
+    a_steps = 1 if is_dense else a_steps
     lefts = [emit.at(a, emit.mul(a_rows, row)) for row in range(rows)]
     rights = [emit.at(b, emit.mul(b_columns, column)) for column in range(columns)]
     whole = emit.multiple_below(depth, emit.lanes)
     with emit.carrying_loop(0, whole, [emit.zeros] * (rows * columns), emit.lanes) as loop:
-        left_vectors = [emit.load_vector(left, loop.index) for left in lefts]
+        left_vectors = [_vector(emit, left, loop.index, a_steps) for left in lefts]
         right_vectors = [emit.load_vector(right, loop.index) for right in rights]
         loop.following += _outer(emit, left_vectors, right_vectors, loop.values)
     sums = [emit.sum_of_lanes(total) for total in loop.values]
     with emit.carrying_loop(whole, depth, sums) as rest:
-        left_elements = [emit.load(left, rest.index) for left in lefts]
+        left_elements = [emit.load(left, emit.mul(rest.index, a_steps)) for left in lefts]
         right_elements = [emit.load(right, rest.index) for right in rights]
         rest.following += _outer(emit, left_elements, right_elements, rest.values)
     for number, total in enumerate(rest.values):
         emit.store(total, c, emit.add(emit.mul(c_rows, number // columns), number % columns))
     emit.builder.ret(emit.integer(0))
+
+
+def _vector(emit: Emitter, source: Any, start: Any, spacing: Integer) -> Any:
+    """Elements of ``source`` from ``start`` on."""
+    if spacing == 1:
+        return emit.load_vector(source, start)
+    places = [emit.mul(emit.add(start, lane), spacing) for lane in range(emit.lanes)]
+    return emit.vector_of([emit.load(source, place) for place in places])
 
 
 def _outer(emit: Emitter, lefts: list[Any], rights: list[Any], totals: list[Any]) -> list[Any]:

@@ -66,6 +66,12 @@ class Emitter:
             first = self.builder.and_(first, each)
         return first
 
+    def any(self, *conditions: Any) -> Any:
+        first, *others = conditions
+        for each in others:
+            first = self.builder.or_(first, each)
+        return first
+
     # -------------------------------------------------------------------------------------------------------- control
 
     @contextmanager
@@ -96,11 +102,6 @@ class Emitter:
             phi.add_incoming(value, builder.block)
         builder.branch(head)
         builder.position_at_end(end)
-
-    def give_back(self, condition: Any, value: Integer) -> None:
-        """``if condition: return value``."""
-        with self.builder.if_then(condition):
-            self.builder.ret(self.integer(value))
 
     # --------------------------------------------------------------------------------------------------------- memory
 
@@ -141,6 +142,13 @@ class Emitter:
         first = self.builder.insert_element(undefined, value, ir.IntType(32)(0))
         mask = ir.Constant(ir.VectorType(ir.IntType(32), self.lanes), [0] * self.lanes)
         return self.builder.shuffle_vector(first, undefined, mask)
+
+    def vector_of(self, elements: Sequence[Any]) -> Any:
+        """A vector of these elements."""
+        vector = ir.Constant(self.vector, ir.Undefined)
+        for lane, element in enumerate(elements):
+            vector = self.builder.insert_element(vector, element, ir.IntType(32)(lane))
+        return vector
 
     def multiply_add(self, left: Any, right: Any, total: Any) -> Any:
         """``left * right + total``, rounded once where the machine can."""

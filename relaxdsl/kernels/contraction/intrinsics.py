@@ -20,12 +20,12 @@ from numba import types
 from numba.core.typing.templates import Signature
 from numba.extending import intrinsic
 
-from relaxdsl.kernels.contraction.names import ENGINE_DTYPES, PARAMETERS, symbol_name
+from relaxdsl.kernels.contraction.names import ENGINE_DTYPES, PARAMETERS, is_address, symbol_name
 
 
 def _make(entry: str, dtype: str) -> Any:
     """The function ``entry`` for ``dtype``, as kernels call it."""
-    is_address = [name.endswith("*") for name in PARAMETERS[entry].split()]
+    are_addresses = [is_address(name) for name in PARAMETERS[entry].split()]
 
     def define(typing_context: Any, *arguments: types.Type) -> tuple[Signature, Any]:
         kinds = [types.int64 if isinstance(each, types.Integer) else each for each in arguments]
@@ -37,7 +37,7 @@ def _make(entry: str, dtype: str) -> Any:
 
         core(dtype)
         rest = iter(arguments)
-        values = [builder.gep(next(rest), [next(rest)]) if each else next(rest) for each in is_address]
+        values = [builder.gep(next(rest), [next(rest)]) if each else next(rest) for each in are_addresses]
         kind = ir.FunctionType(ir.IntType(64), [value.type for value in values])
         name = symbol_name(entry, dtype)
         builder.call(builder.module.globals.get(name) or ir.Function(builder.module, kind, name), values)
@@ -52,7 +52,7 @@ def _parameters(entry: str) -> Iterator[inspect.Parameter]:
     """The parameters numba sees: its context, then what is passed; an address is passed as a buffer and an offset."""
     yield inspect.Parameter("typing_context", inspect.Parameter.POSITIONAL_OR_KEYWORD)
     for name in PARAMETERS[entry].split():
-        parts = (name[:-1], f"{name[:-1]}_offset") if name.endswith("*") else (name,)
+        parts = (name[:-1], f"{name[:-1]}_offset") if is_address(name) else (name,)
         for part in parts:
             yield inspect.Parameter(part, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 

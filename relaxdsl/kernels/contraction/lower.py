@@ -10,7 +10,7 @@ from relaxdsl.ir.loops import Buffer, CallExtern, For, LoopKind, PrimFunc, Seq, 
 from relaxdsl.kernels.accesses import accesses, buffers_touched
 from relaxdsl.kernels.contraction.match import Axis, Contraction, contraction_of
 from relaxdsl.kernels.contraction.neighbours import Neighbour, Schedule, moved, scheduled
-from relaxdsl.kernels.contraction.tile import DEPTH, MAX_COLUMNS, PANELS_START, ROW_BLOCK, SKINNY
+from relaxdsl.kernels.contraction.tile import COLUMN_GROUP, ROW_BLOCK, SKINNY, block_size, panels_size
 from relaxdsl.kernels.patterns import is_aligned, is_row_by_row
 from relaxdsl.kernels.schedule.columns import COLUMN_BLOCK
 from relaxdsl.types.dims import Dim, ceildiv, dim_min, exact_divide, floordiv
@@ -31,9 +31,9 @@ def use_engine(prim_func: PrimFunc, schedule: Schedule) -> PrimFunc | None:
 
     After::
 
-        begin(panels)
+        pack(m, n, k, b, ..., 0, ceildiv(n, 192), panels)
         for block in parallel(ceildiv(m, 96)):
-            contract(m, min(96, m - 96 * block), n, k, a, 96 * block * k, ..., b, ..., c, ..., panels, ...)
+            contract(m, min(96, m - 96 * block), n, 0, n, k, a, 96 * block * k, ..., b, ..., c, ..., panels, ...)
             for i in range(96 * block, min(96 * block + 96, m)):
                 for j in range(n): out[i * n + j] = c[(i - 96 * block) * n + j] + bias[j]
 
@@ -184,14 +184,14 @@ class _Lowering:
     def _engine(self, result: Buffer) -> Stmt:
         """The calls of the engine, block by block, and the loops that can run between them."""
         if not self.contraction.batch:
-            return sequence(*self._beginning(), self._blocks(0, 0, result, "parallel"))
+            return sequence(*self._packing(0), self._blocks(0, 0, result, "parallel"))
         outer, inner = self._split_batch()
         first = loop_variable(_BATCH, outer)
         if inner == 1:
-            body = sequence(*self._beginning(), self._blocks(first, first, result))
+            body = sequence(*self._packing(first), self._blocks(first, first, result))
         else:
-            second = loop_variable(_INNER, inner)
-            body = For(_INNER, inner, sequence(*self._beginning(), self._blocks(first * inner + second, first, result)))
+            batch = first * inner + loop_variable(_INNER, inner)
+            body = For(_INNER, inner, sequence(*self._packing(batch), self._blocks(batch, first, result)))
         return For(_BATCH, outer, sequence(body, *self._following_batch(first, outer, result)), "parallel")
 
     def _split_batch(self) -> tuple[Dim, Dim]:
@@ -200,8 +200,8 @@ class _Lowering:
         depth = self._depth if 0 < self._depth < len(batch) else len(batch)
         return self._sizes_of(batch[:depth]), self._sizes_of(batch[depth:])
 
-    def _beginning(self) -> tuple[Stmt, ...]:
-        return () if self._is_direct else (self._begin(),)
+    def _packing(self, batch: Dim) -> tuple[Stmt, ...]:
+        return () if self._is_direct else (self._pack(batch),)
 
     def _blocks(self, batch: Dim, outer: Dim, result: Buffer, kind: LoopKind = "serial") -> For:
         """The blocks of one matrix, which is part of what iteration ``outer`` of the outermost loop makes."""
@@ -250,26 +250,23 @@ class _Lowering:
         rows = self.contraction.row.extent
         return isinstance(rows, int) and rows <= SKINNY and fits_columns(self.contraction)
 
-    def _begin(self) -> CallExtern:
-        return CallExtern(f"begin_{self.contraction.result.dtype}", (self._panels, 0), (self._panels,))
+    def _pack(self, batch: Dim) -> CallExtern:
+        columns = self.contraction.column.extent
+        groups = (0, ceildiv(columns, COLUMN_GROUP))
+        arguments = (*self._sizes, *self._right(batch), *groups, self._panels, 0)
+        return CallExtern(f"pack_{self.contraction.result.dtype}", arguments, (self._panels,))
 
     def _contract(self, part: _Part, result: Buffer, goal: Dim) -> CallExtern:
-        contraction = self.contraction
         rows, columns, depth = self._sizes
-        left, right = self._left(part), self._right(part.batch)
         panels, block = (result, result) if self._is_direct else (self._panels, self._left_block)
-        if self._is_vector:
-            columns, right = part.count, (right[0], right[1] + part.first * contraction.column.right, *right[2:])
-            count: Dim = 1
-        else:
-            count = part.count
+        count, span = (1, (part.first, part.count)) if self._is_vector else (part.count, (0, columns))
         return CallExtern(
             f"contract_{result.dtype}",
             (
-                *(rows, count, columns, depth, *left, *self._left_steps, *right),
-                *(result, goal, contraction.column.extent, panels, 0, block, 0),
+                *(rows, count, columns, *span, depth, *self._left(part), *self._left_steps, *self._right(part.batch)),
+                *(result, goal, columns, panels, 0, block, 0),
             ),
-            (result, panels, block),
+            (result, block),
         )
 
     @property
@@ -311,7 +308,7 @@ class _Lowering:
     @property
     def _panels(self) -> Buffer:
         columns, depth = self.contraction.column.extent, self.contraction.depth.extent
-        return self._take("panels", (columns + MAX_COLUMNS) * depth + PANELS_START, self.contraction.result.dtype)
+        return self._take("panels", panels_size(columns, depth), self.contraction.result.dtype)
 
     @property
     def _left_rows(self) -> Buffer:
@@ -321,8 +318,7 @@ class _Lowering:
 
     @property
     def _left_block(self) -> Buffer:
-        size = ROW_BLOCK * dim_min(DEPTH, self.contraction.depth.extent)
-        return self._take("block", size, self.contraction.result.dtype)
+        return self._take("block", block_size(self.contraction.depth.extent), self.contraction.result.dtype)
 
     def _take(self, name: str, size: Dim, dtype: str) -> Buffer:
         """The scratch buffer of that name, made the first time."""

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 #: The dtypes the engine computes in.
 ENGINE_DTYPES = ("float32", "float64")
-#: A parameter with a star is an address.
+#: A parameter with a star is an address of elements, one with an ampersand that of a table of int64 offsets.
 PARAMETERS = {
-    "begin": "panels*",
-    "contract": "m rows n k a* a_rows a_steps b* b_steps b_columns c* c_rows panels* block*",
+    "pack": "m n k b* b_steps b_columns first count panels*",
+    "contract": ("m rows n first_column columns k a* a_rows a_steps b* b_steps b_columns c* c_rows panels* block*"),
+    "pack_gathered": "n k b* b_step_offsets& b_column_offsets& first count panels*",
+    "contract_gathered": ("rows n first_column columns k a* a_row_offsets& a_step_offsets& c* c_rows panels* block*"),
 }
 #: What kernels call them.
 ENGINE_FUNCTIONS = tuple(f"{entry}_{dtype}" for entry in PARAMETERS for dtype in ENGINE_DTYPES)
@@ -16,3 +18,8 @@ ENGINE_FUNCTIONS = tuple(f"{entry}_{dtype}" for entry in PARAMETERS for dtype in
 def symbol_name(entry: str, dtype: str) -> str:
     """What an entry of the engine's core is called for the linker."""
     return f"relaxdsl_{entry}_{dtype}"
+
+
+def is_address(parameter: str) -> bool:
+    """Whether a parameter is an address: of elements or of a table."""
+    return parameter.endswith(("*", "&"))

@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass
 
 from relaxdsl.errors import KernelError
+from relaxdsl.types.dims import Dim, dim_min
 
 #: Overrides the vector width, in bits.
 VECTOR_BITS_VARIABLE = "RELAXDSL_VECTOR_BITS"
@@ -23,8 +24,6 @@ COLUMN_GROUP = 192
 NARROW = 64
 #: Steps of the sum that are packed of one panel before the next one.
 PACKED_STEPS = 16
-#: Elements at the start of the panels that are not theirs: the first 8 bytes say whether the panels are packed.
-PANELS_START = 16
 #: Up to so many rows are computed without packing, where the strides allow it.
 SKINNY = 16
 #: Up to so many products are computed without packing.
@@ -54,6 +53,16 @@ def tile_for(bits: int, vector_bits: int, registers: int) -> Tile:
     if registers >= 32:
         return Tile(bits, lanes, 8, 3)
     return Tile(bits, lanes, 6, 2) if vector_bits >= 256 else Tile(bits, lanes, 4, 2)
+
+
+def panels_size(columns: Dim, depth: Dim) -> Dim:
+    """How many elements all panels of a right operand have room for."""
+    return (columns + MAX_COLUMNS) * depth
+
+
+def block_size(depth: Dim) -> Dim:
+    """How many elements a packed block of the left operand has room for."""
+    return ROW_BLOCK * dim_min(DEPTH, depth)
 
 
 def host_tile(bits: int) -> Tile:

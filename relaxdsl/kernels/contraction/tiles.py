@@ -1,8 +1,4 @@
-"""The register tile: the product of two packed panels, and the packing of panels.
-
-A panel of width ``w`` holds, for each step of the sum, ``w`` neighbouring elements of an operand, and zeros beyond its
-edge.
-"""
+"""The register tile: the product of two packed panels."""
 
 from __future__ import annotations
 
@@ -72,50 +68,3 @@ def _write_part(
         old = emit.load(c, place)
         is_set = emit.compare("!=", is_first, 0)
         emit.store(emit.builder.select(is_set, total, emit.plus(old, total)), c, place)
-
-
-def emit_panel(emit: Emitter, width: int) -> None:
-    """``panel(depth, count, source, stride, step, target)``: packs one panel of ``width``.
-
-    ``stride`` is between the ``count`` neighbours that exist, ``step`` between the steps of the sum.
-    """
-    _, count, _, stride, _, _ = emit.function.args
-    is_whole = emit.compare("==", count, width)
-    if width % emit.lanes == 0:
-        with emit.builder.if_then(emit.all(is_whole, emit.compare("==", stride, 1))):
-            _copy_rows(emit, width)
-            emit.builder.ret(emit.integer(0))
-    with emit.builder.if_else(is_whole) as (whole, ragged):
-        with whole:
-            _gather(emit, width)
-        with ragged:
-            _gather_part(emit, width)
-    emit.builder.ret(emit.integer(0))
-
-
-def _copy_rows(emit: Emitter, width: int) -> None:
-    depth, _, source, _, step, target = emit.function.args
-    with emit.loop(0, depth) as index:
-        start, goal = emit.mul(index, step), emit.mul(index, width)
-        for place in range(0, width, emit.lanes):
-            emit.store_vector(emit.load_vector(source, emit.add(start, place)), target, emit.add(goal, place))
-
-
-def _gather(emit: Emitter, width: int) -> None:
-    depth, _, source, stride, step, target = emit.function.args
-    rows = [emit.at(source, emit.mul(stride, place)) for place in range(width)]
-    with emit.loop(0, depth) as index:
-        start, goal = emit.mul(index, step), emit.mul(index, width)
-        for place, row in enumerate(rows):
-            emit.store(emit.load(row, start), target, emit.add(goal, place))
-
-
-def _gather_part(emit: Emitter, width: int) -> None:
-    depth, count, source, stride, step, target = emit.function.args
-    with emit.loop(0, depth) as index:
-        start, goal = emit.mul(index, step), emit.mul(index, width)
-        with emit.loop(0, count) as place:
-            element = emit.load(source, emit.add(start, emit.mul(place, stride)))
-            emit.store(element, target, emit.add(goal, place))
-        with emit.loop(count, width) as place:
-            emit.store(emit.zero, target, emit.add(goal, place))

@@ -9,10 +9,10 @@ def matmul_with_bias_and_relu(args, lo, hi):
     product = float32_buffer(args, 7)
     panels = float32_buffer(args, 8)
     block = float32_buffer(args, 9)
-    begin_float32(panels, 0)
+    pack_float32(m, p, n, w, 0, p, 1, 0, (p + 191) // 192, panels, 0)
     for block_index in range(lo, hi):
         row = -block_index * p * 96
-        contract_float32(m, min(m - 96 * block_index, 96), p, n, x, block_index * n * 96, n, 1, w, 0, p, 1, product, 0, p, panels, 0, block, 0)
+        contract_float32(m, min(m - 96 * block_index, 96), p, 0, p, n, x, block_index * n * 96, n, 1, w, 0, p, 1, product, 0, p, panels, 0, block, 0)
         for i_1 in range(block_index * 96, min(m, 96 * block_index + 96)):
             row_1 = i_1 * p
             row_2 = row + i_1 * p

@@ -1,0 +1,43 @@
+"""A module of LLVM IR under construction, whose functions call each other by name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from llvmlite import ir
+
+from relaxdsl.kernels.contraction.emitter import INT64, Emitter
+from relaxdsl.kernels.contraction.tile import Tile
+
+
+@dataclass(slots=True)
+class Library:
+    """The functions of one core under construction."""
+
+    tile: Tile
+    real: ir.Type
+    module: ir.Module = field(default_factory=lambda: ir.Module("relaxdsl_contraction"))
+    functions: dict[str, ir.Function] = field(default_factory=dict)
+
+    def function(self, name: str, parameters: str, exported: str = "") -> Emitter:
+        """Begins a function; a parameter with a star is an address of elements, with an ampersand that of a table."""
+        names = parameters.split()
+        kinds = {"*": self.real.as_pointer(), "&": INT64.as_pointer()}
+        made = ir.Function(
+            self.module, ir.FunctionType(INT64, [kinds.get(each[-1], INT64) for each in names]), exported or name
+        )
+        if not exported:
+            made.linkage = "internal"
+        for argument, each in zip(made.args, names, strict=True):
+            argument.name = each.rstrip("*&")
+        self.functions[name] = made
+        return Emitter(made, self.real, self.tile.lanes)
+
+    def call(self, emit: Emitter, name: str, arguments: Sequence[Any]) -> Any:
+        return emit.builder.call(self.functions[name], [emit.integer(each) for each in arguments])
+
+    def padded(self, emit: Emitter, n: Any) -> Any:
+        """The columns of all panels together."""
+        return emit.multiple_below(emit.add(n, self.tile.columns - 1), self.tile.columns)

@@ -1,0 +1,142 @@
+"""Calling the entries of the engine's core on arrays, piece by piece."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from relaxdsl.kernels.contraction.core import Core, compile_core
+from relaxdsl.kernels.contraction.names import PARAMETERS, is_address
+from relaxdsl.kernels.contraction.tile import COLUMN_GROUP, Tile, block_size, host_tile, panels_size, tile_for
+
+Array = NDArray[Any]
+_cores: dict[tuple[str, Tile], Core] = {}
+
+
+def core_for(dtype: str, vector_bits: int | None = None) -> Core:
+    """A compiled core, with vectors of that width or the machine's own."""
+    bits = int(dtype.removeprefix("float"))
+    if vector_bits is None:
+        tile = host_tile(bits)
+    else:
+        tile = tile_for(bits, max(vector_bits, bits), 32 if vector_bits == 512 else 16)
+    if (dtype, tile) not in _cores:
+        _cores[dtype, tile] = compile_core(dtype, tile)
+    return _cores[dtype, tile]
+
+
+def call(core: Core, entry: str, *arguments: Any) -> None:
+    """An entry of the core; an array is passed as its address."""
+    kinds = [ctypes.c_void_p if is_address(name) else ctypes.c_int64 for name in PARAMETERS[entry].split()]
+    values = [each.ctypes.data if isinstance(each, np.ndarray) else int(each) for each in arguments]
+    ctypes.CFUNCTYPE(None, *kinds)(core.address(entry))(*values)
+
+
+@dataclass(frozen=True)
+class Division:
+    """Where a product is cut: after how many rows, and after how many groups of columns."""
+
+    rows: tuple[int, ...] = ()
+    groups: tuple[int, ...] = ()
+
+    def row_pieces(self, rows: int) -> Iterator[tuple[int, int]]:
+        return _pieces(self.rows, rows)
+
+    def group_pieces(self, columns: int) -> Iterator[tuple[int, int]]:
+        return _pieces(self.groups, -(-columns // COLUMN_GROUP))
+
+
+def _pieces(cuts: Sequence[int], stop: int) -> Iterator[tuple[int, int]]:
+    edges = sorted({0, *(min(each, stop) for each in cuts), stop})
+    return pairwise(edges)
+
+
+@dataclass
+class Product:
+    """``left @ right`` of two matrices with any strides, as calls of a core.
+
+    The result is surrounded by elements that must not change, and all memory is filled with NaN first.
+    """
+
+    core: Core
+    left: Array
+    right: Array
+    division: Division = field(default_factory=Division)
+
+    def result(self) -> Array:
+        m, k = self.left.shape
+        n = self.right.shape[1]
+        panels, block, frame = self._memory(m, n, k)
+        c = frame[1:-1, 1:-1]
+        for first, stop in self.division.group_pieces(n):
+            call(self.core, "pack", m, n, k, self.right, *_steps(self.right), first, stop - first, panels)
+        for row, row_stop in self.division.row_pieces(m):
+            for first, stop in self.division.group_pieces(n):
+                column, columns = first * COLUMN_GROUP, min(stop * COLUMN_GROUP, n) - first * COLUMN_GROUP
+                left, goal = self.left[row:], c[row:, column:]
+                operands = (left, *_steps(left), self.right, *_steps(self.right), goal, n + 2, panels, block)
+                call(self.core, "contract", m, row_stop - row, n, column, columns, k, *operands)
+        return _inner(frame)
+
+    def gathered_result(self) -> Array:
+        """The same through tables of offsets."""
+        m, k = self.left.shape
+        n = self.right.shape[1]
+        rows, left_steps = (np.arange(size) * step for size, step in zip((m, k), _steps(self.left), strict=True))
+        steps, columns = (np.arange(size) * step for size, step in zip((k, n), _steps(self.right), strict=True))
+        tables = Tables(rows, left_steps, steps, columns)
+        return gathered_product(self.core, self.left, self.right, tables, self.division)
+
+    def _memory(self, m: int, n: int, k: int) -> tuple[Array, Array, Array]:
+        return memory(self.left.dtype, m, n, k)
+
+
+@dataclass(frozen=True)
+class Tables:
+    """Offsets of a product's operands."""
+
+    left_rows: Array
+    left_steps: Array
+    right_steps: Array
+    right_columns: Array
+
+
+def gathered_product(core: Core, left: Array, right: Array, tables: Tables, division: Division) -> Array:
+    """The product of operands given by tables."""
+    m, n, k = len(tables.left_rows), len(tables.right_columns), len(tables.left_steps)
+    panels, block, frame = memory(left.dtype, m, n, k)
+    c = frame[1:-1, 1:-1]
+    for first, stop in division.group_pieces(n):
+        sources = (right, tables.right_steps, tables.right_columns)
+        call(core, "pack_gathered", n, k, *sources, first, stop - first, panels)
+    for row, row_stop in division.row_pieces(m):
+        for first, stop in division.group_pieces(n):
+            column, columns = first * COLUMN_GROUP, min(stop * COLUMN_GROUP, n) - first * COLUMN_GROUP
+            operands = (left, tables.left_rows[row:], tables.left_steps, c[row:, column:], n + 2, panels, block)
+            call(core, "contract_gathered", row_stop - row, n, column, columns, k, *operands)
+    return _inner(frame)
+
+
+def memory(dtype: Any, m: int, n: int, k: int) -> tuple[Array, Array, Array]:
+    """Panels, a block, and the result in a frame."""
+    sizes = (panels_size(n, k), block_size(k), (m + 2, n + 2))
+    panels, block, frame = (np.full(size, np.nan, dtype) for size in sizes)
+    return panels, block, frame
+
+
+def _inner(frame: Array) -> Array:
+    """The result, after a look at its frame."""
+    for edge in (frame[0], frame[-1], frame[:, 0], frame[:, -1]):
+        assert np.isnan(edge).all(), "an element outside of the result was written"
+    return frame[1:-1, 1:-1]
+
+
+def _steps(array: Array) -> tuple[int, int]:
+    first, second = (step // array.itemsize for step in array.strides)
+    return first, second

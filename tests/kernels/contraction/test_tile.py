@@ -1,0 +1,56 @@
+"""Register tiles: their sizes, and the instructions they become."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from relaxdsl.errors import KernelError
+from relaxdsl.kernels.contraction.core import core_module, parsed_for, target_machine
+from relaxdsl.kernels.contraction.tile import COLUMN_GROUP, ROW_BLOCK, Tile, host_tile, tile_for
+
+
+def test_blocks_are_whole_tiles():
+    tiles = [
+        tile_for(bits, vector, registers) for bits in (32, 64) for vector in (128, 256, 512) for registers in (16, 32)
+    ]
+    assert all(ROW_BLOCK % tile.rows == 0 and COLUMN_GROUP % tile.columns == 0 for tile in tiles)
+    assert all(tile.rows * tile.vectors + tile.vectors + 1 <= 32 for tile in tiles)
+
+
+def test_the_vector_width_can_be_asked_for(monkeypatch):
+    monkeypatch.setenv("RELAXDSL_VECTOR_BITS", "128")
+    assert (host_tile(32).lanes, host_tile(64).lanes) == (4, 2)
+    monkeypatch.setenv("RELAXDSL_VECTOR_BITS", "512")
+    assert host_tile(32) == Tile(32, 16, 8, 3)
+
+
+def test_a_width_that_is_none_is_refused(monkeypatch):
+    monkeypatch.setenv("RELAXDSL_VECTOR_BITS", "100")
+    with pytest.raises(KernelError) as caught:
+        host_tile(32)
+    assert str(caught.value) == (
+        "RELAXDSL_VECTOR_BITS is '100', which is no width of vectors\n"
+        "   hint: set it to 128, 256 or 512, or leave it unset"
+    )
+
+
+@pytest.mark.parametrize(
+    ("cpu", "features", "vector_bits", "registers", "instruction"),
+    [
+        ("skylake-avx512", "+avx512f,+fma", 512, 32, r"vfmadd\d+ps\s.*%zmm"),
+        ("haswell", "+avx2,+fma", 256, 16, r"vfmadd\d+ps\s.*%ymm"),
+        ("x86-64", "", 128, 16, r"mulps\s.*%xmm"),
+    ],
+)
+def test_the_tile_is_made_of_the_vectors_asked_for(cpu, features, vector_bits, registers, instruction):
+    machine = target_machine(cpu, features)
+    if "x86_64" not in machine.triple:
+        pytest.skip("not x86")
+    tile = tile_for(32, vector_bits, registers)
+    assembly = machine.emit_assembly(parsed_for(machine, core_module("float32", tile)))
+    body = assembly.split("\ntile:")[1].split(".cfi_endproc")[0]
+    loop = max(body.split(".LBB"), key=lambda part: len(re.findall(instruction, part)))
+    assert len(re.findall(instruction, loop)) >= tile.rows * tile.vectors
+    assert "%rsp" not in loop, "the tile does not fit into the registers"
