@@ -1,6 +1,7 @@
 """``relax.nn``: the operators of neural networks."""
 
 from relaxdsl.operators.attention import attention
+from relaxdsl.operators.convolution import conv1d, conv2d
 from relaxdsl.operators.nn import (
     gelu,
     gelu_tanh,
@@ -16,6 +17,8 @@ from relaxdsl.operators.nn import (
 
 __all__ = [
     "attention",
+    "conv1d",
+    "conv2d",
     "gelu",
     "gelu_tanh",
     "layer_norm",

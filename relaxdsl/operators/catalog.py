@@ -10,6 +10,7 @@ from relaxdsl.ir.graph import Call
 from relaxdsl.operators import (
     attention,
     binary,
+    convolution,
     create,
     indexing,
     joining,
@@ -28,7 +29,7 @@ from relaxdsl.operators import (
 
 FAMILIES: tuple[ModuleType, ...] = (
     unary, binary, selection, create, reduce, median, reshape, manipulate, joining, indexing, linear_algebra, nn,
-    attention, sets, subscript,
+    convolution, attention, sets, subscript,
 )  # fmt: skip
 
 
