@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from relaxdsl.ir.loops import Block, Buffer, For, IfThenElse, PrimFunc, Stmt, Store, sub_statements
+from relaxdsl.ir.loops import Block, Buffer, For, IfThenElse, Parts, PrimFunc, Stmt, Store, sub_statements
 from relaxdsl.ir.print_loops import format_scalar, summarize_stmt
 from relaxdsl.ir.rules import Stage, Violation
 from relaxdsl.ir.scalar import Load, Reduce, ScalarExpr
@@ -57,6 +57,10 @@ class _KernelChecker:
         if isinstance(stmt, For):
             self.define(stmt.var, place)
             symbols |= {stmt.var}
+        elif isinstance(stmt, Parts):
+            self.define(stmt.lower, place)
+            self.define(stmt.upper, place)
+            symbols |= {stmt.lower, stmt.upper}
         for inner in sub_statements(stmt):
             self.stmt(inner, symbols)
 

@@ -41,7 +41,7 @@ from relaxdsl.ir.graph import (
     TupleGetItem,
     Var,
 )
-from relaxdsl.ir.loops import Block, Buffer, For, IfThenElse, PrimFunc, Seq, Stmt, Store
+from relaxdsl.ir.loops import Block, Buffer, CallExtern, For, IfThenElse, Parts, PrimFunc, Seq, Stmt, Store
 from relaxdsl.ir.module import IRModule
 from relaxdsl.ir.print_graph import script, summary
 from relaxdsl.ir.scalar import Apply, Cast, Combiner, Const, IndexValue, Load, Reduce, ScalarExpr, ScalarVar, Select
@@ -383,6 +383,9 @@ class _Tokens:
         self.variables[buffer] = next(self.numbers)
         return "buffer", tuple(map(self.dim, buffer.shape)), buffer.dtype, buffer.scope
 
+    def argument(self, argument: Buffer | Dim) -> Any:
+        return self.buffer(argument) if isinstance(argument, Buffer) else ("dim", self.dim(argument))
+
     def define_symbol(self, name: str) -> None:
         self.symbols[name] = next(self.numbers)
         self.dim_tokens = {}
@@ -401,6 +404,14 @@ class _Tokens:
                 yield path, ("For", stmt.kind, self.dim(start), self.dim(extent)), stmt
                 self.define_symbol(stmt.var)
                 yield from self.stmt((path, ".body"), stmt.body)
+            case Parts(extent=extent):
+                yield path, ("Parts", self.dim(extent)), stmt
+                self.define_symbol(stmt.lower)
+                self.define_symbol(stmt.upper)
+                yield from self.stmt((path, ".body"), stmt.body)
+            case CallExtern(function=function, written=written):
+                arguments = tuple(self.argument(each) for each in stmt.arguments)
+                yield path, ("CallExtern", function, arguments, tuple(map(self.buffer, written))), stmt
             case IfThenElse(else_body=else_body):
                 yield path, ("IfThenElse", else_body is not None), stmt
                 yield from self.scalar((path, ".condition"), stmt.condition)

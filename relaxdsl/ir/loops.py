@@ -15,7 +15,7 @@ from relaxdsl.ir.scalar import Index, ScalarExpr, rewrite
 from relaxdsl.types.dims import Dim, Symbol, SymInt, substitute
 from relaxdsl.types.symint import from_atom
 
-Scope = Literal["global", "scratch", "register"]
+Scope = Literal["global", "scratch", "shared", "register"]
 LoopKind = Literal["serial", "parallel", "vectorized", "unrolled"]
 IterKind = Literal["spatial", "reduce"]
 
@@ -24,8 +24,9 @@ IterKind = Literal["spatial", "reduce"]
 class Buffer:
     """Memory that a kernel reads or writes, dense and in row-major order.
 
-    ``global``: an argument. ``scratch``: an intermediate in the caller's workspace. ``register``: a scalar held in
-    a local variable (shape ``()``).
+    ``global``: an argument. ``scratch``: an intermediate in the caller's workspace, of which each part of a phase that
+    runs has one of its own. ``shared``: an intermediate of which there is one a call, for all parts of all phases.
+    ``register``: a scalar held in a local variable (shape ``()``).
     """
 
     name: str
@@ -80,6 +81,21 @@ class For(Stmt):
 
 
 @dataclass(frozen=True, eq=False, slots=True)
+class Parts(Stmt):
+    """``body`` for parts ``lower … upper`` that make up ``0 … extent``: any division will do, parts may run at once.
+
+    ``lower`` and ``upper`` are names of symbols, unique in the function: ``loop_variable(lower, extent + 1)``. A loop
+    over ``range(lower, upper)`` is what a parallel loop is; a body that does more for a part than for each of its
+    elements stands here.
+    """
+
+    lower: str
+    upper: str
+    extent: Dim
+    body: Stmt
+
+
+@dataclass(frozen=True, eq=False, slots=True)
 class IfThenElse(Stmt):
     """A condition around statements."""
 
@@ -115,7 +131,7 @@ class PrimFunc:
     Args:
         params: the buffers passed by the caller, the ``num_outputs`` last ones are written.
         symbols: the names of the sizes the caller passes, in order: every free symbol of the function.
-        scratch: intermediates that the caller provides memory for.
+        scratch: intermediates that the caller provides memory for, ``scratch`` and ``shared`` ones.
         attrs: ``in_place``, pairs of positions in ``params``: an output and the input whose memory it may be.
     """
 
@@ -150,7 +166,7 @@ def sub_statements(stmt: Stmt) -> tuple[Stmt, ...]:
     match stmt:
         case Seq(body):
             return body
-        case For(body=body):
+        case For(body=body) | Parts(body=body):
             return (body,)
         case IfThenElse(_, then_body, else_body):
             return (then_body,) if else_body is None else (then_body, else_body)
@@ -172,7 +188,7 @@ def map_statements(stmt: Stmt, visit: Callable[[Stmt], Stmt]) -> Stmt:
     match stmt:
         case Seq(body):
             return sequence(*map(visit, body))
-        case For(body=body):
+        case For(body=body) | Parts(body=body):
             return replace(stmt, body=visit(body))
         case IfThenElse(_, then_body, else_body):
             return replace(stmt, then_body=visit(then_body), else_body=None if else_body is None else visit(else_body))
@@ -217,6 +233,8 @@ def rewrite_statement(
                 return replace(inner, arguments=tuple(kept))
             case For(extent=extent, start=start):
                 return replace(inner, extent=on_dim(extent), start=on_dim(start))
+            case Parts(extent=extent):
+                return replace(inner, extent=on_dim(extent))
             case IfThenElse(condition=condition):
                 return replace(inner, condition=rewrite(condition, on_node, on_dim))
             case Block(iter_vars=iter_vars):

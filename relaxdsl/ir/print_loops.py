@@ -1,7 +1,8 @@
 """Kernels as TensorIR-like script, for reading: valid Python syntax, in block form and in scheduled form.
 
 Buffers are ``T.Buffer(shape, dtype)``, scratch is ``T.alloc_buffer(…)``, a register is ``T.register(dtype)``, read and
-written as ``name[()]``. Serial loops one inside the other print as one ``T.grid``. Names of loops need not be
+written as ``name[()]``. Serial loops one inside the other print as one ``T.grid``; parts of a range are
+``for lower, upper in T.parts(extent)``. Names of loops need not be
 identifiers in the IR; here they are made so.
 """
 
@@ -9,7 +10,20 @@ from __future__ import annotations
 
 from relaxdsl.errors import InternalError
 from relaxdsl.ir.layout import Lines, format_float, format_string, format_tuple
-from relaxdsl.ir.loops import Block, Buffer, CallExtern, For, IfThenElse, IterVar, PrimFunc, Seq, Stmt, Store, walk
+from relaxdsl.ir.loops import (
+    Block,
+    Buffer,
+    CallExtern,
+    For,
+    IfThenElse,
+    IterVar,
+    Parts,
+    PrimFunc,
+    Seq,
+    Stmt,
+    Store,
+    walk,
+)
 from relaxdsl.ir.names import UniqueNames, as_identifier
 from relaxdsl.ir.scalar import (
     Apply,
@@ -163,6 +177,8 @@ class _KernelPrinter:
                     self.lines.add("pass")
             case For():
                 self.loops(stmt)
+            case Parts(lower=lower, upper=upper, extent=extent, body=body):
+                self.indented(f"for {self.symbol(lower)}, {self.symbol(upper)} in T.parts({self.dim(extent)}):", body)
             case IfThenElse(condition=condition, then_body=then_body, else_body=else_body):
                 self.indented(f"if {self.scalar(condition)}:", then_body)
                 if else_body is not None:
@@ -282,6 +298,8 @@ def _defined_symbols(stmt: Stmt) -> list[str]:
     for each in walk(stmt):
         if isinstance(each, For):
             names.append(each.var)
+        elif isinstance(each, Parts):
+            names += [each.lower, each.upper]
         elif isinstance(each, Block):
             names += [axis.var for axis in each.iter_vars]
     return names

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from relaxdsl.ir import scalar
-from relaxdsl.ir.loops import Block, Buffer, CallExtern, For, IfThenElse, Stmt, Store, walk
+from relaxdsl.ir.loops import Block, Buffer, CallExtern, For, IfThenElse, Parts, Stmt, Store, walk
 from relaxdsl.ir.scalar import IndexValue, Load, Reduce, ScalarExpr
 from relaxdsl.types.dims import Dim
 
@@ -49,6 +49,8 @@ def dims_of_stmt(stmt: Stmt) -> tuple[Dim, ...]:
             return tuple(each for each in arguments if not isinstance(each, Buffer))
         case For(extent=extent, start=start):
             return (start, extent)
+        case Parts(extent=extent):
+            return (extent,)
         case Block(iter_vars=iter_vars):
             return tuple(dim for each in iter_vars for dim in (each.extent, each.binding))
         case _:

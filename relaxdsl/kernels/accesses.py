@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from relaxdsl.ir.loops import Block, Buffer, CallExtern, For, IfThenElse, Stmt, Store, sub_statements, walk
+from relaxdsl.ir.loops import Block, Buffer, CallExtern, For, IfThenElse, Parts, Stmt, Store, sub_statements, walk
 from relaxdsl.ir.scalar import Apply, Cast, Index, IndexValue, Load, ScalarExpr, children
 from relaxdsl.types.dims import Dim, SymInt, free_symbols, is_symbol, substitute
 
@@ -79,6 +79,8 @@ def dims_in(stmt: Stmt) -> Iterator[Dim]:
         yield from _own_value_dims(inner)
         if isinstance(inner, For):
             yield from (inner.extent, inner.start)
+        elif isinstance(inner, Parts):
+            yield inner.extent
         elif isinstance(inner, Block):
             yield from (dim for each in inner.iter_vars for dim in (each.extent, each.binding))
         elif isinstance(inner, CallExtern):

@@ -9,8 +9,8 @@ import shutil
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -21,10 +21,11 @@ from numpy.typing import NDArray
 from relaxdsl.errors import InternalError, RelaxError
 from relaxdsl.ir.loops import Buffer, PrimFunc
 from relaxdsl.kernels.math import intrinsics
-from relaxdsl.kernels.schedule.parallel import parallel_extent
+from relaxdsl.kernels.schedule.parallel import extent_of, phases
 from relaxdsl.kernels.schedule.pipeline import schedule
 from relaxdsl.kernels.source import function_name, kernel_source
 from relaxdsl.kernels.structural_key import structural_key
+from relaxdsl.kernels.work import estimate_work
 from relaxdsl.types.dims import Dim, evaluate, substitute, symbol, symbols_of
 from relaxdsl.types.symint import from_atom
 
@@ -35,8 +36,9 @@ class CompiledKernel:
 
     Args:
         source: the Python source it was compiled from.
-        range_extent: how many iterations there are in all; any split of ``0 ... range_extent`` into parts may run
-        in parallel. scratch: what each running part needs memory of its own for.
+        extents: of each phase, how long its range is; any split of ``0 ... extent`` into parts may run in parallel,
+        once the phase before is done. works: of each phase, the estimate of its work.
+        shared: what there is memory for once a call. scratch: what each running part needs memory of its own for.
         symbols: the sizes to pass, in order.
         prim_func: the kernel in block form.
         scheduled: its loops as they run.
@@ -47,7 +49,9 @@ class CompiledKernel:
     name: str
     address: int
     source: str
-    range_extent: Dim
+    extents: tuple[Dim, ...]
+    works: tuple[Dim, ...]
+    shared: tuple[Buffer, ...]
     scratch: tuple[Buffer, ...]
     symbols: tuple[str, ...]
     prim_func: PrimFunc
@@ -78,14 +82,17 @@ def compile_kernel(prim_func: PrimFunc) -> CompiledKernel:
 def _compile(prim_func: PrimFunc) -> CompiledKernel:
     started = time.perf_counter()
     scheduled = schedule(prim_func)
+    split = phases(scheduled.body)
     source = kernel_source(scheduled)
     code = _machine_code(prim_func.name, function_name(scheduled), source)
     return CompiledKernel(
         name=prim_func.name,
         address=code.address,
         source=source,
-        range_extent=parallel_extent(scheduled),
-        scratch=scheduled.scratch,
+        extents=tuple(map(extent_of, split)),
+        works=tuple(map(estimate_work, split)),
+        shared=tuple(each for each in scheduled.scratch if each.scope == "shared"),
+        scratch=tuple(each for each in scheduled.scratch if each.scope == "scratch"),
         symbols=prim_func.symbols,
         prim_func=prim_func,
         scheduled=scheduled,
@@ -99,21 +106,19 @@ def _in_terms_of(prim_func: PrimFunc, found: CompiledKernel) -> CompiledKernel:
     shapes = (size for buffer in (*prim_func.params, *prim_func.scratch) for size in buffer.shape)
     own = {each.name: from_atom(each) for size in shapes for each in symbols_of(size)}
     sizes = {old: own.get(new, symbol(new)) for old, new in zip(found.symbols, prim_func.symbols, strict=True)}
-    scratch = tuple(
-        Buffer(each.name, tuple(substitute(size, sizes) for size in each.shape), each.dtype, each.scope)
-        for each in found.scratch
-    )
-    return CompiledKernel(
+
+    def own_sizes(dims: Iterable[Dim]) -> tuple[Dim, ...]:
+        return tuple(substitute(each, sizes) for each in dims)
+
+    return replace(
+        found,
         name=prim_func.name,
-        address=found.address,
-        source=found.source,
-        range_extent=substitute(found.range_extent, sizes),
-        scratch=scratch,
+        extents=own_sizes(found.extents),
+        works=own_sizes(found.works),
+        shared=tuple(replace(each, shape=own_sizes(each.shape)) for each in found.shared),
+        scratch=tuple(replace(each, shape=own_sizes(each.shape)) for each in found.scratch),
         symbols=prim_func.symbols,
         prim_func=prim_func,
-        scheduled=found.scheduled,
-        compile_seconds=found.compile_seconds,
-        code=found.code,
     )
 
 
@@ -188,19 +193,24 @@ def run_kernel(
 
     Args:
         symbols: the value of each size.
-        parts: into how many parts the range is divided, one after the other.
+        parts: into how many parts the range of each phase is divided, one after the other.
     """
-    sizes = [symbols[name] for name in compiled.symbols]
-    extent = evaluate(compiled.range_extent, symbols)
+    shared = _allocated(compiled.shared, symbols)
+    known = [*(array.ctypes.data for array in arrays), *(symbols[name] for name in compiled.symbols)]
+    known += [each.ctypes.data for each in shared]
     run = _callable_at(compiled.address)
-    for part in range(parts):
-        scratch = [np.empty(evaluate(each.shape[0], symbols), each.dtype) for each in compiled.scratch]
-        addresses = [array.ctypes.data for array in arrays]
-        args = np.array([*addresses, *sizes, *(each.ctypes.data for each in scratch), 0], np.int64)
-        run(args.ctypes.data, extent * part // parts, extent * (part + 1) // parts)
+    for phase, extent in enumerate(evaluate(each, symbols) for each in compiled.extents):
+        number = [phase] if len(compiled.extents) > 1 else []
+        for part in range(parts):
+            scratch = _allocated(compiled.scratch, symbols)
+            args = np.array([*known, *number, *(each.ctypes.data for each in scratch), 0], np.int64)
+            run(args.ctypes.data, extent * part // parts, extent * (part + 1) // parts)
+
+
+def _allocated(buffers: Sequence[Buffer], symbols: Mapping[str, int]) -> list[NDArray[Any]]:
+    return [np.empty(evaluate(each.shape[0], symbols), each.dtype) for each in buffers]
 
 
 def _callable_at(address: int) -> Callable[[int, int, int], None]:
-
     prototype = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
     return prototype(address)

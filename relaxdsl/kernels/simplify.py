@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from relaxdsl.ir.loops import For, IfThenElse, PrimFunc, Seq, Stmt, Store, sequence
+from relaxdsl.ir.loops import For, IfThenElse, Parts, PrimFunc, Seq, Stmt, Store, loop_variable, sequence
 from relaxdsl.ir.scalar import Apply, Const, Index, IndexValue, ScalarExpr, Select, const, rewrite
 from relaxdsl.types.dims import (
     Dim,
@@ -121,6 +121,8 @@ class _Simplifier:
                 return sequence(*map(self.statement, body))
             case For():
                 return self._loop(stmt)
+            case Parts():
+                return self._parts(stmt)
             case IfThenElse():
                 return self._branch(stmt)
             case Store(buffer, indices, value):
@@ -132,6 +134,12 @@ class _Simplifier:
         start, extent = self._dim(loop.start), self._dim(loop.extent)
         inner = _Simplifier({**self.ranges, loop.var: (start, start + extent - 1)})
         return replace(loop, start=start, extent=extent, body=inner.statement(loop.body))
+
+    def _parts(self, parts: Parts) -> Parts:
+        extent = self._dim(parts.extent)
+        lower = loop_variable(parts.lower, parts.extent + 1)
+        inner = _Simplifier({**self.ranges, parts.lower: (0, extent), parts.upper: (lower, extent)})
+        return replace(parts, extent=extent, body=inner.statement(parts.body))
 
     def _branch(self, branch: IfThenElse) -> Stmt:
         condition = self.expression(branch.condition)

@@ -1,7 +1,8 @@
 """Scheduled loops as the Python source of one function, which numba compiles.
 
 The function is ``void(int64* args, int64 lo, int64 hi)``. ``args`` holds the addresses of the parameters in order,
-then the sizes, then the addresses of the scratch buffers; ``lo`` and ``hi`` are the part of the parallel loop to run.
+then the sizes, the addresses of the shared buffers, the number of the phase where there are several, and the addresses
+of the scratch buffers; ``lo`` and ``hi`` are the part of the phase's range to run.
 """
 
 from __future__ import annotations
@@ -12,20 +13,22 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from relaxdsl.errors import InternalError
-from relaxdsl.ir.loops import Block, Buffer, CallExtern, For, IfThenElse, PrimFunc, Seq, Stmt, Store, walk
+from relaxdsl.ir.loops import Block, Buffer, CallExtern, For, IfThenElse, Parts, PrimFunc, Seq, Stmt, Store, walk
 from relaxdsl.kernels.accesses import accesses, dims_in
 from relaxdsl.kernels.contraction.names import ENGINE_FUNCTIONS
-from relaxdsl.kernels.expression_source import ExpressionPrinter
+from relaxdsl.kernels.expression_source import SUM, ExpressionPrinter
 from relaxdsl.kernels.math import supported_functions
 from relaxdsl.kernels.offsets import Offsets
-from relaxdsl.kernels.schedule.parallel import split_preparation
+from relaxdsl.kernels.schedule.parallel import is_divided, phases
 from relaxdsl.types.dims import Dim, Min, free_symbols, terms
 from relaxdsl.types.dtype import DTYPES
 
 _INDENT = "    "
+#: Stands for the number of the phase among a kernel's arguments; no identifier, so that no size has this name.
+PHASE_NUMBER = "phase.number"
 #: Names the source uses for itself, so that no buffer, size or loop may be called so.
 _RESERVED = frozenset(
-    {"args", "lo", "hi", "inf", "nan", "fast_add", "fast_multiply", *DTYPES, *ENGINE_FUNCTIONS, *dir(builtins)}
+    {"args", "lo", "hi", "phase", "inf", "nan", "fast_add", "fast_multiply", *DTYPES, *ENGINE_FUNCTIONS, *dir(builtins)}
 )
 
 
@@ -33,7 +36,7 @@ def kernel_source(prim_func: PrimFunc) -> str:
     """The source of a scheduled kernel.
 
     Args:
-        prim_func: without blocks, with flat indices, and with at most one parallel loop, which is the whole body.
+        prim_func: without blocks, with flat indices, and parallel only where a loop is a phase.
     """
     names = _Names(prim_func)
     printer = ExpressionPrinter(prim_func.name, names.buffers, names.variables, Offsets(frozenset(prim_func.symbols)))
@@ -62,6 +65,8 @@ class _Names:
         for stmt in walk(prim_func.body):
             if isinstance(stmt, For) and stmt.var not in self.variables:
                 self.variables[stmt.var] = self.unique(stmt.var)
+            elif isinstance(stmt, Parts):
+                self.variables |= {stmt.lower: "lo", stmt.upper: "hi"}
 
     def unique(self, hint: str) -> str:
         """``hint`` as an identifier that nothing else in the kernel has."""
@@ -75,17 +80,26 @@ class _Names:
         return name
 
 
+def kernel_arguments(prim_func: PrimFunc) -> tuple[Buffer | str, ...]:
+    """What a scheduled kernel is passed, in order: buffers' addresses, sizes by name, the number of the phase."""
+    shared = (each for each in prim_func.scratch if each.scope == "shared")
+    number = (PHASE_NUMBER,) if len(phases(prim_func.body)) > 1 else ()
+    scratch = (each for each in prim_func.scratch if each.scope == "scratch")
+    return (*prim_func.params, *prim_func.symbols, *shared, *number, *scratch)
+
+
 def _prelude(prim_func: PrimFunc, names: _Names, printer: ExpressionPrinter) -> Iterator[str]:
     """The lines that read those arguments that the body uses."""
     buffers = {access.buffer for access in accesses(prim_func.body)}
     sizes = {name for dim in dims_in(prim_func.body) for name in free_symbols(dim)}
-    arguments: tuple[Buffer | str, ...] = (*prim_func.params, *prim_func.symbols, *prim_func.scratch)
     in_place = dict(prim_func.attrs.get("in_place", ()))
-    for slot, argument in enumerate(arguments):
+    for slot, argument in enumerate(kernel_arguments(prim_func)):
         if isinstance(argument, Buffer) and argument in buffers:
             dtype = printer.checked(argument.dtype)
             call = f"buffer_over(args, {slot}, {in_place[slot]})" if slot in in_place else f"buffer(args, {slot})"
             yield f"{names.buffers[argument]} = {dtype}_{call}"
+        elif argument == PHASE_NUMBER:
+            yield f"phase = args[{slot}]"
         elif isinstance(argument, str) and argument in sizes:
             yield f"{names.variables[argument]} = args[{slot}]"
 
@@ -98,14 +112,24 @@ class _Writer:
     printer: ExpressionPrinter
 
     def body(self, stmt: Stmt) -> Iterator[str]:
-        """The whole function; its outermost loop, if it is parallel, runs over the caller's part of the range."""
-        before, loop = split_preparation(stmt)
-        if isinstance(loop, For) and loop.kind == "parallel":
-            for each in before:
-                yield from self._lines(each)
-            yield from self._loop(loop, "range(lo, hi)")
+        """The whole function: the phase that is asked for."""
+        split = phases(stmt)
+        if len(split) == 1:
+            yield from self._phase(stmt)
+            return
+        for number, phase in enumerate(split):
+            yield f"{'elif' if number else 'if'} phase == {number}:"
+            yield from _indented(self._phase(phase))
+
+    def _phase(self, phase: Stmt) -> Iterator[str]:
+        """A phase; its outermost loop, if it is parallel, runs over the caller's part of the range."""
+        if isinstance(phase, Parts):
+            yield from self._with_rows(phase.body, phase.lower, phase.upper)
+        elif isinstance(phase, For) and is_divided(phase):
+            start = "" if phase.start == 0 else f"{self.printer.dim(phase.start).within(SUM)} + "
+            yield from self._loop(phase, f"range({start}lo, {start}hi)")
         else:
-            yield from self._lines(stmt)
+            yield from self._lines(phase)
 
     def _lines(self, stmt: Stmt) -> Iterator[str]:
         match stmt:
@@ -122,17 +146,26 @@ class _Writer:
                 yield from self._loop(stmt, self._range(stmt))
             case IfThenElse():
                 yield from self._branch(stmt)
+            case Parts():
+                raise InternalError(f"{self.printer.kernel}: parts of a range stand inside of another statement")
             case Block(name):
                 raise InternalError(f"{self.printer.kernel}: the block {name} is still in a scheduled kernel")
 
     def _loop(self, loop: For, span: str) -> Iterator[str]:
         yield f"for {self.names.variables[loop.var]} in {span}:"
-        writer = self._with_offsets(self.printer.offsets.inside(loop.var))
-        for offset in writer.printer.offsets.wanted(loop.body):
+        yield from _indented(self._with_rows(loop.body, loop.var))
+
+    def _with_rows(self, body: Stmt, *variables: str) -> Iterator[str]:
+        """The body, inside of which the variables are known; before it, the offsets that its loops share."""
+        offsets = self.printer.offsets
+        for variable in variables:
+            offsets = offsets.inside(variable)
+        writer = self._with_offsets(offsets)
+        for offset in offsets.wanted(body):
             name = self.names.unique("row")
-            yield f"{_INDENT}{name} = {writer.printer.dim(offset).code}"
+            yield f"{name} = {writer.printer.dim(offset).code}"
             writer = self._with_offsets(writer.printer.offsets.with_name(offset, name))
-        yield from _indented(writer._lines(loop.body))
+        yield from writer._lines(body)
 
     def _argument(self, argument: Buffer | Dim) -> str:
         return self.names.buffers[argument] if isinstance(argument, Buffer) else self.printer.dim(argument).code

@@ -6,7 +6,19 @@ import hashlib
 from dataclasses import dataclass, field
 
 from relaxdsl.errors import InternalError
-from relaxdsl.ir.loops import Block, Buffer, For, IfThenElse, PrimFunc, Seq, Stmt, Store, loop_variable
+from relaxdsl.ir.loops import (
+    Block,
+    Buffer,
+    CallExtern,
+    For,
+    IfThenElse,
+    Parts,
+    PrimFunc,
+    Seq,
+    Stmt,
+    Store,
+    loop_variable,
+)
 from relaxdsl.ir.scalar import Apply, Cast, Const, Index, IndexValue, Load, ScalarExpr, Select
 from relaxdsl.kernels.accesses import dims_in
 from relaxdsl.types.atoms import dim_sort_key
@@ -64,6 +76,12 @@ class _Writer:
             case For(var, extent, body, kind, start):
                 span = f"{self.dim(start)}+{self.dim(extent)}"
                 return f"for {kind} {self.bind(var, extent)} {span} {{{self.statement(body)}}}"
+            case Parts(lower, upper, extent, body):
+                bounds = f"{self.bind(lower, extent + 1)} {self.bind(upper, extent + 1)}"
+                return f"parts {bounds} {self.dim(extent)} {{{self.statement(body)}}}"
+            case CallExtern(function, arguments, written):
+                parts = (self.buffer(each) if isinstance(each, Buffer) else self.dim(each) for each in arguments)
+                return f"{function}({','.join(parts)}) {','.join(map(self.buffer, written))}"
             case IfThenElse(condition, then_body, else_body):
                 otherwise = "" if else_body is None else self.statement(else_body)
                 return f"if {self.expression(condition)} {{{self.statement(then_body)}}} {{{otherwise}}}"

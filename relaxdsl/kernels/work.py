@@ -1,11 +1,11 @@
-"""An estimate of how much a kernel does, as a dim: how many loads, stores and operations of scalars it makes.
+"""An estimate of how much a phase does, as a dim: how many loads, stores and operations of scalars it makes.
 
-The runtime shares a kernel's range among threads where the estimate is large.
+The runtime shares a phase's range among threads where the estimate is large.
 """
 
 from __future__ import annotations
 
-from relaxdsl.ir.loops import For, PrimFunc, Stmt, Store, sub_statements
+from relaxdsl.ir.loops import Buffer, CallExtern, For, IfThenElse, Parts, Stmt, Store, loop_variable, sub_statements
 from relaxdsl.ir.scalar import (
     ARITHMETIC,
     BITWISE,
@@ -18,11 +18,14 @@ from relaxdsl.ir.scalar import (
     ScalarExpr,
 )
 from relaxdsl.kernels.accesses import expressions, nodes
-from relaxdsl.types.dims import Dim, free_symbols, substitute
-from relaxdsl.types.prove import Proof, prove_less
+from relaxdsl.kernels.contraction.names import PARAMETERS
+from relaxdsl.kernels.contraction.tile import COLUMN_GROUP
+from relaxdsl.types.dims import Dim, Min, dim_min, free_symbols, substitute, terms
+from relaxdsl.types.prove import Proof, prove_less, prove_less_equal
+from relaxdsl.types.symint import from_atom
 
 SHARED_FROM = 300_000
-"""From which estimate on threads share a kernel.
+"""From which estimate on threads share a phase.
 
 Measured on two cores: a unit takes 0.03 to 0.07 ns, and two threads are faster than one from about 100,000 units on if
 the second is awake; waking it takes as long as some 300,000.
@@ -33,26 +36,85 @@ _FUNCTION_COST = 10
 """What any other function costs, in units of an addition."""
 
 
-def estimate_work(kernel: PrimFunc) -> Dim:
-    """The number of scalar operations of a kernel in block form, in its sizes.
+def estimate_work(stmt: Stmt) -> Dim:
+    """The number of scalar operations of a statement, in the kernel's sizes.
 
-    Loops that depend on outer ones count as in the middle of the outer range; of a condition, both sides count.
+    Loops that depend on outer ones count as in the middle of the outer range; where one side of a condition certainly
+    does more, that side counts, else both. A multiplication with an addition in the contraction engine is one.
     """
-    return _work(kernel.body)
+    match stmt:
+        case For():
+            return _over_loop(stmt, estimate_work(stmt.body))
+        case Parts(lower, upper, extent, body):
+            return substitute(estimate_work(body), {lower: 0, upper: extent})
+        case IfThenElse(then_body=then_body, else_body=else_body):
+            otherwise = 0 if else_body is None else estimate_work(else_body)
+            return _own_work(stmt) + _either(estimate_work(then_body), otherwise)
+        case CallExtern():
+            return _engine_work(stmt)
+        case _:
+            return sum(map(estimate_work, sub_statements(stmt)), start=_own_work(stmt))
 
 
-def _work(stmt: Stmt) -> Dim:
-    inside = sum((_work(inner) for inner in sub_statements(stmt)), start=_own_work(stmt))
-    if not isinstance(stmt, For):
-        return inside
-    if stmt.var in free_symbols(inside):
-        inside = substitute(inside, {stmt.var: stmt.start + stmt.extent // 2})
-    return stmt.extent * inside
+def pays_to_share(extent: Dim, work: Dim) -> bool:
+    """Whether threads may ever share a phase with this range and this much work."""
+    return extent != 1 and prove_less(work, SHARED_FROM) is not Proof.YES
 
 
-def pays_to_share(range_extent: Dim, work: Dim) -> bool:
-    """Whether threads may ever share a kernel with this range and this much work."""
-    return range_extent != 1 and prove_less(work, SHARED_FROM) is not Proof.YES
+def _over_loop(loop: For, inside: Dim) -> Dim:
+    """The sum of ``inside`` over the loop's iterations."""
+    total: Dim = 0
+    for coefficient, factors in terms(inside):
+        part: Dim = coefficient
+        extent = loop.extent
+        for atom, power in factors:
+            whole = _whole(atom, loop) if power == 1 else None
+            extent, factor = (extent, from_atom(atom)) if whole is None else (1, whole)
+            for _ in range(power):
+                part = part * factor
+        total = total + extent * part
+    if loop.var in free_symbols(total):
+        total = substitute(total, {loop.var: loop.start + loop.extent // 2})
+    return total
+
+
+def _whole(atom: object, loop: For) -> Dim | None:
+    """``n``, if the atom is the length ``min(c, n - c * i)`` of block number ``i``, over whose number the loop runs."""
+    if not isinstance(atom, Min) or len(atom.args) != 2:
+        return None
+    variable = loop_variable(loop.var, loop.extent)
+    for length, rest in (atom.args, atom.args[::-1]):
+        whole = rest + length * variable
+        if loop.var not in (*free_symbols(whole), *free_symbols(length)):
+            return whole
+    return None
+
+
+def _either(first: Dim, second: Dim) -> Dim:
+    if prove_less_equal(first, second) is Proof.YES:
+        return second
+    return first if prove_less_equal(second, first) is Proof.YES else first + second
+
+
+def _engine_work(call: CallExtern) -> Dim:
+    """What a call of the contraction engine does: its products, or what it packs."""
+    sizes = _sizes_passed(call)
+    if "rows" in sizes:
+        return sizes["rows"] * sizes.get("columns", sizes["n"]) * sizes["k"]
+    return dim_min(sizes["n"], sizes["count"] * COLUMN_GROUP) * sizes["k"] if "count" in sizes else 0
+
+
+def _sizes_passed(call: CallExtern) -> dict[str, Dim]:
+    """The arguments that are no addresses, by the parameters' names; an address is a buffer and an offset."""
+    rest = iter(call.arguments)
+    sizes: dict[str, Dim] = {}
+    for name in PARAMETERS[call.function.rpartition("_")[0]].split():
+        argument = next(rest)
+        if name.endswith(("*", "&")):
+            next(rest)
+        elif not isinstance(argument, Buffer):
+            sizes[name] = argument
+    return sizes
 
 
 def _own_work(stmt: Stmt) -> int:

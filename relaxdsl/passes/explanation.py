@@ -31,17 +31,24 @@ class CheckFact:
 
 
 @dataclass(frozen=True, slots=True)
-class KernelFact:
-    """A kernel call: the kernel, its range, the user's line, and why it stands alone.
+class PhaseFact:
+    """A phase of a kernel: its range, and the estimate of its scalar operations.
 
-    ``work`` is the estimate of its scalar operations; threads share the range where it is large. None: they never do.
+    Threads share the range where the work is large. None: they never do.
     """
 
+    extent: str
+    work: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class KernelFact:
+    """A kernel call: the kernel, its phases, the user's line, and why it stands alone."""
+
     name: str
-    range_extent: str
+    phases: tuple[PhaseFact, ...]
     span: Span | None
     fusion: str
-    work: str | None
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -95,7 +102,7 @@ def explain(source: Function, compiled: Compiled, accepted: tuple[str, ...], sec
         symbols=_symbols(source, compiled),
         checks=tuple(_check(step, names) for step in steps if isinstance(step, Check)),
         accepted=accepted,
-        kernels=tuple(_kernel(call, names) for call in calls),
+        kernels=tuple(_kernel(each, names) for each in _by_kernel(calls)),
         copies=_copies(source, calls),
         steps_in_python=tuple(text for step in program.body if (text := _step_in_python(step)) is not None),
         kernels_compiled=len(compiled.kernels),
@@ -134,9 +141,20 @@ def _check(step: Check, names: list[str]) -> CheckFact:
     return CheckFact(f"{names[step.left]} {_RELATIONS[step.relation]} {names[step.right]}", step.span)
 
 
-def _kernel(call: CallKernel, names: list[str]) -> KernelFact:
-    work = None if call.sharing is None else names[call.sharing.work]
-    return KernelFact(call.kernel.name, names[call.extent], call.span, call.note, work)
+def _by_kernel(calls: list[CallKernel]) -> list[list[CallKernel]]:
+    """The calls, those of one kernel's phases together."""
+    found: list[list[CallKernel]] = []
+    for call in calls:
+        if found and found[-1][-1].phase < call.phase:
+            found[-1].append(call)
+        else:
+            found.append([call])
+    return found
+
+
+def _kernel(calls: list[CallKernel], names: list[str]) -> KernelFact:
+    phases = (PhaseFact(names[each.extent], names[each.sharing.work] if each.sharing else None) for each in calls)
+    return KernelFact(calls[0].kernel.name, tuple(phases), calls[0].span, calls[0].note)
 
 
 def _copies(source: Function, calls: list[CallKernel]) -> tuple[str, ...]:
@@ -159,10 +177,14 @@ def _step_in_python(step: Instruction) -> str | None:
 
 
 def _kernel_line(fact: KernelFact) -> str:
-    threads = "one thread" if fact.work is None else f"threads share it if {fact.work} >= {SHARED_FROM}"
-    return _placed(f"{fact.name} over {fact.range_extent}", fact.span) + "".join(
-        f"; {part}" for part in (threads, fact.fusion) if part
-    )
+    ranges = ", then ".join(each.extent for each in fact.phases)
+    threads = ", then ".join(map(_sharing, fact.phases))
+    placed = _placed(f"{fact.name} over {ranges}", fact.span)
+    return placed + "".join(f"; {part}" for part in (threads, fact.fusion) if part)
+
+
+def _sharing(phase: PhaseFact) -> str:
+    return "one thread" if phase.work is None else f"threads share it if {phase.work} >= {SHARED_FROM}"
 
 
 def _placed(text: str, span: Span | None) -> str:

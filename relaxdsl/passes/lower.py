@@ -40,7 +40,7 @@ from relaxdsl.ir.signature import bind_kernel_symbols
 from relaxdsl.kernels import te
 from relaxdsl.kernels.create import create_prim_func
 from relaxdsl.kernels.jit import CompiledKernel, compile_kernel
-from relaxdsl.kernels.work import estimate_work, pays_to_share
+from relaxdsl.kernels.work import pays_to_share
 from relaxdsl.operators import registry
 from relaxdsl.passes.liveness import Place, last_uses, output_places
 from relaxdsl.passes.storage import ALIGNMENT_BYTES, Storage, Workspace, size_bytes
@@ -235,23 +235,28 @@ class _Lowering:
         span: Span | None,
         note: str = "",
     ) -> None:
+        """Calls the kernel, phase by phase. Its buffers are the call's: all phases find what is shared in its place."""
         sizes = [_scratch_bytes(buffer, values) for buffer in kernel.scratch]
-        work = substitute(estimate_work(kernel.prim_func), values)
-        is_shared = pays_to_share(kernel.range_extent, work)
-        copies = self._thread_count() if is_shared else 1
+        works = [substitute(work, values) for work in kernel.works]
+        are_shared = list(map(pays_to_share, kernel.extents, works))
+        copies = self._thread_count() if any(are_shared) else 1
+        shared = [self._scratch(_scratch_bytes(buffer, values), span) for buffer in kernel.shared]
         scratch = [self._scratch(size * copies, span) for size in sizes]
-        args = [
+        known = [
             *(tensor.pointer for tensor in tensors),
             *(self._late.slot_of(values[name]) for name in kernel.symbols),
-            *(each.pointer for each in scratch),
         ]
-        extent = self._late.slot_of(substitute(kernel.range_extent, values))
-        sharing = None
-        if is_shared:
-            slots = tuple(map(self._late.slot_of, sizes))
-            sharing = Sharing(self._late.slot_of(work), self._late.slot_of(copies), slots)
-        self._body.append(CallKernel(kernel, tuple(args), extent, span, note, sharing))
-        for each in scratch:
+        known += [each.pointer for each in shared]
+        for phase, (extent, work, is_shared) in enumerate(zip(kernel.extents, works, are_shared, strict=True)):
+            number = [self._slots.constant(phase)] if len(works) > 1 else []
+            args = (*known, *number, *(each.pointer for each in scratch))
+            sharing = None
+            if is_shared:
+                slots = tuple(map(self._late.slot_of, sizes))
+                sharing = Sharing(self._late.slot_of(work), self._late.slot_of(copies), slots)
+            length = self._late.slot_of(substitute(extent, values))
+            self._body.append(CallKernel(kernel, args, length, span, note, sharing, phase))
+        for each in (*shared, *scratch):
             if isinstance(each, Storage):
                 self._workspace.release(each)
 

@@ -69,7 +69,8 @@ def _step(step: Instruction, names: Sequence[str]) -> str:
         case CallKernel():
             shared = "" if step.sharing is None else f", work {names[step.sharing.work]}"
             args = ", ".join(names[slot] for slot in step.args)
-            return f"call {step.kernel.name}({args}) over {names[step.extent]}{shared}"
+            phase = f"phase {step.phase} of " if step.phase else ""
+            return f"call {phase}{step.kernel.name}({args}) over {names[step.extent]}{shared}"
         case CountThreads():
             return f"{names[step.target]} = number of threads"
         case Branch():

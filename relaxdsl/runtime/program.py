@@ -146,9 +146,10 @@ class CheckTrue:
 
 @dataclass(frozen=True, slots=True)
 class CallKernel:
-    """Calls a kernel over its whole range: ``kernel([slots[a] for a in args], 0, slots[extent])``.
+    """Calls a phase of a kernel over its whole range: ``kernel([slots[a] for a in args], 0, slots[extent])``.
 
-    With ``sharing``, threads may share the range. ``note`` says for people what the kernel is made of.
+    With ``sharing``, threads may share the range. ``note`` says for people what the kernel is made of, ``phase`` which
+    one it is; the kernel reads that from its arguments.
     """
 
     kernel: Kernel
@@ -157,6 +158,7 @@ class CallKernel:
     span: Span | None = field(default=None, compare=False)
     note: str = field(default="", compare=False)
     sharing: Sharing | None = None
+    phase: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,7 +38,7 @@ def test_equal_structure_is_compiled_once_and_described_in_the_callers_sizes():
     first = compile_kernel(row_sums("m", "n"))
     second = compile_kernel(row_sums("n", "width", ("data", "args")))
     assert first.address == second.address
-    assert (second.symbols, second.range_extent) == (("n", "width"), symbol("n"))
+    assert (second.symbols, second.extents) == (("n", "width"), (symbol("n"),))
     assert [(each.name, each.shape) for each in second.scratch] == [("e", (symbol("width"),))]
     values = random_array((4, 3))
     results = [np.empty(4, "float32") for _ in range(2)]
@@ -158,7 +158,7 @@ def test_a_row_times_a_matrix_is_divided_into_columns():
     product = te.compute((1, p), lambda i, j: te.sum(x[i, k] * w[k, j], axis=k), "product")
     out = te.compute((1, p), lambda i, j: te.tanh(product[i, j]), "out")
     compiled = compile_kernel(create_prim_func([x, w], [out], "gemv"))
-    assert str(compiled.range_extent) == "(p + 2047) // 2048"
+    assert str(compiled.extents[0]) == "(p + 2047) // 2048"
     values, weights, result = random_array((1, 7)), random_array((7, 4000)), np.empty((1, 4000), "float32")
     run_kernel(compiled, [values, weights, result], {"n": 7, "p": 4000}, parts=2)
     np.testing.assert_allclose(result, np.tanh(values @ weights), rtol=1e-5, atol=1e-6)
@@ -167,7 +167,7 @@ def test_a_row_times_a_matrix_is_divided_into_columns():
 def test_kernels_down_columns_run_over_blocks_of_columns():
     inputs, output, _ = CASES["softmax_of_columns"]()
     compiled = compile_kernel(create_prim_func(inputs, [output], "softmax_of_columns"))
-    assert str(compiled.range_extent) == "(n + 2047) // 2048"
+    assert str(compiled.extents[0]) == "(n + 2047) // 2048"
     values, result = random_array((3, 5000)), np.empty((3, 5000), "float32")
     run_kernel(compiled, [values, result], {"m": 3, "n": 5000}, parts=2)
     np.testing.assert_allclose(result, special.softmax(values, axis=0), rtol=1e-5, atol=1e-6)

@@ -18,7 +18,7 @@ from relaxdsl.kernels.schedule.contiguous import fuse_contiguous_loops
 from relaxdsl.kernels.schedule.decompose import decompose_reductions
 from relaxdsl.kernels.schedule.inline import inline_stages
 from relaxdsl.kernels.schedule.merge import merge_loops
-from relaxdsl.kernels.schedule.parallel import bind_parallel_range, parallel_extent
+from relaxdsl.kernels.schedule.parallel import bind_parallel_range, extent_of, phases
 from relaxdsl.kernels.schedule.shrink import shrink_scratch
 from relaxdsl.kernels.schedule.single import drop_single_loops
 from relaxdsl.kernels.simplify import simplify_dim, simplify_indices
@@ -272,11 +272,11 @@ def test_a_block_in_any_loops_starts_its_reduction_at_its_first_step():
     np.testing.assert_allclose(result, array.sum(1), rtol=1e-5, atol=1e-6)
 
 
-def test_only_a_loop_that_is_the_whole_body_is_parallel():
+def test_only_the_outermost_loop_of_a_phase_is_parallel():
     single = bind_parallel_range(flat_nest(lambda i, j: j))
-    assert (single.body.kind, single.body.body.kind, parallel_extent(single)) == ("parallel", "serial", m)
+    assert (single.body.kind, single.body.body.kind) == ("parallel", "serial")
     both = bind_parallel_range(func(Seq((single.body, single.body))))
-    assert ([each.kind for each in both.body.body], parallel_extent(both)) == (["serial", "serial"], 1)
+    assert [extent_of(each) for each in phases(both.body)] == [m, m]
 
 
 def test_source_of_a_block_is_an_internal_error():

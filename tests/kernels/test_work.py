@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import pytest
 
-from relaxdsl.ir.loops import Buffer, For, PrimFunc, Store, loop_variable
-from relaxdsl.ir.scalar import Const
+from relaxdsl.ir.loops import Buffer, For, Parts, Seq, Store, loop_variable
+from relaxdsl.ir.scalar import Const, Load
 from relaxdsl.kernels import te
 from relaxdsl.kernels.create import create_prim_func
+from relaxdsl.kernels.jit import compile_kernel
 from relaxdsl.kernels.work import SHARED_FROM, estimate_work, pays_to_share
-from relaxdsl.types.dims import Dim, dims
+from relaxdsl.types.dims import Dim, ceildiv, dim_min, dims
 
 m, n, k = dims("m n k")
 
 
 def work_of(inputs: list[te.Tensor], output: te.Tensor) -> str:
-    return str(estimate_work(create_prim_func(inputs, [output], "f")))
+    (work,) = compile_kernel(create_prim_func(inputs, [output], "f")).works
+    return str(work)
 
 
 def test_loads_operations_and_stores_count() -> None:
@@ -30,18 +32,47 @@ def test_functions_count_ten() -> None:
 
 
 def test_reductions_and_stages_add_up() -> None:
+    x = te.placeholder((m, k), "float32", "x")
+    axis = te.reduce_axis(k, "r")
+    largest = te.compute((m,), lambda i: te.max(x[i, axis] * x[i, axis], axis))
+    scaled = te.compute((m,), lambda i: largest[i] * 2)
+    assert work_of([x], scaled) == "6 * k * m + 6 * m"
+
+
+def test_products_of_the_engine_count_one() -> None:
     x, y = te.placeholder((m, k), "float32", "x"), te.placeholder((k, n), "float32", "y")
     axis = te.reduce_axis(k, "r")
     product = te.compute((m, n), lambda i, j: te.sum(x[i, axis] * y[axis, j], axis))
-    scaled = te.compute((m, n), lambda i, j: product[i, j] * 2)
-    assert work_of([x, y], scaled) == "7 * k * m * n + 3 * m * n"
+    compiled = compile_kernel(create_prim_func([x, y], [product], "f"))
+    assert compiled.works[-1] == k * m * n
+
+
+def test_blocks_of_a_range_are_the_range() -> None:
+    out = Buffer("out", (m,), "float32")
+    block = loop_variable("block", ceildiv(m, 100))
+    i = loop_variable("i", m)
+    length = dim_min(100, m - block * 100)
+    inside = Seq(
+        (
+            For("i", length, Store(out, (i,), Load(out, (i,))), start=block * 100),
+            Store(out, (0,), Const(1.0, "float32")),
+        )
+    )
+    assert estimate_work(For("block", ceildiv(m, 100), inside, "parallel")) == 2 * m + ceildiv(m, 100)
+
+
+def test_parts_count_as_one_part() -> None:
+    out = Buffer("out", (m,), "float32")
+    lower, upper = loop_variable("lower", m + 1), loop_variable("upper", m + 1)
+    body = For("i", upper - lower, Store(out, (loop_variable("i", m),), Const(0.0, "float32")), start=lower)
+    assert estimate_work(Parts("lower", "upper", m, body)) == m
 
 
 def test_an_inner_loop_counts_as_in_the_middle_of_the_outer() -> None:
     out = Buffer("out", (m, m), "float32")
     i, j = loop_variable("i", m), loop_variable("j", m)
     triangle = For("i", m, For("j", i + 1, Store(out, (i, j), Const(0.0, "float32"))))
-    assert str(estimate_work(PrimFunc("f", (out,), 1, ("m",), triangle))) == "m * (m // 2) + m"
+    assert str(estimate_work(triangle)) == "m * (m // 2) + m"
 
 
 @pytest.mark.parametrize(

@@ -50,6 +50,18 @@ def many_kernels(x: relax.Tensor[(m, n), "float32"]):
     return relax.nn.softmax(relax.permute_dims(y), axis=0), total, relax.matmul(relax.permute_dims(y), y)
 
 
+def divided_by_sum(x: Any) -> Any:
+    i, j = relax.te.reduce_axis(x.shape[0], "i"), relax.te.reduce_axis(x.shape[1], "j")
+    total = relax.te.compute((), lambda: relax.te.sum(x[i, j], axis=(i, j)), "total")
+    return relax.te.compute(x.shape, lambda a, b: relax.te.exp(x[a, b]) / total[()], "out")
+
+
+@relax.function
+def shares(x: relax.Tensor[(m, n), "float32"]):
+    """One kernel in two phases: the second needs what the first leaves of all rows."""
+    return relax.emit_te(divided_by_sum, x)
+
+
 def array(*shape: int) -> np.ndarray:
     return np.random.default_rng(1).uniform(-3, 3, shape).astype(np.float32)
 
@@ -275,15 +287,28 @@ def test_numpy_counts() -> None:
 # --------------------------------------------------------------------------------------------------------- explanation
 
 
+def test_phases_run_one_after_the_other() -> None:
+    x = array(1000, 300) + 4
+    relax.set_num_threads(1)
+    alone = shares(x)
+    assert len(shares.explain().kernels) == 1
+    assert len(shares.explain().kernels[0].phases) == 2
+    np.testing.assert_allclose(alone, np.exp(x) / x.sum(), rtol=1e-5)
+    for thread_count in (2, 3, 4):
+        relax.set_num_threads(thread_count)
+        for _ in range(20):
+            np.testing.assert_array_equal(shares(x), alone)
+
+
 def test_explain_says_which_kernels_threads_may_share() -> None:
     (kernel,) = normalized.explain().kernels
-    assert (kernel.range_extent, kernel.work) == ("m", "m * n * 28")
-    assert "; threads share it if m * n * 28 >= 300000" in str(normalized.explain())
+    assert [(each.extent, each.work) for each in kernel.phases] == [("m", "35 * m * n + 6 * m")]
+    assert "; threads share it if 35 * m * n + 6 * m >= 300000" in str(normalized.explain())
 
     @relax.function
     def small(x: relax.Tensor[(8,), "float32"]):
         return x + 1
 
     (kernel,) = small.explain().kernels
-    assert kernel.work is None
+    assert [each.work for each in kernel.phases] == [None]
     assert "; one thread;" in str(small.explain())

@@ -29,14 +29,15 @@ def shrink_scratch(prim_func: PrimFunc) -> PrimFunc:
             for j in range(n): out[i, j] = e[j] / ...
     """
     found = list(accesses(prim_func.body))
-    plans = [_plan(buffer, [each for each in found if each.buffer is buffer]) for buffer in prim_func.scratch]
+    own = (each for each in prim_func.scratch if each.scope == "scratch")
+    plans = [_plan(buffer, [each for each in found if each.buffer is buffer]) for buffer in own]
     changed = {plan.old: plan for plan in plans if plan is not None}
     body = _rewrite_accesses(prim_func, changed)
     scratch = (changed[each].new if each in changed else each for each in prim_func.scratch if _is_used(each, found))
     return replace(
         prim_func,
         body=_without_dead_stores(body),
-        scratch=tuple(each for each in scratch if each.scope == "scratch"),
+        scratch=tuple(each for each in scratch if each.scope != "register"),
     )
 
 
@@ -75,7 +76,7 @@ def _plan(buffer: Buffer, found: list[Access]) -> _Plan | None:
     dropped = [axis for axis in range(len(buffer.shape)) if _is_walked(found, axis, common)]
     kept = tuple(axis for axis in range(len(buffer.shape)) if axis not in dropped)
     shape = tuple(buffer.shape[axis] for axis in kept)
-    is_register = not shape and _is_assigned_first(found)
+    is_register = not shape and is_assigned_first(found)
     if not dropped and not is_register:
         return None
     return _Plan(buffer, replace(buffer, shape=shape, scope="register" if is_register else "scratch"), kept)
@@ -100,7 +101,7 @@ def _is_walked(found: Sequence[Access], axis: int, common: list[str]) -> bool:
     return is_variable and all(each.indices[axis] is index for each in found)
 
 
-def _is_assigned_first(found: list[Access]) -> bool:
+def is_assigned_first(found: list[Access]) -> bool:
     """Whether a write that always happens stands before all other accesses, so that a local variable has a value."""
     first = found[0]
     depth = len(first.loops)
