@@ -18,7 +18,7 @@ from relaxdsl.ir.scalar import (
     ScalarExpr,
 )
 from relaxdsl.kernels.accesses import expressions, nodes
-from relaxdsl.kernels.contraction.names import PARAMETERS
+from relaxdsl.kernels.contraction.names import PARAMETERS, is_address
 from relaxdsl.kernels.contraction.tile import COLUMN_GROUP
 from relaxdsl.types.dims import Dim, Min, dim_min, free_symbols, substitute, terms
 from relaxdsl.types.prove import Proof, prove_less, prove_less_equal
@@ -100,8 +100,8 @@ def _engine_work(call: CallExtern) -> Dim:
     """What a call of the contraction engine does: its products, or what it packs."""
     sizes = _sizes_passed(call)
     if "rows" in sizes:
-        return sizes["rows"] * sizes.get("columns", sizes["n"]) * sizes["k"]
-    return dim_min(sizes["n"], sizes["count"] * COLUMN_GROUP) * sizes["k"] if "count" in sizes else 0
+        return sizes["rows"] * sizes["columns"] * sizes["k"]
+    return dim_min(sizes["n"], sizes["count"] * COLUMN_GROUP) * sizes["k"]
 
 
 def _sizes_passed(call: CallExtern) -> dict[str, Dim]:
@@ -110,7 +110,7 @@ def _sizes_passed(call: CallExtern) -> dict[str, Dim]:
     sizes: dict[str, Dim] = {}
     for name in PARAMETERS[call.function.rpartition("_")[0]].split():
         argument = next(rest)
-        if name.endswith(("*", "&")):
+        if is_address(name):
             next(rest)
         elif not isinstance(argument, Buffer):
             sizes[name] = argument
