@@ -3,8 +3,8 @@
 The usual import is ``import relaxdsl as relax``; ``relax.function`` and ``relax.Tensor`` are all a first program needs.
 """
 
-from relaxdsl import nn
-from relaxdsl.api import CompiledFunction, CompiledModule, compile, function, module
+from relaxdsl import nn, tir
+from relaxdsl.api import CompiledFunction, CompiledModule, compile, function, module, prim_func
 from relaxdsl.errors import (
     ArgumentError,
     DTypeError,
@@ -17,6 +17,7 @@ from relaxdsl.errors import (
 )
 from relaxdsl.ir.graph import Var
 from relaxdsl.ir.module import IRModule
+from relaxdsl.kernel_function import KernelFunction
 from relaxdsl.kernels import te
 from relaxdsl.operators import subscript as _subscript  # noqa: F401 - gives expressions their x[…]
 from relaxdsl.operators.binary import (
@@ -175,6 +176,7 @@ __all__ = [
     "IRModule",
     "InternalError",
     "KernelError",
+    "KernelFunction",
     "Prim",
     "PrimType",
     "RelaxError",
@@ -285,6 +287,7 @@ __all__ = [
     "output",
     "permute_dims",
     "power",
+    "prim_func",
     "prim_value",
     "prod",
     "register_packed",
@@ -313,6 +316,7 @@ __all__ = [
     "tanh",
     "te",
     "tile",
+    "tir",
     "tril",
     "triu",
     "trunc",

@@ -17,8 +17,10 @@ from relaxdsl.errors import ArgumentError, ScriptError
 from relaxdsl.ir.graph import Expr, Function
 from relaxdsl.ir.module import IRModule
 from relaxdsl.ir.print_graph import script
+from relaxdsl.kernel_function import KernelFunction
 from relaxdsl.script.parse import ParsedProgram, parse_function
-from relaxdsl.script.parse_module import FunctionOptions, ModuleMember, is_in_class, parse_module
+from relaxdsl.script.parse_module import FunctionOptions, KernelOptions, ModuleMember, is_in_class, parse_module
+from relaxdsl.script.tensor_ir.parse import parse_kernel
 from relaxdsl.trace.builder import current_builder
 from relaxdsl.trace.function_calls import call_program
 from relaxdsl.types.symint import user_compares
@@ -188,6 +190,7 @@ class CompiledModule(Mapping[str, CompiledFunction]):
         self._functions = {
             name: CompiledFunction(function, module) for name, function in module.graph_functions.items()
         }
+        self._kernels = {name: KernelFunction(kernel, CompiledFunction) for name, kernel in module.kernels.items()}
 
     def __getitem__(self, name: str) -> CompiledFunction:
         return self._functions[name]
@@ -198,7 +201,9 @@ class CompiledModule(Mapping[str, CompiledFunction]):
     def __len__(self) -> int:
         return len(self._functions)
 
-    def __getattr__(self, name: str) -> CompiledFunction:
+    def __getattr__(self, name: str) -> CompiledFunction | KernelFunction:
+        if not name.startswith("_") and name in self._kernels:
+            return self._kernels[name]
         if name.startswith("_") or name not in self._functions:
             raise AttributeError(f"the module has no function {name!r}; it has {', '.join(self._functions)}")
         return self._functions[name]
@@ -284,6 +289,50 @@ def function(
     return decorate if fn is None else decorate(fn)
 
 
+@overload
+def prim_func(fn: Callable[..., Any]) -> KernelFunction: ...
+
+
+@overload
+def prim_func(*, attrs: Mapping[str, Any] | None = None) -> Callable[[Callable[..., Any]], KernelFunction]: ...
+
+
+def prim_func(
+    fn: Callable[..., Any] | None = None, *, attrs: Mapping[str, Any] | None = None
+) -> KernelFunction | Callable[[Callable[..., Any]], KernelFunction]:
+    """Decorator: the Python function, read from its source, as a kernel: loops over elements of buffers.
+
+    The last parameters are the outputs: those that it writes. Integers may follow, for sizes that no shape has.
+
+    Args:
+        attrs: attributes that the kernel carries.
+
+    Raises:
+        RelaxError: all that is wrong with the kernel, each with the line.
+
+    Example:
+        >>> import numpy as np, relaxdsl as relax
+        >>> from relaxdsl import tir as T
+        >>> n = relax.dims("n")
+        >>> @relax.prim_func
+        ... def double(x: T.Buffer((n,), "float32"), y: T.Buffer((n,), "float32")):
+        ...     for i in T.parallel(n):
+        ...         y[i] = x[i] * 2
+        >>> double(np.arange(3, dtype="float32"))
+        array([0., 2., 4.], dtype=float32)
+    """
+
+    def decorate(fn: Callable[..., Any]) -> KernelFunction:
+        python_function = cast(FunctionType, fn)
+        if is_in_class(python_function):
+            return cast(KernelFunction, ModuleMember(python_function, KernelOptions(attrs)))
+        kernel = KernelFunction(parse_kernel(python_function, attrs).prim_func, CompiledFunction)
+        functools.update_wrapper(kernel, fn)
+        return kernel
+
+    return decorate if fn is None else decorate(fn)
+
+
 def from_parsed(parsed: ParsedProgram, started: float) -> CompiledFunction:
     """A parsed program as a function; its parsing ``started`` at that reading of ``time.perf_counter``."""
     seconds = time.perf_counter() - started
@@ -345,4 +394,4 @@ def module(cls: type) -> CompiledModule:
     return CompiledModule(parse_module(cls))
 
 
-__all__ = ["CompiledFunction", "CompiledModule", "compile", "function", "module"]
+__all__ = ["CompiledFunction", "CompiledModule", "compile", "function", "module", "prim_func"]

@@ -20,12 +20,14 @@ LAYERS = {
     "runtime": 4,
     "operators": 5,
     "trace": 6,
+    "tir": 6,
     "script": 7,
     "passes": 7,
     "display": 8,
-    "api": 9,
-    "nn": 9,
-    "__init__": 9,
+    "kernel_function": 9,
+    "api": 10,
+    "nn": 10,
+    "__init__": 10,
 }
 # operators may not import the runtime, though it is below them; script and passes do not know each other.
 FORBIDDEN = {("operators", "runtime"), ("script", "passes"), ("passes", "script")}

@@ -118,6 +118,14 @@ class Interpreter:
         self.in_annotation = False
         self._constants: dict[int, tuple[np.ndarray, Constant]] = {}
 
+    def expression_handler(self, node: ast.expr) -> ExpressionHandler | None:
+        """What evaluates the node; None where programs cannot contain it."""
+        return EXPRESSIONS.get(type(node))
+
+    def statement_handler(self, node: ast.stmt) -> StatementHandler | None:
+        """What runs the statement; None where programs cannot contain it."""
+        return STATEMENTS.get(type(node))
+
     # ------------------------------------------------------------------------------------------------------ expressions
 
     def evaluate(self, node: ast.expr) -> Any:
@@ -127,7 +135,7 @@ class Interpreter:
             RelaxError: with the place of the innermost node that failed.
             Poisoned: it uses the result of something that failed before.
         """
-        handler = EXPRESSIONS.get(type(node))
+        handler = self.expression_handler(node)
         if handler is None:
             raise unsupported_syntax(node, self.source.span(node))
         try:
@@ -199,7 +207,7 @@ class Interpreter:
         return Flow.NEXT
 
     def _execute_one(self, statement: ast.stmt) -> Flow:
-        handler = STATEMENTS.get(type(statement))
+        handler = self.statement_handler(statement)
         try:
             if handler is None:
                 raise unsupported_syntax(statement, self.source.span(statement))

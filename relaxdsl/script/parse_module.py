@@ -1,4 +1,6 @@
-"""Modules written as classes: ``@relax.module class Model``, whose functions call each other as ``cls.other(x)``."""
+"""Modules written as classes: ``@relax.module class Model``, whose functions call each other as ``cls.other(x)``, and
+kernels as ``relax.call_tir(cls.kernel, (x,))``.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +17,7 @@ from relaxdsl.script.parameters import declare_signature
 from relaxdsl.script.parse import Request, evaluated_annotations, parse_request
 from relaxdsl.script.scope import Scope, surroundings_of
 from relaxdsl.script.source import source_of
+from relaxdsl.script.tensor_ir.parse import parse_kernel
 from relaxdsl.trace.builder import BlockBuilder
 from relaxdsl.types.types import AnyType, FuncType
 
@@ -30,11 +33,18 @@ class FunctionOptions(TypedDict):
 
 
 @dataclass(frozen=True, slots=True)
+class KernelOptions:
+    """The options of ``@relax.prim_func``."""
+
+    attrs: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ModuleMember:
-    """A function in the body of a class, waiting for ``@relax.module`` around the class to parse it."""
+    """A function or a kernel in the body of a class, waiting for ``@relax.module`` around the class to parse it."""
 
     function: FunctionType
-    options: FunctionOptions
+    options: FunctionOptions | KernelOptions
 
     def __call__(self, *_: Any, **__: Any) -> NoReturn:
         raise ScriptError(
@@ -61,7 +71,8 @@ def parse_module(cls: type) -> IRModule:
         raise ScriptError(f"{cls.__name__} has no @relax.function", hint="decorate its functions with @relax.function")
     reader = _ModuleReader(cls.__name__, members)
     built = reader.read()
-    return IRModule(MappingProxyType({**built.kernels, **{name: built[name] for name in members}}))
+    made = {name: kernel for name, kernel in built.kernels.items() if name not in members}
+    return IRModule(MappingProxyType({**made, **{name: built[name] for name in members}}))
 
 
 class _ModuleReader:
@@ -72,31 +83,39 @@ class _ModuleReader:
         self._functions: dict[str, GlobalVar] = {}
 
     def read(self) -> IRModule:
-        requests = {name: self._request(member) for name, member in self._members.items()}
+        requests = {}
+        for name, member in self._members.items():
+            if isinstance(member.options, KernelOptions):
+                self._add_kernel(name, member.function, member.options)
+            else:
+                requests[name] = self._request(member.function, member.options)
         for name, request in requests.items():
             self._functions[name] = self._declared(name, request)
         for request in requests.values():
             parse_request(request, self._builder)
         return self._builder.get()
 
-    def _request(self, member: ModuleMember) -> Request:
-        found = source_of(member.function)
+    def _add_kernel(self, name: str, function: FunctionType, options: KernelOptions) -> None:
+        self._functions[name] = self._builder.add_named(name, parse_kernel(function, options.attrs).prim_func)
+
+    def _request(self, function: FunctionType, chosen: FunctionOptions) -> Request:
+        found = source_of(function)
         options = Options(
-            member.function.__name__,
-            is_pure=member.options["pure"],
-            runtime_checks=member.options["checks"] == "runtime",
+            function.__name__,
+            is_pure=chosen["pure"],
+            runtime_checks=chosen["checks"] == "runtime",
             module_name=self._name,
             module_functions=self._functions,
         )
         return Request(
             found.node,
             found.source,
-            surroundings_of(member.function),
+            surroundings_of(function),
             options,
-            private=member.options["private"],
-            attrs=member.options["attrs"] or {},
-            forms_dataflow=member.options["dataflow"],
-            evaluated=evaluated_annotations(member.function),
+            private=chosen["private"],
+            attrs=chosen["attrs"] or {},
+            forms_dataflow=chosen["dataflow"],
+            evaluated=evaluated_annotations(function),
         )
 
     def _declared(self, name: str, request: Request) -> GlobalVar:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
+from relaxdsl import tir
 from relaxdsl.errors import ScriptError
 from relaxdsl.ir.graph import GlobalVar
 from relaxdsl.ir.loops import PrimFunc
@@ -17,6 +18,7 @@ from relaxdsl.script.parameters import declare_signature
 from relaxdsl.script.parse import ParsedProgram, Request, parse_request
 from relaxdsl.script.scope import Scope, Surroundings
 from relaxdsl.script.source import Source, source_of_text
+from relaxdsl.script.tensor_ir.parse import parse_kernel_node
 from relaxdsl.trace.builder import BlockBuilder
 from relaxdsl.types.types import AnyType, FuncType
 
@@ -37,13 +39,13 @@ def parse_source(
         namespace: what names mean; at least ``relax``.
         constants: what ``relax.constant(i)`` in the text stands for.
         filename: the text's name in messages.
-        module: where kernels of the text are taken from; their own text is not parsed yet.
+        module: where a function alone finds the functions and kernels that it calls.
 
     Raises:
         RelaxError: the text is no program.
     """
     tree, source = source_of_text(text, filename)
-    reader = _Reader(source, Surroundings({}, namespace), constants, module)
+    reader = _Reader(source, Surroundings({}, {"T": tir, **namespace}), constants, module)
     statements = [node for node in tree.body if not isinstance(node, ast.Import | ast.ImportFrom)]
     match statements:
         case [ast.FunctionDef() as node]:
@@ -52,6 +54,21 @@ def parse_source(
             return reader.module(node)
     span = source.span(statements[-1]) if statements else None
     raise ScriptError("a program's text is one function, or one `@relax.module class`", span=span)
+
+
+def parse_kernel_source(text: str, namespace: Mapping[str, Any], filename: str = "<relax>") -> PrimFunc:
+    """The kernel that a printed text means.
+
+    Raises:
+        RelaxError: the text is no kernel.
+    """
+    tree, source = source_of_text(text, filename)
+    statements = [node for node in tree.body if not isinstance(node, ast.Import | ast.ImportFrom)]
+    match statements:
+        case [ast.FunctionDef() as node] if _is_kernel(node):
+            return _Reader(source, Surroundings({}, {"T": tir, **namespace}), (), None).kernel(node)
+    span = source.span(statements[-1]) if statements else None
+    raise ScriptError("a kernel's text is one `@relax.prim_func`", span=span)
 
 
 class _Reader:
@@ -105,15 +122,8 @@ class _Reader:
         self.functions[node.name] = GlobalVar(node.name, FuncType(params, signature.result or AnyType(), pure))
 
     def kernel(self, node: ast.FunctionDef) -> PrimFunc:
-        """The kernel of this name in the module given."""
-        known = self.given.kernels.get(node.name) if self.given is not None else None
-        if known is None:
-            raise ScriptError(
-                f"the text of a kernel cannot be parsed yet: prim_func {node.name}",
-                hint="pass the module that has the kernel: parse_source(text, namespace, module=module)",
-                span=self.source.name_span(node),
-            )
-        return known
+        """A kernel of the text."""
+        return parse_kernel_node(node, self.source, self.around, self.options_of(node).get("attrs", {})).prim_func
 
     def parse(self, node: ast.FunctionDef) -> ParsedProgram:
         """One function of the text."""

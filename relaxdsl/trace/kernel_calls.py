@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from relaxdsl.errors import DTypeError, KernelError, RelaxError, ShapeError
+from relaxdsl.errors import DTypeError, KernelError, RelaxError, ScriptError, ShapeError
 from relaxdsl.ir.graph import NO_ATTRS, Call, Constant, Expr, GlobalVar, Op, PrimValue, ShapeExpr, Tuple
 from relaxdsl.ir.loops import Buffer, PrimFunc
 from relaxdsl.ir.names import UniqueNames
@@ -17,8 +17,9 @@ from relaxdsl.kernels.bounds import require_in_bounds
 from relaxdsl.kernels.create import create_prim_func
 from relaxdsl.operators.calls import constant, current_context
 from relaxdsl.types.dims import SymInt, symbol
+from relaxdsl.types.match import unify_types
 from relaxdsl.types.symint import user_compares
-from relaxdsl.types.types import Grade, PrimType, ShapeType, TensorType, Type, is_base_of
+from relaxdsl.types.types import Grade, PrimType, ShapeType, TensorType, TupleType, Type, is_base_of, tensor_type
 
 CALL_TIR = Op("call_tir")
 AddFunction = Callable[[PrimFunc, str], GlobalVar]
@@ -68,6 +69,7 @@ def call_tir(callee: GlobalVar, kernel: PrimFunc, args: Sequence[Expr], out: Typ
     """A call of ``kernel`` on ``args``: its inputs, then an integer for each symbol that no input's shape binds.
 
     Args:
+        args: the integers may be left out where the types of the inputs and of the result tell them.
         out: the result's type, checked against the kernel's signature.
 
     Raises:
@@ -75,6 +77,7 @@ def call_tir(callee: GlobalVar, kernel: PrimFunc, args: Sequence[Expr], out: Typ
     """
     span = current_context().span
     try:
+        args = _with_sizes(kernel, args, out)
         result = output_type(kernel, bind_kernel_symbols(kernel, args))
     except RelaxError as error:
         error.at(span)
@@ -84,6 +87,21 @@ def call_tir(callee: GlobalVar, kernel: PrimFunc, args: Sequence[Expr], out: Typ
         if fit.grade is not Grade.FITS:
             raise ShapeError(f"call_tir: {kernel.name} gives {result}, not {out}", details=[fit.reason], span=span)
     return _call_tir(callee, args, result)
+
+
+def _with_sizes(kernel: PrimFunc, args: Sequence[Expr], out: Type | None) -> Sequence[Expr]:
+    """``args`` with the integers that were left out, where the types of the inputs and of the result tell them."""
+    unbound = unbound_symbols(kernel)
+    if not unbound or len(args) != len(kernel.inputs):
+        return args
+    results = () if out is None else out.fields if isinstance(out, TupleType) else (out,)
+    buffers = kernel.params[: len(args) + len(results)]
+    declared = [(buffer.name, tensor_type(buffer.shape, buffer.dtype)) for buffer in buffers]
+    try:
+        values = unify_types(declared, [*(arg.type for arg in args), *results], callee=kernel.name)
+    except ScriptError:  # they do not tell all sizes
+        return args
+    return (*args, *(PrimValue(values[name]) for name in unbound)) if values.keys() >= set(unbound) else args
 
 
 def _call_tir(callee: GlobalVar, args: Sequence[Expr], result: Type) -> Call:

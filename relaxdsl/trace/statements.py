@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from relaxdsl.errors import ScriptError
 from relaxdsl.ir.graph import Call, Expr, GlobalVar, Tuple, Var
@@ -18,6 +18,16 @@ from relaxdsl.trace import kernel_calls
 from relaxdsl.trace.builder import BlockBuilder, current_builder
 from relaxdsl.types.constructors import as_type
 from relaxdsl.types.symint import user_compares
+from relaxdsl.types.types import TupleType, Type
+
+
+@runtime_checkable
+class Kernel(Protocol):
+    """What ``@relax.prim_func`` makes: a kernel with its PrimFunc."""
+
+    @property
+    def ir(self) -> PrimFunc:
+        """The kernel."""
 
 
 def emit_te(fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Call:
@@ -47,19 +57,27 @@ def emit_te(fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Call:
     return _builder("emit_te").call_te(fn, *args, **kwargs)
 
 
-def call_tir(kernel: GlobalVar | PrimFunc, args: Any, out: Any = None) -> Call:
-    """A call of a kernel: of the module (by its name) or a PrimFunc, which joins the module.
+def call_tir(kernel: GlobalVar | PrimFunc | Kernel, args: Any, out: Any = None) -> Call:
+    """A call of a kernel: of the module (by its name), or a ``@relax.prim_func`` or PrimFunc, which joins the module.
 
     Args:
-        args: the inputs, then an integer for each symbol of the kernel that no input's shape binds.
-        out: the result's type; it may be left out, and is checked against the kernel where it is given.
+        args: the inputs, then an integer for each symbol of the kernel that no input's shape binds. The integers may
+            be left out where the types of the inputs and of the result determine them.
+        out: the result's type; it may be left out, and is checked against the kernel where it is given. A tuple or a
+            list of types for several results.
 
     Raises:
         ScriptError: outside of a function; for something that is no kernel.
         ShapeError, DTypeError: the arguments, or ``out``, do not fit.
     """
     with user_compares(False):
-        return _call_tir(_builder("call_tir"), kernel, args, out)
+        return _call_tir(_builder("call_tir"), _prim_func(kernel), args, out)
+
+
+def _prim_func(kernel: GlobalVar | PrimFunc | Kernel) -> GlobalVar | PrimFunc:
+    if isinstance(kernel, Kernel) and isinstance(kernel.ir, PrimFunc):
+        return kernel.ir
+    return kernel
 
 
 def _call_tir(builder: BlockBuilder, kernel: GlobalVar | PrimFunc, args: Any, out: Any) -> Call:
@@ -71,7 +89,11 @@ def _call_tir(builder: BlockBuilder, kernel: GlobalVar | PrimFunc, args: Any, ou
         args.fields if isinstance(args, Tuple) else args if isinstance(args, list | tuple) else (args,)
     )
     operands = tuple(as_expr(arg, f"call_tir: argument {i}") for i, arg in enumerate(given))
-    return kernel_calls.call_tir(callee, function, operands, None if out is None else as_type(out))
+    return kernel_calls.call_tir(callee, function, operands, None if out is None else _result_type(out))
+
+
+def _result_type(out: Any) -> Type:
+    return TupleType(tuple(map(as_type, out))) if isinstance(out, list | tuple) else as_type(out)
 
 
 def match_cast(value: Any, target: Any) -> Var:

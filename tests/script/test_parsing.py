@@ -209,8 +209,8 @@ KERNEL_IN_TEXT = "@relax.module\nclass M:\n    @relax.prim_func\n    def k(x):\n
 BAD_TEXTS = {
     "kernel": (
         KERNEL_IN_TEXT,
-        "the text of a kernel cannot be parsed yet: prim_func k\n  --> <relax>:4:9\n  |\n4 |     def k(x):\n"
-        "  |         ^\n   hint: pass the module that has the kernel: parse_source(text, namespace, module=module)",
+        "parameter x has no annotation\n  --> <relax>:4:11\n  |\n4 |     def k(x):\n  |           ^\n"
+        '   hint: write its type, for example x: T.Buffer(("n", 4), "float32")',
     ),
     "syntax": ("def f(:", "the text is not Python: invalid syntax\n  --> <relax>:1:7\n  |\n1 | def f(:\n  |       ^"),
     "two programs": (

@@ -1,0 +1,100 @@
+"""What ``@relax.prim_func`` makes: a kernel that is called on arrays, and by programs through ``relax.call_tir``."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+from relaxdsl.display import show, to_html
+from relaxdsl.errors import ArgumentError
+from relaxdsl.ir.graph import Expr, Function
+from relaxdsl.ir.loops import PrimFunc
+from relaxdsl.ir.module import IRModule
+from relaxdsl.ir.print_graph import script
+from relaxdsl.trace.builder import current_builder
+from relaxdsl.trace.kernel_programs import program_of
+from relaxdsl.trace.statements import call_tir
+from relaxdsl.types.symint import user_compares
+
+
+class Runnable(Protocol):
+    """A compiled function."""
+
+    def __call__(self, *args: Any, **keywords: Any) -> Any:
+        """Runs it on arrays."""
+
+    def source(self) -> str:
+        """The generated Python of its kernels."""
+
+
+class KernelFunction:
+    """A kernel written by hand. ``ir`` is its PrimFunc.
+
+    ``kernel(*arrays)`` runs it: the inputs, then an integer for each size that their shapes do not determine. The
+    outputs are allocated and returned. Inside a program it is ``relax.call_tir(kernel, arrays)``.
+    """
+
+    def __init__(self, ir: PrimFunc, compile: Callable[[Function, IRModule], Runnable]) -> None:
+        self.ir = ir
+        self.__name__ = ir.name
+        self.__qualname__ = ir.name
+        self._compile = compile
+        self._lock = threading.Lock()
+        self._compiled: Runnable | None = None
+
+    def __call__(self, *args: Any, **keywords: Any) -> Any:
+        """The outputs on NumPy arrays; a tuple if there are several.
+
+        Args:
+            args: the inputs in order, then integers; by position or by name.
+            keywords: arguments by name, and ``out``: an array, or a tuple of arrays, that is written instead.
+
+        Raises:
+            ArgumentError: an argument does not fit the kernel's signature.
+        """
+        if any(isinstance(each, Expr) for each in (*args, *keywords.values())):
+            return self._call_in_program(args, keywords)
+        return self._runnable()(*args, **keywords)
+
+    def _call_in_program(self, args: tuple[Any, ...], keywords: Mapping[str, Any]) -> Any:
+        if current_builder() is None or keywords:
+            raise ArgumentError(
+                f"{self.__name__}: the arguments are tensors of a program",
+                hint="call it on arrays, or write relax.call_tir(kernel, (x, y)) inside @relax.function",
+            )
+        with user_compares(False):
+            return call_tir(self.ir, args)
+
+    def script(self) -> str:
+        """The kernel as Python text, which parses back to an equal kernel."""
+        return script(self.ir)
+
+    def show(self) -> None:
+        """Prints the kernel, highlighted in notebooks and colour terminals."""
+        show(self.script())
+
+    def source(self) -> str:
+        """The generated Python, as numba compiles it."""
+        return self._runnable().source()
+
+    def __str__(self) -> str:
+        return self.script()
+
+    def __repr__(self) -> str:
+        params = ", ".join(f"{each.name}: Buffer({_shape_text(each.shape)}, {each.dtype!r})" for each in self.ir.params)
+        return f"<relax kernel {self.__name__}({params}), {self.ir.num_outputs} written>"
+
+    def _repr_html_(self) -> str:
+        return to_html(self.script())
+
+    def _runnable(self) -> Runnable:
+        with self._lock:
+            if self._compiled is None:
+                self._compiled = self._compile(*program_of(self.ir))
+            return self._compiled
+
+
+def _shape_text(shape: tuple[Any, ...]) -> str:
+    sizes = ", ".join(map(str, shape))
+    return f"({sizes},)" if len(shape) == 1 else f"({sizes})"

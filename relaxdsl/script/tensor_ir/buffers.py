@@ -1,0 +1,108 @@
+"""Elements of buffers in a kernel's script: what an index may be, and what may be stored."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from relaxdsl.errors import DTypeError, ScriptError
+from relaxdsl.ir.loops import Buffer, Store
+from relaxdsl.ir.scalar import Index, Load, ScalarExpr, as_scalar
+from relaxdsl.operators.calls import current_context
+from relaxdsl.script.tensor_ir.interpreter import KernelInterpreter
+from relaxdsl.tir import number
+from relaxdsl.types.dims import Dim, DimCompare, SymInt
+from relaxdsl.types.dtype import is_bool, is_float, is_integer
+
+
+class BufferView:
+    """What the name of a buffer stands for: indexing it reads an element."""
+
+    def __init__(self, interp: KernelInterpreter, buffer: Buffer) -> None:
+        self._interp = interp
+        self.buffer = buffer
+
+    @property
+    def shape(self) -> tuple[Dim, ...]:
+        """The buffer's sizes."""
+        return self.buffer.shape
+
+    @property
+    def dtype(self) -> str:
+        """The dtype of its elements."""
+        return self.buffer.dtype
+
+    @property
+    def ndim(self) -> int:
+        """How many axes it has."""
+        return len(self.buffer.shape)
+
+    def __getitem__(self, index: Any) -> Load:
+        load = Load(self.buffer, checked_indices(self.buffer, index))
+        self._interp.places[load] = current_context().span
+        return load
+
+    def __repr__(self) -> str:
+        return f"the buffer {self.buffer.name}"
+
+
+def checked_indices(buffer: Buffer, index: Any) -> tuple[Index, ...]:
+    """The indices of one element.
+
+    Raises:
+        ScriptError: not one for each axis, or a slice.
+        DTypeError: something that is no integer.
+    """
+    given = index if isinstance(index, tuple) else (index,)
+    if any(isinstance(each, slice) or each is Ellipsis for each in given):
+        raise ScriptError(
+            f"{buffer.name}: a kernel works on elements, so an index is no slice", hint="loop over the elements"
+        )
+    if len(given) != len(buffer.shape):
+        wanted = "axis" if len(buffer.shape) == 1 else "axes"
+        got = "index" if len(given) == 1 else "indices"
+        raise ScriptError(
+            f"{buffer.name} has {len(buffer.shape)} {wanted}, but {len(given)} {got}",
+            hint=None if buffer.shape else f"the element of a buffer without axes is {buffer.name}[()]",
+        )
+    return tuple(_checked_index(buffer, each) for each in given)
+
+
+def _checked_index(buffer: Buffer, index: Any) -> Index:
+    if isinstance(index, SymInt) or (hasattr(index, "__index__") and not isinstance(index, bool)):
+        return index if isinstance(index, SymInt) else int(index)
+    if isinstance(index, ScalarExpr) and is_integer(index.dtype):
+        return index
+    kind = index.dtype if isinstance(index, ScalarExpr) else type(index).__name__
+    raise DTypeError(f"{buffer.name}: an index is an integer, not {kind}", hint='convert it: T.cast(index, "int64")')
+
+
+def store(interp: KernelInterpreter, buffer: Buffer, indices: tuple[Index, ...], value: Any) -> None:
+    """Adds ``buffer[indices] = value``; Python numbers and sizes take the buffer's dtype.
+
+    Raises:
+        DTypeError: the value has another dtype.
+    """
+    stmt = Store(buffer, indices, as_element(buffer, value))
+    interp.places[stmt] = current_context().span
+    interp.body.append(stmt)
+
+
+def as_element(buffer: Buffer, value: Any) -> ScalarExpr:
+    """``value`` as what the buffer holds."""
+    what = "this local variable" if buffer.scope == "register" else buffer.name
+    if isinstance(value, BufferView):
+        raise DTypeError(f"{value!r} is no element", hint=f"index it: {value.buffer.name}[i]")
+    if isinstance(value, bool | int | float):
+        return number(value, buffer.dtype)
+    if isinstance(value, SymInt) and not is_bool(buffer.dtype):
+        return as_scalar(value, buffer.dtype)
+    if not isinstance(value, ScalarExpr | SymInt | DimCompare) and not hasattr(value, "dtype"):
+        raise DTypeError(f"{what}: {type(value).__name__} is no element")
+    node = as_scalar(value)
+    if node.dtype != buffer.dtype:
+        loses = is_float(node.dtype) and not is_float(buffer.dtype)
+        raise DTypeError(
+            f"{what} is {buffer.dtype}, the value is {node.dtype}",
+            hint=f'convert it{", which drops the fraction" if loses else ""}: T.cast(value, "{buffer.dtype}")',
+        )
+    return node

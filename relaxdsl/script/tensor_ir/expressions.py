@@ -1,0 +1,117 @@
+"""Expressions that mean something else in kernels than in programs: comparisons, logic, and calls of ``T``'s words."""
+
+from __future__ import annotations
+
+import ast
+import builtins
+from collections.abc import Iterator
+from typing import Any
+
+from relaxdsl import tir
+from relaxdsl.errors import ScriptError
+from relaxdsl.ir.scalar import COMPARISON_NAMES, Apply, ScalarExpr, as_scalar, binary
+from relaxdsl.script.calls import evaluate_call
+from relaxdsl.script.expressions import evaluate_compare
+from relaxdsl.script.tensor_ir.constructs import call_construct
+from relaxdsl.script.tensor_ir.interpreter import KernelInterpreter, kernel_expression
+from relaxdsl.types.dims import SymInt
+
+_COMPARISONS: dict[type[ast.cmpop], str] = {
+    ast.Eq: "==",
+    ast.NotEq: "!=",
+    ast.Lt: "<",
+    ast.LtE: "<=",
+    ast.Gt: ">",
+    ast.GtE: ">=",
+}
+
+
+@kernel_expression(ast.Compare)
+def evaluate_kernel_compare(interp: KernelInterpreter, node: ast.Compare) -> Any:
+    """``a < b <= c``: a condition of the kernel where an operand is an element, a size or a loop's variable."""
+    operands = [interp.evaluate(each) for each in (node.left, *node.comparators)]
+    if not any(isinstance(each, ScalarExpr | SymInt) for each in operands):
+        return evaluate_compare(interp, node)
+    with interp.at(node):
+        parts = [_compare(op, *pair) for op, *pair in zip(node.ops, operands, operands[1:], strict=False)]
+        return parts[0] if len(parts) == 1 else tir.logical_and(*parts)
+
+
+def _compare(op: ast.cmpop, left: Any, right: Any) -> ScalarExpr:
+    if type(op) not in _COMPARISONS:
+        raise ScriptError("`is` and `in` cannot compare what is known only when the kernel runs", hint="write == or !=")
+    function = COMPARISON_NAMES[_COMPARISONS[type(op)]]
+    if tir.all_sizes(left, right):
+        return Apply(function, (as_scalar(left), as_scalar(right)), "bool")
+    return binary(function, left, right)
+
+
+@kernel_expression(ast.BoolOp)
+def evaluate_kernel_bool(interp: KernelInterpreter, node: ast.BoolOp) -> Any:
+    """``a and b``, ``a or b``: of conditions of the kernel, or as in Python."""
+    is_and = isinstance(node.op, ast.And)
+    value: Any = None
+    for i, operand in enumerate(node.values):
+        right = interp.evaluate(operand)
+        if i and (isinstance(value, ScalarExpr) or isinstance(right, ScalarExpr)):
+            value = (tir.logical_and if is_and else tir.logical_or)(value, right)
+            continue
+        value = right
+        if not isinstance(value, ScalarExpr) and bool(value) is not is_and:
+            return value
+    return value
+
+
+@kernel_expression(ast.UnaryOp)
+def evaluate_kernel_unary(interp: KernelInterpreter, node: ast.UnaryOp) -> Any:
+    """``-a``, ``~a``, ``not a``."""
+    value = interp.evaluate(node.operand)
+    with interp.at(node):
+        match node.op:
+            case ast.Not():
+                return tir.logical_not(value) if isinstance(value, ScalarExpr) else not value
+            case ast.USub():
+                return -value
+            case ast.Invert():
+                return ~value
+            case _:
+                return value
+
+
+@kernel_expression(ast.IfExp)
+def evaluate_kernel_choice(interp: KernelInterpreter, node: ast.IfExp) -> Any:
+    """``a if condition else b``: what is not chosen is not evaluated."""
+    condition = interp.evaluate(node.test)
+    if not isinstance(condition, ScalarExpr):
+        return interp.evaluate(node.body if condition else node.orelse)
+    with interp.at(node):
+        return tir.if_then_else(condition, interp.evaluate(node.body), interp.evaluate(node.orelse))
+
+
+@kernel_expression(ast.Call)
+def evaluate_kernel_call(interp: KernelInterpreter, node: ast.Call) -> Any:
+    """``function(arguments)``: a word of ``T``, or any function, which runs now."""
+    with interp.naming_symbols(False):
+        function = interp.evaluate(node.func)
+    if isinstance(function, tir.Construct):
+        return call_construct(interp, function, node)
+    if function in _EXTREMES:
+        args = [interp.evaluate(each) for each in node.args]
+        if any(isinstance(each, ScalarExpr) for each in args):
+            with interp.at(node):
+                return _EXTREMES[function](*args)
+    try:
+        return evaluate_call(interp, node)
+    except ScriptError as error:
+        error.hint = error.hint or next(_instead(function), None)
+        raise
+
+
+_EXTREMES: dict[Any, Any] = {builtins.min: tir.minimum, builtins.max: tir.maximum}
+
+
+def _instead(function: Any) -> Iterator[str]:
+    """The function of ``T`` to use instead of one of ``math`` or NumPy, which know no elements of kernels."""
+    name = getattr(function, "__name__", "")
+    if getattr(function, "__module__", "numpy") in ("math", "numpy") and callable(getattr(tir, name, None)):
+        yield f"write T.{name}(…)"

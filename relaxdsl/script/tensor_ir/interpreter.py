@@ -1,0 +1,171 @@
+"""The interpreter of a kernel's script: Python values are computed now, loops and stores become statements.
+
+It is that of programs with other rules for the few kinds of syntax whose meaning depends on a kernel's elements.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+from relaxdsl import tir
+from relaxdsl.errors import ScriptError, Span
+from relaxdsl.ir.loops import Buffer, IterVar, Stmt, sequence
+from relaxdsl.ir.names import UniqueNames
+from relaxdsl.ir.scalar import Load
+from relaxdsl.script.interpreter import ExpressionHandler, Flow, Interpreter, Options, StatementHandler
+from relaxdsl.script.scope import Surroundings
+from relaxdsl.script.source import Source
+from relaxdsl.trace.builder import BlockBuilder
+from relaxdsl.types.dims import Dim, SymInt, free_symbols
+
+#: What accesses of elements are noted with: the node that makes it, and its place in the user's source.
+Places: TypeAlias = dict[Load | Stmt, Span | None]
+
+
+@dataclass(frozen=True, slots=True)
+class LoopAround:
+    """A loop around the statement being read."""
+
+    shown: str
+    stop: Dim
+
+
+@dataclass(frozen=True, slots=True)
+class LocalVariable:
+    """What a name stands for that has been given an element: a register, read wherever the name is."""
+
+    buffer: Buffer
+
+
+@dataclass(slots=True)
+class OpenBlock:
+    """A block being read: its axes so far, and what ``T.init`` holds."""
+
+    name: str
+    axes: list[IterVar] = field(default_factory=list)
+    init: Stmt | None = None
+
+
+class KernelInterpreter(Interpreter):
+    """Reads one kernel. Statements are collected in ``body``."""
+
+    def __init__(self, source: Source, around: Surroundings, node: ast.FunctionDef) -> None:
+        super().__init__(BlockBuilder(), source, around, Options(node.name))
+        self.kernel_node = node
+        self.names = UniqueNames()
+        self.sizes: list[str] = []
+        self.params: dict[str, Buffer | None] = {}
+        """The buffer that each parameter is; None for a handle that has not been matched yet."""
+        self.body: list[Stmt] = []
+        self.places: Places = {}
+        self.scratch: list[Buffer] = []
+        self.attrs: dict[str, Any] = {}
+        self.declared_outputs: tuple[Buffer, ...] | None = None
+        self.loops: dict[str, LoopAround] = {}
+        self.block: OpenBlock | None = None
+        self.is_in_init = False
+        self.hidden: dict[str, str] = {}
+        """The loops around the open block, which its statements do not see, by the names of their symbols."""
+
+    def expression_handler(self, node: ast.expr) -> ExpressionHandler | None:
+        return KERNEL_EXPRESSIONS.get(type(node)) or super().expression_handler(node)
+
+    def statement_handler(self, node: ast.stmt) -> StatementHandler | None:
+        return KERNEL_STATEMENTS.get(type(node), super().statement_handler(node))
+
+    def settle(self, value: Any) -> Any:
+        value = super().settle(value)
+        if isinstance(value, LocalVariable):
+            return Load(value.buffer, ())
+        if self.hidden and isinstance(value, SymInt):
+            for name in free_symbols(value):
+                if name in self.hidden:
+                    self._refuse_hidden(self.hidden[name])
+        return value
+
+    def _refuse_hidden(self, loop: str) -> None:
+        assert self.block is not None
+        raise ScriptError(
+            f"the block {self.block.name} does not see the loop {loop} around it, only its own axes",
+            hint=f"bind it to an axis: v{loop} = T.axis.spatial(extent, {loop})",
+        )
+
+    @staticmethod
+    def is_type_constructor(value: Any) -> bool:
+        return isinstance(value, tir.BufferAnnotation) or Interpreter.is_type_constructor(value)
+
+    # ------------------------------------------------------------------------------------------------------ statements
+
+    def read(self, statements: list[ast.stmt]) -> Stmt:
+        """The statements of a loop, a branch or a block as one; names they give values to are theirs."""
+        outer, self.body = self.body, []
+        try:
+            with self.in_scope(self.frame.scope.child()):
+                flow = self.execute(statements)
+            if flow is not Flow.NEXT:
+                self.report(jump_error(self.source.span(statements[-1])))
+            return self.statements()
+        finally:
+            self.body = outer
+
+    def statements(self) -> Stmt:
+        """What has been collected in ``body``, as one statement."""
+        return sequence(*self.body)
+
+    @contextmanager
+    def inside_loops(self, loops: dict[str, LoopAround]) -> Iterator[None]:
+        """Within the block, these loops are around."""
+        outer, self.loops = self.loops, {**self.loops, **loops}
+        try:
+            yield
+        finally:
+            self.loops = outer
+
+    @contextmanager
+    def seeing_loops(self) -> Iterator[None]:
+        """Within the block, the loops around the open block may be used: to bind its axes."""
+        hidden, self.hidden = self.hidden, {}
+        try:
+            yield
+        finally:
+            self.hidden = hidden
+
+
+def jump_error(span: Span | None) -> ScriptError:
+    """The error for a statement that leaves a loop, a branch or the kernel early."""
+    return ScriptError(
+        "a kernel's loops and branches run to their end",
+        hint="put what follows into an `if`",
+        span=span,
+    )
+
+
+KERNEL_EXPRESSIONS: dict[type[ast.AST], Callable[[Any, Any], Any]] = {}
+KERNEL_STATEMENTS: dict[type[ast.AST], Callable[[Any, Any], Flow] | None] = {}
+
+KernelExpression: TypeAlias = Callable[[KernelInterpreter, Any], Any]
+KernelStatement: TypeAlias = Callable[[KernelInterpreter, Any], Flow]
+
+
+def kernel_expression(*kinds: type[ast.expr]) -> Callable[[KernelExpression], KernelExpression]:
+    """Decorator: the function evaluates nodes of these kinds in kernels."""
+
+    def register(handler: KernelExpression) -> KernelExpression:
+        KERNEL_EXPRESSIONS.update(dict.fromkeys(kinds, handler))
+        return handler
+
+    return register
+
+
+def kernel_statement(*kinds: type[ast.stmt]) -> Callable[[KernelStatement], KernelStatement]:
+    """Decorator: the function reads statements of these kinds in kernels."""
+
+    def register(handler: KernelStatement) -> KernelStatement:
+        KERNEL_STATEMENTS.update(dict.fromkeys(kinds, handler))
+        return handler
+
+    return register

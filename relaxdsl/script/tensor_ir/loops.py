@@ -1,0 +1,101 @@
+"""Loops in kernels: ``range``, ``T.grid``, ``T.serial``, ``T.parallel``, ``T.vectorized``, ``T.unroll``."""
+
+from __future__ import annotations
+
+import ast
+import builtins
+from typing import Any
+
+from relaxdsl import tir
+from relaxdsl.errors import ScriptError
+from relaxdsl.ir.loops import For, LoopKind, loop_variable
+from relaxdsl.script.interpreter import Flow
+from relaxdsl.script.loops import run_for
+from relaxdsl.script.tensor_ir.interpreter import KernelInterpreter, LoopAround, kernel_statement
+from relaxdsl.types.dims import Dim, SymInt
+
+_KINDS: dict[Any, LoopKind] = {
+    builtins.range: "serial",
+    tir.serial: "serial",
+    tir.parallel: "parallel",
+    tir.vectorized: "vectorized",
+    tir.unroll: "unrolled",
+}
+
+
+@kernel_statement(ast.For)
+def read_for(interp: KernelInterpreter, node: ast.For) -> Flow:
+    """A loop of the kernel; over anything else, a copy of the body for each Python value."""
+    function = interp.evaluate(node.iter.func) if isinstance(node.iter, ast.Call) else None
+    if function is not tir.grid and not _is_loop(function):
+        return run_for(interp, node)
+    assert isinstance(node.iter, ast.Call)
+    if node.orelse:
+        raise ScriptError("a loop has no else", hint="write what follows below it")
+    if node.iter.keywords:
+        raise ScriptError("a loop takes no keyword arguments", span=interp.source.span(node.iter))
+    bounds = [interp.evaluate(each) for each in node.iter.args]
+    _require_integers(interp, node.iter, bounds)
+    if function is tir.grid:
+        _read_grid(interp, node, bounds)
+    else:
+        _read_loop(interp, node, _KINDS[function], bounds)
+    return Flow.NEXT
+
+
+def _is_loop(function: Any) -> bool:
+    return isinstance(function, tir.Construct | type) and function in _KINDS
+
+
+def _require_integers(interp: KernelInterpreter, call: ast.Call, bounds: list[Any]) -> None:
+    for bound, node in zip(bounds, call.args, strict=False):
+        if not tir.all_sizes(bound):
+            raise ScriptError(
+                f"a loop's bound is an integer made of sizes, not `{ast.unparse(node)}`",
+                hint="loop over the whole range, with an `if` inside",
+                span=interp.source.span(node),
+            )
+
+
+def _read_grid(interp: KernelInterpreter, node: ast.For, extents: list[Dim]) -> None:
+    targets = node.target.elts if isinstance(node.target, ast.Tuple) else [node.target]
+    if len(targets) != len(extents) or not extents:
+        raise ScriptError(
+            f"T.grid has {len(extents)} extents for {len(targets)} names", span=interp.source.span(node.iter)
+        )
+    _read_nest(interp, node, [(name, 0, extent) for name, extent in zip(targets, extents, strict=True)], "serial")
+
+
+def _read_loop(interp: KernelInterpreter, node: ast.For, kind: LoopKind, bounds: list[Dim]) -> None:
+    if len(bounds) not in (1, 2):
+        raise ScriptError(
+            "a loop has a stop, or a start and a stop",
+            hint="loop over the number of steps, and multiply: i * step",
+            span=interp.source.span(node.iter),
+        )
+    start, stop = bounds if len(bounds) == 2 else (0, bounds[0])
+    _read_nest(interp, node, [(node.target, start, stop - start)], kind)
+
+
+def _read_nest(
+    interp: KernelInterpreter, node: ast.For, loops: list[tuple[ast.expr, Dim, Dim]], kind: LoopKind
+) -> None:
+    """The loops one inside the other, with the body in the innermost."""
+    names, around, values = [], {}, {}
+    for target, start, extent in loops:
+        if not isinstance(target, ast.Name):
+            raise ScriptError("a loop's variable is a name", span=interp.source.span(target))
+        name = interp.names.fresh(target.id)
+        names.append(name)
+        values[target.id] = variable(name, start, extent)
+        around[name] = LoopAround(target.id, start + extent)
+    with interp.inside_loops(around), interp.in_scope(interp.frame.scope.child(**values)):
+        body = interp.read(node.body)
+    for name, (_, start, extent) in zip(reversed(names), reversed(loops), strict=True):
+        body = For(name, extent, body, kind, start)
+    interp.body.append(body)
+
+
+def variable(name: str, start: Dim, extent: Dim) -> SymInt:
+    """The symbol of a loop's variable, which is known to be below the loop's stop."""
+    return loop_variable(name, start + extent)

@@ -1,0 +1,78 @@
+"""The entry of the parser for kernels: from a function, or from printed text, to a PrimFunc."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import FunctionType, MappingProxyType
+from typing import Any
+
+from relaxdsl.errors import RelaxError
+from relaxdsl.ir.loops import PrimFunc
+from relaxdsl.script import parse as programs
+from relaxdsl.script.interpreter import Flow, Frame
+from relaxdsl.script.scope import Scope, Surroundings, surroundings_of
+from relaxdsl.script.source import Source, source_of
+from relaxdsl.script.tensor_ir import blocks, expressions, loops, statements
+from relaxdsl.script.tensor_ir.interpreter import KernelInterpreter, Places, jump_error
+from relaxdsl.script.tensor_ir.signature import count_outputs, declare_params, matched_params, size_symbols
+
+# Importing these makes the kinds of syntax they handle known to the interpreter.
+_LOADED = (programs, blocks, expressions, loops, statements)
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedKernel:
+    """A kernel, and where in the user's source its accesses of elements are."""
+
+    prim_func: PrimFunc
+    places: Places
+
+
+def parse_kernel(function: FunctionType, attrs: Mapping[str, Any] | None = None) -> ParsedKernel:
+    """The kernel that a Python function's source means.
+
+    Raises:
+        RelaxError: the source is no kernel; several errors are reported together.
+    """
+    found = source_of(function)
+    return parse_kernel_node(found.node, found.source, surroundings_of(function), attrs or {})
+
+
+def parse_kernel_node(
+    node: ast.FunctionDef, source: Source, around: Surroundings, attrs: Mapping[str, Any]
+) -> ParsedKernel:
+    """The kernel of a definition.
+
+    Raises:
+        RelaxError: it is no kernel.
+    """
+    interp = KernelInterpreter(source, around, node)
+    interp.frame = Frame(node, Scope())
+    interp.attrs.update(attrs)
+    try:
+        return ParsedKernel(_read(interp, node), interp.places)
+    except RelaxError as error:
+        errors = [*interp.errors, error] if error not in interp.errors else interp.errors
+        first, *others = errors
+        raise first.with_others(others) from first.__cause__
+
+
+def _read(interp: KernelInterpreter, node: ast.FunctionDef) -> PrimFunc:
+    declare_params(interp, node)
+    if interp.execute(node.body) is not Flow.NEXT:
+        interp.report(jump_error(interp.source.span(node.body[-1])))
+    if interp.errors:
+        raise interp.errors[0]
+    body = interp.statements()
+    params = matched_params(interp, node)
+    return PrimFunc(
+        node.name,
+        params,
+        count_outputs(interp, node, params, body),
+        size_symbols(interp, node, params, body),
+        body,
+        tuple(interp.scratch),
+        MappingProxyType(dict(interp.attrs)),
+    )

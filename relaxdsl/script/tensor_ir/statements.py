@@ -1,0 +1,219 @@
+"""Assignments, branches and calls in kernels.
+
+A name is given a value in one of three ways. An element, or what is computed from elements, is kept in a local variable
+(a register), which may change. A size or a Python value is computed now, so a loop or a branch cannot change it. A word
+of ``T`` makes a buffer or a block's axis of that name.
+"""
+
+from __future__ import annotations
+
+import ast
+from typing import Any
+
+from relaxdsl import tir
+from relaxdsl.errors import ScriptError
+from relaxdsl.ir.loops import Buffer, IfThenElse
+from relaxdsl.ir.scalar import ScalarExpr
+from relaxdsl.operators.calls import current_context
+from relaxdsl.script.expressions import BINARY, items_of
+from relaxdsl.script.interpreter import Flow
+from relaxdsl.script.scope import NOT_FOUND
+from relaxdsl.script.statements import run_return
+from relaxdsl.script.tensor_ir.buffers import BufferView, checked_indices, store
+from relaxdsl.script.tensor_ir.constructs import Allocation, AxisBinding, MatchedBuffer, add_axis
+from relaxdsl.script.tensor_ir.interpreter import (
+    KERNEL_STATEMENTS,
+    KernelInterpreter,
+    LocalVariable,
+    kernel_statement,
+)
+from relaxdsl.types.dims import symbol
+
+KERNEL_STATEMENTS[ast.While] = None
+
+
+@kernel_statement(ast.Assign)
+def read_assign(interp: KernelInterpreter, node: ast.Assign) -> Flow:
+    """``a = value``, ``x[i] = value``, ``vi, vj = T.axis.remap(…)``."""
+    value = interp.evaluate(node.value)
+    for target in node.targets:
+        assign(interp, target, value)
+    return Flow.NEXT
+
+
+@kernel_statement(ast.AnnAssign)
+def read_annotated_assign(interp: KernelInterpreter, node: ast.AnnAssign) -> Flow:
+    """``a: T.float32 = value``: a local variable of that dtype."""
+    if node.value is None or not isinstance(node.target, ast.Name):
+        raise ScriptError("a declaration without a value does nothing", hint="write name: T.float32 = value")
+    declared = interp.evaluate(node.annotation)
+    if not isinstance(declared, tir.DTypeFunction):
+        raise ScriptError("a local variable's annotation is a dtype", hint="write name: T.float32 = value")
+    with interp.at(node.value):
+        converted = declared(interp.evaluate(node.value))
+    assign(interp, node.target, converted)
+    return Flow.NEXT
+
+
+@kernel_statement(ast.AugAssign)
+def read_augmented_assign(interp: KernelInterpreter, node: ast.AugAssign) -> Flow:
+    """``x[i] += value``."""
+    read = ast.copy_location(_as_load(node.target), node.target)
+    old, value = interp.evaluate(read), interp.evaluate(node.value)
+    with interp.at(node):
+        new = BINARY[type(node.op)](old, value)
+    assign(interp, node.target, new)
+    return Flow.NEXT
+
+
+def _as_load(target: ast.Name | ast.Attribute | ast.Subscript) -> ast.expr:
+    if isinstance(target, ast.Subscript):
+        return ast.Subscript(target.value, target.slice, ast.Load())
+    return ast.Name(ast.unparse(target), ast.Load())
+
+
+def assign(interp: KernelInterpreter, target: ast.expr, value: Any) -> None:
+    """Gives ``value`` to the target.
+
+    Raises:
+        ScriptError: the target cannot have a value, or not this one.
+    """
+    match target:
+        case ast.Name(id=name):
+            _assign_name(interp, name, value, target)
+        case ast.Tuple(elts=elts) | ast.List(elts=elts):
+            _unpack(interp, elts, value, target)
+        case ast.Subscript():
+            _assign_element(interp, target, value)
+        case _:
+            raise ScriptError(f"cannot assign to `{ast.unparse(target)}`", span=interp.source.span(target))
+
+
+def _unpack(interp: KernelInterpreter, targets: list[ast.expr], value: Any, node: ast.expr) -> None:
+    items = list(items_of(interp, value, node))
+    if len(items) != len(targets):
+        raise ScriptError(
+            f"{len(items)} values cannot be unpacked into {len(targets)} names", span=interp.source.span(node)
+        )
+    for target, item in zip(targets, items, strict=True):
+        assign(interp, target, item)
+
+
+def _assign_element(interp: KernelInterpreter, target: ast.Subscript, value: Any) -> None:
+    container = interp.evaluate(target.value)
+    if not isinstance(container, BufferView):
+        raise ScriptError(
+            f"`{ast.unparse(target.value)}` is no buffer, so its elements cannot be assigned",
+            span=interp.source.span(target),
+        )
+    index = interp.evaluate(target.slice)
+    with interp.at(target):
+        try:
+            indices = checked_indices(container.buffer, index)
+        except ScriptError as error:
+            error.at(interp.source.span(target))
+            raise
+        store(interp, container.buffer, indices, value)
+
+
+def _assign_name(interp: KernelInterpreter, name: str, value: Any, node: ast.expr) -> None:
+    scope = interp.frame.scope
+    known = scope.find(name)
+    with interp.at(node):
+        if isinstance(value, ScalarExpr):
+            _assign_register(interp, name, known, value)
+            return
+        if known is not NOT_FOUND and name not in scope.variables:
+            raise ScriptError(
+                f"{name} has a value that is known when parsing, so a loop or a branch cannot change it",
+                hint=f"make it a local variable where it begins: {name} = T.float32(0)",
+                span=interp.source.span(node),
+            )
+        scope.variables[name] = _named(interp, name, value)
+
+
+def _named(interp: KernelInterpreter, name: str, value: Any) -> Any:
+    """What the name stands for, made now if it is a word of ``T`` that was assigned."""
+    match value:
+        case Allocation(shape=shape, dtype=dtype, scope=scope):
+            buffer = Buffer(interp.names.fresh(name), shape, dtype, scope)
+            if scope != "register":
+                interp.scratch.append(buffer)
+            return BufferView(interp, buffer)
+        case AxisBinding():
+            return add_axis(interp, value, name)
+        case MatchedBuffer(param=param, type=type_):
+            interp.declare(type_)
+            buffer = Buffer(interp.names.fresh(name), type_.shape or (), str(type_.dtype))
+            interp.params[param] = buffer
+            return BufferView(interp, buffer)
+        case tir.FreshSize():
+            interp.symbols[name] = symbol(name)
+            return interp.symbols[name]
+    return value
+
+
+def _assign_register(interp: KernelInterpreter, name: str, known: Any, value: ScalarExpr) -> None:
+    if isinstance(known, LocalVariable):
+        store(interp, known.buffer, (), value)
+        return
+    if known is not NOT_FOUND and name not in interp.frame.scope.variables:
+        raise ScriptError(
+            f"{name} has a value that is known when parsing, so a loop or a branch cannot change it",
+            hint=f"make it a local variable where it begins: {name} = T.{value.dtype}(0)",
+            span=current_context().span,
+        )
+    local = LocalVariable(Buffer(interp.names.fresh(name), (), value.dtype, "register"))
+    store(interp, local.buffer, (), value)
+    interp.frame.scope.variables[name] = local
+
+
+# ------------------------------------------------------------------------------------------------------------ branches
+
+
+@kernel_statement(ast.If)
+def read_if(interp: KernelInterpreter, node: ast.If) -> Flow:
+    """``if condition:``: a branch of the kernel, or one that is decided now."""
+    condition = interp.evaluate(node.test)
+    if not isinstance(condition, ScalarExpr):
+        return interp.execute(node.body if condition else node.orelse)
+    if condition.dtype != "bool":
+        raise ScriptError(
+            f"a condition is bool, not {condition.dtype}",
+            hint="compare it: value != 0",
+            span=interp.source.span(node.test),
+        )
+    then_body = interp.read(node.body)
+    else_body = interp.read(node.orelse) if node.orelse else None
+    interp.body.append(IfThenElse(condition, then_body, else_body))
+    return Flow.NEXT
+
+
+@kernel_statement(ast.Expr)
+def read_expression(interp: KernelInterpreter, node: ast.Expr) -> Flow:
+    """A docstring, or a call for its effect."""
+    if isinstance(node.value, ast.Constant):
+        return Flow.NEXT
+    value = interp.evaluate(node.value)
+    if value is not None:
+        raise ScriptError(
+            f"the value of `{ast.unparse(node.value)}` is not used",
+            hint="store it into a buffer, or delete the line",
+            span=interp.source.span(node.value),
+        )
+    return Flow.NEXT
+
+
+@kernel_statement(ast.Pass)
+def read_pass(interp: KernelInterpreter, node: ast.Pass) -> Flow:
+    """``pass``: nothing."""
+    return Flow.NEXT
+
+
+@kernel_statement(ast.Return)
+def read_return(interp: KernelInterpreter, node: ast.Return) -> Flow:
+    """``return value`` of a nested function; a kernel itself has no result."""
+    if interp.frame.node is interp.kernel_node:
+        raise ScriptError("a kernel returns nothing: it writes its last parameters", hint="store into a buffer")
+    return run_return(interp, node)
+

@@ -1,0 +1,55 @@
+"""Programs that are one call of a kernel: how a kernel is called on arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from relaxdsl.errors import ScriptError
+from relaxdsl.ir.graph import Function, Var
+from relaxdsl.ir.loops import Buffer, PrimFunc
+from relaxdsl.ir.module import IRModule
+from relaxdsl.ir.signature import unbound_symbols
+from relaxdsl.operators.calls import as_expr
+from relaxdsl.trace.builder import BlockBuilder
+from relaxdsl.trace.kernel_calls import call_tir
+from relaxdsl.types.binding import plan_binding
+from relaxdsl.types.dims import symbol
+from relaxdsl.types.types import PrimType, TensorType, Type
+
+
+def program_of(kernel: PrimFunc) -> tuple[Function, IRModule]:
+    """A function of the kernel's inputs that calls it, and the module of both.
+
+    An integer follows the inputs for each size that their shapes do not determine.
+    """
+    inputs = [Var(buffer.name, tensor_type_of(buffer)) for buffer in kernel.inputs]
+    sizes = [Var(name, PrimType("int64", symbol(name))) for name in sizes_to_pass(kernel)]
+    builder = BlockBuilder()
+    with builder.function(kernel.name, [*inputs, *sizes]):
+        values = [as_expr(symbol(name), name) for name in unbound_symbols(kernel)]
+        builder.emit_func_output(builder.emit(call_tir(builder.add_func(kernel), kernel, [*inputs, *values])))
+    module = builder.get()
+    return module.graph_functions[kernel.name], module
+
+
+def tensor_type_of(buffer: Buffer) -> TensorType:
+    """The type of the tensors that the buffer can be."""
+    return TensorType(buffer.shape, buffer.dtype)
+
+
+def sizes_to_pass(kernel: PrimFunc) -> tuple[str, ...]:
+    """The sizes that no input's shape determines, not even by an equation such as ``2 * n + 1 == size``."""
+    params = [(buffer.name, tensor_type_of(buffer)) for buffer in kernel.inputs]
+    left = list(unbound_symbols(kernel))
+    for name in tuple(left):
+        others = [each for each in left if each != name]
+        if _determines(params, others, name):
+            left = others
+    return tuple(left)
+
+
+def _determines(params: Sequence[tuple[str, Type]], known: Sequence[str], name: str) -> bool:
+    try:
+        return name in plan_binding(params, known).bound_at()
+    except ScriptError:
+        return False
