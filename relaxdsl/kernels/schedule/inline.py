@@ -16,9 +16,9 @@ from relaxdsl.ir.loops import (
     sequence,
     walk,
 )
-from relaxdsl.ir.scalar import COMPARISONS, LOGICAL, Apply, Load, ScalarExpr, rewrite
+from relaxdsl.ir.scalar import COMPARISONS, LOGICAL, Apply, Load, ScalarExpr, Select, rewrite
 from relaxdsl.kernels.accesses import accesses, buffers_touched, expressions, loads_of, nodes
-from relaxdsl.kernels.patterns import takes_each_once
+from relaxdsl.kernels.patterns import is_reduction, takes_each_once
 from relaxdsl.types.dims import is_symbol, substitute
 from relaxdsl.types.dtype import is_integer
 
@@ -38,9 +38,9 @@ def inline_stages(prim_func: PrimFunc) -> PrimFunc:
 
         for i, j: with block: out[i, j] = exp(x[j, i]) + 1
 
-    A stage is inlined if its body only moves data (indexing, casts, choices), or if it is read at one place, which
-    reads each element at most once. Other chains of stages are joined by :mod:`relaxdsl.kernels.schedule.merge`, which
-    lets readers share the value.
+    A stage is inlined if its body only moves data (indexing, casts, choices; but no choice goes where a reduction would
+    make it again and again), or if it is read at one place, which reads each element at most once. Other chains of
+    stages are joined by :mod:`relaxdsl.kernels.schedule.merge`, which lets readers share the value.
     """
     statements = list(prim_func.body.body) if isinstance(prim_func.body, Seq) else [prim_func.body]
     for buffer in prim_func.scratch:
@@ -101,9 +101,22 @@ def _is_worth_inlining(stage: _Stage, readers: list[Stmt]) -> bool:
         _size(stmt) + len(found) * _nodes(stage.value) > MAX_NODES for stmt, found in zip(readers, reads, strict=True)
     ):
         return False
-    if _only_moves_data(stage.value):
+    if _only_moves_data(stage.value) and not _is_chosen_again(stage, readers, reads):
         return True
     return len(reads) == 1 and len(reads[0]) == 1 and blocks[0] is not None and takes_each_once(blocks[0], reads[0][0])
+
+
+def _is_chosen_again(stage: _Stage, readers: list[Stmt], reads: list[list[Load]]) -> bool:
+    """Whether a reduction would make the stage's choice many times for each element: what follows a border of zeros
+    is faster, and simpler, without it.
+    """
+    if not any(isinstance(node, Select) for node in nodes(stage.value)):
+        return False
+    return any(
+        is_reduction(block) and not all(takes_each_once(block, load) for load in found)
+        for stmt, found in zip(readers, reads, strict=True)
+        for block in (each for each in walk(stmt) if isinstance(each, Block))
+    )
 
 
 def _only_block(stmt: Stmt) -> Block | None:
