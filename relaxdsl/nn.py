@@ -1,7 +1,7 @@
 """``relax.nn``: the operators of neural networks."""
 
 from relaxdsl.operators.attention import attention
-from relaxdsl.operators.convolution import conv1d, conv2d
+from relaxdsl.operators.convolution import conv1d, conv2d, conv3d
 from relaxdsl.operators.nn import (
     gelu,
     gelu_tanh,
@@ -19,6 +19,7 @@ __all__ = [
     "attention",
     "conv1d",
     "conv2d",
+    "conv3d",
     "gelu",
     "gelu_tanh",
     "layer_norm",

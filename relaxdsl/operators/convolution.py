@@ -249,3 +249,37 @@ conv2d = _define(
     Source: TVM Relax.
     """,
 )
+
+_VOLUME = tensor("n", 2, "d", "h", "w")
+
+conv3d = _define(
+    "DHW",
+    [
+        sample(_VOLUME, tensor(3, 2, 2, 2, 2), padding=1, sizes=(1, 2, 3)),
+        sample(
+            _VOLUME, tensor(2, 1, 3, 1, 2), strides=(2, 1, 3), padding=(1, 0, 1, 2, 1, 1), groups=2, sizes=(1, 2, 3)
+        ),
+        sample(
+            tensor("n", "d", 4, 3, 2),
+            tensor(2, 2, 2, 2, 3),
+            dilation=(1, 2, 1),
+            data_layout="NDHWC",
+            kernel_layout="DHWIO",
+            sizes=(2, 3, 5),
+        ),
+    ],
+    [],
+    """The convolution over three axes: sums of a window of the data times the weights, for each output.
+
+    All attributes mean what they mean in :func:`conv2d`, for three axes.
+
+    Shapes: ``(n, c, d, h, w), (o, c / groups, kd, kh, kw) -> (n, o, od, oh, ow)``.
+
+    Raises:
+        ShapeError: the channels differ, they or the outputs are no multiple of the groups, the kernel is larger than
+            the padded data, or a layout is none.
+        DTypeError: an operand is neither float nor integer.
+
+    Source: TVM Relax.
+    """,
+)
