@@ -129,6 +129,7 @@ parallel = Construct("parallel")
 vectorized = Construct("vectorized")
 unroll = Construct("unroll")
 unrolled = unroll
+parts = Construct("parts")
 block = Construct("block")
 sblock = block
 init = Construct("init")
@@ -375,6 +376,7 @@ __all__ = [
     "not_equal",
     "outputs",
     "parallel",
+    "parts",
     "pow",
     "power",
     "register",

@@ -155,6 +155,6 @@ def test_links_lead_somewhere() -> None:
 def test_the_layer_table_is_the_one_that_is_enforced() -> None:
     from tests.test_layers import LAYERS
 
-    rows = re.findall(r"^\| (\d) \| (.*?) \|", ARCHITECTURE.read_text(), re.MULTILINE)
+    rows = re.findall(r"^\| (\d+) \| (.*?) \|", ARCHITECTURE.read_text(), re.MULTILINE)
     listed = {name.rstrip("/"): int(layer) for layer, names in rows for name in re.findall(r"`([\w/]+)`", names)}
     assert listed == LAYERS

@@ -444,6 +444,8 @@ class _Tokens:
         match expr:
             case Const(value=value, dtype=dtype):
                 yield path, ("Const", repr(value), dtype), expr
+            case IndexValue(dim=int(number), dtype=dtype):  # a size that is known is a number
+                yield path, ("Const", repr(number), dtype), expr
             case IndexValue(dim=dim, dtype=dtype):
                 yield path, ("IndexValue", self.dim(dim), dtype), expr
             case ScalarVar(name=name, dtype=dtype):

@@ -1,4 +1,4 @@
-"""Kernels as TensorIR-like script, for reading: valid Python syntax, in block form and in scheduled form.
+"""Kernels as TensorIR-like script, which ``@relax.prim_func`` reads: in block form and in scheduled form.
 
 Buffers are ``T.Buffer(shape, dtype)``, scratch is ``T.alloc_buffer(…)``, a register is ``T.register(dtype)``, read and
 written as ``name[()]``. Serial loops one inside the other print as one ``T.grid``; parts of a range are
@@ -26,6 +26,7 @@ from relaxdsl.ir.loops import (
 )
 from relaxdsl.ir.names import UniqueNames, as_identifier
 from relaxdsl.ir.scalar import (
+    COMPARISONS,
     Apply,
     Cast,
     Const,
@@ -37,7 +38,7 @@ from relaxdsl.ir.scalar import (
     Select,
 )
 from relaxdsl.ir.visit_loops import all_dims, used_buffers
-from relaxdsl.types.dims import Dim, Symbol, SymInt, substitute, symbols_of
+from relaxdsl.types.dims import Dim, Symbol, SymInt, free_symbols, substitute, symbols_of
 from relaxdsl.types.symint import from_atom
 
 RESERVED_NAMES = ("T", "relax", "min", "max", "range", "abs", "float", "slice")
@@ -66,6 +67,7 @@ _INFIX = {
 }
 _PREFIX = {"negative": "-", "bitwise_not": "~", "logical_not": "not "}
 _KIND_LETTERS = {"spatial": "S", "reduce": "R"}
+_LOOPS = {"serial": "range", "parallel": "T.parallel", "vectorized": "T.vectorized", "unrolled": "T.unroll"}
 
 
 def add_prim_func(lines: Lines, function: PrimFunc, name: str | None = None) -> None:
@@ -126,7 +128,7 @@ class _KernelPrinter:
         return self.dim(dim) if isinstance(dim, int) else format_string(self.dim(dim))
 
     def index(self, index: Dim | ScalarExpr) -> str:
-        return self.scalar(index) if isinstance(index, ScalarExpr) else self.dim(index)
+        return self.value(index) if isinstance(index, ScalarExpr) else self.dim(index)
 
     def element(self, buffer: Buffer, indices: tuple[Dim | ScalarExpr, ...]) -> str:
         return f"{self.buffer(buffer)}[{', '.join(map(self.index, indices)) or '()'}]"
@@ -168,8 +170,9 @@ class _KernelPrinter:
             case Store(buffer=buffer, indices=indices, value=value):
                 self.lines.add(f"{self.element(buffer, indices)} = {self.scalar(value)}")
             case CallExtern(function=function, arguments=arguments):
-                parts = (self.buffer(each) if isinstance(each, Buffer) else self.dim(each) for each in arguments)
-                self.lines.add(f"T.call_extern({format_string(function)}, {', '.join(parts)})")
+                parts = [self.buffer(each) if isinstance(each, Buffer) else self.dim(each) for each in arguments]
+                writes = ", ".join(map(self.buffer, stmt.written))
+                self.lines.add(f"T.call_extern({', '.join([format_string(function), *parts])}, writes=[{writes}])")
             case Seq(body=body):
                 for each in body:
                     self.stmt(each)
@@ -179,14 +182,19 @@ class _KernelPrinter:
                 self.loops(stmt)
             case Parts(lower=lower, upper=upper, extent=extent, body=body):
                 self.indented(f"for {self.symbol(lower)}, {self.symbol(upper)} in T.parts({self.dim(extent)}):", body)
-            case IfThenElse(condition=condition, then_body=then_body, else_body=else_body):
-                self.indented(f"if {self.scalar(condition)}:", then_body)
-                if else_body is not None:
-                    self.indented("else:", else_body)
+            case IfThenElse():
+                self.branch(stmt, "if")
             case Block():
                 self.block(stmt)
             case _:
                 raise InternalError(f"printing: no script for a statement of class {type(stmt).__name__}")
+
+    def branch(self, stmt: IfThenElse, word: str) -> None:
+        self.indented(f"{word} {self.scalar(stmt.condition)}:", stmt.then_body)
+        if isinstance(stmt.else_body, IfThenElse):
+            self.branch(stmt.else_body, "elif")
+        elif stmt.else_body is not None:
+            self.indented("else:", stmt.else_body)
 
     def indented(self, head: str, body: Stmt) -> None:
         self.lines.add(head)
@@ -197,7 +205,7 @@ class _KernelPrinter:
     def loops(self, outer: For) -> None:
         """A loop; serial ones from 0 that are perfectly nested, as one grid."""
         nest = [outer]
-        while _may_share_a_grid(nest[-1]) and isinstance(inner := nest[-1].body, For) and _may_share_a_grid(inner):
+        while isinstance(inner := nest[-1].body, For) and _may_share_a_grid(nest, inner):
             nest.append(inner)
         names = ", ".join(self.symbol(loop.var) for loop in nest)
         extents = ", ".join(self.dim(loop.extent) for loop in nest)
@@ -206,7 +214,7 @@ class _KernelPrinter:
             return
         start = "" if _is_zero(outer.start) else f"{self.dim(outer.start)}, "
         stop = extents if not start else self.dim(outer.start + outer.extent)
-        function = "range" if outer.kind == "serial" else f"T.{outer.kind}"
+        function = _LOOPS[outer.kind]
         self.indented(f"for {names} in {function}({start}{stop}):", outer.body)
 
     def block(self, block: Block) -> None:
@@ -239,7 +247,8 @@ class _KernelPrinter:
                 number = format_float(value) if isinstance(value, float) else str(value)
                 return f"T.{dtype}({number})"
             case IndexValue(dim=dim, dtype=dtype):
-                return self.dim(dim) if dtype == "int64" else f"T.{dtype}({self.dim(dim)})"
+                is_plain = dtype == "int64" and not isinstance(dim, int)
+                return self.dim(dim) if is_plain else f"T.{dtype}({self.dim(dim)})"
             case ScalarVar(name=name):
                 return name
             case Load(buffer=buffer, indices=indices):
@@ -255,12 +264,21 @@ class _KernelPrinter:
                 return self.reduce(expr)
         raise InternalError(f"printing: no script for a scalar expression of class {type(expr).__name__}")
 
+    def value(self, expr: ScalarExpr) -> str:
+        """``expr`` where a size would stand for itself: a size that is meant as a number says so."""
+        is_size = isinstance(expr, IndexValue) and isinstance(expr.dim, SymInt) and expr.dtype == "int64"
+        return f"T.int64({self.scalar(expr)})" if is_size else self.scalar(expr)
+
     def apply(self, expr: Apply) -> str:
         if expr.function in _INFIX and len(expr.args) == 2:
             left, right = map(self.operand, expr.args)
+            if expr.function not in COMPARISONS and all(isinstance(each, IndexValue) for each in expr.args):
+                left = self.value(expr.args[0])
             return f"{left} {_INFIX[expr.function]} {right}"
         if expr.function in _PREFIX and len(expr.args) == 1:
-            return f"{_PREFIX[expr.function]}{self.operand(expr.args[0])}"
+            (argument,) = expr.args
+            text = self.value(argument) if isinstance(argument, IndexValue) else self.operand(argument)
+            return f"{_PREFIX[expr.function]}{text}"
         return f"T.{expr.function}({', '.join(map(self.scalar, expr.args))})"
 
     def operand(self, expr: ScalarExpr) -> str:
@@ -277,8 +295,10 @@ class _KernelPrinter:
         return f"T.reduce({format_string(expr.combiner.name)}, {sources}, axes={axes}{index})"
 
 
-def _may_share_a_grid(loop: For) -> bool:
-    return loop.kind == "serial" and _is_zero(loop.start)
+def _may_share_a_grid(nest: list[For], inner: For) -> bool:
+    """Whether the loops are serial, from 0, and the inner one's extent is known outside of the nest."""
+    are_plain = all(loop.kind == "serial" and _is_zero(loop.start) for loop in (*nest, inner))
+    return are_plain and not {loop.var for loop in nest}.intersection(free_symbols(inner.extent))
 
 
 def _is_zero(dim: Dim) -> bool:

@@ -60,7 +60,7 @@ def scheduled_max(
             row[j0] = x[t, j0]
         for j in range(1, n):
             acc[()] = T.maximum(acc[()], -(row[j] + T.float32(1.0)))
-        for k in T.unrolled(4):
+        for k in T.unroll(4):
             if k < n:
                 y[t] = acc[()]
             else:

@@ -73,6 +73,7 @@ _PLACES = {
     "serial": "write `for i in T.serial(n):`",
     "parallel": "write `for i in T.parallel(n):`",
     "vectorized": "write `for i in T.vectorized(n):`",
+    "parts": "write `for lower, upper in T.parts(n):`",
     "unroll": "write `for i in T.unroll(4):`",
     "block": 'write `with T.block("name"):`',
     "init": "write `with T.init():` in a block",

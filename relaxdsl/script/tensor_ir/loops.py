@@ -1,4 +1,4 @@
-"""Loops in kernels: ``range``, ``T.grid``, ``T.serial``, ``T.parallel``, ``T.vectorized``, ``T.unroll``."""
+"""Loops in kernels: ``range``, ``T.grid``, ``T.serial``, ``T.parallel``, ``T.vectorized``, ``T.unroll``, ``T.parts``."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from relaxdsl import tir
 from relaxdsl.errors import ScriptError
-from relaxdsl.ir.loops import For, LoopKind, loop_variable
+from relaxdsl.ir.loops import For, LoopKind, Parts, loop_variable
 from relaxdsl.script.interpreter import Flow
 from relaxdsl.script.loops import run_for
 from relaxdsl.script.tensor_ir.interpreter import KernelInterpreter, LoopAround, kernel_statement
@@ -27,7 +27,7 @@ _KINDS: dict[Any, LoopKind] = {
 def read_for(interp: KernelInterpreter, node: ast.For) -> Flow:
     """A loop of the kernel; over anything else, a copy of the body for each Python value."""
     function = interp.evaluate(node.iter.func) if isinstance(node.iter, ast.Call) else None
-    if function is not tir.grid and not _is_loop(function):
+    if not _is_loop(function):
         return run_for(interp, node)
     assert isinstance(node.iter, ast.Call)
     if node.orelse:
@@ -38,13 +38,15 @@ def read_for(interp: KernelInterpreter, node: ast.For) -> Flow:
     _require_integers(interp, node.iter, bounds)
     if function is tir.grid:
         _read_grid(interp, node, bounds)
+    elif function is tir.parts:
+        _read_parts(interp, node, bounds)
     else:
         _read_loop(interp, node, _KINDS[function], bounds)
     return Flow.NEXT
 
 
 def _is_loop(function: Any) -> bool:
-    return isinstance(function, tir.Construct | type) and function in _KINDS
+    return isinstance(function, tir.Construct | type) and function in (*_KINDS, tir.grid, tir.parts)
 
 
 def _require_integers(interp: KernelInterpreter, call: ast.Call, bounds: list[Any]) -> None:
@@ -94,6 +96,20 @@ def _read_nest(
     for name, (_, start, extent) in zip(reversed(names), reversed(loops), strict=True):
         body = For(name, extent, body, kind, start)
     interp.body.append(body)
+
+
+def _read_parts(interp: KernelInterpreter, node: ast.For, bounds: list[Dim]) -> None:
+    """``for lower, upper in T.parts(extent)``: what scheduled kernels have."""
+    match node.target, bounds:
+        case ast.Tuple(elts=[ast.Name(id=first), ast.Name(id=second)]), [extent]:
+            lower, upper = interp.names.fresh(first), interp.names.fresh(second)
+        case _:
+            raise ScriptError("T.parts has one extent, and two names", span=interp.source.span(node.iter))
+    ends = {first: variable(lower, 0, extent + 1), second: variable(upper, 0, extent + 1)}
+    around = {lower: LoopAround(first, extent + 1), upper: LoopAround(second, extent + 1)}
+    with interp.inside_loops(around), interp.in_scope(interp.frame.scope.child(**ends)):
+        body = interp.read(node.body)
+    interp.body.append(Parts(lower, upper, extent, body))
 
 
 def variable(name: str, start: Dim, extent: Dim) -> SymInt:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from relaxdsl import tir
 from relaxdsl.errors import DTypeError, ScriptError, ShapeError, Span
-from relaxdsl.ir.loops import Block, Buffer, CallExtern, For, Stmt, Store, walk
+from relaxdsl.ir.loops import Block, Buffer, CallExtern, For, Parts, Stmt, Store, walk
 from relaxdsl.ir.visit_loops import all_dims
 from relaxdsl.script.annotations import evaluate_annotation
 from relaxdsl.script.tensor_ir.buffers import BufferView
@@ -192,5 +192,7 @@ def _defined(body: Stmt) -> Iterator[str]:
     for stmt in walk(body):
         if isinstance(stmt, For):
             yield stmt.var
+        elif isinstance(stmt, Parts):
+            yield from (stmt.lower, stmt.upper)
         elif isinstance(stmt, Block):
             yield from (axis.var for axis in stmt.iter_vars)
