@@ -24,7 +24,13 @@ Values = dict[str, Any]
 
 def interpret_kernel(kernel: PrimFunc, inputs: Sequence[np.ndarray], symbols: Mapping[str, int]) -> list[np.ndarray]:
     """The outputs of ``kernel`` (in block form) on ``inputs``, its symbols having these values."""
-    interpreter = _KernelInterpreter(symbols)
+    return interpret_with(BlockInterpreter(symbols), kernel, inputs, symbols)
+
+
+def interpret_with(
+    interpreter: BlockInterpreter, kernel: PrimFunc, inputs: Sequence[np.ndarray], symbols: Mapping[str, int]
+) -> list[np.ndarray]:
+    """The outputs of ``kernel`` as the interpreter runs it."""
     for buffer, array in zip(kernel.inputs, inputs, strict=True):
         interpreter.memory[buffer] = array
     for buffer in (*kernel.outputs, *kernel.scratch):
@@ -35,10 +41,12 @@ def interpret_kernel(kernel: PrimFunc, inputs: Sequence[np.ndarray], symbols: Ma
     return [interpreter.memory[buffer] for buffer in kernel.outputs]
 
 
-class _KernelInterpreter:
+class BlockInterpreter:
+    """Runs a kernel's blocks; ``memory`` holds its buffers, ``values`` those of sizes, loops and axes."""
+
     def __init__(self, symbols: Mapping[str, int]) -> None:
         self.memory: dict[Buffer, np.ndarray] = {}
-        self._values: Values = dict(symbols)
+        self.values: Values = dict(symbols)
         self._guarded = 0
 
     def run(self, stmt: Stmt) -> None:
@@ -55,21 +63,21 @@ class _KernelInterpreter:
                 raise InternalError(f"interpret_kernel: {type(stmt).__name__} outside of a block")
 
     def _block(self, block: Block) -> None:
-        outer = dict(self._values)
+        outer = dict(self.values)
         spatial = [each for each in block.iter_vars if each.kind == "spatial"]
         self._set_grid(spatial)
         if block.init is not None:
             self._stores(block.init)
         for point in self._reduction_points([each for each in block.iter_vars if each.kind == "reduce"]):
-            self._values.update(point)
+            self.values.update(point)
             self._stores(block.body)
-        self._values = outer
+        self.values = outer
 
     def _set_grid(self, axes: Sequence[IterVar]) -> None:
         for place, axis in enumerate(axes):
             shape = [1] * len(axes)
             shape[place] = -1
-            self._values[axis.var] = np.arange(self._dim(axis.extent), dtype=np.int64).reshape(shape)
+            self.values[axis.var] = np.arange(self._dim(axis.extent), dtype=np.int64).reshape(shape)
 
     def _reduction_points(self, axes: Sequence[IterVar]) -> Iterator[dict[str, int]]:
         ranges = [range(self._dim(axis.extent)) for axis in axes]
@@ -80,12 +88,16 @@ class _KernelInterpreter:
         for store in stmt.body if isinstance(stmt, Seq) else (stmt,):
             if not isinstance(store, Store):
                 raise InternalError(f"interpret_kernel: {type(store).__name__} in a block")
-            value = self.scalar(store.value)
-            if store.buffer.scope == "register":  # one value per point of the grid
-                self.memory[store.buffer] = np.asarray(value)
-            else:
-                indices = tuple(np.asarray(self._index(index)) for index in store.indices)
-                self.memory[store.buffer][indices] = value
+            self.store(store)
+
+    def store(self, store: Store) -> None:
+        """``buffer[indices] = value`` at all points of the grid."""
+        value = self.scalar(store.value)
+        if store.buffer.scope == "register":  # one value per point of the grid
+            self.memory[store.buffer] = np.asarray(value)
+        else:
+            indices = tuple(np.asarray(self._index(index)) for index in store.indices)
+            self.memory[store.buffer][indices] = value
 
     # -------------------------------------------------------------------------------------- scalars
 
@@ -97,21 +109,21 @@ class _KernelInterpreter:
             case IndexValue(dim=dim):
                 return np.asarray(self._dim(dim), np.int64)[()]
             case ScalarVar(name=name):
-                return self._values[name]
+                return self.values[name]
             case Load(buffer=buffer, indices=indices):
                 return self._load(buffer, indices)
             case Cast(value=value, dtype=dtype):
                 return np.asarray(self.scalar(value)).astype(dtype)[()]
             case Select():
-                return self._select(expr)
+                return self.select(expr)
             case Apply(function=function, args=args, dtype=dtype):
                 definition = registry.find(function) or registry.get(f"nn.{function}")
                 reference = definition.reference
                 return np.asarray(reference(*map(self.scalar, args))).astype(dtype)[()]
         raise InternalError(f"interpret_kernel: {type(expr).__name__} in a block")
 
-    def _select(self, expr: Select) -> Any:
-        """Both sides are computed; loads that the condition guards may have any index, so theirs are clipped."""
+    def select(self, expr: Select) -> Any:
+        """A choice. Both sides are computed; loads that the condition guards may have any index, so theirs are clipped."""
         condition = self.scalar(expr.condition)
         self._guarded += 1
         sides = self.scalar(expr.then_value), self.scalar(expr.else_value)
@@ -143,7 +155,7 @@ class _KernelInterpreter:
 
     def _atom(self, atom: Any) -> Any:
         if isinstance(atom, Symbol):
-            return self._values[atom.name]
+            return self.values[atom.name]
         if isinstance(atom, FloorDiv):
             return np.floor_divide(self._dim(atom.numerator), self._dim(atom.denominator))
         first, *rest = (self._dim(arg) for arg in atom.args)

@@ -37,7 +37,7 @@ from relaxdsl.ir.signature import bind_kernel_symbols
 from relaxdsl.operators import registry
 from relaxdsl.operators.calls import operands_of
 from relaxdsl.runtime.packed import get_packed
-from relaxdsl.trace.block_interpreter import interpret_kernel
+from relaxdsl.trace import loop_interpreter
 from relaxdsl.types.dims import Dim, SymInt, evaluate
 from relaxdsl.types.match import Source, plan_binding, run_binding
 from relaxdsl.types.types import AnyType, PrimType, ShapeType, TensorType, TupleType, Type
@@ -51,7 +51,7 @@ def interpret(
     module: IRModule,
     args: Sequence[Any],
     *,
-    run_kernel: RunKernel = interpret_kernel,
+    run_kernel: RunKernel = loop_interpreter.run_kernel,
     on_binding: OnBinding = lambda binding, value: value,
 ) -> Any:
     """What ``function`` gives on NumPy arrays, ints and tuples of them.

@@ -1,4 +1,4 @@
-"""Loops in kernels: ``range``, ``T.grid``, ``T.serial``, ``T.parallel``, ``T.vectorized``, ``T.unroll``, ``T.parts``."""
+"""Loops in kernels: ``range``, ``T.grid``, ``T.serial``, ``T.parallel``, ``T.vectorized``, ``T.unroll``, parts."""
 
 from __future__ import annotations
 
