@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 BENCH_VENV := .venv-bench
+TVM_VENV := .venv-tvm
 
 .PHONY: demo test lint bench clean
 
@@ -17,14 +18,21 @@ lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-bench: $(BENCH_VENV)/.installed
+# For example: make bench ARGS="--only attention,conv"; ARGS=--save measures everything and writes RESULTS.md.
+bench: $(BENCH_VENV)/.installed $(TVM_VENV)/.installed
 	$(BENCH_VENV)/bin/python benchmarks/run.py $(ARGS)
 
 # The peers live in an environment of their own; a CPU build of torch is enough.
-$(BENCH_VENV)/.installed: pyproject.toml
+$(BENCH_VENV)/.installed: pyproject.toml Makefile
 	$(PYTHON) -m venv $(BENCH_VENV)
 	$(BENCH_VENV)/bin/python -m pip install --quiet --upgrade pip
-	$(BENCH_VENV)/bin/python -m pip install --quiet --editable . numpy scipy torch==2.13.0 jax jaxlib
+	$(BENCH_VENV)/bin/python -m pip install --quiet --editable . numpy scipy matplotlib torch==2.13.0 jax jaxlib
+	touch $@
+
+$(TVM_VENV)/.installed: Makefile
+	$(PYTHON) -m venv $(TVM_VENV)
+	$(TVM_VENV)/bin/python -m pip install --quiet --upgrade pip
+	$(TVM_VENV)/bin/python -m pip install --quiet numpy scipy apache-tvm==0.27.*
 	touch $@
 
 $(STAMP): pyproject.toml

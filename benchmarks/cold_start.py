@@ -2,67 +2,107 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import statistics
 import subprocess
 import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from options import is_wanted
 from report import Row, Target, show_time
 
 CHILD = Path(__file__).with_name("fresh_process.py")
-PEERS = ("numpy", "jax.jit")
-STEPS = (
-    ("import_s", "fresh process: import", Target(limit_s=0.3)),
-    ("first_s", "fresh process: import to digits MLP's first result", Target(limit_s=2)),
-    ("chain_s", "fresh process: then a chain of 200 calls", Target(limit_s=1)),
+EXAMPLES = Path(__file__).parent.parent / "examples"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A time that a fresh process prints: its name there, and the row it becomes."""
+
+    name: str
+    title: str
+    limit_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """What a fresh process runs, its steps, and the libraries that have it."""
+
+    name: str
+    steps: tuple[Step, ...]
+    peers: tuple[str, ...] = ()
+
+
+PROGRAMS = (
+    Program(
+        "digits",
+        (
+            Step("import_s", "fresh process: import", 0.3),
+            Step("first_s", "fresh process: import to digits MLP's first result", 2),
+            Step("chain_s", "fresh process: then a chain of 200 calls", 1),
+        ),
+        ("numpy", "jax.jit"),
+    ),
+    Program("block", (Step("first_s", "fresh process: import to transformer block's first result", 6),)),
+    Program("encoder", (Step("first_s", "fresh process: import to 12-layer encoder's first result", 6),)),
 )
 
 
-def cold_start_rows(processes: int, cores: set[int]) -> tuple[list[Row], str]:
-    """A row for each step, the median over processes that may use all ``cores``, and where relaxdsl's time goes.
+def cold_start_rows(options: argparse.Namespace) -> tuple[dict[str, list[Row]], list[str]]:
+    """A table with a row for each step, the median over processes, and a note of where relaxdsl's time goes.
 
     The first process of each library is not counted: it fills the file cache and writes the ``.pyc`` files.
     """
-    runs: dict[str, list[dict[str, Any]]] = {name: [] for name in ("relaxdsl", *PEERS)}
+    processes = 1 if options.quick else 5
+    rows: list[Row] = []
+    notes = []
+    for program in PROGRAMS:
+        if any(is_wanted(options, step.title) for step in program.steps):
+            runs = _runs(program, processes)
+            rows += [_row(step, runs) for step in program.steps]
+            notes.append(_where_time_goes(program.name, runs["relaxdsl"]))
+    return ({"fresh processes": rows} if rows else {}), notes
+
+
+def _runs(program: Program, processes: int) -> dict[str, list[dict[str, Any]]]:
+    """What each counted process of each library printed."""
+    runs: dict[str, list[dict[str, Any]]] = {name: [] for name in ("relaxdsl", *program.peers)}
     for _ in range(processes + 1):
-        for name, found in runs.items():
-            found.append(_run(name, cores))
-    counted = {name: found[1:] for name, found in runs.items()}
-    rows = [_row(step, name, target, counted) for step, name, target in STEPS]
-    return rows, _where_time_goes(counted["relaxdsl"])
+        for library, found in runs.items():
+            found.append(_run(library, program.name))
+    return {library: found[1:] for library, found in runs.items()}
 
 
-def _run(library: str, cores: set[int]) -> dict[str, Any]:
+def _run(library: str, program: str) -> dict[str, Any]:
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-    command = [sys.executable, str(CHILD), library]
-    unpin = (lambda: os.sched_setaffinity(0, cores)) if hasattr(os, "sched_setaffinity") else None
-    found = subprocess.run(command, env=environment, preexec_fn=unpin, capture_output=True, text=True, check=False)
+    environment["PYTHONPATH"] = os.pathsep.join((str(EXAMPLES), *filter(None, [os.environ.get("PYTHONPATH")])))
+    command = [sys.executable, str(CHILD), library, program]
+    found = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if found.returncode:
         raise SystemExit(f"{library} failed in a fresh process:\n{found.stderr}")
     parsed: dict[str, Any] = json.loads(found.stdout)
     return parsed
 
 
-def _row(step: str, name: str, target: Target, runs: dict[str, list[dict[str, Any]]]) -> Row:
-    seconds = {library: [run[step] for run in found] for library, found in runs.items()}
+def _row(step: Step, runs: dict[str, list[dict[str, Any]]]) -> Row:
+    seconds = {library: [run[step.name] for run in found] for library, found in runs.items()}
     ours = seconds.pop("relaxdsl")
     peers = {library: statistics.median(each) for library, each in seconds.items()}
-    return Row(name, statistics.median(ours), min(ours), peers, target)
+    return Row(step.title, statistics.median(ours), min(ours), peers, Target(limit_s=step.limit_s))
 
 
-def _where_time_goes(runs: list[dict[str, Any]]) -> str:
+def _where_time_goes(program: str, runs: Sequence[dict[str, Any]]) -> str:
     """The parts of the compile times, as ``explain`` reports them, in the median process."""
     run = sorted(runs, key=lambda each: each["first_s"])[len(runs) // 2]
-    parts = {name: _parts(seconds) for name, seconds in run["parts"].items()}
-    return (
-        "Fresh process, where relaxdsl's time goes (kernels, a part of lower, has numba's import and start-up in it, "
-        "and scipy's import, since numba imports scipy where it is installed): "
-        f"digits MLP: {parts['digits']}; chain: {parts['chain']}."
-    )
+    parts = "; ".join(f"{name}: {_parts(each)}" for name, each in run["parts"].items())
+    return f"Fresh process, {program}, where relaxdsl's time goes: {parts}."
 
 
-def _parts(seconds: dict[str, float]) -> str:
-    return ", ".join(f"{part} {show_time(each)}" for part, each in seconds.items())
+def _parts(found: dict[str, Any]) -> str:
+    times = (f"{part} {show_time(seconds)}" for part, seconds in found["seconds"].items())
+    return f"{', '.join(times)}, {found['kernels_compiled']} kernels compiled"

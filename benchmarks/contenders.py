@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import jax
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from timing import Call
-from workloads import Shape, Workload
+from workload import Array, Variant, Workload
 
-Array = NDArray[np.float32]
+TOLERANCE_RATIO = {"float32": 1.0, "float64": 1e-6}
+Make = Callable[[Variant, Sequence[Array], int], Call]
+
+
+@dataclass(frozen=True, slots=True)
+class Contender:
+    """One variant of a library, ready to be called; ``call`` is None where it could not be made, or is wrong."""
+
+    library: str
+    variant: str
+    call: Call | None
+    failure: str = ""
 
 
 def set_up_peers(threads: int) -> None:
@@ -22,52 +33,116 @@ def set_up_peers(threads: int) -> None:
     jax.config.update("jax_cpu_enable_async_dispatch", False)
 
 
-def arrays_of(shapes: Sequence[Shape]) -> tuple[Array, ...]:
-    """Normal float32 arrays; those after the first are scaled like weights, so that nothing saturates."""
-    random = np.random.default_rng(0)
-    scales = (1.0, *(shape[0] ** -0.5 if len(shape) == 2 else 1.0 for shape in shapes[1:]))
-    drawn = (random.standard_normal(shape) * scale for shape, scale in zip(shapes, scales, strict=True))
-    return tuple(each.astype(np.float32) for each in drawn)
-
-
-def ready(function: Callable[..., Any]) -> Callable[..., Any]:
-    """A jax function that returns when its result exists."""
-    jitted = jax.jit(function)
-    return lambda *arguments: jitted(*arguments).block_until_ready()
-
-
-def contenders(workload: Workload, arrays: Sequence[Array], with_torch_compile: bool) -> dict[str, Call]:
-    """Every contender's call, by name. Peers get arrays of their own kind, converted beforehand."""
-    given = tuple(arrays)
-    tensors = tuple(torch.from_numpy(each) for each in given)
-    found = {
-        "relaxdsl": Call(workload.relax, given),
-        "numpy": Call(workload.numpy, given),
-        "torch": Call(workload.torch, tensors),
-        "jax.jit": Call(ready(workload.jax), tuple(jax.numpy.asarray(each) for each in given)),
-    }
-    if with_torch_compile:
-        found["torch.compile"] = Call(torch.compile(workload.torch, dynamic=True), tensors)
-    return found
-
-
-def check(workload: Workload, calls: dict[str, Call], arrays: Sequence[Array]) -> None:
-    """Compares every contender's result with NumPy's in float64.
-
-    Raises:
-        SystemExit: one is wrong; nothing is timed then.
-    """
+def contenders(workload: Workload, dtype: str, with_torch_compile: bool) -> list[Contender]:
+    """Every variant of every library that has one, relaxdsl's first, each checked against NumPy in float64."""
+    jax.config.update("jax_enable_x64", dtype == "float64")
+    torch.compiler.reset()  # else the eighth workload of a size would be run without compiling
+    arrays = workload.arrays(dtype)
     expected = workload.numpy(*(each.astype(np.float64) for each in arrays))
-    for name, call in calls.items():
-        error = relative_error(np.asarray(call()), expected)
-        if not error <= workload.tolerance:
-            raise SystemExit(f"{workload.name}: {name} is off by {error:.2g}, more than {workload.tolerance:.2g}")
+    return [
+        _contender(workload, library, name, variant, make, arrays, expected)
+        for library, name, variant, make in _variants(workload, with_torch_compile)
+    ]
 
 
-def relative_error(got: NDArray[Any], expected: NDArray[Any]) -> float:
+def _variants(workload: Workload, with_torch_compile: bool) -> list[tuple[str, str, Variant, Make]]:
+    found = [("relaxdsl", name, _variant(each), _relax_call) for name, each in workload.ours.items()]
+    peers: list[tuple[str, Sequence[Any], Make]] = [
+        ("numpy", (workload.numpy,), _numpy_call),
+        ("torch", workload.torch, _torch_call),
+        ("jax.jit", workload.jax, _jax_call),
+    ]
+    if with_torch_compile:
+        peers.append(("torch.compile", workload.torch, _torch_compile_call))
+    return found + [
+        (library, str(at), _variant(each), make)
+        for library, variants, make in peers
+        for at, each in enumerate(variants)
+    ]
+
+
+def _variant(given: Callable[..., Any] | Variant) -> Variant:
+    return given if isinstance(given, Variant) else Variant(given)
+
+
+def _contender(
+    workload: Workload,
+    library: str,
+    name: str,
+    variant: Variant,
+    make: Make,
+    arrays: Sequence[Array],
+    expected: Array,
+) -> Contender:
+    prepared = variant.prepare(*arrays)
+    passed = len(prepared) if workload.passed is None else workload.passed
+    try:
+        call = make(variant, prepared, passed)
+        error = relative_error(variant.restore(np.asarray(call())), expected)
+    except Exception as failure:  # a peer that cannot run this is a fact to report, and so is relaxdsl
+        return Contender(library, name, None, f"{type(failure).__name__}: {str(failure).strip().splitlines()[0][:200]}")
+    limit = workload.tolerance * TOLERANCE_RATIO[arrays[0].dtype.name]
+    if not error <= limit:
+        return Contender(library, name, None, f"wrong: off by {error:.2g}, more than {limit:.2g}")
+    return Contender(library, name, call)
+
+
+def relative_error(got: Array, expected: Array) -> float:
     """The largest difference over the largest expected magnitude; infinite where the shapes differ."""
     if got.shape != expected.shape:
         return float("inf")
     if got.size == 0:
         return 0.0
     return float(np.max(np.abs(got - expected)) / np.max(np.abs(expected)))
+
+
+# ----------------------------------------------------------------------------------------------------- the libraries
+# Each makes a call that passes the first ``passed`` arrays; the others are bound before.
+
+
+def _relax_call(variant: Variant, arrays: Sequence[Any], passed: int) -> Call:
+    return Call(variant.function(arrays[0].dtype.name, *arrays[passed:]), tuple(arrays[:passed]))
+
+
+def _numpy_call(variant: Variant, arrays: Sequence[Array], passed: int) -> Call:
+    return Call(variant.function, tuple(arrays))
+
+
+def _torch_call(variant: Variant, arrays: Sequence[Array], passed: int) -> Call:
+    return Call(variant.function, tuple(map(torch.from_numpy, arrays)))
+
+
+def _torch_compile_call(variant: Variant, arrays: Sequence[Array], passed: int) -> Call:
+    tensors = tuple(map(torch.from_numpy, arrays))
+    if passed == len(tensors):
+        return Call(torch.compile(variant.function, dynamic=True), tensors)
+    # Weights that are constants of the module may be packed when it is compiled.
+    options = {"freezing": True}
+    return Call(
+        torch.compile(_Bound(variant.function, tensors[passed:]), dynamic=True, options=options), tensors[:passed]
+    )
+
+
+def _jax_call(variant: Variant, arrays: Sequence[Array], passed: int) -> Call:
+    committed = tuple(map(jax.numpy.asarray, arrays))
+    bound = committed[passed:]
+    jitted = jax.jit(lambda *given: variant.function(*given, *bound))
+    return Call(lambda *given: jitted(*given).block_until_ready(), committed[:passed])
+
+
+class _Bound(torch.nn.Module):
+    """A function whose last arguments are the module's."""
+
+    def __init__(self, function: Callable[..., Any], bound: Sequence[torch.Tensor]) -> None:
+        super().__init__()
+        self.function = function
+        self.bound = torch.nn.ParameterList(torch.nn.Parameter(each, requires_grad=False) for each in bound)
+
+    def forward(self, *given: torch.Tensor) -> torch.Tensor:
+        return self.function(*given, *self.bound)
+
+
+def ready(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A jax function that returns when its result exists."""
+    jitted = jax.jit(function)
+    return lambda *arguments: jitted(*arguments).block_until_ready()

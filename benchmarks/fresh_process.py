@@ -1,7 +1,8 @@
-"""What a fresh process pays: run as `python fresh_process.py LIBRARY`; prints the seconds of each step as JSON.
+"""What a fresh process pays: run as `python fresh_process.py LIBRARY PROGRAM`; prints the seconds of its steps as JSON.
 
-The steps: the library's import; from there the digits MLP's first result (the start of the import to that result is
-`first_s`); then the first result of a chain of 200 calls, elementwise and matmul, on one shape pattern.
+PROGRAM is `digits` (the import; from its start to the digits MLP's first result; then the first result of a chain of
+200 calls, elementwise and matmul, on one shape pattern), `block` (from the start of the import to a transformer
+block's first result), or `encoder` (the same with twelve of them). Checking the results is not counted.
 """
 
 import json
@@ -12,9 +13,12 @@ STARTED = time.perf_counter()
 ROUNDS = 50  # of four calls: matmul, add, tanh, add
 SHAPES = ((64, 64), (64, 128), (128,), (128, 10), (10,), (64, 64), (64,))
 SCALES = (1.0, 0.125, 1.0, 0.125, 1.0, 0.0125, 1.0)  # the last matrix is small: otherwise the chain is chaotic
+BATCH, LENGTH, LAYERS = 2, 16, 12
+
+# -------------------------------------------------------------------------------------------------------------- digits
 
 
-def run_relax():
+def digits_relax():
     import relaxdsl as relax
 
     imported = time.perf_counter()
@@ -50,11 +54,15 @@ def run_relax():
     result = chain(x, w, b)
     done = time.perf_counter()
     check(result, chain_of_numpy(x, w, b))
-    parts = {"digits": digits.explain().seconds, "chain": chain.explain().seconds}
-    return {"import_s": imported - STARTED, "first_s": first - STARTED, "chain_s": done - before_chain, "parts": parts}
+    return {
+        "import_s": imported - STARTED,
+        "first_s": first - STARTED,
+        "chain_s": done - before_chain,
+        "parts": {"digits": parts_of(digits), "chain": parts_of(chain)},
+    }
 
 
-def run_jax():
+def digits_jax():
     import jax
     import jax.numpy as jnp
 
@@ -81,7 +89,7 @@ def run_jax():
     return {"import_s": imported - STARTED, "first_s": first - STARTED, "chain_s": done - before_chain}
 
 
-def run_numpy():
+def digits_numpy():
     import numpy  # noqa: F401 (its import is what is timed)
 
     imported = time.perf_counter()
@@ -118,6 +126,38 @@ def chain_of_numpy(x, w, b):
     return x
 
 
+# -------------------------------------------------------------------------------------------------------- transformers
+
+
+def block_relax():
+    return encoder_relax(1)
+
+
+def encoder_relax(depth=LAYERS):
+    import transformer
+
+    layers = transformer.random_layers(depth)
+    x = tokens()
+    encoder = transformer.make_encoder(depth)
+    result = encoder(x, layers)
+    first = time.perf_counter()
+    check(result, transformer.numpy_encoder(x, layers))
+    return {"first_s": first - STARTED, "parts": {"encoder": parts_of(encoder)}}
+
+
+def tokens():
+    import numpy as np
+    import transformer
+
+    return np.random.default_rng(1).standard_normal((BATCH, LENGTH, transformer.WIDTH)).astype("float32")
+
+
+def parts_of(function):
+    """What `explain` says about compiling a relax function."""
+    explained = function.explain()
+    return {"seconds": explained.seconds, "kernels_compiled": explained.kernels_compiled}
+
+
 def check(result, expected):
     """Ends the process where a first result is wrong."""
     import numpy as np
@@ -126,5 +166,13 @@ def check(result, expected):
         raise SystemExit("fresh process: a first result is wrong")
 
 
+RUN = {
+    ("relaxdsl", "digits"): digits_relax,
+    ("relaxdsl", "block"): block_relax,
+    ("relaxdsl", "encoder"): encoder_relax,
+    ("jax.jit", "digits"): digits_jax,
+    ("numpy", "digits"): digits_numpy,
+}
+
 if __name__ == "__main__":
-    print(json.dumps({"relaxdsl": run_relax, "jax.jit": run_jax, "numpy": run_numpy}[sys.argv[1]]()))
+    print(json.dumps(RUN[sys.argv[1], sys.argv[2]]()))

@@ -15,6 +15,7 @@ THREAD_VARIABLES = (
     "VECLIB_MAXIMUM_THREADS",
     "NUMBA_NUM_THREADS",
     "RELAXDSL_NUM_THREADS",
+    "TVM_NUM_THREADS",
 )
 PACKAGES = ("relaxdsl", "numba", "numpy", "scipy", "torch", "jax")
 
@@ -37,13 +38,13 @@ def usable_cores() -> set[int]:
     return set(range(os.cpu_count() or 1))
 
 
-def describe(cores: int, threads: int) -> str:
-    """One paragraph: processor, system, versions, threads, and how busy the machine was already."""
+def describe() -> str:
+    """One paragraph: processor, system, versions, and how busy the machine was already."""
     versions = ", ".join(f"{package} {version(package)}" for package in PACKAGES)
     busy = f" Load average at the start: {os.getloadavg()[0]:.1f}." if hasattr(os, "getloadavg") else ""
     return (
-        f"{_processor()}, {cores} cores, {_vector_width()}; {platform.system()} {platform.machine()}, "
-        f"Python {sys.version.split()[0]}; {versions}. {threads} thread{'s' if threads > 1 else ''} each.{busy}"
+        f"{_processor()}, {len(usable_cores())} cores, {_vector_width()}; {platform.system()} {platform.machine()}, "
+        f"Python {sys.version.split()[0]}; {versions}.{busy}"
     )
 
 

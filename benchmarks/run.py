@@ -1,67 +1,110 @@
-"""All benchmarks: checks every contender's results, times them side by side, prints one table.
+"""All benchmarks: checks every contender's results, times them side by side, prints the tables.
 
-`make bench` runs it in an environment of its own. `--quick` measures briefly, `--save` writes RESULTS.md.
+`make bench` runs it in an environment of its own; TVM, if it is installed, has another. `--quick` measures briefly,
+`--only attention,conv` a few rows, `--save` everything, and writes RESULTS.md and the plot.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
 
 import machine
-from report import LEGEND, Row, render, save
-from timing import Effort, time_calls
+from cold_start import cold_start_rows
+from options import add_options, passed_on
+from report import LEGEND, Row, failures, render, row_of, tally
+from saved import save
+
+HERE = Path(__file__).parent
+TVM_PYTHON = HERE.parent / ".venv-tvm" / "bin" / "python"
+Tables = dict[str, list[Row]]
+NOTES = (
+    "NumPy has no erf: its gelu uses scipy's.",
+    "A peer with several ways to do it counts with its best: torch with weights as relaxdsl has them and as "
+    "`torch.nn.Linear` has them, in convolutions with channels first and last; jax with its attention operator and "
+    "with plain products, in convolutions with both layouts. Each gets arrays in the layout that suits it.",
+    "torch.compile has `dynamic=True`; where weights are bound it may pack them (`freezing`).",
+    "TVM is Relax's CPU pipeline with fusion, untuned, on static shapes, measured right after the others.",
+    "jax.jit ran only the first 50 shapes of the sweep; its times are extrapolated.",
+)
 
 
 def main() -> None:
     options = _options()
-    cores = machine.usable_cores()
-    machine.limit_threads(options.threads)
-    description = machine.describe(len(cores), options.threads)
-    rows, notes = measure(options, cores)
-    print("\n\n".join((description, LEGEND, render(rows), "\n".join(notes))))
+    description = machine.describe()
+    print(description, LEGEND, sep="\n\n", flush=True)
+    tables: Tables = {}
+    curves: Tables = {}
+    for threads in options.threads:
+        found, drawn = _measured(options, threads)
+        _show(found)
+        tables |= found
+        curves |= drawn
+    fresh, parts = cold_start_rows(options)
+    _show(fresh)
+    tables |= fresh
+    everything = [row for rows in tables.values() for row in rows]
+    print("\n".join((tally(everything), *failures(everything), *parts)))
     if options.save:
-        save(description, rows, notes)
+        save(description, tables, curves, (*NOTES, *parts))
+    if any("relaxdsl" in row.failures for row in everything):
+        raise SystemExit("relaxdsl failed on a workload")
 
 
-def measure(options: argparse.Namespace, cores: set[int]) -> tuple[list[Row], list[str]]:
-    """Every benchmark's rows, and the notes below the table."""
-    # Imported here: the libraries in them read the limit on threads when they are imported.
-    from call_overhead import call_rows
-    from cold_start import cold_start_rows
-    from contenders import set_up_peers
-    from shape_sweep import sweep_rows
+def _measured(options: argparse.Namespace, threads: int) -> tuple[Tables, Tables]:
+    """The tables of one number of threads, with TVM's times in the rows of float32; and the curves."""
+    words = "one thread" if threads == 1 else f"{threads} threads"
+    tables: Tables = {}
+    for line in _output(sys.executable, "measure.py", options, threads).splitlines():
+        found = json.loads(line)
+        tables.setdefault(f"{found['table']}, {words}", []).append(row_of(found["row"]))
+    float32 = f"float32, {words}"
+    if float32 in tables and TVM_PYTHON.exists():
+        seconds = json.loads(_output(str(TVM_PYTHON), "tvm_peer.py", options, threads))
+        tables[float32] = [_with_tvm(row, seconds) for row in tables[float32]]
+    curves = {title: tables.pop(title) for title in list(tables) if " of " in title}
+    return tables, curves
 
-    effort = Effort(rounds=3, slot_s=0.005) if options.quick else Effort(rounds=21, slot_s=0.04)
-    set_up_peers(options.threads)
-    cold_rows, time_note = cold_start_rows(1 if options.quick else 7, cores)
-    swept_rows, sweep_note = sweep_rows(5 if options.quick else 50)
-    rows = [*_workload_rows(effort, options.torch_compile), *swept_rows, *cold_rows, *call_rows(effort)]
-    return rows, ["NumPy has no erf: its gelu uses scipy's.", sweep_note, time_note]
+
+def _with_tvm(row: Row, seconds: dict[str, float]) -> Row:
+    return row.with_peer("TVM", seconds[row.workload]) if row.workload in seconds else row
 
 
-def _workload_rows(effort: Effort, with_torch_compile: bool) -> list[Row]:
-    from contenders import arrays_of, check, contenders
-    from workloads import WORKLOADS
+def _output(python: str, script: str, options: argparse.Namespace, threads: int) -> str:
+    """What a script of this folder prints, in a process of its own that can import the examples."""
+    paths = [str(HERE.parent / "examples"), *filter(None, [os.environ.get("PYTHONPATH")])]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
+    command = [python, str(HERE / script), "--threads", str(threads), *passed_on(options)]
+    found = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=False)
+    if found.returncode:
+        raise SystemExit(f"{script} failed")
+    return found.stdout
 
-    rows = []
-    for workload in WORKLOADS:
-        arrays = arrays_of(workload.shapes)
-        calls = contenders(workload, arrays, with_torch_compile)
-        check(workload, calls, arrays)
-        times = time_calls(calls, effort)
-        ours = times.pop("relaxdsl")
-        peers = {peer: each.median_s for peer, each in times.items()}
-        rows.append(Row(workload.name, ours.median_s, ours.fastest_s, peers, workload.target))
-    return rows
+
+def _show(tables: Tables) -> None:
+    for title, rows in tables.items():
+        print(f"\n## {title}\n\n{render(rows)}\n", flush=True)
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--threads", type=int, default=1, help="threads of each library (default 1)")
-    parser.add_argument("--quick", action="store_true", help="a few short rounds: shows that everything runs, no more")
-    parser.add_argument("--save", action="store_true", help="write benchmarks/RESULTS.md")
-    parser.add_argument("--torch-compile", action="store_true", help="also torch.compile, with dynamic shapes")
-    return parser.parse_args()
+    both = sorted({1, len(machine.usable_cores())})
+    parser.add_argument("--threads", type=_counts, default=both, help="default: 1 and the machine's cores")
+    parser.add_argument("--save", action="store_true", help="write RESULTS.md and the plot; with torch.compile")
+    add_options(parser)
+    options = parser.parse_args()
+    options.torch_compile |= options.save
+    options.curves |= options.save
+    return options
+
+
+def _counts(text: str) -> Sequence[int]:
+    return tuple(map(int, text.split(",")))
 
 
 if __name__ == "__main__":

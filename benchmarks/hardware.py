@@ -1,0 +1,127 @@
+"""What the machine can do at most: loops in LLVM's language that only multiply and add, or only read."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import llvmlite.binding as llvm
+import numpy as np
+from numpy.typing import NDArray
+
+CHAINS = 12  # independent accumulators: two results a cycle, four or five cycles each, and some to spare
+FMA_STEPS = 1_000_000
+READ_BYTES = 1 << 28  # far more than any cache
+
+LOOP = """
+declare {vector} @llvm.fma.{mangled}({vector}, {vector}, {vector})
+define void @work(i64 %steps, ptr %in, ptr %out) {{
+entry:
+  %first = load {vector}, ptr %in, align 8
+  br label %loop
+loop:
+  %i = phi i64 [ 0, %entry ], [ %next, %loop ]
+{accumulators}
+{step}
+  %next = add i64 %i, 1
+  %more = icmp ult i64 %next, %steps
+  br i1 %more, label %loop, label %done
+done:
+{sums}
+  store {vector} %s{last}, ptr %out, align 8
+  ret void
+}}
+"""
+FMA = "  %b{chain} = call {vector} @llvm.fma.{mangled}({vector} %a{chain}, {vector} %first, {vector} %first)"
+READ = """\
+  %k{chain} = mul i64 %i, {chains}
+  %at{chain} = add i64 %k{chain}, {chain}
+  %p{chain} = getelementptr {vector}, ptr %in, i64 %at{chain}
+  %v{chain} = load {vector}, ptr %p{chain}, align 8
+  %b{chain} = fadd {vector} %a{chain}, %v{chain}"""
+
+Work = Callable[[int, int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """A loop at one of the machine's limits: each ``run`` does ``amount`` (operations or bytes) of it."""
+
+    limit: str
+    run: Callable[[], None]
+    amount: float
+
+
+@cache
+def fma_probe(dtype: str, threads: int) -> Probe:
+    """Multiply-adds between registers, two operations each, on every thread."""
+    lanes = _vector_bytes() // np.dtype(dtype).itemsize
+    factors = np.full(lanes, 0.5, dtype)
+    run = _on_threads(_machine_code(_loop(FMA, dtype, lanes)), FMA_STEPS, [factors] * threads)
+    return Probe("FMA peak", run, 2.0 * lanes * CHAINS * FMA_STEPS * threads)
+
+
+@cache
+def read_probe(threads: int) -> Probe:
+    """A long array read from memory and added up, a part of it by each thread."""
+    lanes = _vector_bytes() // 4
+    parts = np.array_split(np.ones(READ_BYTES // 4, np.float32), threads)
+    steps = parts[-1].nbytes // (_vector_bytes() * CHAINS)
+    run = _on_threads(_machine_code(_loop(READ, "float32", lanes)), steps, parts)
+    return Probe("read bandwidth", run, float(steps * _vector_bytes() * CHAINS * threads))
+
+
+def _loop(step: str, dtype: str, lanes: int) -> str:
+    """The loop over ``step`` on ``CHAINS`` accumulators; their sum is stored, so that none can be left out."""
+    width = {"float32": "float", "float64": "double"}[dtype]
+    names = {"vector": f"<{lanes} x {width}>", "mangled": f"v{lanes}f{dtype[-2:]}", "chains": CHAINS}
+    phi = "  %a{chain} = phi {vector} [ zeroinitializer, %entry ], [ %b{chain}, %loop ]"
+    total = "  %s{chain} = fadd {vector} %{before}, %b{chain}"
+    chains = range(CHAINS)
+    return LOOP.format(
+        **names,
+        accumulators="\n".join(phi.format(chain=at, **names) for at in chains),
+        step="\n".join(step.format(chain=at, **names) for at in chains),
+        sums="\n".join(total.format(chain=at, before="first" if at == 0 else f"s{at - 1}", **names) for at in chains),
+        last=CHAINS - 1,
+    )
+
+
+def _vector_bytes() -> int:
+    features = llvm.get_host_cpu_features()
+    return 64 if features.get("avx512f") else 32 if features.get("avx2") else 16
+
+
+_engines: list[Any] = []  # they own the machine code
+
+
+def _machine_code(text: str) -> Work:
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    features = llvm.get_host_cpu_features().flatten()
+    target = llvm.Target.from_default_triple()
+    machine = target.create_target_machine(cpu=llvm.get_host_cpu_name(), features=features, opt=2)
+    engine = llvm.create_mcjit_compiler(llvm.parse_assembly(text), machine)
+    engine.finalize_object()
+    _engines.append(engine)
+    prototype = ctypes.CFUNCTYPE(None, ctypes.c_int64, ctypes.c_void_p, ctypes.c_void_p)
+    return prototype(engine.get_function_address("work"))
+
+
+def _on_threads(work: Work, steps: int, inputs: list[NDArray[Any]]) -> Callable[[], None]:
+    """Runs ``work`` on each input, on threads of their own; ctypes lets go of the interpreter's lock meanwhile."""
+    outs = [np.empty(_vector_bytes(), np.uint8) for _ in inputs]
+    pool = ThreadPoolExecutor(len(inputs))
+
+    def run() -> None:
+        addresses = [(array.ctypes.data, out.ctypes.data) for array, out in zip(inputs, outs, strict=True)]
+        others = [pool.submit(work, steps, *each) for each in addresses[1:]]
+        work(steps, *addresses[0])
+        for other in others:
+            other.result()
+
+    return run

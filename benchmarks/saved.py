@@ -1,0 +1,54 @@
+"""What `--save` writes: RESULTS.md, and the plot of ratio against size beside it."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from report import LEGEND, PEERS, Row, failures, render, tally
+
+RESULTS = Path(__file__).with_name("RESULTS.md")
+PLOT = Path(__file__).with_name("ratio_against_size.svg")
+COLOURS = {"numpy": "tab:blue", "torch": "tab:orange", "torch.compile": "tab:red", "jax.jit": "tab:green"}
+
+
+def save(
+    description: str, tables: Mapping[str, Sequence[Row]], curves: Mapping[str, Sequence[Row]], notes: Sequence[str]
+) -> None:
+    """Writes both files: the machine, the date, every table, what failed, the notes, and the plot."""
+    draw(curves)
+    everything = [row for rows in tables.values() for row in rows]
+    paragraphs = (
+        "# Benchmark results",
+        f"Written by `make bench ARGS=--save` on {datetime.date.today().isoformat()}.",
+        description,
+        LEGEND,
+        tally(everything),
+        f"![ratio against size]({PLOT.name})",
+        *(f"## {title}\n\n{render(rows)}" for title, rows in tables.items()),
+        "\n".join(f"- {note}" for note in (*failures(everything), *notes)),
+    )
+    RESULTS.write_text("\n\n".join(paragraphs) + "\n", encoding="utf-8")
+
+
+def draw(curves: Mapping[str, Sequence[Row]]) -> None:
+    """The peers' times over relaxdsl's against the size: a panel for each curve."""
+    import matplotlib
+
+    matplotlib.use("svg")
+    matplotlib.rcParams["svg.hashsalt"] = "relaxdsl"  # the same figures give the same file
+    from matplotlib import pyplot
+
+    figure, panels = pyplot.subplots(len(curves) // 2, 2, figsize=(11, 4 * (len(curves) // 2)), squeeze=False)
+    for panel, (title, rows) in zip(panels.flat, curves.items(), strict=True):
+        for peer in PEERS:
+            points = [(int(row.workload), row.ratio(peer)) for row in rows if row.seconds and peer in row.peers]
+            if points:
+                panel.plot(*zip(*points, strict=True), marker="o", markersize=3, label=peer, color=COLOURS[peer])
+        panel.axhline(1, color="black", linewidth=1)
+        panel.set(xscale="log", yscale="log", title=title, xlabel="n", ylabel="peer's time / relaxdsl's")
+        panel.grid(alpha=0.3, which="both")
+        panel.legend()
+    figure.tight_layout()
+    figure.savefig(PLOT, metadata={"Date": None})
