@@ -61,6 +61,7 @@ from relaxdsl.operators.create import (
     zeros,
     zeros_like,
 )
+from relaxdsl.operators.einsum import einsum
 from relaxdsl.operators.indexing import (
     getitem,
     strided_slice,
@@ -226,6 +227,7 @@ __all__ = [
     "dataflow",
     "dims",
     "divide",
+    "einsum",
     "emit_te",
     "equal",
     "erf",

@@ -12,6 +12,7 @@ from relaxdsl.operators import (
     binary,
     convolution,
     create,
+    einsum,
     indexing,
     joining,
     linear_algebra,
@@ -28,8 +29,8 @@ from relaxdsl.operators import (
 )
 
 FAMILIES: tuple[ModuleType, ...] = (
-    unary, binary, selection, create, reduce, median, reshape, manipulate, joining, indexing, linear_algebra, nn,
-    convolution, attention, sets, subscript,
+    unary, binary, selection, create, reduce, median, reshape, manipulate, joining, indexing, linear_algebra, einsum,
+    nn, convolution, attention, sets, subscript,
 )  # fmt: skip
 
 

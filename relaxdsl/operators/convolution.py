@@ -49,13 +49,12 @@ def _define(letters: str, samples: Sequence[Sample], mistakes: Sequence[Mistake]
     def reference(data: Any, weight: Any, *args: Any, **attrs: Any) -> Any:
         return reference_convolution(data, weight, attributes(*args, **attrs))
 
-    body.__doc__ = doc
+    body.__doc__, body.__name__ = doc, f"conv{len(letters)}d"
     return operator(
         name,
         reference=reference,
         samples=samples,
         mistakes=[*_common_mistakes(name, letters), *mistakes],
-        place=f"{__file__}:{name.rpartition('.')[2]}",
     )(body)
 
 
@@ -244,7 +243,7 @@ conv2d = _define(
         >>> x = relax.Var("x", relax.TensorType((n, 3, h, h), "float32"))
         >>> w = relax.Var("w", relax.TensorType((64, 3, 7, 7), "float32"))
         >>> print(relax.nn.conv2d(x, w, strides=2, padding=3).type)
-        relax.Tensor((n, 64, (h - 1) // 2 + 1, (h - 1) // 2 + 1), "float32")
+        relax.Tensor((n, 64, (h + 1) // 2, (h + 1) // 2), "float32")
 
     Source: TVM Relax.
     """,
