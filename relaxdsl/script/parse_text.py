@@ -123,7 +123,8 @@ class _Reader:
 
     def kernel(self, node: ast.FunctionDef) -> PrimFunc:
         """A kernel of the text."""
-        return parse_kernel_node(node, self.source, self.around, self.options_of(node).get("attrs", {})).prim_func
+        attrs = self.options_of(node).get("attrs", {})
+        return parse_kernel_node(node, self.source, self.around, attrs, is_checked=False).prim_func
 
     def parse(self, node: ast.FunctionDef) -> ParsedProgram:
         """One function of the text."""

@@ -123,7 +123,7 @@ class BlockInterpreter:
         raise InternalError(f"interpret_kernel: {type(expr).__name__} in a block")
 
     def select(self, expr: Select) -> Any:
-        """A choice. Both sides are computed; loads that the condition guards may have any index, so theirs are clipped."""
+        """A choice: both sides are computed, and loads in them, which may have any index, are clipped."""
         condition = self.scalar(expr.condition)
         self._guarded += 1
         sides = self.scalar(expr.then_value), self.scalar(expr.else_value)

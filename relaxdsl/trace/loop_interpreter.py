@@ -1,4 +1,4 @@
-"""The meaning of any kernel, one element after the other, in NumPy: what ``fn.check`` holds handwritten kernels against.
+"""The meaning of any kernel, one element after the other, in NumPy: what ``fn.check`` holds such kernels against.
 
 It is slow and says what each statement says; :mod:`relaxdsl.trace.block_interpreter` does whole blocks at once, for
 kernels that are nothing but loop nests around blocks.

@@ -47,7 +47,9 @@ def _read_block(interp: KernelInterpreter, node: ast.With, call: ast.Call) -> No
             body = interp.read(node.body)
     finally:
         interp.block, interp.hidden = None, {}
-    interp.body.append(Block(name, tuple(opened.axes), body, opened.init))
+    block = Block(name, tuple(opened.axes), body, opened.init)
+    interp.places[block] = interp.source.span(call)
+    interp.body.append(block)
 
 
 def _read_init(interp: KernelInterpreter, node: ast.With) -> None:

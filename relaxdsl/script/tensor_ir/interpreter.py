@@ -65,6 +65,8 @@ class KernelInterpreter(Interpreter):
         self.scratch: list[Buffer] = []
         self.attrs: dict[str, Any] = {}
         self.declared_outputs: tuple[Buffer, ...] | None = None
+        self.shown: dict[str, str] = {}
+        """What the user calls loops and axes, by the names of their symbols."""
         self.loops: dict[str, LoopAround] = {}
         self.block: OpenBlock | None = None
         self.is_in_init = False
@@ -97,6 +99,12 @@ class KernelInterpreter(Interpreter):
     @staticmethod
     def is_type_constructor(value: Any) -> bool:
         return isinstance(value, tir.BufferAnnotation) or Interpreter.is_type_constructor(value)
+
+    def fresh_variable(self, wanted: str) -> str:
+        """The name of a new loop's or axis's symbol."""
+        name = self.names.fresh(wanted)
+        self.shown[name] = wanted
+        return name
 
     # ------------------------------------------------------------------------------------------------------ statements
 

@@ -87,7 +87,7 @@ def _read_nest(
     for target, start, extent in loops:
         if not isinstance(target, ast.Name):
             raise ScriptError("a loop's variable is a name", span=interp.source.span(target))
-        name = interp.names.fresh(target.id)
+        name = interp.fresh_variable(target.id)
         names.append(name)
         values[target.id] = variable(name, start, extent)
         around[name] = LoopAround(target.id, start + extent)
@@ -102,7 +102,7 @@ def _read_parts(interp: KernelInterpreter, node: ast.For, bounds: list[Dim]) -> 
     """``for lower, upper in T.parts(extent)``: what scheduled kernels have."""
     match node.target, bounds:
         case ast.Tuple(elts=[ast.Name(id=first), ast.Name(id=second)]), [extent]:
-            lower, upper = interp.names.fresh(first), interp.names.fresh(second)
+            lower, upper = interp.fresh_variable(first), interp.fresh_variable(second)
         case _:
             raise ScriptError("T.parts has one extent, and two names", span=interp.source.span(node.iter))
     ends = {first: variable(lower, 0, extent + 1), second: variable(upper, 0, extent + 1)}

@@ -15,6 +15,7 @@ from relaxdsl.script.interpreter import Flow, Frame
 from relaxdsl.script.scope import Scope, Surroundings, surroundings_of
 from relaxdsl.script.source import Source, source_of
 from relaxdsl.script.tensor_ir import blocks, expressions, loops, statements
+from relaxdsl.script.tensor_ir.check import errors_of
 from relaxdsl.script.tensor_ir.interpreter import KernelInterpreter, Places, jump_error
 from relaxdsl.script.tensor_ir.signature import count_outputs, declare_params, matched_params, size_symbols
 
@@ -37,13 +38,16 @@ def parse_kernel(function: FunctionType, attrs: Mapping[str, Any] | None = None)
         RelaxError: the source is no kernel; several errors are reported together.
     """
     found = source_of(function)
-    return parse_kernel_node(found.node, found.source, surroundings_of(function), attrs or {})
+    return parse_kernel_node(found.node, found.source, surroundings_of(function), attrs or {}, is_checked=True)
 
 
 def parse_kernel_node(
-    node: ast.FunctionDef, source: Source, around: Surroundings, attrs: Mapping[str, Any]
+    node: ast.FunctionDef, source: Source, around: Surroundings, attrs: Mapping[str, Any], *, is_checked: bool
 ) -> ParsedKernel:
     """The kernel of a definition.
+
+    Args:
+        is_checked: whether accesses out of range are errors; those of printed kernels were checked when they were made.
 
     Raises:
         RelaxError: it is no kernel.
@@ -52,7 +56,13 @@ def parse_kernel_node(
     interp.frame = Frame(node, Scope())
     interp.attrs.update(attrs)
     try:
-        return ParsedKernel(_read(interp, node), interp.places)
+        kernel = _read(interp, node)
+        if is_checked:
+            for error in errors_of(kernel, interp.places, interp.shown):
+                interp.report(error)
+        if interp.errors:
+            raise interp.errors[0]
+        return ParsedKernel(kernel, interp.places)
     except RelaxError as error:
         errors = [*interp.errors, error] if error not in interp.errors else interp.errors
         first, *others = errors

@@ -1,0 +1,260 @@
+"""Accesses of a kernel that are out of range for some sizes: proved not to be, shown by an example, or undecided.
+
+A proof takes the loops' ranges and one condition at a time. What it leaves is tried on small sizes: an example in
+which every condition around the access certainly holds is an error. What depends on data stays undecided.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import product
+from typing import TypeAlias
+
+from relaxdsl.errors import ShapeError
+from relaxdsl.ir.loops import PrimFunc
+from relaxdsl.ir.scalar import Apply, Cast, Const, IndexValue, ScalarExpr, Select
+from relaxdsl.kernels.access_sites import AxisValue, Condition, Fact, LoopRange, Site, axis_values
+from relaxdsl.kernels.accesses import expression_dims
+from relaxdsl.types.dims import Dim, Symbol, evaluate, free_symbols, is_symbol, substitute, symbols_of
+from relaxdsl.types.prove import Ranges, is_non_negative
+
+Values: TypeAlias = dict[str, int]
+
+#: Points of loops tried for one access.
+_STEP_LIMIT = 8192
+_FEW_SYMBOLS, _MANY_SYMBOLS = (0, 1, 2, 3, 4, 5, 7, 8), (0, 1, 2, 3)
+
+
+# ---------------------------------------------------------------------------------------------------------------- proofs
+
+
+def is_proved(site: Site) -> bool:
+    """Whether the index is shown to be in range, for all sizes."""
+    if isinstance(site.index, ScalarExpr):
+        return False
+    axes = axis_values(site.facts)
+    index = substitute(site.index, axes)
+    loops = (fact for fact in site.facts if isinstance(fact, LoopRange))
+    ranges = {loop.var: (loop.start, loop.start + loop.extent - 1) for loop in loops}
+    known = [substitute(each, axes) for fact in site.facts for each in _known_non_negative(fact)]
+    return all(_follows(goal, ranges, known) for goal in (index, site.size - index - 1))
+
+
+def _follows(goal: Dim, ranges: Ranges, known: list[Dim]) -> bool:
+    """Whether ``goal >= 0``, by the ranges and at most one of the dims known to be ``>= 0``."""
+    return is_non_negative(goal, ranges) or any(is_non_negative(goal - each, ranges) for each in known)
+
+
+def _known_non_negative(fact: Fact) -> Iterator[Dim]:
+    """The dims that a condition shows to be ``>= 0``."""
+    if isinstance(fact, Condition):
+        yield from _from_condition(fact.expr, fact.holds)
+
+
+def _from_condition(expr: ScalarExpr, holds: bool) -> Iterator[Dim]:
+    match expr:
+        case Apply("logical_and" | "logical_or" as function, args):
+            if (function == "logical_and") is holds:
+                for each in args:
+                    yield from _from_condition(each, holds)
+        case Apply("logical_not", (inner,)):
+            yield from _from_condition(inner, not holds)
+        case Apply(function, (left, right)) if function in _NEGATED:
+            a, b = _as_dim(left), _as_dim(right)
+            if a is not None and b is not None:
+                yield from _from_comparison(function if holds else _NEGATED[function], a, b)
+
+
+_NEGATED = {
+    "less": "greater_equal",
+    "less_equal": "greater",
+    "greater": "less_equal",
+    "greater_equal": "less",
+    "equal": "not_equal",
+    "not_equal": "equal",
+}
+
+
+def _from_comparison(function: str, a: Dim, b: Dim) -> Iterator[Dim]:
+    match function:
+        case "less":
+            yield b - a - 1
+        case "less_equal":
+            yield b - a
+        case "greater":
+            yield a - b - 1
+        case "greater_equal":
+            yield a - b
+        case "equal":
+            yield a - b
+            yield b - a
+
+
+def _as_dim(expr: ScalarExpr) -> Dim | None:
+    """The dim that an expression of sizes and loops is."""
+    match expr:
+        case IndexValue(dim):
+            return dim
+        case Const(value=int(value)) if not isinstance(value, bool):
+            return value
+        case Apply("add" | "subtract" | "multiply" as function, (left, right), "int64"):
+            a, b = _as_dim(left), _as_dim(right)
+            if a is None or b is None:
+                return None
+            return a + b if function == "add" else a - b if function == "subtract" else a * b
+    return None
+
+
+# -------------------------------------------------------------------------------------------------------------- examples
+
+
+def find_example(kernel: PrimFunc, site: Site) -> Values | None:
+    """Values of all names for which the access is certainly made and is out of range; None if none was found."""
+    search = _Search(site, _used_loops(site))
+    shapes = [size for buffer in (*kernel.params, *kernel.scratch) for size in buffer.shape]
+    for sizes in _small_sizes(kernel, shapes, site):
+        if search.steps > _STEP_LIMIT:
+            return None
+        found = search.run(sizes, site.facts)
+        if found is not None:
+            return found
+    return None
+
+
+def _small_sizes(kernel: PrimFunc, shapes: list[Dim], site: Site) -> Iterator[Values]:
+    """Small values of the kernel's sizes, least first, for which no buffer's size is negative."""
+    inside = (dim for fact in site.facts for dim in _dims_of(fact))
+    bounds = {each.name: each for dim in (*inside, *shapes) for each in symbols_of(dim)}
+    steps = _FEW_SYMBOLS if len(kernel.symbols) < 4 else _MANY_SYMBOLS
+    choices = [_values_of(bounds.get(name, Symbol(name)), steps) for name in kernel.symbols]
+    compound = [size for size in shapes if not is_symbol(size)]
+    for chosen in sorted(product(*choices), key=sum):
+        values = dict(zip(kernel.symbols, chosen, strict=True))
+        if all(_evaluated(size, values, -1) >= 0 for size in compound):
+            yield values
+
+
+def _values_of(size: Symbol, steps: tuple[int, ...]) -> list[int]:
+    return [size.lower + step for step in steps if size.upper is None or size.lower + step <= size.upper]
+
+
+def _dims_of(fact: Fact) -> Iterator[Dim]:
+    match fact:
+        case LoopRange(_, start, extent):
+            yield from (start, extent)
+        case AxisValue(_, binding):
+            yield binding
+        case Condition(expr):
+            yield from expression_dims(expr)
+
+
+def _evaluated(dim: Dim, values: Mapping[str, int], otherwise: int) -> int:
+    try:
+        return evaluate(dim, values)
+    except ShapeError:  # a denominator is 0
+        return otherwise
+
+
+def _used_loops(site: Site) -> frozenset[str]:
+    """The loops whose values matter to whether the access is made, and where."""
+    index = expression_dims(site.index) if isinstance(site.index, ScalarExpr) else (site.index,)
+    dims = [*index, site.size, *(dim for fact in site.facts for dim in _dims_of(fact))]
+    return frozenset(name for dim in dims for name in free_symbols(dim))
+
+
+@dataclass(slots=True)
+class _Search:
+    """Walks the points of the loops around an access."""
+
+    site: Site
+    used: frozenset[str]
+    steps: int = field(default=0)
+
+    def run(self, values: Values, facts: tuple[Fact, ...]) -> Values | None:
+        """The first point, with ``values`` of what is outside of ``facts``, that is an example."""
+        self.steps += 1
+        if self.steps > _STEP_LIMIT:
+            return None
+        if not facts:
+            return values if self._is_outside(values) else None
+        fact, *rest = facts
+        for inner in self._points(fact, values):
+            found = self.run(inner, tuple(rest))
+            if found is not None:
+                return found
+        return None
+
+    def _points(self, fact: Fact, values: Values) -> Iterator[Values]:
+        match fact:
+            case LoopRange(var, start, extent):
+                first, count = _evaluated(start, values, 0), _evaluated(extent, values, 0)
+                stop = first + (count if var in self.used else min(count, 1))
+                yield from ({**values, var: value} for value in range(first, stop))
+            case AxisValue(var, binding):
+                yield {**values, var: _evaluated(binding, values, 0)}
+            case Condition(expr, holds):
+                value = value_of(expr, values)
+                if value is not None and bool(value) is holds:
+                    yield values
+
+    def _is_outside(self, values: Values) -> bool:
+        value = index_at(self.site, values)
+        return value is not None and not 0 <= value < size_at(self.site, values)
+
+
+def index_at(site: Site, values: Values) -> int | None:
+    """The index for these values of all names; None if it depends on data."""
+    return value_of(site.index, values) if isinstance(site.index, ScalarExpr) else _evaluated(site.index, values, 0)
+
+
+def size_at(site: Site, values: Values) -> int:
+    """The size that the index must stay below."""
+    return evaluate(site.size, values)
+
+
+def value_of(expr: ScalarExpr, values: Mapping[str, int]) -> int | None:
+    """The value of an integer or bool expression; None if it depends on data."""
+    match expr:
+        case IndexValue(dim):
+            return _evaluated(dim, values, 0)
+        case Const(value=int(value)):
+            return value
+        case Cast(value, dtype) if dtype in ("int32", "int64") and not value.dtype.startswith("float"):
+            return value_of(value, values)
+        case Select(condition, then_value, else_value):
+            chosen = value_of(condition, values)
+            return None if chosen is None else value_of(then_value if chosen else else_value, values)
+        case Apply("logical_and" | "logical_or" as function, args):
+            return _logic(function == "logical_and", [value_of(each, values) for each in args])
+        case Apply(function, args) if function in _FUNCTIONS:
+            operands = [value_of(each, values) for each in args]
+            known = [each for each in operands if each is not None]
+            return _FUNCTIONS[function](*known) if len(known) == len(operands) else None
+    return None
+
+
+def _logic(is_and: bool, values: list[int | None]) -> bool | None:
+    """One false operand decides ``and``, one true operand ``or``."""
+    if any(value is not None and bool(value) is not is_and for value in values):
+        return not is_and
+    return None if None in values else is_and
+
+
+_FUNCTIONS: dict[str, Callable[..., int | None]] = {
+    "add": lambda a, b: a + b,
+    "subtract": lambda a, b: a - b,
+    "multiply": lambda a, b: a * b,
+    "negative": lambda a: -a,
+    "floor_divide": lambda a, b: a // b if b else None,
+    "floor_mod": lambda a, b: a % b if b else None,
+    "minimum": min,
+    "maximum": max,
+    "less": lambda a, b: a < b,
+    "less_equal": lambda a, b: a <= b,
+    "greater": lambda a, b: a > b,
+    "greater_equal": lambda a, b: a >= b,
+    "equal": lambda a, b: a == b,
+    "not_equal": lambda a, b: a != b,
+    "logical_not": lambda a: not a,
+}

@@ -1,0 +1,100 @@
+"""What is wrong with a kernel as a whole, at the user's lines: accesses out of range, axes that promise too much."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+
+from relaxdsl.errors import KernelError, RelaxError
+from relaxdsl.ir.loops import Block, PrimFunc
+from relaxdsl.ir.print_loops import format_scalar
+from relaxdsl.ir.scalar import Index, ScalarExpr
+from relaxdsl.kernels.access_sites import AxisValue, Fact, LoopRange, Site, sites_of
+from relaxdsl.kernels.accesses import expression_dims
+from relaxdsl.kernels.independence import Conflict, conflicts_of
+from relaxdsl.kernels.out_of_range import Values, find_example, index_at, is_proved, size_at
+from relaxdsl.script.tensor_ir.interpreter import Places
+from relaxdsl.types.dims import free_symbols
+
+
+def errors_of(kernel: PrimFunc, places: Places, shown: Mapping[str, str]) -> Iterator[RelaxError]:
+    """Every error of a kernel that was read from a user's source.
+
+    Args:
+        places: where its accesses are.
+        shown: what the user calls its loops and axes.
+    """
+    for conflict in conflicts_of(kernel):
+        yield _of_conflict(kernel, conflict, places, shown)
+    seen = set()
+    for site in sites_of(kernel):
+        if site.node in seen or is_proved(site):
+            continue
+        example = find_example(kernel, site)
+        if example is not None:
+            seen.add(site.node)
+            yield _of_site(kernel, site, example, places, shown)
+
+
+def _of_conflict(kernel: PrimFunc, conflict: Conflict, places: Places, shown: Mapping[str, str]) -> RelaxError:
+    headline, hint = (_renamed(text, shown) for text in (conflict.headline, conflict.hint))
+    return KernelError(f"{kernel.name}: {headline}", hint=hint, span=places.get(conflict.node))
+
+
+def _of_site(kernel: PrimFunc, site: Site, example: Values, places: Places, shown: Mapping[str, str]) -> RelaxError:
+    index = _renamed(_text(site.index), shown)
+    if isinstance(site.node, Block):
+        axis = shown.get(str(site.what), str(site.what))
+        headline = f"the axis {axis} of the block {site.node.name} is bound to {index}, which leaves its range"
+        hint = f"put `if {index} < {site.size}:` around the block"
+    else:
+        buffer = site.node.buffer.name
+        headline = f"{buffer}, axis {site.axis}: the index {index} is out of range"
+        hint = "guard it with `if` or T.if_then_else, or loop over fewer elements"
+    return KernelError(
+        f"{kernel.name}: {headline}",
+        details=[_reason(kernel, site, example, shown)],
+        hint=hint,
+        span=places.get(site.node),
+    )
+
+
+def _reason(kernel: PrimFunc, site: Site, example: Values, shown: Mapping[str, str]) -> str:
+    """``for n = 1, i = 0 it is 1, and the size n is 1``."""
+    names = [name for name in _mentioned(kernel, site) if name in example]
+    values = ", ".join(f"{shown.get(name, name)} = {example[name]}" for name in names)
+    what = "extent" if isinstance(site.node, Block) else "size"
+    size = f"{what} is {site.size}" if isinstance(site.size, int) else f"{what} {site.size} is {size_at(site, example)}"
+    return f"{f'for {values} ' if values else ''}it is {index_at(site, example)}, and the {size}"
+
+
+def _mentioned(kernel: PrimFunc, site: Site) -> list[str]:
+    """The names that the index and the size depend on: sizes first, then loops and axes."""
+    needed = dict.fromkeys([*_symbols_of(site.index), *free_symbols(site.size)])
+    for fact in reversed(site.facts):
+        if isinstance(fact, LoopRange | AxisValue) and fact.var in needed:
+            needed.update(dict.fromkeys(_sizes_in(fact)))
+    sizes = [name for name in kernel.symbols if name in needed]
+    return sizes + [name for name in _symbols_of(site.index) if name not in sizes]
+
+
+def _sizes_in(fact: Fact) -> Iterator[str]:
+    match fact:
+        case LoopRange(_, start, extent):
+            yield from (*free_symbols(start), *free_symbols(extent))
+        case AxisValue(_, binding):
+            yield from free_symbols(binding)
+
+
+def _symbols_of(index: Index) -> tuple[str, ...]:
+    dims = expression_dims(index) if isinstance(index, ScalarExpr) else (index,)
+    return tuple(dict.fromkeys(name for dim in dims for name in free_symbols(dim)))
+
+
+def _text(index: Index) -> str:
+    return format_scalar(index) if isinstance(index, ScalarExpr) else str(index)
+
+
+def _renamed(text: str, shown: Mapping[str, str]) -> str:
+    """The text with the user's names of loops and axes."""
+    return re.sub(r"[^\W\d]\w*", lambda match: shown.get(match[0], match[0]), text)
