@@ -83,6 +83,38 @@ class CompiledFunction:
         self._get_executable().prepare()
         return self
 
+    def bind(self, **values: Any) -> CompiledFunction:
+        """This function with values in place of some parameters: weights that are known before the first call.
+
+        What depends on them only is computed when the function is compiled: transposes, sums, the packing of matrices.
+        The sizes of arrays become numbers everywhere; a size may also be given alone, as in ``bind(m=64)``.
+
+        Args:
+            values: parameters by name, as a call takes them (arrays are copied), or sizes by name.
+
+        Raises:
+            ArgumentError: there is no parameter or size of that name, or the value does not fit it.
+            ShapeError: the sizes of the arrays contradict one another.
+
+        Example:
+            >>> import numpy as np, relaxdsl as relax
+            >>> m, n, k = relax.dims("m n k")
+            >>> @relax.function
+            ... def dense(x: relax.Tensor[(m, n), "float32"], w: relax.Tensor[(n, k), "float32"]):
+            ...     return x @ w
+            >>> scaled = dense.bind(w=np.eye(3, dtype="float32") * 2)
+            >>> scaled
+            <relax function dense(x: Tensor((m, 3), "float32")) -> Tensor((m, 3), "float32")>
+            >>> scaled(np.ones((1, 3), "float32"))
+            array([[2., 2., 2.]], dtype=float32)
+
+        Source: Relax's ``BindParams`` and ``BindSymbolicVars``.
+        """
+        from relaxdsl.passes.bind_params import bind_params
+
+        function, module = bind_params(self.ir, self.module, values)
+        return CompiledFunction(function, module, accepted=self._accepted, parse_seconds=self._parse_seconds)
+
     # --------------------------------------------------------------------------------------- seeing
 
     def script(self) -> str:

@@ -138,14 +138,14 @@ def test_html_is_the_script_highlighted() -> None:
 
 def test_every_stage_prints() -> None:
     stages = layer.lower()
-    assert list(stages) == ["typed", "inline", "eliminate", "legalize", "fuse", "loops", "source", "vm"]
+    assert list(stages) == ["typed", "inline", "eliminate", "fold", "legalize", "fuse", "loops", "source", "vm"]
     assert "relax.matmul(x, w)" in stages["typed"]
     assert "cls.matmul, (x, w), out=" in stages["legalize"]
     assert "@relax.prim_func" in stages["loops"]
     assert "cls.fused_matmul_add_relu, (x, w, b), out=" in stages["fuse"]
     assert stages["source"].startswith("def fused_matmul_add_relu(args, lo, hi):")
     assert "call fused_matmul_add_relu(" in stages["vm"]
-    assert repr(stages) == "<stages typed, inline, eliminate, legalize, fuse, loops, source, vm>"
+    assert repr(stages) == "<stages typed, inline, eliminate, fold, legalize, fuse, loops, source, vm>"
     assert str(stages).count("# ---- ") == len(stages)
 
 
@@ -186,13 +186,13 @@ def test_check_does_not_count_what_later_bindings_make_of_rounding() -> None:
 
 
 def test_check_names_the_first_binding_that_differs(monkeypatch: pytest.MonkeyPatch) -> None:
-    right = comparison._run_compiled
+    right = comparison.kernel_outputs
 
     def wrong(kernel: Any, inputs: Any, symbols: Any) -> Any:
         outputs = right(kernel, inputs, symbols)
         return [output + 1 for output in outputs] if "add" in kernel.name else outputs
 
-    monkeypatch.setattr(comparison, "_run_compiled", wrong)
+    monkeypatch.setattr(comparison, "kernel_outputs", wrong)
     x, w, b = (np.zeros_like(array) for array in arrays())
     result = layer.check(x, w, b)
     assert not result

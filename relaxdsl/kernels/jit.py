@@ -29,6 +29,8 @@ from relaxdsl.kernels.work import estimate_work
 from relaxdsl.types.dims import Dim, evaluate, substitute, symbol, symbols_of
 from relaxdsl.types.symint import from_atom
 
+CACHE_LINE_BYTES = 64
+
 
 @dataclass(frozen=True, eq=False, slots=True)
 class CompiledKernel:
@@ -195,20 +197,48 @@ def run_kernel(
         symbols: the value of each size.
         parts: into how many parts the range of each phase is divided, one after the other.
     """
-    shared = _allocated(compiled.shared, symbols)
-    known = [*(array.ctypes.data for array in arrays), *(symbols[name] for name in compiled.symbols)]
-    known += [each.ctypes.data for each in shared]
+    shared = [aligned_array(evaluate(each.shape[0], symbols), each.dtype) for each in compiled.shared]
+    for phase, _ in enumerate(compiled.extents):
+        run_phase(compiled, phase, arrays, symbols, shared, parts)
+
+
+def run_phase(
+    compiled: CompiledKernel,
+    phase: int,
+    arrays: Sequence[NDArray[Any] | None],
+    symbols: Mapping[str, int],
+    shared: Sequence[NDArray[Any] | None],
+    parts: int = 1,
+) -> None:
+    """Runs one phase of a kernel as :func:`run_kernel` runs all; arrays that it does not touch may be missing."""
+    known = [*map(_address, arrays), *(symbols[name] for name in compiled.symbols), *map(_address, shared)]
+    known += [phase] if len(compiled.extents) > 1 else []
+    extent = evaluate(compiled.extents[phase], symbols)
     run = _callable_at(compiled.address)
-    for phase, extent in enumerate(evaluate(each, symbols) for each in compiled.extents):
-        number = [phase] if len(compiled.extents) > 1 else []
-        for part in range(parts):
-            scratch = _allocated(compiled.scratch, symbols)
-            args = np.array([*known, *number, *(each.ctypes.data for each in scratch), 0], np.int64)
-            run(args.ctypes.data, extent * part // parts, extent * (part + 1) // parts)
+    for part in range(parts):
+        scratch = [aligned_array(evaluate(each.shape[0], symbols), each.dtype) for each in compiled.scratch]
+        args = np.array([*known, *map(_address, scratch), 0], np.int64)
+        run(args.ctypes.data, extent * part // parts, extent * (part + 1) // parts)
 
 
-def _allocated(buffers: Sequence[Buffer], symbols: Mapping[str, int]) -> list[NDArray[Any]]:
-    return [np.empty(evaluate(each.shape[0], symbols), each.dtype) for each in buffers]
+def kernel_outputs(kernel: PrimFunc, inputs: Sequence[NDArray[Any]], symbols: Mapping[str, int]) -> list[NDArray[Any]]:
+    """What the kernel, compiled, makes of arrays of any layout."""
+    outputs = [np.empty(tuple(evaluate(dim, symbols) for dim in each.shape), each.dtype) for each in kernel.outputs]
+    contiguous = [np.ascontiguousarray(array).reshape(np.shape(array)) for array in inputs]
+    run_kernel(compile_kernel(kernel), [*contiguous, *outputs], symbols)
+    return outputs
+
+
+def aligned_array(length: int, dtype: str) -> NDArray[Any]:
+    """Memory for so many elements that starts with a cache line, as the workspace's does."""
+    size = length * np.dtype(dtype).itemsize
+    memory = np.empty(size + CACHE_LINE_BYTES, np.uint8)
+    start = -memory.ctypes.data % CACHE_LINE_BYTES
+    return memory[start : start + size].view(dtype)
+
+
+def _address(array: NDArray[Any] | None) -> int:
+    return 0 if array is None else array.ctypes.data
 
 
 def _callable_at(address: int) -> Callable[[int, int, int], None]:

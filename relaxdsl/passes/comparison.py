@@ -11,12 +11,10 @@ import numpy as np
 
 from relaxdsl.errors import InternalError, Span
 from relaxdsl.ir.graph import Binding, Function
-from relaxdsl.ir.loops import PrimFunc
 from relaxdsl.ir.module import IRModule
-from relaxdsl.kernels.jit import compile_kernel, run_kernel
+from relaxdsl.kernels.jit import kernel_outputs
 from relaxdsl.passes.pipeline import Compiled
 from relaxdsl.trace.interpreter import interpret
-from relaxdsl.types.dims import evaluate
 
 # Relative tolerance by dtype; absolute tolerance is the same times the largest magnitude of the reference.
 TOLERANCE = {"float32": 2e-5, "float64": 1e-11}
@@ -109,7 +107,7 @@ def _compiled_values(function: Function, module: IRModule, args: Sequence[Any]) 
         found[_key(binding)] = value
         return value
 
-    interpret(function, module, args, run_kernel=_run_compiled, on_binding=note)
+    interpret(function, module, args, run_kernel=kernel_outputs, on_binding=note)
     return found
 
 
@@ -133,15 +131,6 @@ def _entry(module: IRModule, function: Function) -> Function:
 def _key(binding: Binding) -> str:
     """Bindings keep their variable's name from one stage to the next; names are unique within the function."""
     return binding.var.name
-
-
-def _run_compiled(kernel: PrimFunc, inputs: Sequence[np.ndarray], symbols: Mapping[str, int]) -> list[np.ndarray]:
-    outputs = [
-        np.empty(tuple(evaluate(size, symbols) for size in buffer.shape), buffer.dtype) for buffer in kernel.outputs
-    ]
-    contiguous = [np.ascontiguousarray(array).reshape(np.shape(array)) for array in inputs]
-    run_kernel(compile_kernel(kernel), [*contiguous, *outputs], symbols)
-    return outputs
 
 
 def difference_of(expected: Any, got: Any) -> str | None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from relaxdsl.errors import Span
 from relaxdsl.ir.graph import Function
+from relaxdsl.ir.visit import all_bindings
 from relaxdsl.kernels.work import SHARED_FROM
 from relaxdsl.passes.pipeline import Compiled
 from relaxdsl.runtime.encoding import leaves_of
@@ -64,6 +65,7 @@ class Explanation:
     checks: tuple[CheckFact, ...]
     accepted: tuple[str, ...]
     kernels: tuple[KernelFact, ...]
+    computed: tuple[str, ...]
     copies: tuple[str, ...]
     steps_in_python: tuple[str, ...]
     kernels_compiled: int
@@ -78,6 +80,7 @@ class Explanation:
         lines += _section("checks on every call", [_placed(each.relation, each.span) for each in self.checks])
         lines += _section("accepted, to be checked at run time", self.accepted)
         lines += _section("kernels, in order", [_kernel_line(each) for each in self.kernels])
+        lines += _section("computed when compiling", self.computed)
         lines += _section("copies", self.copies)
         lines += _section("steps in Python", self.steps_in_python)
         compiled = f"kernels compiled for this function: {self.kernels_compiled}"
@@ -103,6 +106,7 @@ def explain(source: Function, compiled: Compiled, accepted: tuple[str, ...], sec
         checks=tuple(_check(step, names) for step in steps if isinstance(step, Check)),
         accepted=accepted,
         kernels=tuple(_kernel(each, names) for each in _by_kernel(calls)),
+        computed=_computed(compiled),
         copies=_copies(source, calls),
         steps_in_python=tuple(text for step in program.body if (text := _step_in_python(step)) is not None),
         kernels_compiled=len(compiled.kernels),
@@ -155,6 +159,14 @@ def _by_kernel(calls: list[CallKernel]) -> list[list[CallKernel]]:
 def _kernel(calls: list[CallKernel], names: list[str]) -> KernelFact:
     phases = (PhaseFact(names[each.extent], names[each.sharing.work] if each.sharing else None) for each in calls)
     return KernelFact(calls[0].kernel.name, tuple(phases), calls[0].span, calls[0].note)
+
+
+def _computed(compiled: Compiled) -> tuple[str, ...]:
+    """The calls that are constants: bindings that the stage "fold" has dropped."""
+    before, after = (list(all_bindings(compiled.stage(name))) for name in ("eliminate", "fold"))
+    kept = {binding.var.name for binding in after}
+    dropped = (binding for binding in before if binding.var.name not in kept)
+    return tuple(_placed(binding.var.name, binding.span) for binding in dropped)
 
 
 def _copies(source: Function, calls: list[CallKernel]) -> tuple[str, ...]:

@@ -34,16 +34,16 @@ from relaxdsl.ir.graph import (
     TupleGetItem,
     Var,
 )
-from relaxdsl.ir.loops import Buffer, PrimFunc
+from relaxdsl.ir.loops import PrimFunc
 from relaxdsl.ir.module import IRModule
 from relaxdsl.ir.signature import bind_kernel_symbols
 from relaxdsl.kernels import te
 from relaxdsl.kernels.create import create_prim_func
 from relaxdsl.kernels.jit import CompiledKernel, compile_kernel
-from relaxdsl.kernels.work import pays_to_share
 from relaxdsl.operators import registry
+from relaxdsl.passes.kernel_calls import Constants, KernelCall, KernelCaller
 from relaxdsl.passes.liveness import Place, last_uses, output_places
-from relaxdsl.passes.storage import ALIGNMENT_BYTES, Storage, Workspace, size_bytes
+from relaxdsl.passes.storage import Storage, Workspace, size_bytes
 from relaxdsl.passes.trees import size_slots, slots_of, tensor_leaves
 from relaxdsl.runtime.binding import bind_sizes
 from relaxdsl.runtime.packed import get_packed
@@ -51,9 +51,7 @@ from relaxdsl.runtime.program import (
     Allocate,
     Arith,
     Branch,
-    CallKernel,
     Check,
-    CountThreads,
     HostCall,
     Instruction,
     IntLeaf,
@@ -61,20 +59,15 @@ from relaxdsl.runtime.program import (
     ObjectLeaf,
     Program,
     ShapeLeaf,
-    Sharing,
     TensorLeaf,
     Tree,
     TupleTree,
 )
 from relaxdsl.runtime.slots import DimCompiler, SlotAllocator
-from relaxdsl.types.dims import Dim, Symbol, ceildiv, free_symbols, is_symbol, substitute, symbol
+from relaxdsl.types.dims import Dim, free_symbols, is_symbol, symbol
 from relaxdsl.types.match import plan_binding
 from relaxdsl.types.prove import Proof, prove_less_equal
-from relaxdsl.types.symint import from_atom
 from relaxdsl.types.types import AnyType, TensorType, TupleType, Type, dims_of
-
-_THREADS_NAME = "thread.count"  # no identifier, so that no size is called so
-_THREADS = from_atom(Symbol(_THREADS_NAME, 1, None))
 
 
 def lower(function: Function, module: IRModule) -> Program:
@@ -84,14 +77,15 @@ def lower(function: Function, module: IRModule) -> Program:
         ShapeError, DTypeError: a parameter's rank or dtype is unknown.
     """
     for param in function.params:
-        _require_known(function.name, param.name, param.type)
+        require_known(function.name, param.name, param.type)
     return _Lowering(function, module).program()
 
 
-def _require_known(function: str, name: str, type_: Type) -> None:
+def require_known(function: str, name: str, type_: Type) -> None:
+    """Raises ShapeError or DTypeError where the rank or dtype of a tensor in a parameter's type is unknown."""
     if isinstance(type_, TupleType):
         for index, field in enumerate(type_.fields):
-            _require_known(function, f"{name}[{index}]", field)
+            require_known(function, f"{name}[{index}]", field)
     if isinstance(type_, TensorType) and type_.ndim < 0:
         raise ShapeError(
             f"{function}: the rank of parameter {name} is unknown; a compiled function needs it",
@@ -116,7 +110,8 @@ class _Lowering:
         self._early = DimCompiler(self._slots, self._prologue)
         self._late = DimCompiler(self._slots, self._body, earlier=self._early)
         self._workspace = Workspace(self._slots, self._early)
-        self._constants: list[np.ndarray] = []
+        self._constants = Constants(self._slots)
+        self._kernels = KernelCaller(self._slots, self._early, self._late, self._workspace, self._constants)
         self._objects: dict[int, Any] = {}
         self._values: dict[Var, Tree] = dict(zip(function.params, self._arguments, strict=True))
         self._places: dict[Place, Tree] = {}
@@ -138,7 +133,7 @@ class _Lowering:
             output=output,
             prologue=tuple(self._prologue),
             body=tuple(self._body),
-            constants=tuple(self._constants),
+            constants=tuple(self._constants.arrays.values()),
             objects=tuple(self._objects.get(index) for index in range(self._slots.object_count)),
         )
 
@@ -208,9 +203,8 @@ class _Lowering:
         raise InternalError(f"lower: {type(expr).__name__} is no leaf")
 
     def _constant(self, array: np.ndarray) -> TensorLeaf:
-        self._constants.append(array)
-        pointer = self._slots.add(f"constant {len(self._constants) - 1}", array.ctypes.data)
-        return TensorLeaf("constant", str(array.dtype), pointer, tuple(map(self._slots.constant, array.shape)))
+        sizes = tuple(map(self._slots.constant, array.shape))
+        return TensorLeaf("constant", str(array.dtype), self._constants.add(array), sizes)
 
     # -------------------------------------------------------------------------------------- kernels
 
@@ -224,57 +218,12 @@ class _Lowering:
         inputs = [self._tensor(operand) for operand in operands[: len(kernel.inputs)]]
         result = self._new_tensors(var, call.type, call.span)
         note = _fusion_note(kernel, call)
-        self._call_kernel(_compiled(kernel, call.span), [*inputs, *tensor_leaves(result)], values, call.span, note)
+        tensors = [*inputs, *tensor_leaves(result)]
+        self._add_kernel_call(KernelCall(_compiled(kernel, call.span), tensors, values, call.span, note))
         return result
 
-    def _call_kernel(
-        self,
-        kernel: CompiledKernel,
-        tensors: Sequence[TensorLeaf],
-        values: dict[str, Dim],
-        span: Span | None,
-        note: str = "",
-    ) -> None:
-        """Calls the kernel, phase by phase. Its buffers are the call's: all phases find what is shared in its place."""
-        sizes = [_scratch_bytes(buffer, values) for buffer in kernel.scratch]
-        works = [substitute(work, values) for work in kernel.works]
-        are_shared = list(map(pays_to_share, kernel.extents, works))
-        copies = self._thread_count() if any(are_shared) else 1
-        shared = [self._scratch(_scratch_bytes(buffer, values), span) for buffer in kernel.shared]
-        scratch = [self._scratch(size * copies, span) for size in sizes]
-        known = [
-            *(tensor.pointer for tensor in tensors),
-            *(self._late.slot_of(values[name]) for name in kernel.symbols),
-        ]
-        known += [each.pointer for each in shared]
-        for phase, (extent, work, is_shared) in enumerate(zip(kernel.extents, works, are_shared, strict=True)):
-            number = [self._slots.constant(phase)] if len(works) > 1 else []
-            args = (*known, *number, *(each.pointer for each in scratch))
-            sharing = None
-            if is_shared:
-                slots = tuple(map(self._late.slot_of, sizes))
-                sharing = Sharing(self._late.slot_of(work), self._late.slot_of(copies), slots)
-            length = self._late.slot_of(substitute(extent, values))
-            self._body.append(CallKernel(kernel, args, length, span, note, sharing, phase))
-        for each in (*shared, *scratch):
-            if isinstance(each, Storage):
-                self._workspace.release(each)
-
-    def _scratch(self, size: Dim, span: Span | None) -> Storage | TensorLeaf:
-        """So many bytes until the kernel is done: workspace, or memory of its own where the size is known only now."""
-        if self._early.can_compute(size):
-            return self._take(size)
-        leaf = TensorLeaf("scratch", "uint8", self._slots.add("scratch"), (self._late.slot_of(size),))
-        self._body.append(Allocate(leaf, span))
-        return leaf
-
-    def _thread_count(self) -> Dim:
-        """The number of threads of a call, as a size that the prologue finds out."""
-        if not self._early.can_compute(_THREADS):
-            slot = self._slots.add(_THREADS_NAME)
-            self._prologue.append(CountThreads(slot))
-            self._early.bind(_THREADS_NAME, slot)
-        return _THREADS
+    def _add_kernel_call(self, call: KernelCall) -> None:
+        self._kernels.add(call, is_reusable=not self._branch_depth)
 
     def _kernel(self, callee: Expr) -> PrimFunc:
         kernel = self._module[callee.name] if isinstance(callee, GlobalVar) else None
@@ -442,13 +391,7 @@ class _Lowering:
             raise InternalError(f"lower: an output of type {type_}")
         self._placed(output, type_.shape, None)
         kernel = _copy_kernel(source.dtype)
-        self._call_kernel(compile_kernel(kernel), [source, output], {"n": math.prod(type_.shape)}, None)
-
-
-def _scratch_bytes(buffer: Buffer, values: dict[str, Dim]) -> Dim:
-    """The bytes of a kernel's scratch, whole cache lines, so that no two threads write to the same one."""
-    size = size_bytes(tuple(substitute(size, values) for size in buffer.shape), buffer.dtype)
-    return ceildiv(size, ALIGNMENT_BYTES) * ALIGNMENT_BYTES
+        self._add_kernel_call(KernelCall(compile_kernel(kernel), [source, output], {"n": math.prod(type_.shape)}))
 
 
 @functools.cache

@@ -12,6 +12,7 @@ from relaxdsl.ir.module import IRModule
 from relaxdsl.ir.visit import used_globals
 from relaxdsl.kernels.jit import CompiledKernel
 from relaxdsl.passes.dead_code import eliminate_dead_code
+from relaxdsl.passes.fold_constants import fold_constants
 from relaxdsl.passes.fuse import fuse
 from relaxdsl.passes.inline_functions import inline_functions
 from relaxdsl.passes.legalize import legalize
@@ -44,6 +45,11 @@ class Compiled:
         called = (step.kernel for step in self.program.body if isinstance(step, CallKernel))
         return tuple({kernel.address: kernel for kernel in called if isinstance(kernel, CompiledKernel)}.values())
 
+    def stage(self, name: str) -> Function:
+        """The function after the pass of this name."""
+        (module,) = (each.module for each in self.stages if each.name == name)
+        return module.graph_functions[self.function.name]
+
 
 def inline(function: Function, module: IRModule) -> tuple[Function, IRModule]:
     """InlineFunctions, as a stage: calls of graph functions are replaced by their bodies."""
@@ -53,6 +59,11 @@ def inline(function: Function, module: IRModule) -> tuple[Function, IRModule]:
 def eliminate(function: Function, module: IRModule) -> tuple[Function, IRModule]:
     """DeadCodeElimination, as a stage: pure bindings that nothing uses are dropped."""
     return eliminate_dead_code(function), module
+
+
+def fold(function: Function, module: IRModule) -> tuple[Function, IRModule]:
+    """FoldConstant, as a stage: what depends on constants only is computed."""
+    return fold_constants(function, module), module
 
 
 def legalize_operators(function: Function, module: IRModule) -> tuple[Function, IRModule]:
@@ -81,6 +92,7 @@ def _kernel_builder(function: Function, module: IRModule) -> BlockBuilder:
 PASSES: tuple[tuple[str, Callable[[Function, IRModule], tuple[Function, IRModule]]], ...] = (
     ("inline", inline),
     ("eliminate", eliminate),
+    ("fold", fold),
     ("legalize", legalize_operators),
     ("fuse", fuse_kernels),
 )

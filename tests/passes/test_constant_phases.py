@@ -1,0 +1,79 @@
+"""Phases that depend on constants only run once, when compiling."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import relaxdsl as relax
+from relaxdsl.kernels import te
+from relaxdsl.kernels.create import create_prim_func
+from relaxdsl.kernels.jit import compile_kernel
+from relaxdsl.passes.constant_phases import run_constant_phases
+from relaxdsl.runtime.program import CallKernel
+
+m, n, k = relax.dims("m n k")
+WEIGHTS = np.random.default_rng(0).uniform(-1, 1, (100, 300)).astype("float32")
+
+
+@relax.function
+def dense(x: relax.Tensor[(m, 100), "float32"], scale: relax.Tensor[(300,), "float32"]):
+    return relax.exp(x @ WEIGHTS) * scale
+
+
+def phases_called(function: object) -> list[int]:
+    return [step.phase for step in function._get_compiled().program.body if isinstance(step, CallKernel)]
+
+
+def test_a_constant_matrix_is_packed_once() -> None:
+    assert phases_called(dense) == [1]
+    (kernel,) = dense.explain().kernels
+    assert "panels made when compiling" in kernel.fusion
+    for rows in (0, 1, 5, 33, 200):
+        x = np.random.default_rng(rows).uniform(-1, 1, (rows, 100)).astype("float32")
+        scale = np.linspace(0, 1, 300, dtype="float32")
+        np.testing.assert_allclose(dense(x, scale), np.exp(x @ WEIGHTS) * scale, rtol=2e-5, atol=1e-5)
+
+
+def test_threads_share_what_is_packed() -> None:
+    x = np.random.default_rng(1).uniform(-1, 1, (500, 100)).astype("float32")
+    scale = np.ones(300, "float32")
+    before = relax.get_num_threads()
+    results = []
+    for count in (1, 2):
+        relax.set_num_threads(count)
+        results.append(dense(x, scale))
+    relax.set_num_threads(before)
+    np.testing.assert_array_equal(*results)
+
+
+def turned() -> relax.te.Tensor:
+    """Phase 0 doubles ``w``, phase 1 reads the result backwards."""
+    w, x = te.placeholder((n, k), name="w"), te.placeholder((n,), name="x")
+    axis = te.reduce_axis(k, "axis")
+    sums = te.compute((n,), lambda i: te.sum(w[i, axis], axis=axis), "sums")
+    return create_prim_func([w, x], [te.compute((n,), lambda i: sums[n - 1 - i] + x[i], "out")], "turned")
+
+
+@pytest.mark.parametrize(
+    ("has_array", "sizes", "ran"),
+    [
+        (True, {"n": 3, "k": 2}, {0}),
+        (True, {"n": 3, "k": k}, set()),
+        (True, {"n": m, "k": 2}, set()),
+        (False, {"n": 3, "k": 2}, set()),
+    ],
+)
+def test_inputs_and_sizes_must_all_be_known(has_array: bool, sizes: dict[str, relax.Dim], ran: set[int]) -> None:
+    kernel = compile_kernel(turned())
+    w = np.arange(6, dtype="float32").reshape(3, 2)
+    done = run_constant_phases(kernel, [w if has_array else None, None, None], sizes)
+    assert done.phases == ran
+    if ran:
+        np.testing.assert_array_equal(done.shared[0], w.sum(1))
+
+
+def test_a_kernel_of_one_phase_has_none_to_run_before() -> None:
+    x = te.placeholder((n,), name="x")
+    kernel = compile_kernel(create_prim_func([x], [te.compute((n,), lambda i: x[i] + 1, "out")], "plus"))
+    assert run_constant_phases(kernel, [np.zeros(3, "float32"), None], {"n": 3}).phases == frozenset()
