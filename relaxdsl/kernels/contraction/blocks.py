@@ -13,7 +13,7 @@ from typing import Any
 from relaxdsl.kernels.contraction.emitter import Emitter
 from relaxdsl.kernels.contraction.library import Library
 from relaxdsl.kernels.contraction.operands import LAYOUTS, STRIDED, Layout
-from relaxdsl.kernels.contraction.packing import emit_panel
+from relaxdsl.kernels.contraction.packing import emit_panels
 from relaxdsl.kernels.contraction.tile import COLUMN_GROUP, DEPTH, NARROW, PACKED_STEPS, ROW_BLOCK
 from relaxdsl.kernels.contraction.tiles import emit_tile
 
@@ -27,9 +27,7 @@ def emit_blocks(library: Library) -> None:
         emit_tile(library.function(name, _TILE), library.tile, is_packed)
     _emit_group_of_tiles(library)
     for layout in LAYOUTS:
-        for name, width in (("left_panel", library.tile.rows), ("right_panel", library.tile.columns)):
-            parameters = f"depth count {layout.parameters('source', 'places', 'steps')} target*"
-            emit_panel(library.function(f"{name}{layout.suffix}", parameters), width, layout)
+        emit_panels(library, layout)
         _emit_left_block(library, layout)
         _emit_right_group(library, layout)
         _emit_all_panels(library, layout)

@@ -12,7 +12,7 @@ from typing import Any
 
 from llvmlite import ir
 
-INT64 = ir.IntType(64)
+INT1, INT32, INT64 = ir.IntType(1), ir.IntType(32), ir.IntType(64)
 Integer = int | Any
 
 
@@ -115,17 +115,26 @@ class Emitter:
     def store(self, value: Any, pointer: Any, offset: Integer) -> None:
         self.builder.store(value, self.at(pointer, offset))
 
+    @property
+    def chunk_lanes(self) -> int:
+        """How many elements 128 bits are: instructions that move elements are fast within these."""
+        return 4 if isinstance(self.real, ir.FloatType) else 2
+
     def load_vector(self, pointer: Any, offset: Integer) -> Any:
-        return self.builder.load(self._vector_at(pointer, offset), align=self._alignment())
+        return self.builder.load(self._vector_at(pointer, offset), align=self._alignment(pointer))
 
     def store_vector(self, value: Any, pointer: Any, offset: Integer) -> None:
-        self.builder.store(value, self._vector_at(pointer, offset), align=self._alignment())
+        self.builder.store(value, self._vector_at(pointer, offset), align=self._alignment(pointer))
 
     def _vector_at(self, pointer: Any, offset: Integer) -> Any:
-        return self.builder.bitcast(self.at(pointer, offset), self.vector.as_pointer())
+        kind = ir.VectorType(pointer.type.pointee, self.lanes)
+        return self.builder.bitcast(self.at(pointer, offset), kind.as_pointer())
 
-    def _alignment(self) -> int:
-        return 4 if isinstance(self.real, ir.FloatType) else 8
+    @staticmethod
+    def _alignment(pointer: Any) -> int:
+        """That of one element."""
+        kind = pointer.type.pointee
+        return int(kind.width) // 8 if isinstance(kind, ir.IntType) else 4 if isinstance(kind, ir.FloatType) else 8
 
     # --------------------------------------------------------------------------------------------------------- floats
 
@@ -137,33 +146,78 @@ class Emitter:
     def zeros(self) -> Any:
         return ir.Constant(self.vector, [self.zero] * self.lanes)
 
+    @property
+    def undefined(self) -> Any:
+        return ir.Constant(self.vector, ir.Undefined)
+
     def broadcast(self, value: Any) -> Any:
-        undefined = ir.Constant(self.vector, ir.Undefined)
-        first = self.builder.insert_element(undefined, value, ir.IntType(32)(0))
-        mask = ir.Constant(ir.VectorType(ir.IntType(32), self.lanes), [0] * self.lanes)
-        return self.builder.shuffle_vector(first, undefined, mask)
+        undefined = ir.Constant(ir.VectorType(value.type, self.lanes), ir.Undefined)
+        first = self.builder.insert_element(undefined, value, INT32(0))
+        return self.shuffle(first, undefined, [0] * self.lanes)
 
     def vector_of(self, elements: Sequence[Any]) -> Any:
         """A vector of these elements."""
-        vector = ir.Constant(self.vector, ir.Undefined)
+        vector = self.undefined
         for lane, element in enumerate(elements):
-            vector = self.builder.insert_element(vector, element, ir.IntType(32)(lane))
+            vector = self.builder.insert_element(vector, element, INT32(lane))
         return vector
+
+    def shuffle(self, left: Any, right: Any, lanes: Sequence[int]) -> Any:
+        """The vector of those lanes of two vectors, the second's counted after the first's."""
+        return self.builder.shuffle_vector(left, right, ir.Constant(ir.VectorType(INT32, len(lanes)), list(lanes)))
 
     def multiply_add(self, left: Any, right: Any, total: Any) -> Any:
         """``left * right + total``, rounded once where the machine can."""
         kind = total.type
         lanes = f"v{self.lanes}" if isinstance(kind, ir.VectorType) else ""
-        name = f"llvm.fmuladd.{lanes}{self.real.intrinsic_name}"
+        return self._intrinsic(f"llvm.fmuladd.{lanes}{self.real.intrinsic_name}", kind, left, right, total)
+
+    def _intrinsic(self, name: str, result: ir.Type, *arguments: Any) -> Any:
         module = self.builder.module
-        declared = module.globals.get(name) or ir.Function(module, ir.FunctionType(kind, [kind] * 3), name)
-        return self.builder.call(declared, [left, right, total])
+        kind = ir.FunctionType(result, [each.type for each in arguments])
+        declared = module.globals.get(name) or ir.Function(module, kind, name)
+        return self.builder.call(declared, arguments)
 
     def plus(self, left: Any, right: Any) -> Any:
         return self.builder.fadd(left, right)
 
     def sum_of_lanes(self, vector: Any) -> Any:
-        total = self.builder.extract_element(vector, ir.IntType(32)(0))
+        total = self.builder.extract_element(vector, INT32(0))
         for lane in range(1, self.lanes):
-            total = self.plus(total, self.builder.extract_element(vector, ir.IntType(32)(lane)))
+            total = self.plus(total, self.builder.extract_element(vector, INT32(lane)))
         return total
+
+    # ---------------------------------------------------------------------------------------------------------- masks
+
+    def lanes_below(self, count: Integer) -> Any:
+        """Which lanes are the first ``count``."""
+        return self.builder.icmp_signed("<", self._numbers(1), self.broadcast(self.integer(count)))
+
+    def _numbers(self, spacing: int) -> Any:
+        return ir.Constant(ir.VectorType(INT64, self.lanes), [spacing * lane for lane in range(self.lanes)])
+
+    def are_from(self, numbers: Any, first: Any, spacing: int) -> Any:
+        """Which lanes of a vector of integers are ``first + spacing * lane``."""
+        return self.builder.icmp_signed("==", numbers, self.builder.add(self.broadcast(first), self._numbers(spacing)))
+
+    def every(self, mask: Any) -> Any:
+        bits = ir.IntType(self.lanes)
+        return self.builder.icmp_unsigned("==", self.builder.bitcast(mask, bits), bits(-1))
+
+    def first_false(self, mask: Any) -> Any:
+        """The first lane that is not set; the number of lanes if there is none."""
+        bits = self.builder.zext(self.builder.bitcast(self.builder.not_(mask), ir.IntType(self.lanes)), INT64)
+        guarded = self.builder.or_(bits, INT64(1 << self.lanes))
+        return self._intrinsic("llvm.cttz.i64", INT64, guarded, INT1(1))
+
+    def load_masked(self, pointer: Any, offset: Integer, mask: Any, otherwise: Any = None) -> Any:
+        """A vector of which only the lanes in the mask are read; the others are ``otherwise``'s."""
+        kind = ir.VectorType(pointer.type.pointee, self.lanes)
+        place = self._vector_at(pointer, offset)
+        name = f"llvm.masked.load.v{self.lanes}{self._code(pointer.type.pointee)}.p0"
+        otherwise = ir.Constant(kind, None) if otherwise is None else otherwise
+        return self._intrinsic(name, kind, place, INT32(self._alignment(pointer)), mask, otherwise)
+
+    @staticmethod
+    def _code(kind: ir.Type) -> str:
+        return f"i{kind.width}" if isinstance(kind, ir.IntType) else str(kind.intrinsic_name)

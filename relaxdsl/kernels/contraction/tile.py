@@ -24,6 +24,8 @@ COLUMN_GROUP = 192
 NARROW = 64
 #: Steps of the sum that are packed of one panel before the next one.
 PACKED_STEPS = 16
+#: Elements after a packed block that packing may write.
+BLOCK_MARGIN = 16
 #: Up to so many rows are computed without packing, where the strides allow it.
 SKINNY = 16
 #: Up to so many products are computed without packing.
@@ -62,7 +64,7 @@ def panels_size(columns: Dim, depth: Dim) -> Dim:
 
 def block_size(depth: Dim) -> Dim:
     """How many elements a packed block of the left operand has room for."""
-    return ROW_BLOCK * dim_min(DEPTH, depth)
+    return ROW_BLOCK * dim_min(DEPTH, depth) + BLOCK_MARGIN
 
 
 def host_tile(bits: int) -> Tile:
