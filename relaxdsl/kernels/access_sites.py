@@ -22,10 +22,11 @@ class LoopRange:
 
 @dataclass(frozen=True, slots=True)
 class AxisValue:
-    """The axis ``var`` of a block is ``binding``."""
+    """The axis ``var`` of a block is ``binding``, which lies in ``0 … extent - 1`` (a site of its own says whether)."""
 
     var: str
     binding: Dim
+    extent: Dim
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -86,7 +87,7 @@ def _in_statement(stmt: Stmt, facts: tuple[Fact, ...]) -> Iterator[Site]:
 def _in_block(block: Block, facts: tuple[Fact, ...]) -> Iterator[Site]:
     for position, axis in enumerate(block.iter_vars):
         yield Site(block, axis.var, position, axis.binding, axis.extent, facts)
-    inside = (*facts, *(AxisValue(axis.var, axis.binding) for axis in block.iter_vars))
+    inside = (*facts, *(AxisValue(axis.var, axis.binding, axis.extent) for axis in block.iter_vars))
     if block.init is not None:
         reduce = (axis for axis in block.iter_vars if axis.kind == "reduce")
         first = (Apply("equal", (IndexValue(axis.binding), const(0, "int64")), "bool") for axis in reduce)

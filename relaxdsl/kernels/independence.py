@@ -47,7 +47,7 @@ def _symbols_of(index: Index) -> set[str]:
     return {name for dim in dims for name in free_symbols(dim)}
 
 
-# ---------------------------------------------------------------------------------------------------------- spatial axes
+# --------------------------------------------------------------------------------------------------------- spatial axes
 
 
 def _in_spatial_axes(block: Block) -> Iterator[Conflict]:
@@ -93,7 +93,7 @@ def _same(a: Index, b: Index) -> bool:
     return a is b or (isinstance(a, int) and isinstance(b, int) and a == b)
 
 
-# ------------------------------------------------------------------------------------------------------------ reductions
+# ----------------------------------------------------------------------------------------------------------- reductions
 
 
 def _in_reduction(block: Block) -> Iterator[Conflict]:
@@ -120,7 +120,7 @@ def _in_reduction(block: Block) -> Iterator[Conflict]:
             )
 
 
-# -------------------------------------------------------------------------------------------------------- parallel loops
+# ------------------------------------------------------------------------------------------------------- parallel loops
 
 
 def _in_parallel_loops(body: Stmt) -> Iterator[Conflict]:
@@ -136,7 +136,7 @@ def _in_parallel_loops(body: Stmt) -> Iterator[Conflict]:
 
 
 def _unguarded_stores(stmt: Stmt, var: str) -> Iterator[tuple[Store, Store]]:
-    """The stores that are not in a branch whose condition picks steps, in terms of the loops and as they are written."""
+    """The stores that no condition on the loop picks steps for: in terms of the loops, and as they are written."""
     match stmt:
         case Store() if stmt.buffer.scope != "register":
             yield stmt, stmt

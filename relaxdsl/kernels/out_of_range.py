@@ -26,7 +26,7 @@ _STEP_LIMIT = 8192
 _FEW_SYMBOLS, _MANY_SYMBOLS = (0, 1, 2, 3, 4, 5, 7, 8), (0, 1, 2, 3)
 
 
-# ---------------------------------------------------------------------------------------------------------------- proofs
+# --------------------------------------------------------------------------------------------------------------- proofs
 
 
 def is_proved(site: Site) -> bool:
@@ -47,9 +47,12 @@ def _follows(goal: Dim, ranges: Ranges, known: list[Dim]) -> bool:
 
 
 def _known_non_negative(fact: Fact) -> Iterator[Dim]:
-    """The dims that a condition shows to be ``>= 0``."""
-    if isinstance(fact, Condition):
-        yield from _from_condition(fact.expr, fact.holds)
+    """The dims that a condition, or the range of a block's axis, shows to be ``>= 0``."""
+    match fact:
+        case Condition(expr, holds):
+            yield from _from_condition(expr, holds)
+        case AxisValue(_, binding, extent):
+            yield from (binding, extent - binding - 1)
 
 
 def _from_condition(expr: ScalarExpr, holds: bool) -> Iterator[Dim]:
@@ -106,7 +109,7 @@ def _as_dim(expr: ScalarExpr) -> Dim | None:
     return None
 
 
-# -------------------------------------------------------------------------------------------------------------- examples
+# ------------------------------------------------------------------------------------------------------------- examples
 
 
 def find_example(kernel: PrimFunc, site: Site) -> Values | None:
@@ -191,11 +194,13 @@ class _Search:
                 first, count = _evaluated(start, values, 0), _evaluated(extent, values, 0)
                 stop = first + (count if var in self.used else min(count, 1))
                 yield from ({**values, var: value} for value in range(first, stop))
-            case AxisValue(var, binding):
-                yield {**values, var: _evaluated(binding, values, 0)}
+            case AxisValue(var, binding, extent):
+                value = _evaluated(binding, values, 0)
+                if 0 <= value < _evaluated(extent, values, 0):
+                    yield {**values, var: value}
             case Condition(expr, holds):
-                value = value_of(expr, values)
-                if value is not None and bool(value) is holds:
+                truth = value_of(expr, values)
+                if truth is not None and bool(truth) is holds:
                     yield values
 
     def _is_outside(self, values: Values) -> bool:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import ast
 import builtins
-from collections.abc import Iterator
 from typing import Any
 
 from relaxdsl import tir
-from relaxdsl.errors import ScriptError
+from relaxdsl.errors import DTypeError, ScriptError
 from relaxdsl.ir.scalar import COMPARISON_NAMES, Apply, ScalarExpr, as_scalar, binary
 from relaxdsl.script.calls import evaluate_call
-from relaxdsl.script.expressions import evaluate_compare
+from relaxdsl.script.expressions import BINARY, evaluate_compare
 from relaxdsl.script.tensor_ir.constructs import call_construct
 from relaxdsl.script.tensor_ir.interpreter import KernelInterpreter, kernel_expression
 from relaxdsl.types.dims import SymInt
@@ -44,6 +43,22 @@ def _compare(op: ast.cmpop, left: Any, right: Any) -> ScalarExpr:
     if tir.all_sizes(left, right):
         return Apply(function, (as_scalar(left), as_scalar(right)), "bool")
     return binary(function, left, right)
+
+
+@kernel_expression(ast.BinOp)
+def evaluate_kernel_binary(interp: KernelInterpreter, node: ast.BinOp) -> Any:
+    """``a + b`` and its like; bits are those of integers."""
+    left, right = interp.evaluate(node.left), interp.evaluate(node.right)
+    if isinstance(node.op, _OF_BITS):
+        for operand in (left, right):
+            dtype = operand.dtype if isinstance(operand, ScalarExpr) else type(operand).__name__
+            if dtype.startswith("float"):
+                raise DTypeError(f"{dtype} has no bits to combine", hint='convert it: T.cast(value, "int32")')
+    with interp.at(node):
+        return BINARY[type(node.op)](left, right)
+
+
+_OF_BITS = (ast.BitAnd, ast.BitOr, ast.BitXor, ast.LShift, ast.RShift)
 
 
 @kernel_expression(ast.BoolOp)
@@ -103,15 +118,18 @@ def evaluate_kernel_call(interp: KernelInterpreter, node: ast.Call) -> Any:
     try:
         return evaluate_call(interp, node)
     except ScriptError as error:
-        error.hint = error.hint or next(_instead(function), None)
-        raise
+        instead = _instead(function) if isinstance(error.__cause__, TypeError) else None
+        if instead is None:
+            raise
+        name = function.__name__
+        raise ScriptError(f"{name}: a function of Python cannot take elements of a kernel", hint=instead) from None
 
 
 _EXTREMES: dict[Any, Any] = {builtins.min: tir.minimum, builtins.max: tir.maximum}
 
 
-def _instead(function: Any) -> Iterator[str]:
-    """The function of ``T`` to use instead of one of ``math`` or NumPy, which know no elements of kernels."""
+def _instead(function: Any) -> str | None:
+    """What to write instead of a function of ``math``, NumPy or Python that ``T`` has too."""
     name = getattr(function, "__name__", "")
-    if getattr(function, "__module__", "numpy") in ("math", "numpy") and callable(getattr(tir, name, None)):
-        yield f"write T.{name}(…)"
+    is_python = getattr(function, "__module__", "numpy") in ("math", "numpy", "builtins")
+    return f"write T.{name}(…)" if is_python and callable(getattr(tir, name, None)) else None

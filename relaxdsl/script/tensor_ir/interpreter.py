@@ -13,17 +13,20 @@ from typing import Any, TypeAlias
 
 from relaxdsl import tir
 from relaxdsl.errors import ScriptError, Span
-from relaxdsl.ir.loops import Buffer, IterVar, Stmt, sequence
+from relaxdsl.ir.loops import Buffer, IterVar, LoopKind, Stmt, sequence
 from relaxdsl.ir.names import UniqueNames
 from relaxdsl.ir.scalar import Load
 from relaxdsl.script.interpreter import ExpressionHandler, Flow, Interpreter, Options, StatementHandler
 from relaxdsl.script.scope import Surroundings
 from relaxdsl.script.source import Source
+from relaxdsl.script.trees import walk_own
 from relaxdsl.trace.builder import BlockBuilder
 from relaxdsl.types.dims import Dim, SymInt, free_symbols
 
 #: What accesses of elements are noted with: the node that makes it, and its place in the user's source.
 Places: TypeAlias = dict[Load | Stmt, Span | None]
+
+_JUMPS = (ast.Break, ast.Continue, ast.Return)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,13 +35,18 @@ class LoopAround:
 
     shown: str
     stop: Dim
+    kind: LoopKind = "serial"
 
 
 @dataclass(frozen=True, slots=True)
 class LocalVariable:
-    """What a name stands for that has been given an element: a register, read wherever the name is."""
+    """What a name stands for that has been given an element: a register, read wherever the name is.
+
+    ``loops`` are those around the statement that began it.
+    """
 
     buffer: Buffer
+    loops: frozenset[str]
 
 
 @dataclass(slots=True)
@@ -77,7 +85,7 @@ class KernelInterpreter(Interpreter):
         return KERNEL_EXPRESSIONS.get(type(node)) or super().expression_handler(node)
 
     def statement_handler(self, node: ast.stmt) -> StatementHandler | None:
-        return KERNEL_STATEMENTS.get(type(node), super().statement_handler(node))
+        return KERNEL_STATEMENTS.get(type(node)) or super().statement_handler(node)
 
     def settle(self, value: Any) -> Any:
         value = super().settle(value)
@@ -113,12 +121,19 @@ class KernelInterpreter(Interpreter):
         outer, self.body = self.body, []
         try:
             with self.in_scope(self.frame.scope.child()):
-                flow = self.execute(statements)
-            if flow is not Flow.NEXT:
-                self.report(jump_error(self.source.span(statements[-1])))
+                self.run_to_end(statements)
             return self.statements()
         finally:
             self.body = outer
+
+    def run_to_end(self, statements: list[ast.stmt]) -> None:
+        """Reads statements; leaving them early is an error."""
+        if self.execute(statements) is Flow.NEXT:
+            return
+        jumps = (each for outer in statements for each in walk_own(outer) if isinstance(each, _JUMPS))
+        span = self.source.span(next(jumps, statements[-1]))
+        if all(error.span != span for error in self.errors):
+            self.report(_jump_error(span))
 
     def statements(self) -> Stmt:
         """What has been collected in ``body``, as one statement."""
@@ -143,8 +158,7 @@ class KernelInterpreter(Interpreter):
             self.hidden = hidden
 
 
-def jump_error(span: Span | None) -> ScriptError:
-    """The error for a statement that leaves a loop, a branch or the kernel early."""
+def _jump_error(span: Span | None) -> ScriptError:
     return ScriptError(
         "a kernel's loops and branches run to their end",
         hint="put what follows into an `if`",
@@ -153,7 +167,7 @@ def jump_error(span: Span | None) -> ScriptError:
 
 
 KERNEL_EXPRESSIONS: dict[type[ast.AST], Callable[[Any, Any], Any]] = {}
-KERNEL_STATEMENTS: dict[type[ast.AST], Callable[[Any, Any], Flow] | None] = {}
+KERNEL_STATEMENTS: dict[type[ast.AST], Callable[[Any, Any], Flow]] = {}
 
 KernelExpression: TypeAlias = Callable[[KernelInterpreter, Any], Any]
 KernelStatement: TypeAlias = Callable[[KernelInterpreter, Any], Flow]

@@ -90,7 +90,7 @@ def _read_nest(
         name = interp.fresh_variable(target.id)
         names.append(name)
         values[target.id] = variable(name, start, extent)
-        around[name] = LoopAround(target.id, start + extent)
+        around[name] = LoopAround(target.id, start + extent, kind)
     with interp.inside_loops(around), interp.in_scope(interp.frame.scope.child(**values)):
         body = interp.read(node.body)
     for name, (_, start, extent) in zip(reversed(names), reversed(loops), strict=True):

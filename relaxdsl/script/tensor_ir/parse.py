@@ -11,12 +11,12 @@ from typing import Any
 from relaxdsl.errors import RelaxError
 from relaxdsl.ir.loops import PrimFunc
 from relaxdsl.script import parse as programs
-from relaxdsl.script.interpreter import Flow, Frame
+from relaxdsl.script.interpreter import Frame
 from relaxdsl.script.scope import Scope, Surroundings, surroundings_of
 from relaxdsl.script.source import Source, source_of
 from relaxdsl.script.tensor_ir import blocks, expressions, loops, statements
 from relaxdsl.script.tensor_ir.check import errors_of
-from relaxdsl.script.tensor_ir.interpreter import KernelInterpreter, Places, jump_error
+from relaxdsl.script.tensor_ir.interpreter import KernelInterpreter, Places
 from relaxdsl.script.tensor_ir.signature import count_outputs, declare_params, matched_params, size_symbols
 
 # Importing these makes the kinds of syntax they handle known to the interpreter.
@@ -71,8 +71,7 @@ def parse_kernel_node(
 
 def _read(interp: KernelInterpreter, node: ast.FunctionDef) -> PrimFunc:
     declare_params(interp, node)
-    if interp.execute(node.body) is not Flow.NEXT:
-        interp.report(jump_error(interp.source.span(node.body[-1])))
+    interp.run_to_end(node.body)
     if interp.errors:
         raise interp.errors[0]
     body = interp.statements()

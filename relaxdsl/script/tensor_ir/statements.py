@@ -15,21 +15,18 @@ from relaxdsl.errors import ScriptError
 from relaxdsl.ir.loops import Buffer, IfThenElse
 from relaxdsl.ir.scalar import ScalarExpr
 from relaxdsl.operators.calls import current_context
-from relaxdsl.script.expressions import BINARY, items_of
+from relaxdsl.script.expressions import items_of
 from relaxdsl.script.interpreter import Flow
 from relaxdsl.script.scope import NOT_FOUND
-from relaxdsl.script.statements import run_return
+from relaxdsl.script.statements import run_assert, run_return
 from relaxdsl.script.tensor_ir.buffers import BufferView, checked_indices, store
 from relaxdsl.script.tensor_ir.constructs import Allocation, AxisBinding, MatchedBuffer, add_axis
 from relaxdsl.script.tensor_ir.interpreter import (
-    KERNEL_STATEMENTS,
     KernelInterpreter,
     LocalVariable,
     kernel_statement,
 )
 from relaxdsl.types.dims import symbol
-
-KERNEL_STATEMENTS[ast.While] = None
 
 
 @kernel_statement(ast.Assign)
@@ -59,10 +56,8 @@ def read_annotated_assign(interp: KernelInterpreter, node: ast.AnnAssign) -> Flo
 def read_augmented_assign(interp: KernelInterpreter, node: ast.AugAssign) -> Flow:
     """``x[i] += value``."""
     read = ast.copy_location(_as_load(node.target), node.target)
-    old, value = interp.evaluate(read), interp.evaluate(node.value)
-    with interp.at(node):
-        new = BINARY[type(node.op)](old, value)
-    assign(interp, node.target, new)
+    value = interp.evaluate(ast.copy_location(ast.BinOp(read, node.op, node.value), node))
+    assign(interp, node.target, value)
     return Flow.NEXT
 
 
@@ -155,6 +150,7 @@ def _named(interp: KernelInterpreter, name: str, value: Any) -> Any:
 
 def _assign_register(interp: KernelInterpreter, name: str, known: Any, value: ScalarExpr) -> None:
     if isinstance(known, LocalVariable):
+        _require_same_step(interp, name, known)
         store(interp, known.buffer, (), value)
         return
     if known is not NOT_FOUND and name not in interp.frame.scope.variables:
@@ -163,9 +159,20 @@ def _assign_register(interp: KernelInterpreter, name: str, known: Any, value: Sc
             hint=f"make it a local variable where it begins: {name} = T.{value.dtype}(0)",
             span=current_context().span,
         )
-    local = LocalVariable(Buffer(interp.names.fresh(name), (), value.dtype, "register"))
+    local = LocalVariable(Buffer(interp.names.fresh(name), (), value.dtype, "register"), frozenset(interp.loops))
     store(interp, local.buffer, (), value)
     interp.frame.scope.variables[name] = local
+
+
+def _require_same_step(interp: KernelInterpreter, name: str, local: LocalVariable) -> None:
+    """Returns unless steps of a parallel loop would change one variable."""
+    for loop, around in interp.loops.items():
+        if around.kind == "parallel" and loop not in local.loops:
+            raise ScriptError(
+                f"every step of the parallel loop {around.shown} changes the variable {name}, begun outside of it",
+                hint=f"begin {name} inside the loop, or make the loop serial, with range",
+                span=current_context().span,
+            )
 
 
 # ------------------------------------------------------------------------------------------------------------ branches
@@ -202,6 +209,24 @@ def read_expression(interp: KernelInterpreter, node: ast.Expr) -> Flow:
             span=interp.source.span(node.value),
         )
     return Flow.NEXT
+
+
+@kernel_statement(ast.Assert)
+def read_assert(interp: KernelInterpreter, node: ast.Assert) -> Flow:
+    """``assert`` on what is known when parsing."""
+    if isinstance(interp.evaluate(node.test), ScalarExpr):
+        raise ScriptError(
+            "an assertion is about what is known when parsing, not about elements and loops",
+            hint="store what you want to know into an output",
+            span=interp.source.span(node.test),
+        )
+    return run_assert(interp, node)
+
+
+@kernel_statement(ast.While)
+def read_while(interp: KernelInterpreter, node: ast.While) -> Flow:
+    """``while``: how often it runs could not be known before it does."""
+    raise ScriptError("a kernel has no while", hint="loop over a range, with an `if` inside")
 
 
 @kernel_statement(ast.Pass)
