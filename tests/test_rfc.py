@@ -8,6 +8,9 @@ import numpy as np
 
 import relaxdsl as relax
 from relaxdsl import te
+from relaxdsl import tir as T
+from relaxdsl.ir.equal import assert_structural_equal
+from relaxdsl.script.parse_text import parse_source
 
 n, m = relax.dims("n m")
 F32 = "float32"
@@ -125,3 +128,64 @@ def test_call_tir_of_a_kernel_and_a_packed_call() -> None:
 def product(a: Any, b: Any) -> Any:
     k = te.reduce_axis((0, 4), name="k")
     return te.compute((a.shape[0], b.shape[1]), lambda i, j: te.sum(a[i, k] * b[k, j], axis=k), name="product")
+
+
+# ----------------------------------------------- a module of kernels and a function, and a packed call with an effect
+
+k = relax.dims("k")
+seen: list[np.ndarray] = []
+relax.register_packed("rfc.custom_inplace_update", lambda x: seen.append(x.copy()), override=True)
+
+
+@relax.module
+class MyIRModule:
+    @relax.prim_func
+    def tir_matmul(
+        x: T.Buffer((n, k), "float32"),  # noqa: N805
+        y: T.Buffer((k, m), "float32"),
+        z: T.Buffer((n, m), "float32"),
+    ):
+        for i, j, r in T.grid(n, m, k):
+            with T.block("matmul"):
+                vi, vj, vr = T.axis.remap("SSR", [i, j, r])
+                with T.init():
+                    z[vi, vj] = 0.0
+                z[vi, vj] = z[vi, vj] + x[vi, vr] * y[vr, vj]
+
+    @relax.prim_func
+    def tir_exp(x: T.handle, y: T.handle):  # noqa: N805
+        n = T.int64()
+        X = T.match_buffer(x, (n,), "float32")  # noqa: N806
+        Y = T.match_buffer(y, (n,), "float32")  # noqa: N806
+        for i in range(n):
+            Y[i] = T.exp(X[i])
+
+    @relax.function(pure=False)
+    def relax_func(
+        x: relax.Tensor[(n, k), "float32"],  # noqa: N805
+        w: relax.Tensor[(k, m), "float32"],
+    ):
+        with relax.dataflow():
+            lv0 = relax.call_tir(cls.tir_matmul, (x, w), out=relax.Tensor((n, m), "float32"))
+            lv1: relax.Tensor[(n * m,), "float32"] = relax.flatten(lv0)
+            gv0 = relax.call_tir(cls.tir_exp, (lv1,), out=relax.Tensor((n * m,), "float32"))
+            relax.output(gv0)
+        relax.call_packed("rfc.custom_inplace_update", gv0)
+        return gv0
+
+
+def test_a_module_of_kernels_and_a_function() -> None:
+    rng = np.random.default_rng(3)
+    x, w = rng.normal(size=(3, 4)).astype(F32), rng.normal(size=(4, 5)).astype(F32)
+    seen.clear()
+    result = MyIRModule.relax_func(x, w)
+    np.testing.assert_allclose(result, np.exp(x @ w).ravel(), rtol=1e-5)
+    np.testing.assert_array_equal(seen, [result])
+    assert MyIRModule.relax_func(x[:0], w).shape == (0,)
+    assert MyIRModule.relax_func.compile_count == 1
+    np.testing.assert_allclose(MyIRModule.tir_exp(x[0]), np.exp(x[0]), rtol=1e-6)
+
+
+def test_a_module_of_kernels_parses_back() -> None:
+    again = parse_source(MyIRModule.script(), {"relax": relax})
+    assert_structural_equal(again.module, MyIRModule.ir)
