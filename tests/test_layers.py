@@ -14,6 +14,7 @@ PACKAGE = Path(__file__).parent.parent / "relaxdsl"
 
 LAYERS = {
     "errors": 0,
+    "cache": 1,
     "types": 1,
     "ir": 2,
     "kernels": 3,
@@ -27,6 +28,7 @@ LAYERS = {
     "kernel_function": 9,
     "api": 10,
     "nn": 10,
+    "__main__": 10,
     "__init__": 10,
 }
 # operators may not import the runtime, though it is below them; script and passes do not know each other.
