@@ -52,6 +52,8 @@ class _LoopInterpreter(BlockInterpreter):
             case Seq(body=body):
                 for each in body:
                     self.run(each)
+            case For() if _is_nest(stmt):
+                super().run(stmt)  # also where a reduction has no step: its init runs
             case For():
                 self._loop(stmt)
             case IfThenElse():

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 from relaxdsl.errors import ScriptError
-from relaxdsl.ir.graph import Call, Expr, GlobalVar, Tuple, Var
+from relaxdsl.ir.graph import Call, Expr, GlobalVar, PrimValue, Tuple, Var
 from relaxdsl.ir.loops import PrimFunc
 from relaxdsl.operators.calls import as_expr, current_context
 from relaxdsl.trace import kernel_calls
@@ -88,8 +88,15 @@ def _call_tir(builder: BlockBuilder, kernel: GlobalVar | PrimFunc, args: Any, ou
     given: Sequence[Any] = (
         args.fields if isinstance(args, Tuple) else args if isinstance(args, list | tuple) else (args,)
     )
-    operands = tuple(as_expr(arg, f"call_tir: argument {i}") for i, arg in enumerate(given))
+    operands = tuple(_operand(arg, i, len(function.inputs)) for i, arg in enumerate(given))
     return kernel_calls.call_tir(callee, function, operands, None if out is None else _result_type(out))
+
+
+def _operand(arg: Any, position: int, inputs: int) -> Expr:
+    """An argument as an expression; what follows the inputs is an integer."""
+    if position >= inputs and isinstance(arg, int) and not isinstance(arg, bool):
+        return PrimValue(arg, current_context().span)
+    return as_expr(arg, f"call_tir: argument {position}")
 
 
 def _result_type(out: Any) -> Type:

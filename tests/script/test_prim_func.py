@@ -1,0 +1,181 @@
+"""Kernels written by hand: what they compute, print and accept."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hand_kernels import EXAMPLES, Example, exp, fill, m, matmul, n, pairs, two_outputs
+
+import relaxdsl as relax
+from relaxdsl import tir as T
+from relaxdsl.ir.equal import assert_structural_equal
+from relaxdsl.ir.print_graph import script
+from relaxdsl.script.parse_text import parse_kernel_source
+
+SIZES = ({"n": 5, "m": 7, "k": 3}, {"n": 0, "m": 2, "k": 1}, {"n": 9, "m": 0, "k": 0}, {"n": 1, "m": 1, "k": 1})
+
+
+def arguments(example: Example, sizes: dict[str, int]) -> list[Any]:
+    rng = np.random.default_rng(sum(sizes.values()))
+    arrays = []
+    for shape, dtype in example.inputs:
+        numbers = [{**sizes, "2n": 2 * sizes["n"]}[size] for size in shape]
+        values = rng.normal(size=numbers) if dtype.startswith("float") else rng.integers(-4, 9, numbers)
+        arrays.append(np.asarray(values).astype(dtype))
+    return [*arrays, *(sizes.get(name, 3) for name in example.integers)]
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=str)
+def test_what_it_computes(example: Example) -> None:
+    for sizes in SIZES:
+        args = arguments(example, sizes)
+        with np.errstate(all="ignore"):
+            expected = example.reference(*args)
+        results = example.kernel(*args)
+        both = zip(results, expected, strict=True) if isinstance(results, tuple) else [(results, expected)]
+        for result, wanted in both:
+            np.testing.assert_allclose(result, wanted, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=str)
+def test_it_parses_back(example: Example) -> None:
+    text = example.kernel.script()
+    again = parse_kernel_source(text, {})
+    assert_structural_equal(again, example.kernel.ir)
+    assert script(again) == text
+
+
+@pytest.mark.parametrize("example", [each for each in EXAMPLES if len(each.inputs) == 1], ids=str)
+def test_the_reference_interpreter_agrees(example: Example) -> None:
+    x = relax.Var("x", relax.Tensor(example.kernel.ir.params[0].shape, example.kernel.ir.params[0].dtype))
+    builder = relax.BlockBuilder()
+    with builder.function("main", [x]):
+        builder.emit_func_output(builder.emit(relax.call_tir(example.kernel, (x,))))
+    main = relax.compile(builder.get())["main"]
+    for sizes in SIZES:
+        comparison = main.check(*arguments(example, sizes))
+        assert comparison, str(comparison)
+
+
+def test_out_and_names() -> None:
+    x = np.arange(3, dtype="float32")
+    out = np.empty(3, "float32")
+    assert exp(x, out=out) is out
+    np.testing.assert_array_equal(exp(X=x), out)
+    low, sign = np.empty(3, "float32"), np.empty(3, "bool")
+    two_outputs(x, out=(low, sign))
+    np.testing.assert_array_equal(low, np.minimum(x, 0.5))
+    np.testing.assert_array_equal(fill(2, n=1, m=1), [[0, 2]])
+
+
+def test_wrong_arguments_are_those_of_functions() -> None:
+    x = np.zeros((3, 4), "float32")
+    with pytest.raises(relax.ArgumentError) as error:
+        matmul(x, x)
+    assert str(error.value) == (
+        "matmul: argument w, axis 0: expected 4 (k), got 3\n   k is bound by argument x, axis 1"
+    )
+    with pytest.raises(relax.ArgumentError) as error:
+        pairs(x[0, :3])
+    assert str(error.value).startswith("pairs: argument x, axis 0")
+
+
+def test_what_it_shows(capsys: pytest.CaptureFixture[str]) -> None:
+    assert repr(exp) == "<relax kernel exp(X: Buffer((size,), 'float32'), Y: Buffer((size,), 'float32')), 1 written>"
+    assert str(exp) == exp.script()
+    exp.show()
+    assert capsys.readouterr().out == f"{exp}\n"
+    assert "Y[i] = exp(X[i])" in exp.source()
+    assert "T.exp" in exp._repr_html_() or "exp" in exp._repr_html_()
+    assert exp.__doc__ is None
+    assert matmul.__name__ == "matmul"
+
+
+# -------------------------------------------------------------------------------------------------------- in programs
+
+
+def test_in_functions() -> None:
+    @relax.function
+    def main(x: relax.Tensor[(n, 4), "float32"], w: relax.Tensor[(4, m), "float32"]):
+        first = relax.call_tir(matmul, (x, w), out=relax.Tensor((n, m), "float32"))
+        low, sign = relax.call_tir(
+            two_outputs, relax.flatten(first), out=[relax.Tensor((n * m,), "float32"), relax.Tensor((n * m,), "bool")]
+        )
+        return matmul(x, w) - first, low, sign
+
+    x, w = np.ones((3, 4), "float32"), -np.ones((4, 2), "float32")
+    difference, low, sign = main(x, w)
+    assert not difference.any()
+    np.testing.assert_array_equal(low, np.full(6, -4.0))
+    assert sign.all()
+    assert list(main.module.kernels) == ["matmul", "two_outputs"]
+
+
+def test_sizes_from_the_type_of_the_result() -> None:
+    @relax.function
+    def main(x: relax.Tensor[(n,), "float32"], y: relax.Tensor[("u",), "float32"]):
+        filled = relax.call_tir(fill, (5, n, 1), out=relax.Tensor((n, 2), "int64"))
+        half = relax.call_tir(pairs, relax.concat([y, y]), out=relax.Tensor(("u",), "float32"))
+        return filled, half
+
+    filled, half = main(np.zeros(2, "float32"), np.arange(4, dtype="float32"))
+    np.testing.assert_array_equal(filled, [[0, 5], [10, 15]])
+    np.testing.assert_array_equal(half, [1, 5, 1, 5])
+
+
+def test_a_wrong_type_of_the_result() -> None:
+    with pytest.raises(relax.ShapeError) as error:
+
+        @relax.function
+        def main(x: relax.Tensor[(n,), "float32"]):
+            return relax.call_tir(exp, (x,), out=relax.Tensor((n + 1,), "float32"))
+
+    given, declared = relax.Tensor((n,), "float32"), relax.Tensor((n + 1,), "float32")
+    assert error.value.headline == f"call_tir: exp gives {given}, not {declared}"
+
+
+def test_a_kernel_among_other_kernels() -> None:
+    """What surrounds it is fused as ever; it runs as it is written."""
+
+    @relax.function
+    def main(x: relax.Tensor[(n,), "float32"]):
+        return relax.call_tir(exp, (x * 2 + 1,)) - 1
+
+    x = np.linspace(-1, 1, 11, dtype="float32")
+    np.testing.assert_allclose(main(x), np.exp(x * 2 + 1) - 1, rtol=1e-5)
+    assert main.check(x)
+
+
+def test_words_outside_of_kernels() -> None:
+    with pytest.raises(relax.ScriptError) as error:
+        T.axis.spatial(3, 1)
+    assert str(error.value) == "T.axis.spatial only has a meaning inside @relax.prim_func"
+    assert repr(T.grid) == "T.grid"
+    assert repr(T.float32) == "T.float32"
+    assert repr(T.Buffer) == "T.Buffer"
+    assert repr(T.axis) == "T.axis"
+    assert "parallel" in dir(T)
+
+
+def test_attributes() -> None:
+    @relax.prim_func(attrs={"kind": "copy"})
+    def copy(x: T.Buffer[(n,), "float32"], y: T.Buffer[(n,), "float32"]):
+        T.func_attr({"noalias": True})
+        for i in range(n):
+            y[i] = x[i]
+
+    assert dict(copy.ir.attrs) == {"kind": "copy", "noalias": True}
+    assert_structural_equal(parse_kernel_source(copy.script(), {"relax": relax}), copy.ir)
+
+
+def test_sizes_known_by_name_only() -> None:
+    @relax.prim_func
+    def copy(x: T.Buffer(("a", "a * 2"), "float32"), y: T.Buffer(("a", "a * 2"), "float32")):
+        for i, j in T.grid(a, x.shape[1]):
+            y[i, j] = x[i, j]
+
+    x = np.ones((2, 4), "float32")
+    np.testing.assert_array_equal(copy(x), x)
+    assert copy.ir.symbols == ("a",)
