@@ -19,6 +19,8 @@ from relaxdsl.ir.graph import Var
 from relaxdsl.ir.module import IRModule
 from relaxdsl.kernel_function import KernelFunction
 from relaxdsl.kernels import te
+from relaxdsl.kernels.primitives.schedule import Schedule
+from relaxdsl.kernels.primitives.trace import Trace
 from relaxdsl.operators import subscript as _subscript  # noqa: F401 - gives expressions their x[…]
 from relaxdsl.operators.binary import (
     add,
@@ -181,6 +183,7 @@ __all__ = [
     "Prim",
     "PrimType",
     "RelaxError",
+    "Schedule",
     "ScheduleError",
     "ScriptError",
     "Shape",
@@ -188,6 +191,7 @@ __all__ = [
     "ShapeType",
     "Tensor",
     "TensorType",
+    "Trace",
     "Tuple",
     "TupleType",
     "Var",

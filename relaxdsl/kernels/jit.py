@@ -216,9 +216,12 @@ def run_phase(
     extent = evaluate(compiled.extents[phase], symbols)
     run = _callable_at(compiled.address)
     for part in range(parts):
+        lower, upper = extent * part // parts, extent * (part + 1) // parts
+        if lower == upper:  # a phase that threads do not share would run twice
+            continue
         scratch = [aligned_array(evaluate(each.shape[0], symbols), each.dtype) for each in compiled.scratch]
         args = np.array([*known, *map(_address, scratch), 0], np.int64)
-        run(args.ctypes.data, extent * part // parts, extent * (part + 1) // parts)
+        run(args.ctypes.data, lower, upper)
 
 
 def kernel_outputs(kernel: PrimFunc, inputs: Sequence[NDArray[Any]], symbols: Mapping[str, int]) -> list[NDArray[Any]]:

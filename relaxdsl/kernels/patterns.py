@@ -35,9 +35,9 @@ class Kind(IntEnum):
 
 
 def kind_of(kernel: PrimFunc) -> Kind:
-    """The kind of a kernel in block form."""
+    """The kind of a kernel in block form; one that was scheduled by hand is left alone."""
     blocks = blocks_of(kernel)
-    if not blocks:
+    if not blocks or kernel.attrs.get("scheduled"):
         return Kind.OPAQUE
     reductions = [block for block in blocks if is_reduction(block)]
     if any(_is_contraction(block) for block in reductions):

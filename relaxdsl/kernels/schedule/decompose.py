@@ -128,7 +128,7 @@ def _lower_nest(nest: Nest) -> Stmt:
     if nest.block.init is None:
         return _around(nest.spatial, _around(nest.reduce, body, "serial"), "parallel")
     init = _bound(nest.block, nest.block.init)
-    update = _reordered(body)
+    update = reordered(body)
     inner = _innermost_loop(nest, update)
     reduce = tuple(sorted(nest.reduce, key=lambda loop: loop is inner))
     if isinstance(update, Store) and nest.reduce and nest.spatial and inner is nest.spatial[-1]:
@@ -216,7 +216,7 @@ def _one_step(update: Store, values: dict[str, Dim], before: ScalarExpr) -> Scal
     return rewrite(update.value, on_node, on_dim)
 
 
-def _reordered(update: Stmt) -> Stmt:
+def reordered(update: Stmt) -> Stmt:
     """``s = s + a * b`` on floats becomes ``s = fast_add(s, fast_multiply(a, b))``: see :data:`REORDERED`."""
     if not isinstance(update, Store) or not is_float(update.buffer.dtype):
         return update

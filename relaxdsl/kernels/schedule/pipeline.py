@@ -7,6 +7,8 @@ from typing import TypeAlias
 
 from relaxdsl.ir.loops import PrimFunc
 from relaxdsl.kernels.contraction.lower import use_engine
+from relaxdsl.kernels.primitives.guards import hoist_conditions, separate_full_tiles
+from relaxdsl.kernels.primitives.lowering import lower_blocks, write_out_unrolled
 from relaxdsl.kernels.schedule.columns import block_columns
 from relaxdsl.kernels.schedule.contiguous import fuse_contiguous_loops
 from relaxdsl.kernels.schedule.decompose import decompose_reductions
@@ -35,12 +37,27 @@ DEFAULT_RULES: tuple[Rule, ...] = (
     bind_parallel_range,
 )
 
+#: For kernels whose loops were arranged by hand: nothing but what the source needs.
+SCHEDULED_RULES: tuple[Rule, ...] = (
+    lower_blocks,
+    simplify_indices,
+    separate_full_tiles,
+    hoist_conditions,
+    write_out_unrolled,
+    drop_single_loops,
+    flatten_accesses,
+    simplify_indices,
+    bind_parallel_range,
+)
+
 
 def schedule(prim_func: PrimFunc) -> PrimFunc:
     """The kernel in the form the source is written from: plain loops, flat indices, at most one parallel loop.
 
-    A contraction at its start becomes calls of the engine.
+    A contraction at its start becomes calls of the engine. Loops that ``relax.Schedule`` arranged stay as they are.
     """
+    if prim_func.attrs.get("scheduled"):
+        return apply_rules(prim_func, SCHEDULED_RULES)
     contracted = use_engine(inline_stages(prim_func), apply_rules)
     return apply_rules(prim_func) if contracted is None else bind_parallel_range(contracted)
 

@@ -1,0 +1,64 @@
+"""Parallel, vectorized and unrolled loops."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from relaxdsl.ir.loops import For, LoopKind, PrimFunc
+from relaxdsl.kernels.primitives.dependence import (
+    Sign,
+    conflicting_pairs,
+    is_within_block,
+    may_meet,
+    reduced_by,
+    touches,
+)
+from relaxdsl.kernels.primitives.private import is_private
+from relaxdsl.kernels.primitives.tree import loop_path, loops_on, refuse, replaced
+
+
+def parallel(func: PrimFunc, loop: str) -> PrimFunc:
+    """The kernel with a loop whose iterations threads share; see :meth:`.Schedule.parallel`."""
+    return _with_kind(func, loop, "parallel", "parallel")
+
+
+def vectorize(func: PrimFunc, loop: str) -> PrimFunc:
+    """The kernel with a loop whose iterations run side by side; see :meth:`.Schedule.vectorize`."""
+    return _with_kind(func, loop, "vectorized", "vectorize")
+
+
+def unroll(func: PrimFunc, loop: str) -> PrimFunc:
+    """The kernel with a loop whose iterations are written out; see :meth:`.Schedule.unroll`."""
+    _, old = loop_path(func, loop, "unroll")
+    if not isinstance(old.extent, int):
+        hint = f"split it first: sch.split({loop}, factors=[None, 4])"
+        refuse(func, f"unroll: {loop} runs {old.extent} times, which is no number", loop, hint=hint)
+    return replaced(func, old, replace(old, kind="unrolled"))
+
+
+def _with_kind(func: PrimFunc, name: str, kind: LoopKind, step: str) -> PrimFunc:
+    path, loop = loop_path(func, name, step)
+    block = reduced_by(loop)
+    if block is not None:
+        hint = "split it and use rfactor, which gives the parts of the reduction results of their own"
+        refuse(func, f"{step}: {name} runs over the reduction of block {block.name}", name, hint=hint)
+    _require_independent(func, loops_on(path), loop, step)
+    return replaced(func, loop, replace(loop, kind=kind))
+
+
+def _require_independent(func: PrimFunc, on_path: tuple[For, ...], loop: For, step: str) -> None:
+    """Refuses a loop of which one iteration may touch an element that another one writes."""
+    found = touches(loop, on_path[: on_path.index(loop)])
+    for a, b in conflicting_pairs(found):
+        if is_within_block(a.buffer, found) or is_private(func, a.buffer, loop):
+            continue
+        if may_meet(a, b, {loop.var: "<", **_any_inside(loop, a.loops)}):
+            first, then = ("write" if each.is_write else "read" for each in (a, b))
+            both = "write" if first == then else f"{first} and {then}"
+            refuse(
+                func, f"{step}: two iterations of {loop.var} may {both} the same element of {a.buffer.name}", loop.var
+            )
+
+
+def _any_inside(loop: For, loops: tuple[For, ...]) -> dict[str, Sign]:
+    return {each.var: "*" for each in loops[loops.index(loop) + 1 :]}

@@ -1,0 +1,213 @@
+"""Split, fuse and reorder: other loops over the same iterations."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from itertools import pairwise
+
+from relaxdsl.ir.loops import For, IfThenElse, PrimFunc, Stmt, substitute_variables
+from relaxdsl.ir.names import UniqueNames
+from relaxdsl.ir.scalar import Apply, IndexValue
+from relaxdsl.kernels.primitives.dependence import (
+    Sign,
+    Touch,
+    conflicting_pairs,
+    is_same_point,
+    is_spatial,
+    is_within_block,
+    may_meet,
+    reduced_by,
+    touches,
+)
+from relaxdsl.kernels.primitives.private import is_private
+from relaxdsl.kernels.primitives.tree import at_leaves, loop_path, loops_on, nest, refuse, replaced, variable
+from relaxdsl.types.dims import Dim, SymInt, ceildiv, floordiv, free_symbols, modulo
+from relaxdsl.types.prove import Proof, prove_less_equal
+
+# -------------------------------------------------------------------------------------------------------------- split
+
+
+def split(
+    func: PrimFunc, names: UniqueNames, loop: str, factors: Sequence[Dim | None]
+) -> tuple[PrimFunc, tuple[str, ...]]:
+    """The kernel with a loop as several, one inside the other, and their names; see :meth:`.Schedule.split`."""
+    _, old = loop_path(func, loop, "split")
+    _require_serial(func, old, "split")
+    extents = _extents(func, old, factors)
+    variables = [names.fresh(f"{loop}_{number}") for number in range(len(factors))]
+    loops = [For(name, extent, old.body) for name, extent in zip(variables, extents, strict=True)]
+    value: Dim = 0
+    total: Dim = 1
+    for each in loops:
+        value = value * each.extent + variable(each)
+        total = total * each.extent
+    body = substitute_variables(old.body, {loop: old.start + value})
+    if not _is_at_most(total, old.extent, old):
+        body = guarded(body, value, old.extent)
+    return replaced(func, old, nest(loops, body)), tuple(variables)
+
+
+def guarded(body: Stmt, left: Dim, right: Dim) -> Stmt:
+    """``body`` where ``left < right``; the condition stands inside of its loops, around each block."""
+    condition = Apply("less", (IndexValue(left), IndexValue(right)), "bool")
+    return at_leaves(body, lambda stmt: IfThenElse(condition, stmt))
+
+
+def _require_serial(func: PrimFunc, loop: For, step: str) -> None:
+    if loop.kind != "serial":
+        refuse(func, f"{step}: {loop.var} is {loop.kind}", loop.var, hint=f"{step} it before you make it {loop.kind}")
+
+
+def _extents(func: PrimFunc, loop: For, factors: Sequence[Dim | None]) -> list[Dim]:
+    """The factors, with the one that is left open found from the others."""
+    if len(factors) < 2 or sum(1 for each in factors if each is None) > 1:
+        refuse(func, f"split: factors={list(factors)}: give two factors or more, at most one of them None", loop.var)
+    known: Dim = 1
+    for each in factors:
+        unknown = [name for name in free_symbols(1 if each is None else each) if name not in func.symbols]
+        if unknown:
+            refuse(func, f"split: the factor {each} uses {unknown[0]}, which is no size of the kernel", loop.var)
+        if each is not None and prove_less_equal(1, each) is not Proof.YES:
+            refuse(func, f"split: the factor {each} is not known to be at least 1", loop.var)
+        known = known if each is None else known * each
+    if None not in factors and prove_less_equal(loop.extent, known) is not Proof.YES:
+        headline = f"split: factors={list(factors)} make {known} iterations, {loop.var} has {loop.extent}"
+        refuse(func, headline, loop.var, hint="leave one factor open: None")
+    return [ceildiv(loop.extent, known) if each is None else each for each in factors]
+
+
+def _is_at_most(total: Dim, extent: Dim, loop: For) -> bool:
+    """Whether all iterations of the new loops are iterations of the old one."""
+    return prove_less_equal(total, extent) is Proof.YES
+
+
+# --------------------------------------------------------------------------------------------------------------- fuse
+
+
+def fuse(func: PrimFunc, names: UniqueNames, loops: Sequence[str]) -> tuple[PrimFunc, str]:
+    """The kernel with directly nested loops as one, and its name; see :meth:`.Schedule.fuse`."""
+    found = [loop_path(func, name, "fuse")[1] for name in loops]
+    if len(found) < 2:
+        refuse(func, "fuse: give two loops or more", *loops)
+    for outer, inner in pairwise(found):
+        _require_fusable(func, outer, inner)
+    name = names.fresh("_".join((*loops, "fused")))
+    extent: Dim = 1
+    for each in found:
+        extent = extent * each.extent
+    new = For(name, extent, found[-1].body)
+    body = substitute_variables(new.body, _parts_of(variable(new), found))
+    return replaced(func, found[0], replace(new, body=body)), name
+
+
+def _parts_of(fused: SymInt, loops: Sequence[For]) -> Mapping[str, Dim]:
+    """The value of each loop: the digits of ``fused`` in a number system whose bases are the loops' extents."""
+    values: dict[str, Dim] = {}
+    rest: Dim = fused
+    for loop in reversed(loops[1:]):
+        values[loop.var] = loop.start + modulo(rest, loop.extent)
+        rest = floordiv(rest, loop.extent)
+    values[loops[0].var] = loops[0].start + rest
+    return values
+
+
+def _require_fusable(func: PrimFunc, outer: For, inner: For) -> None:
+    for each in (outer, inner):
+        _require_serial(func, each, "fuse")
+    if outer.body is not inner:
+        refuse(func, f"fuse: {inner.var} does not stand directly inside of {outer.var}", outer.var, inner.var)
+    if outer.var in free_symbols(inner.extent) or outer.var in free_symbols(inner.start):
+        refuse(func, f"fuse: the range of {inner.var} depends on {outer.var}", outer.var, inner.var)
+    reduced = [each for each in (outer, inner) if reduced_by(each)]
+    if len(reduced) == 1 and any(is_spatial(each) for each in (outer, inner) if each not in reduced):
+        other = inner if reduced[0] is outer else outer
+        refuse(func, f"fuse: {reduced[0].var} runs over a reduction, {other.var} does not", outer.var, inner.var)
+
+
+# ------------------------------------------------------------------------------------------------------------ reorder
+
+
+def reorder(func: PrimFunc, loops: Sequence[str]) -> PrimFunc:
+    """The kernel with loops in another order; see :meth:`.Schedule.reorder`."""
+    found = {name: loop_path(func, name, "reorder") for name in loops}
+    if len(found) < 2:
+        refuse(func, "reorder: give two different loops or more", *loops)
+    path = max((path for path, _ in found.values()), key=len)
+    chain = _chain(func, loops_on(path), [loop for _, loop in found.values()])
+    order = iter(found[name][1] for name in loops)
+    changed = [next(order) if each.var in found else each for each in chain]
+    _require_ranges_known(func, changed)
+    _require_order(func, loops_on(path), chain, changed)
+    return replaced(func, chain[0], nest(changed, chain[-1].body))
+
+
+def _chain(func: PrimFunc, on_path: tuple[For, ...], wanted: list[For]) -> list[For]:
+    """The loops from the outermost to the innermost of those wanted, which must be nested directly."""
+    missing = [loop for loop in wanted if loop not in on_path]
+    if missing:
+        last = next(loop for loop in reversed(on_path) if loop in wanted)
+        refuse(func, f"reorder: {missing[0].var} is not around {last.var}", missing[0].var, last.var)
+    places = sorted(on_path.index(loop) for loop in wanted)
+    chain = list(on_path[places[0] : places[-1] + 1])
+    for outer, inner in pairwise(chain):
+        if outer.body is not inner:
+            refuse(func, f"reorder: {inner.var} does not stand directly inside of {outer.var}", outer.var, inner.var)
+    return chain
+
+
+def _require_ranges_known(func: PrimFunc, changed: list[For]) -> None:
+    for place, loop in enumerate(changed):
+        used = {*free_symbols(loop.extent), *free_symbols(loop.start)}
+        late = [each.var for each in changed[place:] if each.var in used]
+        if late:
+            refuse(func, f"reorder: the range of {loop.var} depends on {late[0]}", loop.var, late[0])
+
+
+def _require_order(func: PrimFunc, on_path: tuple[For, ...], chain: list[For], changed: list[For]) -> None:
+    """Refuses an order in which some element would be written, or read, before an iteration that comes first now."""
+    outside = on_path[: on_path.index(chain[0])]
+    found = touches(chain[0], outside)
+    for a, b in conflicting_pairs(found):
+        if is_within_block(a.buffer, found) or is_same_point(a, b) or is_private(func, a.buffer, chain[-1]):
+            continue
+        signs = _reversed_signs(a, b, chain, changed)
+        if signs is not None:
+            _refuse_order(func, a, b, chain, changed)
+
+
+def _refuse_order(func: PrimFunc, a: Touch, b: Touch, chain: list[For], changed: list[For]) -> None:
+    first, then = ("written" if each.is_write else "read" for each in (a, b))
+    moved = [loop.var for loop, now in zip(chain, changed, strict=True) if loop is not now]
+    headline = (
+        f"reorder: in the order {', '.join(loop.var for loop in changed)} an element of {a.buffer.name} "
+        f"may be {then} before it is {first}"
+    )
+    refuse(func, headline, *moved, hint=f"now it is {first} first, in an earlier iteration")
+
+
+def _reversed_signs(
+    a: Touch, b: Touch, chain: list[For], changed: list[For], signs: Mapping[str, Sign] | None = None
+) -> Mapping[str, Sign] | None:
+    """Distances between iterations in which ``a`` comes before ``b`` now, and after it in the changed order."""
+    signs = signs or {}
+    rest: dict[str, Sign] = {loop.var: "*" for loop in chain if loop.var not in signs}
+    if _first(signs, chain) == ">" or _first(signs, changed) == "<" or not may_meet(a, b, {**signs, **rest}):
+        return None
+    if not rest:
+        return signs if _first(signs, chain) == "<" and _first(signs, changed) == ">" else None
+    var = next(loop.var for loop in chain if loop.var in rest)
+    for sign in ("=", "<", ">"):
+        found = _reversed_signs(a, b, chain, changed, {**signs, var: sign})
+        if found is not None:
+            return found
+    return None
+
+
+def _first(signs: Mapping[str, Sign], order: list[For]) -> Sign:
+    """The sign that decides which iteration comes first in an order; ``=`` while it is not known."""
+    for loop in order:
+        sign = signs.get(loop.var, "*")
+        if sign != "=":
+            return "=" if sign == "*" else sign
+    return "="

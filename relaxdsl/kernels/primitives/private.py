@@ -1,0 +1,36 @@
+"""Scratch that each iteration of a loop fills before it reads it, so that iterations do not share it."""
+
+from __future__ import annotations
+
+from relaxdsl.ir.loops import Buffer, For, PrimFunc
+from relaxdsl.kernels.primitives.dependence import Touch, is_same_point, touches
+from relaxdsl.kernels.primitives.regions import box_of, covers, exact_box
+from relaxdsl.types.dims import free_symbols
+
+
+def is_private(func: PrimFunc, buffer: Buffer, loop: For) -> bool:
+    """Whether no iteration of ``loop`` reads what another iteration left in ``buffer``."""
+    if buffer.scope == "global":
+        return False
+    found = [each for each in touches(func.body) if each.buffer is buffer]
+    if any(loop not in each.loops or _reduces(each, loop) for each in found):
+        return False
+    return all(each.is_write or _is_filled_before(each, found[:place], loop) for place, each in enumerate(found))
+
+
+def _is_filled_before(read: Touch, earlier: list[Touch], loop: For) -> bool:
+    """Whether a write that always happens has set all that ``read`` takes, in the same iteration."""
+    writes = (each for each in earlier if each.is_write)
+    return any(is_same_point(each, read) or _fills(each, read, loop) for each in writes)
+
+
+def _fills(write: Touch, read: Touch, loop: For) -> bool:
+    common = [each for each in write.loops if each in read.loops]
+    written = exact_box(write, common) if loop in common else None
+    return written is not None and covers(written, box_of(read, common), common)
+
+
+def _reduces(touch: Touch, loop: For) -> bool:
+    """Whether the access belongs to a reduction along the loop, of which a step takes what the one before left."""
+    axes = touch.block.iter_vars if touch.block is not None and touch.is_write else ()
+    return any(axis.kind == "reduce" and loop.var in free_symbols(axis.binding) for axis in axes)

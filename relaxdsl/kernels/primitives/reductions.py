@@ -1,0 +1,83 @@
+"""Reductions: their initial values as a block of their own, and their parts as reductions of their own."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from relaxdsl.ir.loops import Block, For, IfThenElse, PrimFunc, Stmt
+from relaxdsl.ir.names import UniqueNames
+from relaxdsl.kernels.accesses import expression_dims
+from relaxdsl.kernels.primitives.dependence import Sign, may_meet, touches
+from relaxdsl.kernels.primitives.tree import (
+    Path,
+    block_path,
+    blocks_in,
+    inserted_before,
+    loop_path,
+    loops_on,
+    refuse,
+    renamed,
+    replaced,
+)
+from relaxdsl.types.dims import free_symbols
+
+
+def decompose_reduction(func: PrimFunc, names: UniqueNames, block: str, loop: str) -> tuple[PrimFunc, str]:
+    """The kernel with a reduction's initial values set before ``loop``; see :meth:`.Schedule.decompose_reduction`."""
+    path, old = block_path(func, block, "decompose_reduction")
+    if old.init is None:
+        refuse(func, f"decompose_reduction: block {block} has no init", block)
+    _, place = loop_path(func, loop, "decompose_reduction")
+    if place not in path:
+        refuse(func, f"decompose_reduction: {loop} is not around block {block}", loop, block)
+    outside = [each for each in reduce_loops(path, old) if each in path[: path.index(place)]]
+    if outside:
+        headline = f"decompose_reduction: {outside[0].var}, outside of {loop}, runs over the reduction of block {block}"
+        refuse(func, headline, outside[0].var, loop)
+    _require_set_once(func, path, old, place)
+    first = initial_values(path, old, place, names)
+    func = replaced(func, old, replace(old, init=None))
+    _, place = loop_path(func, loop, "decompose_reduction")
+    return inserted_before(func, place, first), blocks_in(first)[0].name
+
+
+def reduce_loops(path: Path, block: Block) -> list[For]:
+    """The loops along which a block reduces, outermost first."""
+    used = {name for axis in block.iter_vars if axis.kind == "reduce" for name in free_symbols(axis.binding)}
+    return [loop for loop in loops_on(path) if loop.var in used]
+
+
+def initial_values(path: Path, block: Block, place: Stmt, names: UniqueNames) -> Stmt:
+    """The block's init in those loops from ``place`` inwards that its axes without a reduction run over.
+
+    Conditions on the steps of the reduction do not hold it back: it stands even for a reduction over nothing.
+    """
+    axes = tuple(axis for axis in block.iter_vars if axis.kind == "spatial")
+    used = {name for axis in axes for name in free_symbols(axis.binding)}
+    inside = path[path.index(place) : -1]
+    dropped = {stmt.var for stmt in inside if isinstance(stmt, For)} - used
+    assert block.init is not None
+    result: Stmt = Block(block.name, axes, block.init)
+    for stmt in reversed(inside):
+        if isinstance(stmt, For) and stmt.var in used:
+            result = replace(stmt, body=result)
+        elif isinstance(stmt, IfThenElse) and stmt.else_body is None and not _symbols(stmt) & dropped:
+            result = replace(stmt, then_body=result)
+    return renamed(result, names, "_init")
+
+
+def _symbols(branch: IfThenElse) -> set[str]:
+    return {name for dim in expression_dims(branch.condition) for name in free_symbols(dim)}
+
+
+def _require_set_once(func: PrimFunc, path: Path, block: Block, place: For) -> None:
+    """Refuses if an element is computed more than once: its initial value would be set once, for all times."""
+    inside = loops_on(path[path.index(place) :])
+    reduced = reduce_loops(path, block)
+    written = [each for each in touches(func.body) if each.block is block and each.is_write]
+    for loop in (each for each in inside if each not in reduced):
+        signs: dict[str, Sign] = {each.var: "*" for each in inside}
+        for each in written:
+            if may_meet(each, each, {**signs, loop.var: "<"}):
+                again = f"iterations of {loop.var} compute the same elements of {each.buffer.name}"
+                refuse(func, f"decompose_reduction: {again}", loop.var)

@@ -1,0 +1,326 @@
+"""``relax.Schedule``: a kernel and the steps that rearrange its loops."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import wraps
+from types import MappingProxyType
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+from relaxdsl.errors import ScheduleError
+from relaxdsl.ir.loops import Block, PrimFunc, map_statements
+from relaxdsl.ir.loops import Stmt as Statement
+from relaxdsl.ir.module import IRModule
+from relaxdsl.ir.names import UniqueNames
+from relaxdsl.ir.print_graph import script
+from relaxdsl.kernels.primitives import kinds, loops, reductions
+from relaxdsl.kernels.primitives.trace import BlockRef, LoopRef, Step, Trace
+from relaxdsl.kernels.primitives.tree import block_path, blocks_in, loop_path, loops_on, names_in
+from relaxdsl.kernels.structural_key import structural_key
+from relaxdsl.types.dims import Dim
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def _recorded(method: Callable[Concatenate[Schedule, P], R]) -> Callable[Concatenate[Schedule, P], R]:
+    """``method`` as a step of the trace. A block given by its name is looked up first, as a step of its own."""
+
+    @wraps(method)
+    def record(self: Schedule, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        given = [self._looked_up(method, place, each) for place, each in enumerate(args)]
+        named = {name: self._looked_up(method, name, each) for name, each in kwargs.items()}
+        result = method(self, *given, **named)
+        self._steps.append(Step(method.__name__, tuple(given), MappingProxyType(named), result))  # type: ignore[arg-type]
+        return result
+
+    return record
+
+
+class Schedule:
+    """A kernel whose loops are rearranged step by step; what it computes stays the same.
+
+    Every step checks, from what the blocks read and write, that it changes no result (beyond the rounding of sums that
+    are added up in another order), and refuses with a ScheduleError that shows the loops if that can't be proved.
+    :attr:`func` is the kernel as it is now. It is compiled as it stands: no default rule touches its loops.
+
+    Args:
+        kernel: a kernel (a PrimFunc, what ``@relax.prim_func`` makes), or a module or function that calls one.
+        name: which kernel of a module; it may be left out where there is only one.
+
+    Raises:
+        ScheduleError: there is no such kernel.
+
+    Example:
+        >>> from relaxdsl import te
+        >>> n = relax.dims("n")
+        >>> x = te.placeholder((n,), "float32", name="x")
+        >>> y = te.compute((n,), lambda i: x[i] * 2.0, name="y")
+        >>> sch = relax.Schedule(te.create_prim_func([x, y], name="double"))
+        >>> (i,) = sch.get_loops("y")
+        >>> outer, inner = sch.split(i, factors=[None, 8])
+        >>> sch.vectorize(inner)
+        >>> sch.show()
+    """
+
+    def __init__(self, kernel: Any, name: str | None = None) -> None:
+        self._module, func = _kernel_of(kernel, name)
+        self._names = names_in(func)
+        self._name = func.name if self._module is None else _name_in(self._module, func)
+        self._func = replace(_with_own_block_names(func), attrs=MappingProxyType({**func.attrs, "scheduled": True}))
+        self._start = self._func
+        self._steps: list[Step] = []
+
+    # ------------------------------------------------------------------------------------------------ what there is
+
+    @property
+    def func(self) -> PrimFunc:
+        """The kernel as it is now, in block form."""
+        return self._func
+
+    @property
+    def mod(self) -> IRModule:
+        """The module with the kernel as it is now; a module of its own if it came without one."""
+        functions = {} if self._module is None else self._module.functions
+        return IRModule(MappingProxyType({**functions, self._name: self._func}))
+
+    @property
+    def trace(self) -> Trace:
+        """The steps so far."""
+        return Trace(self.structure, self.block_names, tuple(self._steps))
+
+    @property
+    def structure(self) -> str:
+        """What kernels share that differ in names only, as the kernel was at the start."""
+        return structural_key(self._start)
+
+    @property
+    def block_names(self) -> tuple[str, ...]:
+        """The names of the blocks at the start, in order."""
+        return tuple(block.name for block in blocks_in(self._start.body))
+
+    def copy(self) -> Schedule:
+        """A schedule of the kernel as it is now, with the same trace, which goes its own way from here."""
+        other = Schedule(self._func)
+        other._module, other._name, other._start = self._module, self._name, self._start
+        other._names, other._steps = names_in(self._func), list(self._steps)
+        return other
+
+    def __str__(self) -> str:
+        return script(self._func)
+
+    def __repr__(self) -> str:
+        return f"<relax schedule of {self._name}: {len(self._steps)} steps>"
+
+    def show(self) -> None:
+        """Prints the kernel as it is now; in a notebook highlighted."""
+        print(self)
+
+    # ----------------------------------------------------------------------------------------------------- finding
+
+    @_recorded
+    def get_block(self, name: str) -> BlockRef:
+        """The block called ``name``; a stage of tensor expressions gives its block the name of its result.
+
+        Raises:
+            ScheduleError: there is no such block.
+        """
+        block_path(self._func, name, "get_block")
+        return BlockRef(name)
+
+    @_recorded
+    def get_loops(self, block: BlockRef | str) -> tuple[LoopRef, ...]:
+        """The loops around a block, outermost first."""
+        path, _ = block_path(self._func, _block(block), "get_loops")
+        return tuple(LoopRef(loop.var) for loop in loops_on(path))
+
+    @_recorded
+    def get_child_blocks(self, loop: LoopRef) -> tuple[BlockRef, ...]:
+        """The blocks inside of a loop, in the order they run."""
+        _, found = loop_path(self._func, _loop("get_child_blocks", loop), "get_child_blocks")
+        return tuple(BlockRef(block.name) for block in blocks_in(found.body))
+
+    # ------------------------------------------------------------------------------------------------------- loops
+
+    @_recorded
+    def split(self, loop: LoopRef, factors: Sequence[Dim | None]) -> tuple[LoopRef, ...]:
+        """The loop as several, one inside the other, as many as there are factors: their extents, one of which may be
+        None.
+
+        before::
+
+            for i in range(n):
+                y[i] = x[i]
+
+        after ``split(i, [None, 4])``; there is no condition if 4 is known to divide ``n``::
+
+            for i_0 in range((n + 3) // 4):
+                for i_1 in range(4):
+                    if i_0 * 4 + i_1 < n:
+                        y[i_0 * 4 + i_1] = x[i_0 * 4 + i_1]
+
+        Raises:
+            ScheduleError: a factor may be less than 1; the factors are too small, or too few.
+        """
+        self._func, new = loops.split(self._func, self._names, _loop("split", loop), factors)
+        return tuple(map(LoopRef, new))
+
+    @_recorded
+    def fuse(self, *loops_: LoopRef) -> LoopRef:
+        """Directly nested loops as one.
+
+        before::
+
+            for i in range(m):
+                for j in range(n):
+                    y[i, j] = x[i, j]
+
+        after ``fuse(i, j)``::
+
+            for i_j_fused in range(m * n):
+                y[i_j_fused // n, i_j_fused % n] = x[i_j_fused // n, i_j_fused % n]
+
+        Raises:
+            ScheduleError: something else stands between them; the range of one depends on another; one runs over a
+                reduction, the other does not.
+        """
+        self._func, new = loops.fuse(self._func, self._names, [_loop("fuse", each) for each in loops_])
+        return LoopRef(new)
+
+    @_recorded
+    def reorder(self, *loops_: LoopRef) -> None:
+        """The loops in the given order; others between them stay where they are.
+
+        before::
+
+            for i in range(m):
+                for j in range(n):
+                    y[i, j] = x[i, j]
+
+        after ``reorder(j, i)``::
+
+            for j in range(n):
+                for i in range(m):
+                    y[i, j] = x[i, j]
+
+        Raises:
+            ScheduleError: they are not nested directly; the range of one depends on another that would come later; an
+                element would be read or written too early.
+        """
+        self._func = loops.reorder(self._func, [_loop("reorder", each) for each in loops_])
+
+    @_recorded
+    def parallel(self, loop: LoopRef) -> None:
+        """Threads share the loop's iterations, if it is an outermost one; inside of another loop it runs serially.
+
+        before: ``for i in range(n):``, after: ``for i in T.parallel(n):``
+
+        Raises:
+            ScheduleError: it runs over a reduction; two iterations may touch an element that one of them writes.
+        """
+        self._func = kinds.parallel(self._func, _loop("parallel", loop))
+
+    @_recorded
+    def vectorize(self, loop: LoopRef) -> None:
+        """The loop's iterations may run side by side, in vectors; it should be the innermost one.
+
+        before: ``for i in range(8):``, after: ``for i in T.vectorized(8):``
+
+        Raises:
+            ScheduleError: as for :meth:`parallel`.
+        """
+        self._func = kinds.vectorize(self._func, _loop("vectorize", loop))
+
+    @_recorded
+    def unroll(self, loop: LoopRef) -> None:
+        """The loop's iterations are written out one after the other.
+
+        before: ``for i in range(4):``, after: ``for i in T.unrolled(4):``
+
+        Raises:
+            ScheduleError: how often it runs is no number.
+        """
+        self._func = kinds.unroll(self._func, _loop("unroll", loop))
+
+    # -------------------------------------------------------------------------------------------------- reductions
+
+    @_recorded
+    def decompose_reduction(self, block: BlockRef | str, loop: LoopRef) -> BlockRef:
+        """The initial values of a reduction, set before ``loop`` by a block of their own, which is returned.
+
+        before::
+
+            for i in range(m):
+                for k in range(n):
+                    s[i] = s[i] + x[i, k]    init: s[i] = 0
+
+        after ``decompose_reduction("s", k)``::
+
+            for i in range(m):
+                s[i] = 0
+                for k in range(n):
+                    s[i] = s[i] + x[i, k]
+
+        Raises:
+            ScheduleError: the block has no init; the loop is inside of one along which the block reduces; elements are
+                computed more than once in the loop.
+        """
+        place = _loop("decompose_reduction", loop)
+        self._func, first = reductions.decompose_reduction(self._func, self._names, _block(block), place)
+        return BlockRef(first)
+
+    # ---------------------------------------------------------------------------------------------------- recording
+
+    def _looked_up(self, method: Callable[..., Any], parameter: int | str, value: Any) -> Any:
+        """A block for a block's name, where ``method`` takes a block."""
+        names = method.__code__.co_varnames[1:]
+        name = parameter if isinstance(parameter, str) else names[min(parameter, len(names) - 1)]
+        return self.get_block(value) if name == "block" and isinstance(value, str) else value
+
+
+def _block(block: BlockRef | str) -> str:
+    return block if isinstance(block, str) else block.name
+
+
+def _loop(step: str, loop: LoopRef) -> str:
+    if not isinstance(loop, LoopRef):
+        headline = f"{step}: {loop!r} is no loop of a schedule"
+        raise ScheduleError(headline, hint="take the loops from sch.get_loops(block)")
+    return loop.name
+
+
+# --------------------------------------------------------------------------------------------------------- the kernel
+
+
+def _kernel_of(kernel: Any, name: str | None) -> tuple[IRModule | None, PrimFunc]:
+    """``(module, kernel)``; no module for a kernel alone."""
+    found = getattr(kernel, "ir", kernel)
+    if isinstance(found, PrimFunc) and name is None:
+        return None, found
+    module = found if isinstance(found, IRModule) else getattr(kernel, "module", None)
+    if not isinstance(module, IRModule):
+        raise ScheduleError(f"Schedule: {kernel!r} is no kernel and has none")
+    kernels = module.kernels
+    known = ", ".join(kernels) or "none"
+    if name is None and len(kernels) != 1:
+        raise ScheduleError(f"Schedule: which kernel? The module has {known}", hint="Schedule(module, name)")
+    if name is not None and name not in kernels:
+        raise ScheduleError(f"Schedule: the module has no kernel {name}, it has {known}")
+    return module, kernels[name if name is not None else next(iter(kernels))]
+
+
+def _name_in(module: IRModule, func: PrimFunc) -> str:
+    return next(name for name, each in module.kernels.items() if each is func)
+
+
+def _with_own_block_names(func: PrimFunc) -> PrimFunc:
+    """The kernel with a name of its own for every block."""
+    names = UniqueNames()
+
+    def visit(stmt: Statement) -> Statement:
+        if isinstance(stmt, Block):
+            stmt = replace(stmt, name=names.fresh(stmt.name))
+        return map_statements(stmt, visit)
+
+    return replace(func, body=visit(func.body))

@@ -1,0 +1,205 @@
+"""Kernels that tests schedule, what they compute in NumPy, and how a schedule is run and shown."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import relaxdsl as relax
+from relaxdsl import te
+from relaxdsl.ir.layout import Lines
+from relaxdsl.ir.loops import PrimFunc
+from relaxdsl.ir.print_loops import add_prim_func
+from relaxdsl.kernels.create import create_prim_func
+from relaxdsl.kernels.jit import compile_kernel, run_kernel
+from relaxdsl.kernels.schedule.parallel import extent_of, phases
+from relaxdsl.kernels.schedule.pipeline import schedule
+from relaxdsl.kernels.source import function_name, kernel_source
+from relaxdsl.types.dims import evaluate
+
+Array = NDArray[Any]
+
+m, n, p = relax.dims("m n p")
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """A kernel, and the same in NumPy."""
+
+    build: Callable[[], PrimFunc]
+    numpy: Callable[..., Array]
+
+
+def matmul() -> PrimFunc:
+    a, b = te.placeholder((m, p), "float32", name="a"), te.placeholder((p, n), "float32", name="b")
+    k = te.reduce_axis((0, p), name="k")
+    c = te.compute((m, n), lambda i, j: te.sum(a[i, k] * b[k, j], axis=k), name="c")
+    return create_prim_func([a, b], [c], "matmul")
+
+
+def chain() -> PrimFunc:
+    x = te.placeholder((m, n), "float32", name="x")
+    t = te.compute((m, n), lambda i, j: x[i, j] * 2.0, name="t")
+    u = te.compute((m, n), lambda i, j: t[i, j] + x[i, j], name="u")
+    y = te.compute((m, n), lambda i, j: te.exp(u[i, j]), name="y")
+    return create_prim_func([x], [y], "chain")
+
+
+def row_sums() -> PrimFunc:
+    x = te.placeholder((m, n), "float32", name="x")
+    k = te.reduce_axis((0, n), name="k")
+    s = te.compute((m,), lambda i: te.sum(x[i, k], axis=k), name="s")
+    return create_prim_func([x], [s], "row_sums")
+
+
+def softmax() -> PrimFunc:
+    x = te.placeholder((m, n), "float32", name="x")
+    j, k = te.reduce_axis((0, n), name="j"), te.reduce_axis((0, n), name="k")
+    peak = te.compute((m,), lambda i: te.max(x[i, j], axis=j), name="peak")
+    e = te.compute((m, n), lambda i, j: te.exp(x[i, j] - peak[i]), name="e")
+    s = te.compute((m,), lambda i: te.sum(e[i, k], axis=k), name="s")
+    y = te.compute((m, n), lambda i, j: e[i, j] / s[i], name="y")
+    return create_prim_func([x], [y], "softmax")
+
+
+def stencil() -> PrimFunc:
+    x = te.placeholder((n + 2,), "float32", name="x")
+    t = te.compute((n + 2,), lambda i: x[i] * 3.0, name="t")
+    r = te.reduce_axis((0, 3), name="r")
+    y = te.compute((n,), lambda i: te.sum(t[i + r], axis=r), name="y")
+    return create_prim_func([x], [y], "stencil")
+
+
+def numpy_softmax(x: Array) -> Array:
+    e = np.exp(x - x.max(axis=1, keepdims=True, initial=-np.inf))
+    return e / e.sum(axis=1, keepdims=True)
+
+
+KERNELS = {
+    "matmul": Kernel(matmul, lambda a, b: a @ b),
+    "chain": Kernel(chain, lambda x: np.exp(x * 2 + x)),
+    "row_sums": Kernel(row_sums, lambda x: x.sum(axis=1)),
+    "softmax": Kernel(softmax, numpy_softmax),
+    "stencil": Kernel(stencil, lambda x: 3 * (x[:-2] + x[1:-1] + x[2:])),
+}
+
+
+# ------------------------------------------------------------------------------------------------------------ showing
+
+
+def shown(kernel: relax.Schedule | PrimFunc) -> str:
+    """The script of a kernel's local buffers and loops."""
+    lines = Lines()
+    add_prim_func(lines, kernel.func if isinstance(kernel, relax.Schedule) else kernel)
+    start = next(number for number, line in enumerate(lines.text) if line.strip().startswith("T.outputs("))
+    return textwrap.dedent("\n".join(lines.text[start + 1 :]))
+
+
+def assert_shows(kernel: relax.Schedule | PrimFunc, expected: str) -> None:
+    assert shown(kernel) == textwrap.dedent(expected).strip()
+
+
+# ------------------------------------------------------------------------------------------------------------ running
+
+
+class CheckedBuffer:
+    """Memory that refuses indices outside of it."""
+
+    def __init__(self, array: Array) -> None:
+        self.array = array
+
+    def __getitem__(self, index: int) -> Any:
+        assert 0 <= index < self.array.size, f"reads {index} of {self.array.size}"
+        return self.array[index]
+
+    def __setitem__(self, index: int, value: Any) -> None:
+        assert 0 <= index < self.array.size, f"writes {index} of {self.array.size}"
+        self.array[index] = value
+
+
+NAMESPACE: dict[str, Any] = {
+    "fast_add": lambda a, b: a + b,
+    "fast_multiply": lambda a, b: a * b,
+    "inf": np.inf,
+    "nan": np.nan,
+    "exp": np.exp,
+    "maximum": np.maximum,
+    "minimum": np.minimum,
+    "float32": np.float32,
+    "float32_buffer": lambda args, slot: CheckedBuffer(args[slot]),
+    "int64": np.int64,
+    "int64_buffer": lambda args, slot: CheckedBuffer(args[slot]),
+}
+
+
+def run_in_python(kernel: PrimFunc, inputs: Sequence[Array], sizes: dict[str, int], parts: int = 2) -> list[Array]:
+    """The outputs of a kernel: its generated source, run by Python, with every index checked."""
+    scheduled = schedule(kernel)
+    namespace = dict(NAMESPACE)
+    exec(kernel_source(scheduled), namespace)
+    run = namespace[function_name(scheduled)]
+    outputs = [garbage([evaluate(size, sizes) for size in each.shape], each.dtype) for each in kernel.outputs]
+    shared = [memory(each, sizes) for each in scheduled.scratch if each.scope == "shared"]
+    known = [*(each.reshape(-1) for each in (*inputs, *outputs)), *(sizes[name] for name in kernel.symbols), *shared]
+    split = phases(scheduled.body)
+    with np.errstate(all="ignore"):
+        for number, phase in enumerate(split):
+            extent = evaluate(extent_of(phase), sizes)
+            for part in range(parts):
+                scratch = [memory(each, sizes) for each in scheduled.scratch if each.scope == "scratch"]
+                args = [*known, *([number] if len(split) > 1 else []), *scratch]
+                lo, hi = extent * part // parts, extent * (part + 1) // parts
+                if lo < hi:
+                    run(args, lo, hi)
+    return outputs
+
+
+def run_compiled(kernel: PrimFunc, inputs: Sequence[Array], sizes: dict[str, int]) -> list[Array]:
+    """The outputs of a kernel, compiled."""
+    outputs = [garbage([evaluate(size, sizes) for size in each.shape], each.dtype) for each in kernel.outputs]
+    run_kernel(compile_kernel(kernel), [*map(np.ascontiguousarray, inputs), *outputs], sizes, parts=2)
+    return outputs
+
+
+def memory(buffer: Any, sizes: dict[str, int]) -> Array:
+    return garbage([evaluate(size, sizes) for size in buffer.shape], buffer.dtype)
+
+
+def garbage(shape: Sequence[int], dtype: str) -> Array:
+    return np.full(shape, 77, dtype)
+
+
+def inputs_of(kernel: PrimFunc, sizes: dict[str, int]) -> list[Array]:
+    """Random inputs."""
+    generator = np.random.default_rng(sum(sizes.values()))
+    shapes = [[evaluate(size, sizes) for size in each.shape] for each in kernel.inputs]
+    return [
+        generator.standard_normal(shape).astype(each.dtype) for shape, each in zip(shapes, kernel.inputs, strict=True)
+    ]
+
+
+#: Sizes that do not divide tiles, with 0 and 1.
+SIZES = (
+    {"m": 5, "n": 7, "p": 3},
+    {"m": 0, "n": 4, "p": 2},
+    {"m": 3, "n": 1, "p": 0},
+    {"m": 1, "n": 0, "p": 5},
+    {"m": 4, "n": 9, "p": 1},
+)
+
+
+def assert_computes(
+    func: PrimFunc, numpy: Callable[..., Array], run: Callable[..., list[Array]] = run_in_python
+) -> None:
+    """The kernel gives what NumPy gives, at all of :data:`SIZES`."""
+    for sizes in SIZES:
+        own = {name: sizes[name] for name in func.symbols}
+        inputs = inputs_of(func, own)
+        with np.errstate(all="ignore"):
+            expected = numpy(*inputs)
+        np.testing.assert_allclose(run(func, inputs, own)[0], expected, rtol=1e-4, atol=1e-5, err_msg=str(own))

@@ -1,0 +1,387 @@
+"""Split, fuse, reorder, parallel, vectorize, unroll: what they make of loops, and what they refuse."""
+
+from __future__ import annotations
+
+import textwrap
+
+import numpy as np
+import pytest
+from schedule_kernels import assert_computes, assert_shows, chain, matmul, row_sums, stencil
+
+import relaxdsl as relax
+from relaxdsl import te
+from relaxdsl.ir.loops import Block, Buffer, For, IterVar, PrimFunc, Stmt, Store, loop_variable
+from relaxdsl.ir.scalar import Load
+from relaxdsl.kernels.create import create_prim_func
+from relaxdsl.types.dims import Dim
+
+m, n = relax.dims("m n")
+
+
+def double(size: Dim = n) -> PrimFunc:
+    x = te.placeholder((size,), "float32", name="x")
+    return create_prim_func([x], [te.compute((size,), lambda i: x[i] * 2.0, name="y")], "double")
+
+
+def update(reads: tuple[int, int]) -> PrimFunc:
+    """``y[i, j] = y[i + a, j + b]``, which depends on the order of the loops."""
+    y = Buffer("y", (m + 2, n + 2), "float32")
+    i, j, vi, vj = (loop_variable(name, size) for name, size in [("i", m), ("j", n), ("vi", m), ("vj", n)])
+    store = Store(y, (vi + 1, vj + 1), Load(y, (vi + 1 + reads[0], vj + 1 + reads[1])))
+    block = Block("y", (IterVar("vi", m, "spatial", i), IterVar("vj", n, "spatial", j)), store)
+    return PrimFunc("update", (y,), 1, ("m", "n"), For("i", m, For("j", n, block)))
+
+
+def refusal(step) -> str:
+    with pytest.raises(relax.ScheduleError) as caught:
+        step()
+    return str(caught.value)
+
+
+def assert_refuses(step, message: str) -> None:
+    assert refusal(step) == textwrap.dedent(message).strip()
+
+
+# -------------------------------------------------------------------------------------------------------------- split
+
+
+def test_split_guards_the_last_tile():
+    sch = relax.Schedule(double())
+    (i,) = sch.get_loops("y")
+    sch.split(i, factors=[None, 4])
+    assert_shows(
+        sch,
+        """
+        for i_0, i_1 in T.grid((n + 3) // 4, 4):
+            if (4 * i_0 + i_1) < n:
+                with T.block("y"):
+                    v_i = T.axis.spatial(n, 4 * i_0 + i_1)
+                    y[v_i] = x[v_i] * T.float32(2.0)
+        """,
+    )
+    assert_computes(sch.func, lambda x: x * 2)
+
+
+def test_split_needs_no_guard_where_the_factor_divides():
+    sch = relax.Schedule(double(8 * n))
+    (i,) = sch.get_loops("y")
+    sch.split(i, factors=[2, None, 4])
+    assert_shows(
+        sch,
+        """
+        for i_0, i_1, i_2 in T.grid(2, n, 4):
+            with T.block("y"):
+                v_i = T.axis.spatial(n * 8, 4 * i_0 * n + 4 * i_1 + i_2)
+                y[v_i] = x[v_i] * T.float32(2.0)
+        """,
+    )
+    assert_computes(sch.func, lambda x: x * 2)
+
+
+def test_split_by_a_size():
+    sch = relax.Schedule(chain())
+    i, _ = sch.get_loops("y")
+    sch.split(i, factors=[None, n + 1])
+    assert_computes(sch.func, lambda x: np.exp(3 * x))
+
+
+def split_error(factors) -> None:
+    sch = relax.Schedule(double(relax.dims("n", upper=20)))
+    sch.split(*sch.get_loops("y"), factors=factors)
+
+
+LOOP = """
+   for i in range(n):  # <-- i
+       with T.block("y"):
+           v_i, = T.axis.remap("S", [i])
+           y[v_i] = x[v_i] * T.float32(2.0)"""
+
+
+@pytest.mark.parametrize(
+    ("factors", "message"),
+    [
+        ([4], "split: factors=[4]: give two factors or more, at most one of them None"),
+        ([None, None], "split: factors=[None, None]: give two factors or more, at most one of them None"),
+        ([None, 0], "split: the factor 0 is not known to be at least 1"),
+        ([None, n], "split: the factor n is not known to be at least 1"),
+        ([None, m], "split: the factor m uses m, which is no size of the kernel"),
+        ([4, 4], "split: factors=[4, 4] make 16 iterations, i has n"),
+    ],
+)
+def test_split_refuses(factors, message):
+    hint = "\n   hint: leave one factor open: None" if "make" in message else ""
+    assert_refuses(lambda: split_error(factors), message + LOOP + hint)
+
+
+def test_split_refuses_a_loop_that_has_a_kind():
+    sch = relax.Schedule(double())
+    (i,) = sch.get_loops("y")
+    sch.parallel(i)
+    assert_refuses(
+        lambda: sch.split(i, factors=[None, 4]),
+        "split: i is parallel"
+        + LOOP.replace("range", "T.parallel")
+        + "\n   hint: split it before you make it parallel",
+    )
+
+
+def test_a_loop_that_was_split_is_no_more():
+    sch = relax.Schedule(double())
+    (i,) = sch.get_loops("y")
+    sch.split(i, factors=[None, 1])
+    assert_refuses(
+        lambda: sch.split(i, factors=[None, 4]),
+        """
+        split: there is no loop i (any more)
+           for i_0, i_1 in T.grid(n, 1):
+               with T.block("y"):
+                   v_i = T.axis.spatial(n, i_0 + i_1)
+                   y[v_i] = x[v_i] * T.float32(2.0)
+           hint: ask for the loops anew: sch.get_loops(block)
+        """,
+    )
+
+
+def test_loops_are_no_names():
+    sch = relax.Schedule(double())
+    assert_refuses(
+        lambda: sch.split("i", factors=[None, 4]),
+        "split: 'i' is no loop of a schedule\n   hint: take the loops from sch.get_loops(block)",
+    )
+
+
+# --------------------------------------------------------------------------------------------------------------- fuse
+
+
+def test_fuse():
+    sch = relax.Schedule(chain())
+    sch.fuse(*sch.get_loops("y"))
+    assert_shows(
+        sch,
+        """
+        t = T.alloc_buffer((m, n), "float32", scope="scratch")
+        u = T.alloc_buffer((m, n), "float32", scope="scratch")
+        for i, j in T.grid(m, n):
+            with T.block("t"):
+                v_i, v_j = T.axis.remap("SS", [i, j])
+                t[v_i, v_j] = x[v_i, v_j] * T.float32(2.0)
+        for i_1, j_1 in T.grid(m, n):
+            with T.block("u"):
+                v_i_1, v_j_1 = T.axis.remap("SS", [i_1, j_1])
+                u[v_i_1, v_j_1] = t[v_i_1, v_j_1] + x[v_i_1, v_j_1]
+        for i_2_j_2_fused in range(m * n):
+            with T.block("y"):
+                v_i_2 = T.axis.spatial(m, i_2_j_2_fused // n)
+                v_j_2 = T.axis.spatial(n, i_2_j_2_fused % n)
+                y[v_i_2, v_j_2] = T.exp(u[v_i_2, v_j_2])
+        """,
+    )
+
+
+def test_a_fused_and_split_loop_is_parallel():
+    sch = relax.Schedule(matmul())
+    i, j, _ = sch.get_loops("c")
+    outer, inner = sch.split(sch.fuse(i, j), factors=[None, 4])
+    sch.parallel(outer)
+    sch.vectorize(inner)
+    assert_computes(sch.func, lambda a, b: a @ b)
+
+
+def test_fuse_refuses_loops_that_are_not_nested_directly():
+    sch = relax.Schedule(matmul())
+    i, _, k = sch.get_loops("c")
+    message = """
+    fuse: k does not stand directly inside of i
+       for i, j, k in T.grid(m, n, p):  # <-- i, k
+           with T.block("c"):
+               v_i, v_j, v_k = T.axis.remap("SSR", [i, j, k])
+               with T.init():
+                   c[v_i, v_j] = T.float32(0.0)
+               c[v_i, v_j] = c[v_i, v_j] + (a[v_i, v_k] * b[v_k, v_j])
+    """
+    assert_refuses(lambda: sch.fuse(i, k), message)
+
+
+def test_fuse_refuses_a_reduction_with_what_is_none():
+    sch = relax.Schedule(row_sums())
+    message = """
+    fuse: k runs over a reduction, i does not
+       for i, k in T.grid(m, n):  # <-- i, k
+           with T.block("s"):
+               v_i, v_k = T.axis.remap("SR", [i, k])
+               with T.init():
+                   s[v_i] = T.float32(0.0)
+               s[v_i] = s[v_i] + x[v_i, v_k]
+    """
+    assert_refuses(lambda: sch.fuse(*sch.get_loops("s")), message)
+
+
+def test_fuse_refuses_one_loop_and_loops_with_ranges_that_depend_on_others():
+    i, j = loop_variable("i", n), loop_variable("j", n)
+    y = Buffer("y", (n, n), "float32")
+    x = Buffer("x", (n, n), "float32")
+    func = PrimFunc("triangle", (x, y), 1, ("n",), For("i", n, For("j", i + 1, Store(y, (i, j), Load(x, (i, j))))))
+    block = Block("y", (), Store(y, (0, 0), Load(x, (0, 0))))
+    func = PrimFunc("triangle", (x, y), 1, ("n",), For("i", n, For("j", i + 1, block)))
+    sch = relax.Schedule(func)
+    outer, inner = sch.get_loops("y")
+    shown = """
+   for i in range(n):{0}
+       for j in range(i + 1):{1}
+           with T.block("y"):
+               y[0, 0] = x[0, 0]"""
+    assert_refuses(lambda: sch.fuse(outer), "fuse: give two loops or more" + shown.format("  # <-- i", ""))
+    both = shown.format("  # <-- i", "  # <-- j")
+    assert_refuses(lambda: sch.fuse(outer, inner), "fuse: the range of j depends on i" + both)
+    assert_refuses(lambda: sch.reorder(inner, outer), "reorder: the range of j depends on i" + both)
+    assert_refuses(
+        lambda: sch.reorder(inner), "reorder: give two different loops or more" + shown.format("", "  # <-- j")
+    )
+
+
+# ------------------------------------------------------------------------------------------------------------ reorder
+
+
+def test_reorder_tiles_a_matmul():
+    sch = relax.Schedule(matmul())
+    i, j, k = sch.get_loops("c")
+    j_0, j_1 = sch.split(j, factors=[None, 8])
+    sch.reorder(j_0, k, i, j_1)
+    assert_shows(
+        sch,
+        """
+        for j_0, k, i, j_1 in T.grid((n + 7) // 8, p, m, 8):
+            if (8 * j_0 + j_1) < n:
+                with T.block("c"):
+                    v_i = T.axis.spatial(m, i)
+                    v_j = T.axis.spatial(n, 8 * j_0 + j_1)
+                    v_k = T.axis.reduce(p, k)
+                    with T.init():
+                        c[v_i, v_j] = T.float32(0.0)
+                    c[v_i, v_j] = c[v_i, v_j] + (a[v_i, v_k] * b[v_k, v_j])
+        """,
+    )
+    assert_computes(sch.func, lambda a, b: a @ b)
+
+
+def test_reorder_refuses_loops_of_two_nests():
+    sch = relax.Schedule(chain())
+    i, _ = sch.get_loops("t")
+    _, j_1 = sch.get_loops("u")
+    message = """
+    reorder: i is not around j_1
+       for i, j in T.grid(m, n):  # <-- i
+           with T.block("t"):
+               v_i, v_j = T.axis.remap("SS", [i, j])
+               t[v_i, v_j] = x[v_i, v_j] * T.float32(2.0)
+       for i_1, j_1 in T.grid(m, n):  # <-- j_1
+           with T.block("u"):
+               v_i_1, v_j_1 = T.axis.remap("SS", [i_1, j_1])
+               u[v_i_1, v_j_1] = t[v_i_1, v_j_1] + x[v_i_1, v_j_1]
+    """
+    assert_refuses(lambda: sch.reorder(j_1, i), message)
+
+
+UPDATE = """
+   for i, j in T.grid(m, n):  # <-- i, j
+       with T.block("y"):
+           vi, vj = T.axis.remap("SS", [i, j])
+           y[vi + 1, vj + 1] = y[{0}]"""
+
+
+def test_reorder_refuses_to_cross_a_dependence():
+    sch = relax.Schedule(update((-1, 1)))
+    i, j = sch.get_loops("y")
+    assert_refuses(
+        lambda: sch.reorder(j, i),
+        "reorder: in the order j, i an element of y may be read before it is written"
+        + UPDATE.format("vi, vj + 2")
+        + "\n   hint: now it is written first, in an earlier iteration",
+    )
+
+
+@pytest.mark.parametrize("reads", [(-1, -1), (-1, 0), (0, -1), (1, 1)])
+def test_reorder_keeps_dependences_that_point_the_same_way(reads):
+    sch = relax.Schedule(update(reads))
+    i, j = sch.get_loops("y")
+    sch.reorder(j, i)
+
+
+def test_reorder_refuses_what_stands_beside_other_statements():
+    sch = relax.Schedule(row_sums())
+    i, k = sch.get_loops("s")
+    sch.decompose_reduction("s", k)
+    message = """
+    reorder: k does not stand directly inside of i
+       for i in range(m):  # <-- i
+           with T.block("s_init"):
+               v_i_init, = T.axis.remap("S", [i])
+               s[v_i_init] = T.float32(0.0)
+           for k in range(n):  # <-- k
+               with T.block("s"):
+                   v_i, v_k = T.axis.remap("SR", [i, k])
+                   s[v_i] = s[v_i] + x[v_i, v_k]
+    """
+    assert_refuses(lambda: sch.reorder(k, i), message)
+
+
+# -------------------------------------------------------------------------------------------------------------- kinds
+
+
+@pytest.mark.parametrize("step", ["parallel", "vectorize"])
+def test_a_reduction_has_no_independent_iterations(step):
+    sch = relax.Schedule(row_sums())
+    _, k = sch.get_loops("s")
+    message = f"""
+    {step}: k runs over the reduction of block s
+       for i, k in T.grid(m, n):  # <-- k
+           with T.block("s"):
+               v_i, v_k = T.axis.remap("SR", [i, k])
+               with T.init():
+                   s[v_i] = T.float32(0.0)
+               s[v_i] = s[v_i] + x[v_i, v_k]
+       hint: split it and use rfactor, which gives the parts of the reduction results of their own
+    """
+    assert_refuses(lambda: getattr(sch, step)(k), message)
+
+
+def test_parallel_refuses_iterations_that_depend_on_one_another():
+    sch = relax.Schedule(update((0, -1)))
+    i, j = sch.get_loops("y")
+    assert_refuses(
+        lambda: sch.parallel(j),
+        "parallel: two iterations of j may write and read the same element of y"
+        + UPDATE.format("vi + 1, vj").replace("<-- i, j", "<-- j"),
+    )
+    sch.parallel(i)
+
+
+def test_parallel_refuses_iterations_that_write_the_same():
+    y = Buffer("y", (n,), "float32")
+    x = Buffer("x", (n,), "float32")
+    i, v = loop_variable("i", n), loop_variable("v", n)
+    block: Stmt = Block("y", (IterVar("v", n, "spatial", i // 2),), Store(y, (v,), Load(x, (v,))))
+    sch = relax.Schedule(PrimFunc("pairs", (x, y), 1, ("n",), For("i", n, block)))
+    message = """
+    parallel: two iterations of i may write the same element of y
+       for i in range(n):  # <-- i
+           with T.block("y"):
+               v = T.axis.spatial(n, i // 2)
+               y[v] = x[v]
+    """
+    assert_refuses(lambda: sch.parallel(*sch.get_loops("y")), message)
+
+
+def test_unroll_writes_a_loop_out():
+    sch = relax.Schedule(stencil())
+    _, r = sch.get_loops("y")
+    sch.unroll(r)
+    assert "for r in T.unroll(3):" in str(sch)
+    assert_computes(sch.func, lambda x: 3 * (x[:-2] + x[1:-1] + x[2:]))
+
+
+def test_unroll_refuses_what_is_no_number():
+    sch = relax.Schedule(double())
+    (i,) = sch.get_loops("y")
+    hint = "\n   hint: split it first: sch.split(i, factors=[None, 4])"
+    assert_refuses(lambda: sch.unroll(i), "unroll: i runs n times, which is no number" + LOOP + hint)

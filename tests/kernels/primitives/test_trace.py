@@ -1,0 +1,161 @@
+"""Traces: printed as Python, saved, loaded, and done again on other kernels."""
+
+from __future__ import annotations
+
+import textwrap
+
+import pytest
+from schedule_kernels import chain, matmul, row_sums
+
+import relaxdsl as relax
+from relaxdsl import te
+from relaxdsl.ir.loops import PrimFunc
+from relaxdsl.kernels.create import create_prim_func
+
+m, n, p = relax.dims("m n p")
+
+
+def other_matmul() -> PrimFunc:
+    """The same structure, with other names."""
+    rows, columns, steps = relax.dims("rows columns steps")
+    x, w = te.placeholder((rows, steps), "float32", name="x"), te.placeholder((steps, columns), "float32", name="w")
+    s = te.reduce_axis((0, steps), name="s")
+    y = te.compute((rows, columns), lambda r, q: te.sum(x[r, s] * w[s, q], axis=s), name="y")
+    return create_prim_func([x, w], [y], "product")
+
+
+def tiled(func: PrimFunc) -> relax.Schedule:
+    sch = relax.Schedule(func)
+    i, j, k = sch.get_loops("c")
+    outer, inner = sch.split(j, factors=[None, m + 1])
+    sch.reorder(outer, k, i, inner)
+    sch.vectorize(inner)
+    return sch
+
+
+def test_a_trace_prints_as_python():
+    expected = """
+    b0 = sch.get_block("c")
+    l1, l2, l3 = sch.get_loops(b0)
+    l4, l5 = sch.split(l2, factors=[None, m + 1])
+    sch.reorder(l4, l3, l1, l5)
+    sch.vectorize(l5)
+    """
+    assert str(tiled(matmul()).trace) == textwrap.dedent(expected).strip()
+
+
+def test_a_printed_trace_runs():
+    sch = relax.Schedule(matmul())
+    (i, j, k) = sch.get_loops("c")
+    sch.split(i, factors=[None, 4])
+    sch.reorder(k, j)
+    again = relax.Schedule(matmul())
+    exec(str(sch.trace), {"sch": again})
+    assert str(again) == str(sch)
+
+
+def test_a_trace_is_saved_and_loaded():
+    sch = tiled(matmul())
+    trace = relax.Trace.from_json(sch.trace.as_json())
+    assert str(trace) == str(sch.trace)
+    assert trace.as_json() == sch.trace.as_json()
+    again = relax.Schedule(matmul())
+    trace.apply_to(again)
+    assert str(again) == str(sch)
+
+
+def test_a_trace_fits_a_kernel_of_the_same_structure():
+    sch = relax.Schedule(matmul())
+    i, j, _ = sch.get_loops("c")
+    sch.parallel(sch.fuse(i, j))
+    other = relax.Schedule(other_matmul())
+    sch.trace.apply_to(other)
+    assert "for r_q_fused in T.parallel(columns * rows):" in str(other)
+    assert str(other.trace).splitlines()[1:] == str(sch.trace).splitlines()[1:]
+
+
+def test_a_trace_refuses_a_kernel_without_its_blocks():
+    with pytest.raises(relax.ScheduleError) as caught:
+        tiled(matmul()).trace.apply_to(relax.Schedule(row_sums()))
+    expected = """
+    replay: step 1, b0 = sch.get_block("c"): get_block: there is no block c
+       for i, k in T.grid(m, n):
+           with T.block("s"):
+               v_i, v_k = T.axis.remap("SR", [i, k])
+               with T.init():
+                   s[v_i] = T.float32(0.0)
+               s[v_i] = s[v_i] + x[v_i, v_k]
+    """
+    assert str(caught.value) == textwrap.dedent(expected).strip()
+
+
+def test_a_trace_refuses_a_kernel_with_fewer_loops():
+    sch = relax.Schedule(chain())
+    sch.get_loops("t")
+    x = te.placeholder((n,), "float32", name="x")
+    other = relax.Schedule(create_prim_func([x], [te.compute((n,), lambda i: x[i] + 1.0, name="t")], "one"))
+    with pytest.raises(relax.ScheduleError) as caught:
+        sch.trace.apply_to(other)
+    assert str(caught.value) == "replay: step 2, l1, l2 = sch.get_loops(b0): the trace's kernel has 2 there, this one 1"
+
+
+def test_a_text_that_is_no_trace():
+    with pytest.raises(relax.ScheduleError) as caught:
+        relax.Trace.from_json("[1]")
+    assert (
+        str(caught.value) == "Trace.from_json: the text is no trace: list indices must be integers or slices, not str"
+    )
+
+
+# ----------------------------------------------------------------------------------------------------- the schedule
+
+
+def test_a_schedule_takes_kernels_of_modules_by_name():
+    double = relax.Schedule(PLAIN).func
+
+    @relax.function
+    def program(x: relax.Tensor[(n,), "float32"]):
+        return relax.call_tir(double, (x,))
+
+    assert relax.Schedule(program).mod["double"].attrs["scheduled"]
+    assert list(relax.Schedule(program, "double").mod) == list(program.module)
+    with pytest.raises(relax.ScheduleError) as caught:
+        relax.Schedule(program, "dubble")
+    assert str(caught.value) == "Schedule: the module has no kernel dubble, it has double"
+
+
+def test_a_schedule_needs_a_kernel():
+    with pytest.raises(relax.ScheduleError) as caught:
+        relax.Schedule(3)
+    assert str(caught.value) == "Schedule: 3 is no kernel and has none"
+
+    @relax.function
+    def program(x: relax.Tensor[(n,), "float32"]):
+        return x
+
+    with pytest.raises(relax.ScheduleError) as caught:
+        relax.Schedule(program)
+    assert str(caught.value) == ("Schedule: which kernel? The module has none\n   hint: Schedule(module, name)")
+
+
+X = te.placeholder((n,), "float32", name="x")
+PLAIN = create_prim_func([X], [te.compute((n,), lambda i: X[i] * 2.0, name="y")], "double")
+
+
+def test_copies_go_their_own_way():
+    sch = relax.Schedule(matmul())
+    i, j, _ = sch.get_loops("c")
+    other = sch.copy()
+    other.reorder(j, i)
+    assert str(other) != str(sch)
+    assert len(other.trace.steps) == len(sch.trace.steps) + 1
+    assert repr(sch) == "<relax schedule of matmul: 2 steps>"
+
+
+def test_blocks_inside_of_a_loop():
+    sch = relax.Schedule(chain())
+    i, _ = sch.get_loops("u")
+    assert [block.name for block in sch.get_child_blocks(i)] == ["u"]
+    with pytest.raises(relax.ScheduleError) as caught:
+        sch.get_block("w")
+    assert str(caught.value).startswith("get_block: there is no block w\n   t = T.alloc_buffer")
