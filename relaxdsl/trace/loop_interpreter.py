@@ -53,7 +53,7 @@ class _LoopInterpreter(BlockInterpreter):
                 for each in body:
                     self.run(each)
             case For() if _is_nest(stmt):
-                super().run(stmt)  # also where a reduction has no step: its init runs
+                self._nest(stmt)
             case For():
                 self._loop(stmt)
             case IfThenElse():
@@ -66,6 +66,12 @@ class _LoopInterpreter(BlockInterpreter):
                 self._point(stmt)
             case _:
                 raise InternalError(f"interpret_loops: no meaning for {type(stmt).__name__}")
+
+    def _nest(self, nest: For) -> None:
+        """A block and its loops: all points at once. Its init runs even where a reduction has no step."""
+        blocks = BlockInterpreter(self.values)
+        blocks.memory = self.memory
+        blocks.run(nest)
 
     def _loop(self, loop: For) -> None:
         start, extent = self._number(loop.start), self._number(loop.extent)
