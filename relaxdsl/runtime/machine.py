@@ -26,6 +26,6 @@ stop_workers = ctypes.CFUNCTYPE(ctypes.c_int64)(_code.address("stop_workers"))
 """Ends the threads that share work; waits for the job they are at."""
 
 threads.admit_workers(_code.address("work"))
-atexit.register(threads.set_num_threads, 1)  # the machine code must outlive the threads that run it
+atexit.register(stop_workers)  # the machine code must outlive the threads that run it
 
 compile_seconds = time.perf_counter() - _started

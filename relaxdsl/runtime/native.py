@@ -13,6 +13,7 @@ integer globals; and calls of
   order that all agree on;
 - ``stack_words(count)``: memory that lasts until the function returns;
 - ``divide(a, b)``: the quotient rounded towards zero;
+- ``pause()``: nothing, for some tens of cycles, in which the core's other thread may work;
 - ``call(address, *arguments)``: a C function of int64, or of anything that fits a register;
 - another function that is compiled along with it.
 
@@ -58,6 +59,19 @@ _ATOMICS: dict[str, Callable[..., ir.Value]] = {
     "atomic_add": lambda builder, place, value: builder.atomic_rmw("add", place, value, _ORDER),
     "compare_exchange": _emit_compare_exchange,
 }
+
+
+def _emit_pause(builder: ir.IRBuilder) -> ir.Value:
+    architecture = llvm.get_default_triple().partition("-")[0]
+    if architecture in ("x86_64", "i386", "i686"):
+        name, arguments = "llvm.x86.sse2.pause", []
+    elif architecture in ("aarch64", "arm64"):
+        name, arguments = "llvm.aarch64.isb", [ir.IntType(32)(15)]
+    else:
+        return INT64(0)
+    kind = ir.FunctionType(ir.VoidType(), [each.type for each in arguments])
+    found = builder.module.globals.get(name) or ir.Function(builder.module, kind, name)
+    return builder.call(found, arguments)
 
 
 class NativeCode:
@@ -123,6 +137,11 @@ def stack_words(count: int) -> int:
 def divide(left: int, right: int) -> int:
     """The quotient, rounded towards zero. ``right`` must be neither 0 nor -1, which trap."""
     raise _python_call("divide")
+
+
+def pause() -> None:
+    """Waits some tens of cycles."""
+    raise _python_call("pause")
 
 
 def call(address: int, *arguments: int) -> int:
@@ -290,6 +309,8 @@ class _FunctionEmitter:
             return builder.ptrtoint(builder.alloca(INT64, args[0]), INT64)
         if name == "divide":
             return builder.sdiv(*args)
+        if name == "pause":
+            return _emit_pause(builder)
         if name == "call":
             kind = ir.FunctionType(INT64, [INT64] * (len(args) - 1))
             return builder.call(builder.inttoptr(args[0], kind.as_pointer()), args[1:])

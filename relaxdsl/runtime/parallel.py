@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import ctypes
 import sys
+import time
 
 from relaxdsl.runtime.native import (
     atomic_add,
@@ -26,6 +27,7 @@ from relaxdsl.runtime.native import (
     compare_exchange,
     divide,
     load,
+    pause,
     stack_words,
     store,
 )
@@ -38,6 +40,7 @@ from relaxdsl.runtime.threads import (
     JOB_CALL,
     JOB_CHUNK,
     JOB_SLOTS,
+    LAST_CALL,
     LEAST_WORK,
     MUTEX,
     POOL,
@@ -55,8 +58,12 @@ PARTS_PER_THREAD = 4
 LONG_CHUNK, CHUNK_MULTIPLE = 1024, 64
 """Long chunks are multiples of 64, so that two threads seldom write to the same cache line."""
 
-SPIN_COUNT = 200
-"""How often a worker looks for the next job before it sleeps: about 50 microseconds, many times what waking costs."""
+SPIN_COUNT = 2000
+"""How often a thread looks for what it waits for before it gives its core away: for some 50 microseconds, as long as
+waking a thread takes. It does not yield before: on a busy machine, who yields waits for milliseconds."""
+
+WAKING_FACTOR, SOON_NS = 16, 100_000
+"""So many times the work from which threads share is worth waking one; calls that begin so close follow closely."""
 
 INT32_MASK = 0xFFFFFFFF
 PART_MASK = 0xFFFF
@@ -79,8 +86,11 @@ pthread_mutex_lock = _c_function("pthread_mutex_lock")
 pthread_mutex_unlock = _c_function("pthread_mutex_unlock")
 pthread_cond_init = _c_function("pthread_cond_init")
 pthread_cond_wait = _c_function("pthread_cond_wait")
+pthread_cond_signal = _c_function("pthread_cond_signal")
 pthread_cond_broadcast = _c_function("pthread_cond_broadcast")
 sched_yield = _c_function("sched_yield")
+clock_gettime = _c_function("clock_gettime")
+CLOCK_MONOTONIC = getattr(time, "CLOCK_MONOTONIC", 0)
 
 
 # ---------------------------------------------------------------------------------------------------------- the caller
@@ -88,30 +98,71 @@ sched_yield = _c_function("sched_yield")
 
 def share(slots: int, at: int, arguments: int) -> int:
     """Runs the shared kernel call at address ``at`` on several threads. Returns 0, having done nothing, if not so."""
-    if load(slots + 8 * load(at + 32)) < load(POOL + LEAST_WORK):
+    work = load(slots + 8 * load(at + 32))
+    least = load(POOL + LEAST_WORK)
+    if work < least:
         return 0
     extent = load(slots + 8 * load(at + 16))
-    threads = minimum(minimum(load(slots + 8 * load(at + 40)), load(POOL + THREAD_COUNT)), extent)
-    if threads < 2 or pthread_create == 0 or not compare_exchange(POOL + BUSY, 0, 1):
+    most = minimum(load(slots + 8 * load(at + 40)), load(POOL + THREAD_COUNT))
+    if minimum(most, extent) < 2 or pthread_create == 0:
         return 0
-    start_workers(threads - 1)
-    chunk = chunk_length(extent, threads)
-    parts = divide(extent + chunk - 1, chunk)
+    sleepers = atomic_load(POOL + SLEEPER_COUNT)
+    wakes = sleepers == 0 or pays_to_wake(work, least)
+    if (not wakes and sleepers >= load(POOL + WORKER_COUNT)) or not compare_exchange(POOL + BUSY, 0, 1):
+        return 0
     store(POOL + JOB_CALL, at)
     store(POOL + JOB_SLOTS, slots)
     store(POOL + JOB_ARGUMENTS, arguments)
+    run_job(extent, most, wakes)
+    atomic_store(POOL + BUSY, 0)
+    return 1
+
+
+def pays_to_wake(work: int, least: int) -> int:
+    """Whether to wake workers that sleep: for much work, or where one call comes soon after another.
+
+    Waking takes the caller 10 microseconds and the worker 50. Where calls follow closely, they find it awake then.
+    """
+    now = nanoseconds()
+    before = load(POOL + LAST_CALL)
+    store(POOL + LAST_CALL, now)
+    return work >= least * WAKING_FACTOR or now - before < SOON_NS
+
+
+def nanoseconds() -> int:
+    """The time."""
+    memory = stack_words(2)
+    call(clock_gettime, CLOCK_MONOTONIC, memory)
+    return load(memory) * 1000000000 + load(memory + 8)
+
+
+def run_job(extent: int, most: int, wakes: int) -> int:
+    """Runs the job on up to ``most`` threads."""
+    threads = minimum(most, extent)
+    start_workers(threads - 1)
+    chunk = chunk_length(extent, threads)
+    parts = divide(extent + chunk - 1, chunk)
     store(POOL + JOB_CHUNK, chunk)
     atomic_store(POOL + DONE, 0)
     number = (atomic_load(POOL + TICKET) >> NUMBER_AT) + 1
-    atomic_store(POOL + TICKET, number << NUMBER_AT | threads << THREADS_AT | parts)
-    if atomic_load(POOL + SLEEPER_COUNT) > 0:
-        wake_workers()
+    atomic_store(POOL + TICKET, number << NUMBER_AT | most << THREADS_AT | parts)
+    if wakes and atomic_load(POOL + SLEEPER_COUNT) > 0:
+        wake_workers(threads - 1)
     while take_part(0):
         continue
+    return wait_for(parts)
+
+
+def wait_for(parts: int) -> int:
+    """Waits until so many parts are done."""
+    looks = 0
     while atomic_load(POOL + DONE) < parts:
-        call(sched_yield)
-    atomic_store(POOL + BUSY, 0)
-    return 1
+        looks += 1
+        if looks < SPIN_COUNT:
+            pause()
+        else:
+            call(sched_yield)
+    return 0
 
 
 def chunk_length(extent: int, threads: int) -> int:
@@ -200,7 +251,7 @@ def stop_workers() -> int:
     atomic_store(POOL + STOPPING, 1)
     workers = load(POOL + WORKER_COUNT)
     if workers > 0:
-        wake_workers()
+        wake_workers(workers)
     for i in range(workers):
         call(pthread_join, load(POOL + HANDLES + 8 * i), 0)
     store(POOL + WORKER_COUNT, 0)
@@ -209,10 +260,14 @@ def stop_workers() -> int:
     return 0
 
 
-def wake_workers() -> int:
-    """Wakes all that sleep. A worker that is about to sleep looks once more, with the mutex held."""
+def wake_workers(count: int) -> int:
+    """Wakes up to ``count`` that sleep. A worker that is about to sleep looks once more, with the mutex held."""
     call(pthread_mutex_lock, POOL + MUTEX)
-    call(pthread_cond_broadcast, POOL + CONDITION)
+    if count >= atomic_load(POOL + SLEEPER_COUNT):
+        call(pthread_cond_broadcast, POOL + CONDITION)
+    else:
+        for _ in range(count):
+            call(pthread_cond_signal, POOL + CONDITION)
     call(pthread_mutex_unlock, POOL + MUTEX)
     return 0
 
@@ -235,7 +290,7 @@ def spin(thread: int) -> int:
     for _ in range(SPIN_COUNT):
         if is_wanted(thread):
             return 1
-        call(sched_yield)
+        pause()
     return 0
 
 
@@ -252,6 +307,10 @@ def sleep(thread: int) -> int:
 
 FUNCTIONS = (
     share,
+    pays_to_wake,
+    nanoseconds,
+    run_job,
+    wait_for,
     chunk_length,
     minimum,
     is_open,

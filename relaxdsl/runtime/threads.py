@@ -22,7 +22,7 @@ TICKET = 0  # which job, for how many threads, and how many of its parts nobody 
 DONE = 64  # how many parts of the job are finished
 BUSY = 128  # 1 while a call uses the pool
 SLEEPER_COUNT, STOPPING = 192, 200
-THREAD_COUNT, LEAST_WORK, WORKER_CODE, WORKER_COUNT = 256, 264, 272, 280
+THREAD_COUNT, LEAST_WORK, WORKER_CODE, WORKER_COUNT, LAST_CALL = 256, 264, 272, 280, 288
 JOB_CALL, JOB_SLOTS, JOB_ARGUMENTS, JOB_CHUNK = 320, 328, 336, 344  # what the parts are parts of
 MUTEX, CONDITION = 384, 512
 HANDLES = 640
@@ -65,7 +65,7 @@ def set_num_threads(count: int) -> None:
         >>> relax.set_num_threads(before)
     """
     _check("set_num_threads", count)
-    if _word(WORKER_COUNT) > 0 and count != _word(THREAD_COUNT):
+    if count < _word(WORKER_COUNT) + 1:
         from relaxdsl.runtime.machine import stop_workers  # imports llvmlite and compiles
 
         stop_workers()

@@ -21,6 +21,7 @@ from relaxdsl.runtime.native import (
     load,
     load_byte,
     load_int32,
+    pause,
     stack_words,
     store,
 )
@@ -103,6 +104,18 @@ def test_memory_on_the_stack() -> None:
     assert run(address_of(values), 50) == 5001
 
 
+def waits(n: int) -> int:
+    while n > 0:
+        n -= 1
+        pause()
+    return n
+
+
+def test_pauses() -> None:
+    code = NativeCode([waits])
+    assert ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64)(code.address("waits"))(3) == 0
+
+
 def uses_float(n: int) -> int:
     return n + 1.5  # type: ignore[return-value]
 
@@ -132,7 +145,7 @@ def test_refusals(function: Callable[..., int], message: str) -> None:
 
 
 RAW = {load: 1, load_int32: 1, load_byte: 1, store: 2, divide: 2, call: 1}
-RAW |= {atomic_load: 1, atomic_store: 2, atomic_add: 2, compare_exchange: 3, stack_words: 1}
+RAW |= {atomic_load: 1, atomic_store: 2, atomic_add: 2, compare_exchange: 3, stack_words: 1, pause: 0}
 
 
 @pytest.mark.parametrize("function", RAW)

@@ -22,6 +22,7 @@ from relaxdsl.runtime import threads
 from relaxdsl.runtime.encoding import encode
 from relaxdsl.runtime.frame import address_of
 from relaxdsl.runtime.machine import run_table, stop_workers
+from relaxdsl.runtime.parallel import WAKING_FACTOR
 from relaxdsl.runtime.program import CallKernel, CountThreads, Program, Sharing, Slot, TupleTree
 
 m, n = relax.dims("m n")
@@ -108,6 +109,17 @@ def test_little_work_is_not_shared() -> None:
     relax.set_num_threads(2)
     threads.share_from(100)
     assert parts_of(1000, work=99) == [(0, 1000)]
+    assert len(parts_of(1000, work=100 * WAKING_FACTOR)) == 8
+
+
+def test_a_little_more_work_wakes_no_sleepers_unless_calls_follow_closely() -> None:
+    relax.set_num_threads(2)
+    threads.share_from(100)
+    parts_of(1000, work=100 * WAKING_FACTOR)
+    wait_until_workers_sleep(1)
+    threads._set_word(threads.LAST_CALL, 0)
+    assert parts_of(1000, work=100) == [(0, 1000)]
+    threads._set_word(threads.LAST_CALL, 2**62)  # later than now
     assert len(parts_of(1000, work=100)) == 8
 
 
