@@ -143,16 +143,11 @@ def _reason(error: Exception) -> str:
 
 
 def _compile_with_numba(path: Path, function: str, source: str) -> Any:
-    import numba
-
-    from relaxdsl.kernels.numba_startup import quick_start
+    from relaxdsl.kernels.numba_pipeline import compile_callback
 
     namespace = dict(_namespace())
     exec(compile(source, str(path), "exec"), namespace)
-    # Without fast-math: elementwise arithmetic is NumPy's. The sums of a reduction carry flags of their own.
-    options: dict[str, Any] = {"error_model": "numpy", "boundscheck": False}
-    with quick_start():
-        return numba.cfunc(_signature(), **options)(namespace[function])
+    return compile_callback(namespace[function], _signature())
 
 
 @lru_cache(maxsize=1)

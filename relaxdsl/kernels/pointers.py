@@ -1,4 +1,4 @@
-"""numba intrinsics the generated source uses: typed buffers that do not alias, and the sums of a reduction.
+"""numba intrinsics the generated source uses: typed buffers that do not alias, sums of a reduction, ends of loops.
 
 Importing this module imports numba, so it is imported when the first kernel is compiled.
 
@@ -15,10 +15,12 @@ place of an input has the input's scope.
 from __future__ import annotations
 
 import operator
+from functools import reduce
 from typing import Any
 
 from llvmlite import ir
 from numba import types
+from numba.core.cgutils import unpack_tuple
 from numba.core.errors import RequireLiteralValue
 from numba.core.typing.templates import AbstractTemplate, Signature, infer_global, signature
 from numba.extending import intrinsic, lower_builtin, models, register_model
@@ -143,9 +145,28 @@ def _make_reordered(instruction: str) -> Any:
     return intrinsic(reordered)
 
 
+def _make_extreme(comparison: str) -> Any:
+    """Python's ``min`` or ``max`` of sizes. numba's own compiles a function for each number of arguments."""
+
+    def extreme(typing_context: Any, *sizes: types.Type) -> tuple[Signature, Any]:
+        def emit(context: Any, builder: Any, sig: Signature, args: Any) -> Any:
+            wide = sig.return_type
+            found = [
+                context.cast(builder, value, size, wide)
+                for value, size in zip(unpack_tuple(builder, args[0]), sizes, strict=True)
+            ]
+            return reduce(lambda a, b: builder.select(builder.icmp_signed(comparison, a, b), a, b), found)
+
+        return types.int64(types.StarArgTuple(sizes)), emit
+
+    return intrinsic(extreme)
+
+
 INTRINSICS: dict[str, Any] = {
     **{f"{name}_buffer": _make_buffer_at(dtype) for name, dtype in NUMBA_TYPES.items()},
     **{f"{name}_buffer_over": _make_buffer_over(dtype) for name, dtype in NUMBA_TYPES.items()},
     "fast_add": _make_reordered("fadd"),
     "fast_multiply": _make_reordered("fmul"),
+    "min": _make_extreme("<"),
+    "max": _make_extreme(">"),
 }

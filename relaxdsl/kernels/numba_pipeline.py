@@ -1,0 +1,79 @@
+"""How numba compiles a kernel: the passes that kernels need, and one round of LLVM's optimisations instead of two.
+
+A kernel is a plain nest of loops on numbers and pointers: no closures, no literal unrolling, no arrays to rewrite. And
+LLVM's optimisations of single functions, which numba runs to save memory on large modules, are all in those of the
+module again: without them kernels run as fast, and compile in three quarters of the time.
+"""
+
+# numba is not typed.
+# mypy: disallow-untyped-calls=False, disallow-subclassing-any=False
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numba
+from numba.core.codegen import JITCodeLibrary
+from numba.core.compiler import CompilerBase
+from numba.core.compiler_machinery import PassManager
+from numba.core.typed_passes import (
+    AnnotateTypes,
+    IRLegalization,
+    NativeLowering,
+    NoPythonBackend,
+    NopythonTypeInference,
+    PreLowerStripPhis,
+)
+from numba.core.untyped_passes import FixupArgs, IRProcessing, ReconstructSSA, TranslateByteCode
+
+from relaxdsl.kernels.numba_startup import quick_start
+
+_PASSES = (
+    (TranslateByteCode, "read the bytecode"),
+    (FixupArgs, "name the arguments"),
+    (IRProcessing, "process the IR"),
+    (ReconstructSSA, "one variable for each value"),
+    (NopythonTypeInference, "infer the types"),
+    (PreLowerStripPhis, "drop the phi nodes"),
+    (IRLegalization, "check the IR"),
+    (AnnotateTypes, "note the types"),
+    (NativeLowering, "lower to LLVM"),
+    (NoPythonBackend, "finish"),
+)
+
+
+class KernelCompiler(CompilerBase):
+    """numba's compiler with the passes that a kernel needs."""
+
+    def define_pipelines(self) -> list[PassManager]:
+        manager = PassManager("kernel")
+        for each, description in _PASSES:
+            manager.add_pass(each, description)
+        manager.finalize()
+        return [manager]
+
+
+def compile_callback(function: Callable[..., Any], signature: Any) -> Any:
+    """``function`` in machine code, as a C function of the given numba signature; ``address`` is where it is."""
+    # Without fast-math: elementwise arithmetic is NumPy's. The sums of a reduction carry flags of their own.
+    options: dict[str, Any] = {"error_model": "numpy", "boundscheck": False}
+    with quick_start(), _modules_optimised_once():
+        return numba.cfunc(signature, pipeline_class=KernelCompiler, **options)(function)
+
+
+@contextmanager
+def _modules_optimised_once() -> Iterator[None]:
+    """Within the block, which must hold numba's lock, functions are not optimised before their module is."""
+    optimize_functions = JITCodeLibrary._optimize_functions
+    JITCodeLibrary._optimize_functions = _set_layout  # type: ignore[method-assign, assignment]
+    try:
+        yield
+    finally:
+        JITCodeLibrary._optimize_functions = optimize_functions  # type: ignore[method-assign]
+
+
+def _set_layout(library: JITCodeLibrary, module: Any) -> None:
+    """What is left of numba's method of optimising functions."""
+    module.data_layout = library._codegen._data_layout
