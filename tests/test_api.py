@@ -161,13 +161,31 @@ def test_explain_says_what_was_decided() -> None:
         ("m", "argument w, axis 1"),
     ]
     assert [each.name for each in explanation.kernels] == ["fused_matmul_add_relu"]
-    assert explanation.kernels_compiled == 1
-    assert set(explanation.seconds) == {"parse", "passes", "lower", "kernels", "machine"}
+    assert explanation.kernels_compiled + len(explanation.kernels_shared) == 1
+    assert list(explanation.seconds) == ["parse", "passes", "codegen", "numba", "lower", "machine"]
     text = str(explanation)
     assert text.startswith("layer: one compile for every shape\nsymbols:\n   n is bound by argument x, axis 0\n")
     assert "fuses matmul, add, relu; ends here because its result is returned" in text
     line = layer.__wrapped__.__code__.co_firstlineno
     assert f"x.shape[1] == 4 (test_api.py:{line + 1}:5)" in text
+
+
+def test_explain_counts_a_kernel_for_the_function_that_compiled_it() -> None:
+    @relax.function
+    def first(x: relax.Tensor[(n, 29), "float32"]):
+        return relax.tanh(x + 31)
+
+    @relax.function
+    def second(y: relax.Tensor[(m, 29), "float32"]):
+        return relax.tanh(y + 31)
+
+    alone, again = first.explain(), second.explain()
+    assert (alone.kernels_compiled, alone.kernels_shared) == (1, ())
+    assert alone.seconds["codegen"] > 0
+    assert alone.seconds["numba"] > 0
+    assert (again.kernels_compiled, again.kernels_shared) == (0, ("fused_add_tanh",))
+    assert again.seconds["codegen"] == again.seconds["numba"] == 0
+    assert "kernels compiled for this function: 0; shared with functions before it: fused_add_tanh\n" in str(again)
 
 
 def test_check_agrees_and_is_true() -> None:

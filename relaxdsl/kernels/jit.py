@@ -44,7 +44,8 @@ class CompiledKernel:
         symbols: the sizes to pass, in order.
         prim_func: the kernel in block form.
         scheduled: its loops as they run.
-        compile_seconds: what compiling took, when it was compiled.
+        codegen_seconds: what scheduling and writing the source took; 0 for a kernel that had been compiled before.
+        numba_seconds: what machine code of that took; 0 likewise.
         code: keeps the machine code alive.
     """
 
@@ -58,7 +59,8 @@ class CompiledKernel:
     symbols: tuple[str, ...]
     prim_func: PrimFunc
     scheduled: PrimFunc
-    compile_seconds: float
+    codegen_seconds: float
+    numba_seconds: float
     code: Any
 
 
@@ -77,8 +79,9 @@ def compile_kernel(prim_func: PrimFunc) -> CompiledKernel:
     with _lock:
         found = _compiled.get(key)
         if found is None:
-            found = _compiled[key] = _compile(prim_func)
-    return found if found.prim_func is prim_func else _in_terms_of(prim_func, found)
+            _compiled[key] = compiled = _compile(prim_func)
+            return compiled
+    return _in_terms_of(prim_func, found)
 
 
 def _compile(prim_func: PrimFunc) -> CompiledKernel:
@@ -86,6 +89,7 @@ def _compile(prim_func: PrimFunc) -> CompiledKernel:
     scheduled = schedule(prim_func)
     split = phases(scheduled.body)
     source = kernel_source(scheduled)
+    written = time.perf_counter()
     code = _machine_code(prim_func.name, function_name(scheduled), source)
     return CompiledKernel(
         name=prim_func.name,
@@ -98,13 +102,14 @@ def _compile(prim_func: PrimFunc) -> CompiledKernel:
         symbols=prim_func.symbols,
         prim_func=prim_func,
         scheduled=scheduled,
-        compile_seconds=time.perf_counter() - started,
+        codegen_seconds=written - started,
+        numba_seconds=time.perf_counter() - written,
         code=code,
     )
 
 
 def _in_terms_of(prim_func: PrimFunc, found: CompiledKernel) -> CompiledKernel:
-    """The kernel compiled for another PrimFunc of the same structure, with this one's names for sizes."""
+    """The kernel compiled before for a PrimFunc of the same structure, with this one's names for sizes."""
     shapes = (size for buffer in (*prim_func.params, *prim_func.scratch) for size in buffer.shape)
     own = {each.name: from_atom(each) for size in shapes for each in symbols_of(size)}
     sizes = {old: own.get(new, symbol(new)) for old, new in zip(found.symbols, prim_func.symbols, strict=True)}
@@ -121,6 +126,8 @@ def _in_terms_of(prim_func: PrimFunc, found: CompiledKernel) -> CompiledKernel:
         scratch=tuple(replace(each, shape=own_sizes(each.shape)) for each in found.scratch),
         symbols=prim_func.symbols,
         prim_func=prim_func,
+        codegen_seconds=0.0,
+        numba_seconds=0.0,
     )
 
 

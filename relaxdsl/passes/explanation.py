@@ -56,8 +56,13 @@ class KernelFact:
 class Explanation:
     """What the compiler decided about a function; prints as text.
 
-    Units: ``seconds`` in seconds, by part: ``parse``, ``passes``, ``lower`` (of which ``kernels`` is numba's part),
-    ``machine`` (the VM and the entry, once a process).
+    Units: ``seconds`` in seconds, by part: ``parse``, ``passes``, ``codegen`` (the kernels' schedules and source),
+    ``numba`` (their machine code, numba's import too), ``lower`` (the program), ``machine`` (the VM and the entry, once
+    a process).
+
+    Args:
+        kernels_compiled: how many kernels were compiled for this function.
+        kernels_shared: the names of the others, which functions before it had in equal structure.
     """
 
     function: str
@@ -69,6 +74,7 @@ class Explanation:
     copies: tuple[str, ...]
     steps_in_python: tuple[str, ...]
     kernels_compiled: int
+    kernels_shared: tuple[str, ...]
     seconds: dict[str, float]
 
     def __repr__(self) -> str:
@@ -84,6 +90,8 @@ class Explanation:
         lines += _section("copies", self.copies)
         lines += _section("steps in Python", self.steps_in_python)
         compiled = f"kernels compiled for this function: {self.kernels_compiled}"
+        if self.kernels_shared:
+            compiled += f"; shared with functions before it: {', '.join(self.kernels_shared)}"
         times = ", ".join(f"{part} {seconds:.3f} s" for part, seconds in self.seconds.items())
         return "\n".join([*lines, compiled, f"compile time: {times}"])
 
@@ -109,7 +117,8 @@ def explain(source: Function, compiled: Compiled, accepted: tuple[str, ...], sec
         computed=_computed(compiled),
         copies=_copies(source, calls),
         steps_in_python=tuple(text for step in program.body if (text := _step_in_python(step)) is not None),
-        kernels_compiled=len(compiled.kernels),
+        kernels_compiled=sum(kernel.numba_seconds > 0 for kernel in compiled.kernels),
+        kernels_shared=tuple(kernel.name for kernel in compiled.kernels if kernel.numba_seconds == 0),
         seconds=seconds,
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from relaxdsl.ir.graph import Function
@@ -32,7 +32,11 @@ class Stage:
 
 @dataclass(frozen=True, slots=True)
 class Compiled:
-    """A function all the way down: the stages of its graph, and its program. ``seconds`` by part."""
+    """A function all the way down: the stages of its graph, and its program.
+
+    Units: ``seconds`` by part: ``passes``, ``codegen`` (kernels' schedules and source), ``numba`` (their machine code),
+    ``lower`` (the program). Kernels that other functions had compiled before count nothing.
+    """
 
     function: Function
     stages: tuple[Stage, ...]
@@ -42,8 +46,7 @@ class Compiled:
     @property
     def kernels(self) -> tuple[CompiledKernel, ...]:
         """The kernels the program calls, each once, in order of first call."""
-        called = (step.kernel for step in self.program.body if isinstance(step, CallKernel))
-        return tuple({kernel.address: kernel for kernel in called if isinstance(kernel, CompiledKernel)}.values())
+        return kernels_called(self.program)
 
     def stage(self, name: str) -> Function:
         """The function after the pass of this name."""
@@ -108,10 +111,26 @@ def compile_function(function: Function, module: IRModule) -> Compiled:
         stages.append(Stage(name, module, time.perf_counter() - started))
     started = time.perf_counter()
     program = lower(function, module)
-    seconds = {"passes": sum(stage.seconds for stage in stages), "lower": time.perf_counter() - started}
-    compiled = Compiled(function, tuple(stages), program, seconds)
-    seconds["kernels"] = sum(kernel.compile_seconds for kernel in compiled.kernels)
-    return compiled
+    lowering = time.perf_counter() - started
+    return Compiled(function, tuple(stages), program, _seconds(stages, lowering, kernels_called(program)))
+
+
+def _seconds(stages: Sequence[Stage], lowering: float, kernels: Sequence[CompiledKernel]) -> dict[str, float]:
+    """The time by part: lowering compiles the kernels that no function before had."""
+    codegen = sum(kernel.codegen_seconds for kernel in kernels)
+    numba = sum(kernel.numba_seconds for kernel in kernels)
+    passes = sum(stage.seconds for stage in stages)
+    return {"passes": passes, "codegen": codegen, "numba": numba, "lower": lowering - codegen - numba}
+
+
+def kernels_called(program: Program) -> tuple[CompiledKernel, ...]:
+    """The kernels a program calls, each once, in order of first call."""
+    called = (step.kernel for step in program.body if isinstance(step, CallKernel))
+    kernels: dict[int, CompiledKernel] = {}
+    for kernel in called:
+        if isinstance(kernel, CompiledKernel):
+            kernels.setdefault(kernel.address, kernel)
+    return tuple(kernels.values())
 
 
 def _with_entry(module: IRModule, function: Function) -> IRModule:
