@@ -20,6 +20,7 @@ from relaxdsl.ir.print_graph import script
 from relaxdsl.kernel_function import KernelFunction
 from relaxdsl.script.parse import ParsedProgram, parse_function
 from relaxdsl.script.parse_module import FunctionOptions, KernelOptions, ModuleMember, is_in_class, parse_module
+from relaxdsl.script.tensor_ir.debug import debug_kernel, is_debug
 from relaxdsl.script.tensor_ir.parse import parse_kernel
 from relaxdsl.trace.builder import current_builder
 from relaxdsl.trace.function_calls import call_program
@@ -326,11 +327,13 @@ def prim_func(fn: Callable[..., Any]) -> KernelFunction: ...
 
 
 @overload
-def prim_func(*, attrs: Mapping[str, Any] | None = None) -> Callable[[Callable[..., Any]], KernelFunction]: ...
+def prim_func(
+    *, attrs: Mapping[str, Any] | None = None, debug: bool | None = None
+) -> Callable[[Callable[..., Any]], KernelFunction]: ...
 
 
 def prim_func(
-    fn: Callable[..., Any] | None = None, *, attrs: Mapping[str, Any] | None = None
+    fn: Callable[..., Any] | None = None, *, attrs: Mapping[str, Any] | None = None, debug: bool | None = None
 ) -> KernelFunction | Callable[[Callable[..., Any]], KernelFunction]:
     """Decorator: the Python function, read from its source, as a kernel: loops over elements of buffers.
 
@@ -338,9 +341,11 @@ def prim_func(
 
     Args:
         attrs: attributes that the kernel carries.
+        debug: whether calls check the accesses that are not proved to be in range, and raise a KernelError with the
+            line; slow. By default, whether the environment variable ``RELAXDSL_DEBUG`` is 1.
 
     Raises:
-        RelaxError: all that is wrong with the kernel, each with the line.
+        RelaxError: all that is wrong with the kernel, each with the line; an access out of range, with an example.
 
     Example:
         >>> import numpy as np, relaxdsl as relax
@@ -357,8 +362,9 @@ def prim_func(
     def decorate(fn: Callable[..., Any]) -> KernelFunction:
         python_function = cast(FunctionType, fn)
         if is_in_class(python_function):
-            return cast(KernelFunction, ModuleMember(python_function, KernelOptions(attrs)))
-        kernel = KernelFunction(parse_kernel(python_function, attrs).prim_func, CompiledFunction)
+            return cast(KernelFunction, ModuleMember(python_function, KernelOptions(attrs, debug)))
+        parsed = parse_kernel(python_function, attrs)
+        kernel = KernelFunction(parsed.prim_func, CompiledFunction, debug_kernel(parsed) if is_debug(debug) else None)
         functools.update_wrapper(kernel, fn)
         return kernel
 

@@ -13,6 +13,7 @@ from relaxdsl.ir.loops import PrimFunc
 from relaxdsl.ir.module import IRModule
 from relaxdsl.ir.print_graph import script
 from relaxdsl.trace.builder import current_builder
+from relaxdsl.trace.checked_calls import DebugKernel
 from relaxdsl.trace.kernel_programs import program_of
 from relaxdsl.trace.statements import call_tir
 from relaxdsl.types.symint import user_compares
@@ -35,8 +36,12 @@ class KernelFunction:
     outputs are allocated and returned. Inside a program it is ``relax.call_tir(kernel, arrays)``.
     """
 
-    def __init__(self, ir: PrimFunc, compile: Callable[[Function, IRModule], Runnable]) -> None:
+    def __init__(
+        self, ir: PrimFunc, compile: Callable[[Function, IRModule], Runnable], debug: DebugKernel | None = None
+    ) -> None:
         self.ir = ir
+        self.debug = debug
+        """The kernel that checks its accesses, in debug mode; None also where all are proved to be in range."""
         self.__name__ = ir.name
         self.__qualname__ = ir.name
         self._compile = compile
@@ -64,7 +69,7 @@ class KernelFunction:
                 hint="call it on arrays, or write relax.call_tir(kernel, (x, y)) inside @relax.function",
             )
         with user_compares(False):
-            return call_tir(self.ir, args)
+            return call_tir(self, args)
 
     def script(self) -> str:
         """The kernel as Python text, which parses back to an equal kernel."""
@@ -91,7 +96,7 @@ class KernelFunction:
     def _runnable(self) -> Runnable:
         with self._lock:
             if self._compiled is None:
-                self._compiled = self._compile(*program_of(self.ir))
+                self._compiled = self._compile(*program_of(self))
             return self._compiled
 
 

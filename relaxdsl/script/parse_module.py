@@ -17,6 +17,7 @@ from relaxdsl.script.parameters import declare_signature
 from relaxdsl.script.parse import Request, evaluated_annotations, parse_request
 from relaxdsl.script.scope import Scope, surroundings_of
 from relaxdsl.script.source import source_of
+from relaxdsl.script.tensor_ir.debug import debug_kernel, is_debug
 from relaxdsl.script.tensor_ir.parse import parse_kernel
 from relaxdsl.trace.builder import BlockBuilder
 from relaxdsl.types.types import AnyType, FuncType
@@ -37,6 +38,7 @@ class KernelOptions:
     """The options of ``@relax.prim_func``."""
 
     attrs: Mapping[str, Any] | None = None
+    debug: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +98,11 @@ class _ModuleReader:
         return self._builder.get()
 
     def _add_kernel(self, name: str, function: FunctionType, options: KernelOptions) -> None:
-        self._functions[name] = self._builder.add_named(name, parse_kernel(function, options.attrs).prim_func)
+        parsed = parse_kernel(function, options.attrs)
+        self._functions[name] = self._builder.add_named(name, parsed.prim_func)
+        debug = debug_kernel(parsed) if is_debug(options.debug) else None
+        if debug is not None:
+            self._builder.debug_kernels[name] = debug
 
     def _request(self, function: FunctionType, chosen: FunctionOptions) -> Request:
         found = source_of(function)

@@ -99,6 +99,8 @@ class BlockBuilder:
         self._by_hash: dict[int, list[str]] = {}
         self._adopted: dict[int, tuple[Any, GlobalVar]] = {}
         self._state: _FunctionState | None = None
+        self.debug_kernels: dict[str, Any] = {}
+        """Of kernels of the module that are in debug mode, what to call instead (see ``trace/checked_calls.py``)."""
         for name, function in module.functions.items() if module is not None else ():
             self._add_new(function, name)
 

@@ -9,27 +9,27 @@ from relaxdsl.ir.graph import Function, Var
 from relaxdsl.ir.loops import Buffer, PrimFunc
 from relaxdsl.ir.module import IRModule
 from relaxdsl.ir.signature import unbound_symbols
-from relaxdsl.operators.calls import as_expr
 from relaxdsl.trace.builder import BlockBuilder
-from relaxdsl.trace.kernel_calls import call_tir
+from relaxdsl.trace.statements import Kernel, call_tir
 from relaxdsl.types.binding import plan_binding
 from relaxdsl.types.dims import symbol
 from relaxdsl.types.types import PrimType, TensorType, Type
 
 
-def program_of(kernel: PrimFunc) -> tuple[Function, IRModule]:
+def program_of(kernel: Kernel) -> tuple[Function, IRModule]:
     """A function of the kernel's inputs that calls it, and the module of both.
 
     An integer follows the inputs for each size that their shapes do not determine.
     """
-    inputs = [Var(buffer.name, tensor_type_of(buffer)) for buffer in kernel.inputs]
-    sizes = [Var(name, PrimType("int64", symbol(name))) for name in sizes_to_pass(kernel)]
+    ir = kernel.ir
+    inputs = [Var(buffer.name, tensor_type_of(buffer)) for buffer in ir.inputs]
+    sizes = [Var(name, PrimType("int64", symbol(name))) for name in sizes_to_pass(ir)]
     builder = BlockBuilder()
-    with builder.function(kernel.name, [*inputs, *sizes]):
-        values = [as_expr(symbol(name), name) for name in unbound_symbols(kernel)]
-        builder.emit_func_output(builder.emit(call_tir(builder.add_func(kernel), kernel, [*inputs, *values])))
+    with builder.function(ir.name, [*inputs, *sizes]):
+        values = [symbol(name) for name in unbound_symbols(ir)]
+        builder.emit_func_output(builder.emit(call_tir(kernel, [*inputs, *values])))
     module = builder.get()
-    return module.graph_functions[kernel.name], module
+    return module.graph_functions[ir.name], module
 
 
 def tensor_type_of(buffer: Buffer) -> TensorType:

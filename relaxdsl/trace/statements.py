@@ -16,6 +16,7 @@ from relaxdsl.ir.loops import PrimFunc
 from relaxdsl.operators.calls import as_expr, current_context
 from relaxdsl.trace import kernel_calls
 from relaxdsl.trace.builder import BlockBuilder, current_builder
+from relaxdsl.trace.checked_calls import DebugKernel, call_checked
 from relaxdsl.types.constructors import as_type
 from relaxdsl.types.symint import user_compares
 from relaxdsl.types.types import TupleType, Type
@@ -28,6 +29,10 @@ class Kernel(Protocol):
     @property
     def ir(self) -> PrimFunc:
         """The kernel."""
+
+    @property
+    def debug(self) -> DebugKernel | None:
+        """The kernel that checks its accesses, in debug mode."""
 
 
 def emit_te(fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Call:
@@ -71,17 +76,23 @@ def call_tir(kernel: GlobalVar | PrimFunc | Kernel, args: Any, out: Any = None) 
         ShapeError, DTypeError: the arguments, or ``out``, do not fit.
     """
     with user_compares(False):
-        return _call_tir(_builder("call_tir"), _prim_func(kernel), args, out)
+        return _call_tir(_builder("call_tir"), kernel, args, out)
 
 
-def _prim_func(kernel: GlobalVar | PrimFunc | Kernel) -> GlobalVar | PrimFunc:
-    if isinstance(kernel, Kernel) and isinstance(kernel.ir, PrimFunc):
-        return kernel.ir
-    return kernel
+def _callee(builder: BlockBuilder, kernel: GlobalVar | PrimFunc | Kernel) -> Any:
+    """The kernel's name in the module."""
+    if isinstance(kernel, PrimFunc):
+        return builder.add_func(kernel)
+    if not isinstance(kernel, Kernel) or not isinstance(kernel.ir, PrimFunc):
+        return kernel
+    callee = builder.add_func(kernel.ir)
+    if kernel.debug is not None:
+        builder.debug_kernels[callee.name] = kernel.debug
+    return callee
 
 
-def _call_tir(builder: BlockBuilder, kernel: GlobalVar | PrimFunc, args: Any, out: Any) -> Call:
-    callee = builder.add_func(kernel) if isinstance(kernel, PrimFunc) else kernel
+def _call_tir(builder: BlockBuilder, kernel: GlobalVar | PrimFunc | Kernel, args: Any, out: Any) -> Call:
+    callee = _callee(builder, kernel)
     function = builder.get()[callee.name] if isinstance(callee, GlobalVar) and callee.name in builder.get() else None
     if not isinstance(function, PrimFunc):
         raise ScriptError(f"call_tir: {kernel!r} is not a kernel", span=current_context().span)
@@ -89,7 +100,11 @@ def _call_tir(builder: BlockBuilder, kernel: GlobalVar | PrimFunc, args: Any, ou
         args.fields if isinstance(args, Tuple) else args if isinstance(args, list | tuple) else (args,)
     )
     operands = tuple(_operand(arg, i, len(function.inputs)) for i, arg in enumerate(given))
-    return kernel_calls.call_tir(callee, function, operands, None if out is None else _result_type(out))
+    result = None if out is None else _result_type(out)
+    debug = builder.debug_kernels.get(callee.name)
+    if isinstance(debug, DebugKernel):
+        return call_checked(builder, debug, callee, function, operands, result)
+    return kernel_calls.call_tir(callee, function, operands, result)
 
 
 def _operand(arg: Any, position: int, inputs: int) -> Expr:

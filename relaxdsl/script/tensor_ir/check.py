@@ -10,7 +10,7 @@ from relaxdsl.ir.loops import Block, PrimFunc
 from relaxdsl.ir.print_loops import format_scalar
 from relaxdsl.ir.scalar import Index, ScalarExpr
 from relaxdsl.kernels.access_sites import AxisValue, Fact, LoopRange, Site, sites_of
-from relaxdsl.kernels.accesses import expression_dims
+from relaxdsl.kernels.accesses import expression_dims, loads_of
 from relaxdsl.kernels.independence import Conflict, conflicts_of
 from relaxdsl.kernels.out_of_range import Values, find_example, index_at, is_proved, size_at
 from relaxdsl.script.tensor_ir.interpreter import Places
@@ -42,21 +42,29 @@ def _of_conflict(kernel: PrimFunc, conflict: Conflict, places: Places, shown: Ma
 
 
 def _of_site(kernel: PrimFunc, site: Site, example: Values, places: Places, shown: Mapping[str, str]) -> RelaxError:
+    return KernelError(
+        headline_of(kernel, site, shown),
+        details=[_reason(kernel, site, example, shown)],
+        hint=hint_for(site, shown),
+        span=places.get(site.node),
+    )
+
+
+def headline_of(kernel: PrimFunc, site: Site, shown: Mapping[str, str]) -> str:
+    """Which access is out of range."""
     index = _renamed(_text(site.index), shown)
     if isinstance(site.node, Block):
         axis = shown.get(str(site.what), str(site.what))
-        headline = f"the axis {axis} of the block {site.node.name} is bound to {index}, which leaves its range"
-        hint = f"put `if {index} < {site.size}:` around the block"
-    else:
-        buffer = site.node.buffer.name
-        headline = f"{buffer}, axis {site.axis}: the index {index} is out of range"
-        hint = "guard it with `if` or T.if_then_else, or loop over fewer elements"
-    return KernelError(
-        f"{kernel.name}: {headline}",
-        details=[_reason(kernel, site, example, shown)],
-        hint=hint,
-        span=places.get(site.node),
-    )
+        what = f"the axis {axis} of the block {site.node.name}"
+        return f"{kernel.name}: {what} is bound to {index}, which leaves its range"
+    return f"{kernel.name}: {site.node.buffer.name}, axis {site.axis}: the index {index} is out of range"
+
+
+def hint_for(site: Site, shown: Mapping[str, str]) -> str:
+    """What to do about an access out of range."""
+    if isinstance(site.node, Block):
+        return f"put `if {_renamed(_text(site.index), shown)} < {site.size}:` around the block"
+    return "guard it with `if` or T.if_then_else, or loop over fewer elements"
 
 
 def _reason(kernel: PrimFunc, site: Site, example: Values, shown: Mapping[str, str]) -> str:
@@ -92,7 +100,14 @@ def _symbols_of(index: Index) -> tuple[str, ...]:
 
 
 def _text(index: Index) -> str:
-    return format_scalar(index) if isinstance(index, ScalarExpr) else str(index)
+    """The index as it is written; local variables by their names."""
+    if not isinstance(index, ScalarExpr):
+        return str(index)
+    text = format_scalar(index)
+    for load in loads_of(index):
+        if load.buffer.scope == "register":
+            text = text.replace(f"{load.buffer.name}[()]", load.buffer.name)
+    return text
 
 
 def _renamed(text: str, shown: Mapping[str, str]) -> str:

@@ -25,10 +25,11 @@ _LOADED = (programs, blocks, expressions, loops, statements)
 
 @dataclass(frozen=True, slots=True)
 class ParsedKernel:
-    """A kernel, and where in the user's source its accesses of elements are."""
+    """A kernel, where in the user's source its accesses are, and what its loops and axes are called there."""
 
     prim_func: PrimFunc
     places: Places
+    shown: Mapping[str, str]
 
 
 def parse_kernel(function: FunctionType, attrs: Mapping[str, Any] | None = None) -> ParsedKernel:
@@ -62,7 +63,7 @@ def parse_kernel_node(
                 interp.report(error)
         if interp.errors:
             raise interp.errors[0]
-        return ParsedKernel(kernel, interp.places)
+        return ParsedKernel(kernel, interp.places, interp.shown)
     except RelaxError as error:
         errors = [*interp.errors, error] if error not in interp.errors else interp.errors
         first, *others = errors
