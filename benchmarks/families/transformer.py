@@ -9,12 +9,10 @@ import transformer as example
 from report import Target
 from workload import Variant, Workload
 
-import relaxdsl as relax
 from families.elementwise import gelu_numpy, layer_norm_jax, layer_norm_numpy, layer_norm_torch, softmax_numpy
 
 WIDTH, HEADS = example.WIDTH, example.HEADS
 HEAD = WIDTH // HEADS
-b, s = relax.dims("b s")
 
 
 def block_relax(dtype):
@@ -22,13 +20,8 @@ def block_relax(dtype):
 
 
 def bound_block_relax(dtype, *layer):
-    """The same with the weights as constants of the program."""
-
-    @relax.function
-    def block(x: relax.Tensor[(b, s, WIDTH), dtype]):
-        return example.encode(x, layer, HEADS)
-
-    return block
+    """The same with the weights bound."""
+    return block_relax(dtype).bind(layers=(layer,))
 
 
 def encode_numpy(x, norm1, shift1, qkv, qkv_bias, out, out_bias, norm2, shift2, up, up_bias, down, down_bias):
