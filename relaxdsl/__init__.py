@@ -20,6 +20,7 @@ from relaxdsl.ir.module import IRModule
 from relaxdsl.kernel_function import KernelFunction
 from relaxdsl.kernels import te
 from relaxdsl.kernels.primitives.schedule import Schedule
+from relaxdsl.kernels.primitives.tensorize import TensorIntrin
 from relaxdsl.kernels.primitives.trace import Trace
 from relaxdsl.operators import subscript as _subscript  # noqa: F401 - gives expressions their x[…]
 from relaxdsl.operators.binary import (
@@ -190,6 +191,7 @@ __all__ = [
     "ShapeError",
     "ShapeType",
     "Tensor",
+    "TensorIntrin",
     "TensorType",
     "Trace",
     "Tuple",

@@ -46,7 +46,7 @@ def _hoisted(stmt: Stmt) -> Stmt:
         return _merged(stmt)
     if not isinstance(stmt, For):
         return stmt
-    conditions, body = _leading_conditions(stmt.body)
+    conditions, body = leading_conditions(stmt.body)
     kept: list[ScalarExpr] = []
     outside: list[ScalarExpr] = []
     for condition in conditions:
@@ -57,16 +57,17 @@ def _hoisted(stmt: Stmt) -> Stmt:
             stmt = replace(stmt, extent=_ended(stmt, end))
         else:
             kept.append(condition)
-    return _under(outside, replace(stmt, body=_under(kept, body)))
+    return under(outside, replace(stmt, body=under(kept, body)))
 
 
-def _under(conditions: Sequence[ScalarExpr], body: Stmt) -> Stmt:
+def under(conditions: Sequence[ScalarExpr], body: Stmt) -> Stmt:
+    """``body`` under all conditions, the first one outermost."""
     for condition in reversed(conditions):
         body = IfThenElse(condition, body)
     return body
 
 
-def _leading_conditions(stmt: Stmt) -> tuple[list[ScalarExpr], Stmt]:
+def leading_conditions(stmt: Stmt) -> tuple[list[ScalarExpr], Stmt]:
     """The conditions around all of a statement that depend on no data, and what is inside."""
     found: list[ScalarExpr] = []
     while isinstance(stmt, IfThenElse) and stmt.else_body is None and not _depends_on_data(stmt.condition):
@@ -194,6 +195,12 @@ def _tile_tests(body: Stmt, loops: tuple[For, ...]) -> dict[Comparison, ScalarEx
 
 def _both(a: ScalarExpr, b: ScalarExpr) -> ScalarExpr:
     return Apply("logical_and", (a, b), "bool")
+
+
+def without_conditions(stmt: Stmt, known: Sequence[ScalarExpr]) -> Stmt:
+    """``stmt`` without those conditions ``left < right`` that are known to hold."""
+    comparisons = (_comparison(IfThenElse(each, stmt)) for each in known)
+    return _without(stmt, {each for each in comparisons if each is not None})
 
 
 def _without(stmt: Stmt, known: set[Comparison]) -> Stmt:

@@ -11,7 +11,6 @@ from relaxdsl.ir.loops import (
     Block,
     Buffer,
     For,
-    IfThenElse,
     PrimFunc,
     Stmt,
     Store,
@@ -26,6 +25,7 @@ from relaxdsl.ir.names import UniqueNames
 from relaxdsl.ir.scalar import Load, ScalarExpr
 from relaxdsl.kernels.accesses import accesses
 from relaxdsl.kernels.primitives.compact import plan_smaller_scratch, with_smaller_scratch
+from relaxdsl.kernels.primitives.guards import leading_conditions, under, without_conditions
 from relaxdsl.kernels.primitives.reductions import initial_values, reduce_loops
 from relaxdsl.kernels.primitives.tree import block_path, blocks_in, names_in, renamed, with_statement
 from relaxdsl.kernels.schedule.decompose import reordered
@@ -66,7 +66,7 @@ def _with_initial_values(func: PrimFunc, name: str, names: UniqueNames) -> PrimF
     loops = reduce_loops(path, block)
     place: Stmt = loops[0] if loops else block
     first = initial_values(path, block, place, names)
-    update = with_statement(place, block, replace(block, init=None, body=reordered(block.body)))
+    update = with_statement(place, block, replace(block, init=None))
     if _is_one_element(func, first, update, block):
         return replace(func, body=with_statement(func.body, place, _in_registers(first, update, names)))
     return replace(func, body=with_statement(func.body, place, sequence(first, update)))
@@ -76,6 +76,8 @@ def _without_blocks(stmt: Stmt) -> Stmt:
     stmt = map_statements(stmt, _without_blocks)
     if not isinstance(stmt, Block):
         return stmt
+    if any(axis.kind == "reduce" for axis in stmt.iter_vars):
+        stmt = replace(stmt, body=reordered(stmt.body))
     values = {axis.var: axis.binding for axis in stmt.iter_vars}
     return substitute_variables(sequence(*sub_statements(stmt)), values)
 
@@ -106,14 +108,11 @@ def _in_registers(first: Stmt, update: Stmt, names: UniqueNames) -> Stmt:
     def on_store(store: Store) -> Store:
         return Store(held[store.buffer], (), store.value) if store.buffer in held else store
 
-    start = rewrite_statement(_without_conditions(first), on_node, on_store=on_store)
-    steps = rewrite_statement(update, on_node, on_store=on_store)
-    result = rewrite_statement(first, on_store=lambda store: replace(store, value=Load(held[store.buffer], ())))
-    return sequence(start, steps, result)
-
-
-def _without_conditions(stmt: Stmt) -> Stmt:
-    return _without_conditions(stmt.then_body) if isinstance(stmt, IfThenElse) else stmt
+    conditions, start = leading_conditions(first)
+    steps = without_conditions(update, conditions)
+    result = rewrite_statement(start, on_store=lambda store: replace(store, value=Load(held[store.buffer], ())))
+    inside = (rewrite_statement(each, on_node, on_store=on_store) for each in (start, steps))
+    return under(conditions, sequence(*inside, result))
 
 
 # ----------------------------------------------------------------------------------------------------------- unrolled

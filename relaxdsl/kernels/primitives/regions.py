@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 
 from relaxdsl.ir.loops import For, loop_variable
 from relaxdsl.ir.scalar import Index, ScalarExpr
-from relaxdsl.kernels.primitives.dependence import Touch
-from relaxdsl.types.atoms import FloorDiv, Min, Symbol
+from relaxdsl.kernels.primitives.dependence import Guard, Touch
+from relaxdsl.types.atoms import FloorDiv, Max, Min, Symbol
 from relaxdsl.types.dims import Dim, SymInt, dim_max, dim_min, floordiv, free_symbols, has_atoms, substitute, terms
 from relaxdsl.types.polynomial import Monomial, Polynomial
 from relaxdsl.types.prove import Proof, is_non_negative, prove_less_equal
@@ -54,7 +54,17 @@ def exact_box(touch: Touch, fixed: Sequence[For]) -> Box | None:
         if loops is None:
             return None
         walked += loops
-    return None if touch.guards or len(set(walked)) < len(walked) else box_of(touch, fixed)
+    pairs = set(zip(touch.indices or (), touch.buffer.shape, strict=True))
+    # the box ends where the buffer does, and the last step of a reduction leaves no element out
+    is_open = any(guard not in pairs and not _is_on_reduction(touch, guard) for guard in touch.guards)
+    return None if is_open or len(set(walked)) < len(walked) else box_of(touch, fixed)
+
+
+def _is_on_reduction(touch: Touch, guard: Guard) -> bool:
+    axes = touch.block.iter_vars if touch.block is not None else ()
+    reduced = {name for axis in axes if axis.kind == "reduce" for name in free_symbols(axis.binding)}
+    names = {name for dim in guard or () for name in free_symbols(dim)} & {loop.var for loop in touch.loops}
+    return guard is not None and bool(names) and names <= reduced
 
 
 def ranges_of(loops: Iterable[For]) -> dict[str, Span]:
@@ -85,16 +95,17 @@ def _folded(dim: Dim) -> Dim:
     """``min(a, b) + c`` as ``min(a + c, b + c)``."""
     for coefficient, factors in terms(dim):
         match factors:
-            case ((Min() as atom, 1),) if coefficient == 1:
+            case ((Min() | Max() as atom, 1),) if coefficient == 1:
                 rest = dim - from_atom(atom)
-                return dim if has_atoms(rest) else dim_min(*(each + rest for each in atom.args))
+                choose = dim_min if isinstance(atom, Min) else dim_max
+                return dim if has_atoms(rest) else choose(*(each + rest for each in atom.args))
     return dim
 
 
 def _clipped(span: Span | None, size: Dim, known: dict[str, Span]) -> Span:
     if span is None:
         return 0, size - 1
-    return _greatest(span[0], 0, known), _least(span[1], size - 1, known)
+    return _folded(_greatest(span[0], 0, known)), _folded(_least(span[1], size - 1, known))
 
 
 def _least(a: Dim, b: Dim, known: dict[str, Span]) -> Dim:

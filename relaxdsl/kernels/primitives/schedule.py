@@ -14,7 +14,19 @@ from relaxdsl.ir.loops import Stmt as Statement
 from relaxdsl.ir.module import IRModule
 from relaxdsl.ir.names import UniqueNames
 from relaxdsl.ir.print_graph import script
-from relaxdsl.kernels.primitives import kinds, loops, reductions
+from relaxdsl.kernels.primitives import (
+    caches,
+    factor,
+    facts,
+    inline,
+    kinds,
+    layout,
+    loops,
+    moving,
+    reductions,
+    tensorize,
+)
+from relaxdsl.kernels.primitives.layout import IndexMap
 from relaxdsl.kernels.primitives.trace import BlockRef, LoopRef, Step, Trace
 from relaxdsl.kernels.primitives.tree import block_path, blocks_in, loop_path, loops_on, names_in
 from relaxdsl.kernels.structural_key import structural_key
@@ -29,8 +41,8 @@ def _recorded(method: Callable[Concatenate[Schedule, P], R]) -> Callable[Concate
 
     @wraps(method)
     def record(self: Schedule, /, *args: P.args, **kwargs: P.kwargs) -> R:
-        given = [self._looked_up(method, place, each) for place, each in enumerate(args)]
-        named = {name: self._looked_up(method, name, each) for name, each in kwargs.items()}
+        given = [self._given(method, place, each) for place, each in enumerate(args)]
+        named = {name: self._given(method, name, each) for name, each in kwargs.items()}
         result = method(self, *given, **named)
         self._steps.append(Step(method.__name__, tuple(given), MappingProxyType(named), result))  # type: ignore[arg-type]
         return result
@@ -141,6 +153,26 @@ class Schedule:
         _, found = loop_path(self._func, _loop("get_child_blocks", loop), "get_child_blocks")
         return tuple(BlockRef(block.name) for block in blocks_in(found.body))
 
+    @_recorded
+    def get_producers(self, block: BlockRef | str) -> tuple[BlockRef, ...]:
+        """The blocks that write what a block reads, in the order they run."""
+        _, found = block_path(self._func, _block(block), "get_producers")
+        return self._blocks_that(lambda other: bool({*facts.writes_of(other)} & {*facts.reads_of(found)}))
+
+    @_recorded
+    def get_consumers(self, block: BlockRef | str) -> tuple[BlockRef, ...]:
+        """The blocks that read what a block writes, in the order they run."""
+        _, found = block_path(self._func, _block(block), "get_consumers")
+        return self._blocks_that(lambda other: bool({*facts.reads_of(other)} & {*facts.writes_of(found)}))
+
+    @_recorded
+    def get_output_blocks(self) -> tuple[BlockRef, ...]:
+        """The blocks that write outputs of the kernel, in the order they run."""
+        return self._blocks_that(lambda block: bool({*facts.writes_of(block)} & {*self._func.outputs}))
+
+    def _blocks_that(self, holds: Callable[[Block], bool]) -> tuple[BlockRef, ...]:
+        return tuple(BlockRef(block.name) for block in blocks_in(self._func.body) if holds(block))
+
     # ------------------------------------------------------------------------------------------------------- loops
 
     @_recorded
@@ -243,6 +275,173 @@ class Schedule:
         """
         self._func = kinds.unroll(self._func, _loop("unroll", loop))
 
+    # ------------------------------------------------------------------------------------------------------ blocks
+
+    @_recorded
+    def compute_at(self, block: BlockRef | str, loop: LoopRef) -> None:
+        """The block runs in ``loop``, which reads its result: each iteration computes the part that it needs.
+
+        before::
+
+            for i in range(n):
+                t[i] = exp(x[i])
+            for i_0 in range(n // 4):
+                for i_1 in range(4):
+                    y[4 * i_0 + i_1] = t[4 * i_0 + i_1] + 1
+
+        after ``compute_at("t", i_0)``::
+
+            for i_0 in range(n // 4):
+                for ax0 in range(4):
+                    t[4 * i_0 + ax0] = exp(x[4 * i_0 + ax0])
+                for i_1 in range(4):
+                    y[4 * i_0 + i_1] = t[4 * i_0 + i_1] + 1
+
+        Raises:
+            ScheduleError: the block is read outside of the loop, or not at all; it writes an output, or what others
+                write too; what it reads is written again before.
+        """
+        self._func = moving.compute_at(self._func, self._names, _block(block), _loop("compute_at", loop))
+
+    @_recorded
+    def reverse_compute_at(self, block: BlockRef | str, loop: LoopRef) -> None:
+        """The block runs at the end of each iteration of ``loop``, which makes what it reads.
+
+        before::
+
+            for i_0 in range(n // 4):
+                for i_1 in range(4):
+                    t[4 * i_0 + i_1] = exp(x[4 * i_0 + i_1])
+            for i in range(n):
+                y[i] = t[i] + 1
+
+        after ``reverse_compute_at("y", i_0)``::
+
+            for i_0 in range(n // 4):
+                for i_1 in range(4):
+                    t[4 * i_0 + i_1] = exp(x[4 * i_0 + i_1])
+                for ax0 in range(4):
+                    y[4 * i_0 + ax0] = t[4 * i_0 + ax0] + 1
+
+        Raises:
+            ScheduleError: what the block reads is not complete there, or is made elsewhere; the block needs more of it.
+        """
+        self._func = moving.reverse_compute_at(
+            self._func, self._names, _block(block), _loop("reverse_compute_at", loop)
+        )
+
+    @_recorded
+    def compute_inline(self, block: BlockRef | str) -> None:
+        """The block disappears: its value is computed wherever it is read.
+
+        before::
+
+            for i in range(n):
+                t[i] = exp(x[i])
+            for i in range(n):
+                y[i] = t[i] + 1
+
+        after ``compute_inline("t")``::
+
+            for i in range(n):
+                y[i] = exp(x[i]) + 1
+
+        Raises:
+            ScheduleError: the block is a reduction, or writes an output, or does not set each element at its own place.
+        """
+        self._func = inline.compute_inline(self._func, _block(block))
+
+    @_recorded
+    def reverse_compute_inline(self, block: BlockRef | str) -> None:
+        """The block disappears into the one whose result it reads, element by element.
+
+        before::
+
+            for i in range(n):
+                t[i] = exp(x[i])
+            for i in range(n):
+                y[i] = t[i] + 1
+
+        after ``reverse_compute_inline("y")``::
+
+            for i in range(n):
+                y[i] = exp(x[i]) + 1
+
+        Raises:
+            ScheduleError: either block is a reduction; others read the same; elements are read at other places.
+        """
+        self._func = inline.reverse_compute_inline(self._func, _block(block))
+
+    # -------------------------------------------------------------------------------------------------- buffers
+
+    @_recorded
+    def cache_read(self, block: BlockRef | str, buffer: str | int) -> BlockRef:
+        """The block that copies a buffer, called by its name or its place among those read, for ``block`` to read.
+
+        before::
+
+            for i in range(n):
+                y[i] = x[i]
+
+        after ``cache_read("y", "x")``::
+
+            for ax0 in range(n):
+                x_cache[ax0] = x[ax0]
+            for i in range(n):
+                y[i] = x_cache[i]
+
+        Raises:
+            ScheduleError: the block does not read the buffer; it is written in the same loops.
+        """
+        self._func, copy = caches.cache_read(self._func, self._names, _block(block), buffer)
+        return BlockRef(copy)
+
+    @_recorded
+    def cache_write(self, block: BlockRef | str, buffer: str | int) -> BlockRef:
+        """The block that copies what ``block`` now writes to scratch to the buffer that it wrote before.
+
+        before::
+
+            for i in range(n):
+                y[i] = x[i]
+
+        after ``cache_write("y", "y")``::
+
+            for i in range(n):
+                y_cache[i] = x[i]
+            for ax0 in range(n):
+                y[ax0] = y_cache[ax0]
+
+        Raises:
+            ScheduleError: the block does not write the buffer, or another one writes it too, or it is read in the same
+                loops.
+        """
+        self._func, copy = caches.cache_write(self._func, self._names, _block(block), buffer)
+        return BlockRef(copy)
+
+    @_recorded
+    def transform_layout(
+        self, block: BlockRef | str, buffer: str | int, index_map: IndexMap | Callable[..., Sequence[Any]]
+    ) -> None:
+        """Scratch that a block reads or writes, in another layout: ``index_map`` says where its elements go.
+
+        before::
+
+            for i in range(n):
+                t[i] = x[i]
+
+        after ``transform_layout("t", "t", lambda i: (i // 4, i % 4))``::
+
+            for i in range(n):
+                t[i // 4, i % 4] = x[i]
+
+        Raises:
+            ScheduleError: the buffer is an argument; the map takes another number of indices, or may send two elements
+                to one place.
+        """
+        assert isinstance(index_map, IndexMap)
+        self._func = layout.transform_layout(self._func, _block(block), buffer, index_map)
+
     # -------------------------------------------------------------------------------------------------- reductions
 
     @_recorded
@@ -270,13 +469,64 @@ class Schedule:
         self._func, first = reductions.decompose_reduction(self._func, self._names, _block(block), place)
         return BlockRef(first)
 
+    @_recorded
+    def rfactor(self, loop: LoopRef, factor_axis: int = 0) -> BlockRef:
+        """The block that makes a reduction's parts, one for each iteration of ``loop``, in scratch with one more axis.
+
+        before::
+
+            for k_0 in range(n // 4):
+                for k_1 in range(4):
+                    s[()] = s[()] + x[4 * k_0 + k_1]    init: s[()] = 0
+
+        after ``rfactor(k_1)``::
+
+            for k_0 in range(n // 4):
+                for k_1 in range(4):
+                    s_rf[k_1] = s_rf[k_1] + x[4 * k_0 + k_1]    init: s_rf[k_1] = 0
+            for ax0 in range(4):
+                s[()] = s[()] + s_rf[ax0]    init: s[()] = 0
+
+        Raises:
+            ScheduleError: the loop is none of a reduction; the reduction's steps can't be grouped; its result is used
+                in the same loops.
+        """
+        self._func, parts = factor.rfactor(self._func, self._names, _loop("rfactor", loop), factor_axis)
+        return BlockRef(parts)
+
+    @_recorded
+    def tensorize(self, loop: LoopRef, intrinsic: str) -> None:
+        """The loops from ``loop`` inwards, which do what an intrinsic is described to do, replaced by the intrinsic.
+
+        before::
+
+            for i_1 in range(4):
+                y[4 * i_0 + i_1] = x[4 * i_0 + i_1] * 2
+
+        after ``tensorize(i_1, "double4")``, whose implementation is written out::
+
+            y[4 * i_0] = x[4 * i_0] + x[4 * i_0]
+            y[4 * i_0 + 1] = x[4 * i_0 + 1] + x[4 * i_0 + 1]
+            y[4 * i_0 + 2] = x[4 * i_0 + 2] + x[4 * i_0 + 2]
+            y[4 * i_0 + 3] = x[4 * i_0 + 3] + x[4 * i_0 + 3]
+
+        Raises:
+            ScheduleError: the loops are not what the intrinsic is described to do, or are under a condition.
+        """
+        self._func = tensorize.tensorize(self._func, self._names, _loop("tensorize", loop), intrinsic)
+
     # ---------------------------------------------------------------------------------------------------- recording
 
-    def _looked_up(self, method: Callable[..., Any], parameter: int | str, value: Any) -> Any:
-        """A block for a block's name, where ``method`` takes a block."""
+    def _given(self, method: Callable[..., Any], parameter: int | str, value: Any) -> Any:
+        """An argument as it is recorded: the block for a block's name, the map for a Python function."""
         names = method.__code__.co_varnames[1:]
         name = parameter if isinstance(parameter, str) else names[min(parameter, len(names) - 1)]
-        return self.get_block(value) if name == "block" and isinstance(value, str) else value
+        if name == "index_map" and not isinstance(value, IndexMap):
+            return IndexMap.of(value)
+        if name != "block" or not isinstance(value, str):
+            return value
+        known = (ref for step in self._steps for ref in step.results)
+        return BlockRef(value) if BlockRef(value) in known else self.get_block(value)
 
 
 def _block(block: BlockRef | str) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from relaxdsl.errors import ScheduleError
+from relaxdsl.kernels.primitives.layout import IndexMap
 from relaxdsl.types.dims import SymInt, parse_dim
 
 if TYPE_CHECKING:
@@ -149,6 +150,8 @@ class _Names:
             return {"ref": self._define(value)}
         if isinstance(value, list | tuple):
             return [self._data(each) for each in value]
+        if isinstance(value, IndexMap):
+            return {"map": value.as_data()}
         return {"dim": str(value)} if isinstance(value, SymInt) else value
 
 
@@ -173,6 +176,8 @@ def _value_of(data: Any) -> Any:
             return _ref_of(name)
         case {"dim": text}:
             return parse_dim(text)
+        case {"map": parts}:
+            return IndexMap.from_data(parts)
         case list():
             return [_value_of(each) for each in data]
     return data

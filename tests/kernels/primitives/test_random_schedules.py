@@ -10,7 +10,7 @@ from schedule_kernels import KERNELS, assert_computes, run_compiled
 import relaxdsl as relax
 from relaxdsl.kernels.primitives.tree import blocks_in
 
-MAX_STEPS = 7
+MAX_STEPS = 8
 FACTORS = ([None, 2], [None, 4], [3, None], [None, 2, 2])
 
 
@@ -53,7 +53,26 @@ def decompose(data, sch):
     sch.decompose_reduction(block, any_loop(data, sch, block))
 
 
-STEPS = (split, split, fuse, reorder, reorder, kind, decompose)
+def inline(data, sch):
+    getattr(sch, data.draw(st.sampled_from(["compute_inline", "reverse_compute_inline"])))(any_block(data, sch))
+
+
+def move(data, sch):
+    loop = any_loop(data, sch, any_block(data, sch))
+    getattr(sch, data.draw(st.sampled_from(["compute_at", "reverse_compute_at"])))(any_block(data, sch), loop)
+
+
+def cache(data, sch):
+    step = data.draw(st.sampled_from(["cache_read", "cache_write"]))
+    getattr(sch, step)(any_block(data, sch), data.draw(st.integers(0, 1)))
+
+
+def rfactor(data, sch):
+    loop = any_loop(data, sch, any_block(data, sch))
+    sch.rfactor(loop, data.draw(st.integers(0, 1)))
+
+
+STEPS = (split, split, split, fuse, reorder, reorder, kind, kind, decompose, inline, move, move, move, cache, rfactor)
 
 
 def random_schedule(data: st.DataObject, name: str) -> relax.Schedule:

@@ -1,0 +1,152 @@
+"""Rfactor: the parts of a reduction that one loop goes through become reductions of their own."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TypeVar
+
+from relaxdsl.ir.loops import Block, Buffer, For, IterVar, PrimFunc, Stmt, Store, loop_variable, substitute_variables
+from relaxdsl.ir.names import UniqueNames
+from relaxdsl.ir.scalar import Apply, Index, Load, ScalarExpr, rewrite
+from relaxdsl.kernels.accesses import loads_of
+from relaxdsl.kernels.primitives.dependence import touches
+from relaxdsl.kernels.primitives.facts import require_axes_in_place, require_only_writer
+from relaxdsl.kernels.primitives.tree import (
+    Path,
+    block_path,
+    blocks_in,
+    inserted_after,
+    loop_path,
+    loops_on,
+    nest,
+    refuse,
+    replaced,
+    top_statement,
+    variable,
+)
+from relaxdsl.types.dims import Dim, free_symbols, substitute
+
+T = TypeVar("T")
+
+#: What may be combined in any order and grouping.
+_ASSOCIATIVE = frozenset(
+    {"add", "multiply", "maximum", "minimum", "logical_and", "logical_or", "bitwise_and", "bitwise_or", "bitwise_xor"}
+)
+
+
+def rfactor(func: PrimFunc, names: UniqueNames, loop: str, factor_axis: int) -> tuple[PrimFunc, str]:
+    """The kernel with the parts of a reduction in scratch, and the block making them; see :meth:`.Schedule.rfactor`."""
+    _, place = loop_path(func, loop, "rfactor")
+    block = _only_block(func, place)
+    store = _reduction(func, block)
+    require_only_writer(func, block, "rfactor")
+    require_axes_in_place(func, block, "rfactor")
+    _require_reduce_loop(func, block, place)
+    _require_unread(func, block, store.buffer)
+    if not 0 <= factor_axis <= len(store.indices):
+        refuse(func, f"rfactor: {store.buffer.name} has no place {factor_axis} for another axis", loop)
+    shape = _with_axis(store.buffer.shape, factor_axis, place.extent)
+    parts = Buffer(names.fresh(f"{store.buffer.name}_rf"), shape, store.buffer.dtype, "scratch")
+    first = _parts_block(block_path(func, block.name, "rfactor")[0], store, parts, place, factor_axis, names)
+    second = _combining_nest(block, store, parts, factor_axis, place, names)
+    func = replaced(func, block, first)
+    top = top_statement(block_path(func, first.name, "rfactor")[0])
+    func = inserted_after(func, top, second)
+    return replace(func, scratch=(*func.scratch, parts)), first.name
+
+
+def _only_block(func: PrimFunc, loop: For) -> Block:
+    blocks = [block for block in blocks_in(loop) if block.init is not None]
+    if len(blocks) != 1:
+        refuse(func, f"rfactor: there is not one reduction with an init in {loop.var}, but {len(blocks)}", loop.var)
+    return blocks[0]
+
+
+def _reduction(func: PrimFunc, block: Block) -> Store:
+    """The store ``s[...] = function(s[...], value)`` of a reduction."""
+    store = block.body
+    if not isinstance(store, Store) or not isinstance(block.init, Store) or not _is_grouped(store):
+        headline = f"rfactor: block {block.name} is no reduction by a function whose steps can be grouped"
+        refuse(func, headline, block.name)
+    return store
+
+
+def _is_grouped(store: Store) -> bool:
+    match store:
+        case Store(buffer, indices, Apply(function, (Load(held, at), value))) if function in _ASSOCIATIVE:
+            return held is buffer and at == indices and all(load.buffer is not buffer for load in loads_of(value))
+    return False
+
+
+def _require_reduce_loop(func: PrimFunc, block: Block, loop: For) -> None:
+    for axis in block.iter_vars:
+        if axis.kind == "spatial" and loop.var in free_symbols(axis.binding):
+            refuse(func, f"rfactor: {loop.var} is no loop of the reduction of block {block.name}", loop.var)
+    if not any(loop.var in free_symbols(axis.binding) for axis in block.iter_vars):
+        refuse(func, f"rfactor: {loop.var} is no loop of the reduction of block {block.name}", loop.var)
+    outer = {name for dim in (loop.extent, loop.start) for name in free_symbols(dim)}
+    if not outer <= set(func.symbols) or loop.start != 0:
+        refuse(func, f"rfactor: how often {loop.var} runs depends on other loops", loop.var)
+
+
+def _require_unread(func: PrimFunc, block: Block, buffer: Buffer) -> None:
+    """Refuses if the result is used in the loops that will make only its parts."""
+    path, _ = block_path(func, block.name, "rfactor")
+    for each in touches(top_statement(path)):
+        if each.buffer is buffer and each.block is not block and each.block is not None:
+            headline = f"rfactor: block {each.block.name} uses {buffer.name} in the same loops"
+            refuse(func, headline, block.name, each.block.name)
+
+
+def _with_axis(sizes: tuple[T, ...], place: int, size: T) -> tuple[T, ...]:
+    return (*sizes[:place], size, *sizes[place:])
+
+
+def _parts_block(path: Path, store: Store, parts: Buffer, loop: For, place: int, names: UniqueNames) -> Block:
+    """The block with the loop's variable as an axis of its own, and the axes that used it in terms of the loops."""
+    block = path[-1]
+    assert isinstance(block, Block)
+    assert isinstance(block.init, Store)
+    used = {name for axis in block.iter_vars if _uses(axis, loop) for name in free_symbols(axis.binding)}
+    own = {each.var: names.fresh(f"v_{each.var}") for each in loops_on(path) if each.var in used}
+    variables: dict[str, Dim] = {
+        each.var: loop_variable(own[each.var], each.extent) for each in loops_on(path) if each.var in own
+    }
+    values = {axis.var: substitute(axis.binding, variables) for axis in block.iter_vars if _uses(axis, loop)}
+    steps = tuple(
+        IterVar(own[each.var], each.extent, "spatial" if each is loop else "reduce", variable(each))
+        for each in loops_on(path)
+        if each.var in own
+    )
+    kept = tuple(axis for axis in block.iter_vars if not _uses(axis, loop))
+    indices = _with_axis(store.indices, place, variables[loop.var])
+    body = substitute_variables(_moved(store, store.buffer, parts, indices), values)
+    return Block(parts.name, (*kept, *steps), body, Store(parts, indices, block.init.value))
+
+
+def _uses(axis: IterVar, loop: For) -> bool:
+    return loop.var in free_symbols(axis.binding)
+
+
+def _moved(store: Store, old: Buffer, new: Buffer, indices: tuple[Index, ...]) -> Store:
+    """The store with an element of ``new`` in the place of that of ``old``."""
+
+    def on_node(node: ScalarExpr) -> ScalarExpr | None:
+        return Load(new, indices) if isinstance(node, Load) and node.buffer is old else None
+
+    return Store(new, indices, rewrite(store.value, on_node))
+
+
+def _combining_nest(block: Block, store: Store, parts: Buffer, place: int, loop: For, names: UniqueNames) -> Stmt:
+    """The reduction of the parts: the block in loops of its own over its axes, then over the parts."""
+    assert isinstance(store.value, Apply)
+    kept = [axis for axis in block.iter_vars if axis.kind == "spatial"]
+    last = IterVar(names.fresh(f"v_{loop.var}"), loop.extent, "reduce", 0)
+    axes = [replace(axis, var=names.fresh(axis.var)) for axis in kept] + [last]
+    loops = [For(names.fresh(f"ax{number}"), axis.extent, store) for number, axis in enumerate(axes)]
+    values: dict[str, Dim] = {old.var: loop_variable(new.var, new.extent) for old, new in zip(kept, axes, strict=False)}
+    bound = tuple(replace(axis, binding=variable(each)) for axis, each in zip(axes, loops, strict=True))
+    part = Load(parts, _with_axis(store.indices, place, loop_variable(last.var, last.extent)))
+    value = Apply(store.value.function, (Load(store.buffer, store.indices), part), store.value.dtype)
+    new = replace(block, iter_vars=bound, body=Store(store.buffer, store.indices, value))
+    return nest(loops, substitute_variables(new, values))

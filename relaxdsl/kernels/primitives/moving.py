@@ -1,0 +1,183 @@
+"""Compute_at and its reverse: a block runs in the loops of those that read it, or of the one that it reads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from relaxdsl.ir.loops import Block, Buffer, For, IterVar, PrimFunc, Seq, Stmt, loop_variable, sequence, walk
+from relaxdsl.ir.names import UniqueNames
+from relaxdsl.ir.scalar import ScalarExpr
+from relaxdsl.kernels.patterns import bare_name
+from relaxdsl.kernels.primitives.dependence import Touch, touches
+from relaxdsl.kernels.primitives.facts import (
+    guards_of,
+    readers_of,
+    reads_of,
+    require_axes_in_place,
+    require_no_condition,
+    require_only_writer,
+    require_own_scratch,
+    require_same_inputs,
+    writes_of,
+)
+from relaxdsl.kernels.primitives.reductions import reduce_loops
+from relaxdsl.kernels.primitives.regions import Span, box_of, exact_box, union
+from relaxdsl.kernels.primitives.tree import Path, block_path, blocks_in, loop_path, loops_on, nest, refuse, replaced
+from relaxdsl.types.dims import Dim
+
+# ---------------------------------------------------------------------------------------------------------- compute_at
+
+
+def compute_at(func: PrimFunc, names: UniqueNames, block: str, loop: str) -> PrimFunc:
+    """The kernel with a block computed where it is needed in ``loop``; see :meth:`.Schedule.compute_at`."""
+    step = "compute_at"
+    path, producer = block_path(func, block, step)
+    target_path, target = loop_path(func, loop, step)
+    _require_elsewhere(func, path, producer, target, step)
+    require_own_scratch(func, producer, step)
+    require_axes_in_place(func, producer, step)
+    require_no_condition(func, producer, guards_of(func, producer), step)
+    readers = readers_of(func, producer)
+    if not readers:
+        refuse(func, f"{step}: nothing reads what block {block} computes", block)
+    for read in readers:
+        assert read.block is not None
+        if target not in read.loops:
+            refuse(func, f"{step}: block {read.block.name} reads {read.buffer.name} outside of {loop}", block, loop)
+    require_same_inputs(func, producer, step)
+    around = loops_on(target_path)
+    box = union((box_of(read, around) for read in readers), around)
+    spans = {str(bare_name(index)): span for index, span in zip(_indices(producer), box.spans, strict=True)}
+    extents = dict(zip(spans, box.extents, strict=True))
+    new = _nest_over(producer, spans, extents, names)
+    first = next(each.block for each in readers)
+    return _placed(func, producer, loop, new, lambda stmt: first is not None and _holds(stmt, first.name))
+
+
+def _require_elsewhere(func: PrimFunc, path: Path, block: Block, target: For, step: str) -> None:
+    if target in path:
+        refuse(func, f"{step}: {target.var} is around block {block.name} already", target.var, block.name)
+
+
+def _indices(block: Block) -> Sequence[Dim | ScalarExpr]:
+    """The place of the element that a block computes."""
+    written = writes_of(block)
+    return next(each.own_indices for each in touches(block) if each.is_write and each.buffer in written)
+
+
+def _nest_over(block: Block, spans: dict[str, Span], extents: dict[str, Dim], names: UniqueNames) -> Stmt:
+    """The block in loops of its own: over the given part of the axes in ``spans``, over all of the others."""
+    loops: list[For] = []
+    axes: list[IterVar] = []
+    for axis in block.iter_vars:
+        low = spans[axis.var][0] if axis.var in spans else 0
+        extent = extents.get(axis.var, axis.extent)
+        if extent == 1:
+            axes.append(replace(axis, binding=low))
+            continue
+        loop = For(names.fresh(f"ax{len(loops)}"), extent, block)
+        loops.append(loop)
+        axes.append(replace(axis, binding=low + loop_variable(loop.var, extent)))
+    return nest(loops, replace(block, iter_vars=tuple(axes)))
+
+
+def _placed(func: PrimFunc, old: Block, loop: str, new: Stmt, is_place: Callable[[Stmt], bool]) -> PrimFunc:
+    """The kernel without the block ``old``, and with ``new`` in ``loop``, before the first statement that needs it."""
+    func = replaced(func, old, Seq(()))
+    _, target = loop_path(func, loop, "compute_at")
+    body = target.body.body if isinstance(target.body, Seq) else (target.body,)
+    place = next((number for number, stmt in enumerate(body) if is_place(stmt)), len(body))
+    return replaced(func, target, replace(target, body=sequence(*body[:place], new, *body[place:])))
+
+
+def _holds(stmt: Stmt, block: str) -> bool:
+    return any(isinstance(each, Block) and each.name == block for each in walk(stmt))
+
+
+# -------------------------------------------------------------------------------------------------- reverse_compute_at
+
+
+def reverse_compute_at(func: PrimFunc, names: UniqueNames, block: str, loop: str) -> PrimFunc:
+    """The kernel with a block computed as soon as its input is made; see :meth:`.Schedule.reverse_compute_at`."""
+    step = "reverse_compute_at"
+    path, consumer = block_path(func, block, step)
+    target_path, target = loop_path(func, loop, step)
+    _require_elsewhere(func, path, consumer, target, step)
+    require_only_writer(func, consumer, step)
+    require_no_condition(func, consumer, guards_of(func, consumer), step)
+    _require_untouched_before(func, consumer)
+    writes = [each for each in touches(func.body) if each.is_write and each.buffer in reads_of(consumer)]
+    inside = [each for each in writes if target in each.loops]
+    if not inside:
+        refuse(func, f"{step}: block {block} reads nothing that is made in {loop}", block, loop)
+    _require_made_before(func, consumer, target, [each for each in writes if each not in inside])
+    spans: dict[str, Span] = {}
+    extents: dict[str, Dim] = {}
+    for write in inside:
+        _require_complete(func, write, target_path, step)
+        _add_span(func, consumer, write, loops_on(target_path), spans, extents)
+    new = _nest_over(consumer, spans, extents, names)
+    return _placed(func, consumer, loop, new, lambda _: False)
+
+
+def _require_untouched_before(func: PrimFunc, consumer: Block) -> None:
+    """Refuses if something touches what ``consumer`` writes before it does."""
+    for other in blocks_in(func.body):
+        if other is consumer:
+            return
+        touched = {each.buffer for each in touches(other)} & set(writes_of(consumer))
+        if touched:
+            name = next(iter(touched)).name
+            refuse(func, f"reverse_compute_at: block {other.name} reads {name} before", other.name, consumer.name)
+
+
+def _require_made_before(func: PrimFunc, consumer: Block, target: For, writes: Sequence[Touch]) -> None:
+    order = [each.name for each in blocks_in(func.body)]
+    inside = max(order.index(each.name) for each in blocks_in(target))
+    for write in writes:
+        assert write.block is not None
+        if order.index(write.block.name) > inside:
+            headline = f"reverse_compute_at: block {write.block.name} makes {write.buffer.name} after {target.var}"
+            refuse(func, headline, target.var, write.block.name)
+
+
+def _require_complete(func: PrimFunc, write: Touch, target_path: Path, step: str) -> None:
+    """Refuses if a loop around the place still adds to what was written."""
+    assert write.block is not None
+    path, _ = block_path(func, write.block.name, step)
+    late = [loop for loop in reduce_loops(path, write.block) if loop in target_path]
+    if late:
+        headline = f"{step}: {write.buffer.name} is not complete before the end of {late[0].var}"
+        refuse(func, headline, late[0].var, write.block.name)
+
+
+def _add_span(
+    func: PrimFunc,
+    consumer: Block,
+    write: Touch,
+    around: Sequence[For],
+    spans: dict[str, Span],
+    extents: dict[str, Dim],
+) -> None:
+    """Bounds the axes of ``consumer`` by what ``write`` makes while the loops ``around`` stand still."""
+    box = exact_box(write, around)
+    if box is None:
+        headline = f"reverse_compute_at: which part of {write.buffer.name} is made there can't be told"
+        refuse(func, headline, around[-1].var)
+    for indices in _reads(consumer, write.buffer):
+        for index, span, extent, size in zip(indices, box.spans, box.extents, write.buffer.shape, strict=True):
+            axis = next((axis for axis in consumer.iter_vars if axis.var == bare_name(index)), None)
+            is_bounded = span != (0, size - 1)
+            if is_bounded and (axis is None or axis.extent != size or axis.kind == "reduce"):
+                more = f"block {consumer.name} needs more of {write.buffer.name} than is made there"
+                refuse(func, f"reverse_compute_at: {more}", around[-1].var, consumer.name)
+            if is_bounded and axis is not None:
+                if spans.setdefault(axis.var, span) != span:
+                    headline = f"reverse_compute_at: block {consumer.name} reads several parts along {axis.var}"
+                    refuse(func, headline, consumer.name)
+                extents[axis.var] = extent
+
+
+def _reads(block: Block, buffer: Buffer) -> set[tuple[Dim | ScalarExpr, ...]]:
+    return {each.own_indices for each in touches(block) if each.buffer is buffer and not each.is_write}
