@@ -20,20 +20,24 @@ from relaxdsl.ir.scalar import (
 from relaxdsl.kernels.accesses import expressions, nodes
 from relaxdsl.kernels.contraction.names import PARAMETERS, is_address
 from relaxdsl.kernels.contraction.tile import COLUMN_GROUP
+from relaxdsl.types.atoms import Atom
 from relaxdsl.types.dims import Dim, Min, dim_min, free_symbols, substitute, terms
+from relaxdsl.types.polynomial import Monomial, Term
 from relaxdsl.types.prove import Proof, prove_less, prove_less_equal
 from relaxdsl.types.symint import from_atom
 
 SHARED_FROM = 300_000
 """From which estimate on threads share a phase.
 
-Measured on two cores: a unit takes 0.03 to 0.07 ns, and two threads are faster than one from about 100,000 units on if
-the second is awake; waking it takes as long as some 300,000.
+Measured on two cores: a unit takes 0.02 to 0.07 ns, also one of the contraction engine, and two threads are faster than
+one from about 150,000 units on if the second is awake. What it takes to wake it: :mod:`relaxdsl.runtime.parallel`.
 """
 
 _CHEAP = ARITHMETIC | COMPARISONS | LOGICAL | BITWISE | PREDICATES | {"abs", "maximum", "minimum"}
 _FUNCTION_COST = 10
 """What any other function costs, in units of an addition."""
+_NEGLIGIBLE = 8
+"""A term is left out beside one with more factors, even if its number is so many times larger."""
 
 
 def estimate_work(stmt: Stmt) -> Dim:
@@ -42,18 +46,7 @@ def estimate_work(stmt: Stmt) -> Dim:
     Loops that depend on outer ones count as in the middle of the outer range; where one side of a condition certainly
     does more, that side counts, else both. A multiplication with an addition in the contraction engine is one.
     """
-    match stmt:
-        case For():
-            return _over_loop(stmt, estimate_work(stmt.body))
-        case Parts(lower, upper, extent, body):
-            return substitute(estimate_work(body), {lower: 0, upper: extent})
-        case IfThenElse(then_body=then_body, else_body=else_body):
-            otherwise = 0 if else_body is None else estimate_work(else_body)
-            return _own_work(stmt) + _either(estimate_work(then_body), otherwise)
-        case CallExtern():
-            return _engine_work(stmt)
-        case _:
-            return sum(map(estimate_work, sub_statements(stmt)), start=_own_work(stmt))
+    return _without_small_terms(_estimate(stmt))
 
 
 def pays_to_share(extent: Dim, work: Dim) -> bool:
@@ -61,26 +54,58 @@ def pays_to_share(extent: Dim, work: Dim) -> bool:
     return extent != 1 and prove_less(work, SHARED_FROM) is not Proof.YES
 
 
+def _estimate(stmt: Stmt) -> Dim:
+    match stmt:
+        case For():
+            return _over_loop(stmt, _estimate(stmt.body))
+        case Parts(lower, upper, extent, body):
+            return substitute(_estimate(body), {lower: 0, upper: extent})
+        case IfThenElse(then_body=then_body, else_body=else_body):
+            otherwise = 0 if else_body is None else _estimate(else_body)
+            return _own_work(stmt) + _either(_estimate(then_body), otherwise)
+        case CallExtern():
+            return _engine_work(stmt)
+        case _:
+            return sum(map(_estimate, sub_statements(stmt)), start=_own_work(stmt))
+
+
 def _over_loop(loop: For, inside: Dim) -> Dim:
     """The sum of ``inside`` over the loop's iterations."""
     total: Dim = 0
     for coefficient, factors in terms(inside):
-        part: Dim = coefficient
-        extent = loop.extent
-        for atom, power in factors:
-            whole = _whole(atom, loop) if power == 1 else None
-            extent, factor = (extent, from_atom(atom)) if whole is None else (1, whole)
-            for _ in range(power):
-                part = part * factor
-        total = total + extent * part
+        lengths = ((factor, _whole(factor, loop)) for factor in factors)
+        block, count = next(((factor, whole) for factor, whole in lengths if whole is not None), (None, loop.extent))
+        total = total + coefficient * count * _product(tuple(factor for factor in factors if factor is not block))
     if loop.var in free_symbols(total):
         total = substitute(total, {loop.var: loop.start + loop.extent // 2})
     return total
 
 
-def _whole(atom: object, loop: For) -> Dim | None:
-    """``n``, if the atom is the length ``min(c, n - c * i)`` of block number ``i``, over whose number the loop runs."""
-    if not isinstance(atom, Min) or len(atom.args) != 2:
+def _without_small_terms(work: Dim) -> Dim:
+    """``work`` without the terms that are a fraction of another: ``2 * m * n + m`` is about ``2 * m * n``."""
+    parts = terms(work)
+    kept = [part for part in parts if not any(_outweighs(other, part) for other in parts)]
+    return sum((coefficient * _product(factors) for coefficient, factors in kept), start=0)
+
+
+def _outweighs(other: Term, part: Term) -> bool:
+    powers = dict(other[1])
+    divides = all(powers.get(atom, 0) >= power for atom, power in part[1])
+    return divides and other is not part and 0 < abs(part[0]) <= _NEGLIGIBLE * other[0]
+
+
+def _product(factors: Monomial) -> Dim:
+    product: Dim = 1
+    for atom, power in factors:
+        for _ in range(power):
+            product = product * from_atom(atom)
+    return product
+
+
+def _whole(factor: tuple[Atom, int], loop: For) -> Dim | None:
+    """``n``, if the factor is the length ``min(c, n - c * i)`` of block number ``i``, over which the loop runs."""
+    atom, power = factor
+    if not isinstance(atom, Min) or len(atom.args) != 2 or power != 1:
         return None
     variable = loop_variable(loop.var, loop.extent)
     for length, rest in (atom.args, atom.args[::-1]):

@@ -11,8 +11,9 @@ from relaxdsl.ir.loops import CallExtern, For, Parts, Stmt, walk
 from relaxdsl.ir.visit_loops import dims_of_scalar, dims_of_stmt, scalars_of, walk_scalar
 from relaxdsl.kernels.accesses import buffers_touched
 from relaxdsl.kernels.jit import CompiledKernel, aligned_array, run_phase
-from relaxdsl.kernels.schedule.parallel import phases
-from relaxdsl.types.dims import Dim, evaluate, free_symbols
+from relaxdsl.kernels.schedule.parallel import is_divided, phases
+from relaxdsl.types.dims import Dim, evaluate, free_symbols, substitute
+from relaxdsl.types.symint import bounds_of
 
 _MANY_ROWS = 1 << 20
 """For how many rows a right operand is packed when there are no rows yet: so many that packing it pays."""
@@ -75,7 +76,13 @@ class _Runner:
             and not {self._shared[place] for place in made} & others
             and set(_sizes_needed(phase)) <= self._inner_sizes
             and needed <= set(self._sizes)
+            and self._is_longest(self._kernel.extents[number])
         )
+
+    def _is_longest(self, extent: Dim) -> bool:
+        """Whether the range is as long for many rows as it can be: a call with fewer needs a part of it at most."""
+        known = substitute(extent, self._sizes)
+        return bounds_of(known)[1] == evaluate(known, dict.fromkeys(free_symbols(known), _MANY_ROWS))
 
     def _run(self, number: int) -> bool:
         written = self._touched[number][1]
@@ -90,15 +97,16 @@ class _Runner:
 
 
 def _sizes_needed(phase: Stmt) -> Iterator[str]:
-    """The names of the sizes on which what a phase leaves depends."""
+    """The names of the sizes on which what a phase leaves depends, its range left aside."""
     bound: set[str] = set()
+    if isinstance(phase, Parts):
+        bound |= {phase.lower, phase.upper}
     for stmt in walk(phase):
         if isinstance(stmt, For):
             bound.add(stmt.var)
-        elif isinstance(stmt, Parts):
-            bound |= {stmt.lower, stmt.upper}
         elsewhere = (dim for expr in scalars_of(stmt) for node in walk_scalar(expr) for dim in dims_of_scalar(node))
-        for dim in (*_own_dims(stmt), *elsewhere):
+        own = () if stmt is phase and is_divided(phase) else _own_dims(stmt)
+        for dim in (*own, *elsewhere):
             yield from (name for name in free_symbols(dim) if name not in bound)
 
 

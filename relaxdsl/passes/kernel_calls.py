@@ -47,9 +47,8 @@ class KernelCall:
     note: str = ""
 
     def sizes_of(self, buffers: Sequence[Buffer]) -> list[Dim]:
-        """The bytes of scratch buffers, whole cache lines, so that no two threads write to the same one."""
-        sizes = (size_bytes(tuple(substitute(dim, self.values) for dim in each.shape), each.dtype) for each in buffers)
-        return [ceildiv(size, ALIGNMENT_BYTES) * ALIGNMENT_BYTES for size in sizes]
+        """The bytes of buffers."""
+        return [size_bytes(tuple(substitute(dim, self.values) for dim in each.shape), each.dtype) for each in buffers]
 
 
 @dataclass(slots=True)
@@ -81,7 +80,7 @@ class KernelCaller:
         copies = self._thread_count() if shareable else 1
         shared = self._shared(call, done, is_reusable)
         sizes = call.sizes_of(call.kernel.scratch)
-        scratch = [self._memory(size * copies, call.span, is_reusable) for size in sizes]
+        scratch = [self._memory(size, call.span, is_reusable, copies) for size in sizes]
         for number in waiting:
             sharing = self._sharing(works[number], copies, sizes) if number in shareable else None
             args = self._arguments(call, shared, number, scratch)
@@ -107,7 +106,7 @@ class KernelCaller:
         return (*tensors, *sizes, *(each.pointer for each in shared), *number, *(each.pointer for each in scratch))
 
     def _sharing(self, work: Dim, copies: Dim, sizes: Sequence[Dim]) -> Sharing:
-        return Sharing(self.late.slot_of(work), self.late.slot_of(copies), tuple(map(self.late.slot_of, sizes)))
+        return Sharing(self.late.slot_of(work), self.late.slot_of(copies), tuple(map(self._aligned, sizes)))
 
     # --------------------------------------------------------------------------------------- memory
 
@@ -122,13 +121,18 @@ class KernelCaller:
                 found.append(self._memory(size, call.span, is_reusable))
         return found
 
-    def _memory(self, size: Dim, span: Span | None, is_reusable: bool) -> Storage | TensorLeaf:
+    def _memory(self, size: Dim, span: Span | None, is_reusable: bool, copies: Dim = 1) -> Storage | TensorLeaf:
         """So many bytes until the kernel is done: workspace, or memory of its own where the size is known only now."""
         if self.early.can_compute(size):
-            return self.workspace.take(size, self._steps, is_reusable=is_reusable)
-        leaf = TensorLeaf("scratch", "uint8", self.slots.add("scratch"), (self.late.slot_of(size),))
+            return self.workspace.take(size, self._steps, is_reusable=is_reusable, copies=copies)
+        length = self.late.slot_of(_whole_lines(size) * copies)
+        leaf = TensorLeaf("scratch", "uint8", self.slots.add("scratch"), (length,))
         self._steps.append(Allocate(leaf, span))
         return leaf
+
+    def _aligned(self, size: Dim) -> int:
+        """The slot of how far apart the threads' pieces of scratch are, so that no two write to one cache line."""
+        return self.workspace.aligned(size) if self.early.can_compute(size) else self.late.slot_of(_whole_lines(size))
 
     def _release(self, *memory: Storage | TensorLeaf) -> None:
         for each in memory:
@@ -142,6 +146,10 @@ class KernelCaller:
             self.early.steps.append(CountThreads(slot))
             self.early.bind(_THREADS_NAME, slot)
         return _THREADS
+
+
+def _whole_lines(size: Dim) -> Dim:
+    return ceildiv(size, ALIGNMENT_BYTES) * ALIGNMENT_BYTES
 
 
 def _note(call: KernelCall, done: DoneWhenCompiling) -> str:

@@ -1,8 +1,9 @@
 """A program as the VM reads it: one int64 table. Here are the opcodes and how an instruction becomes numbers.
 
 ``table[0]`` is the slot where a kernel's arguments are gathered. Then come the prologue and the body, each ended by
-``STOP``. Most instructions take four words, ``opcode a b c``; a kernel call takes ``CALL address extent count slot…``,
-one that threads may share ``SHARED_CALL address extent count work threads scratch_count slot… scratch_bytes…``.
+``STOP``. Most instructions take four words, ``opcode target left right``; a kernel call takes ``CALL address extent
+count slot…``, one that threads may share ``SHARED_CALL address extent count work threads scratch_count slot…
+scratch_bytes…``.
 """
 
 from __future__ import annotations
@@ -35,10 +36,10 @@ from relaxdsl.runtime.program import (
 )
 
 STOP, CALL, LEAVE, BRANCH, JUMP, SHARED_CALL, COUNT_THREADS = range(7)
-ADD, SUB, MUL, MIN, MAX, FLOORDIV = range(7, 13)
-CHECK_TRUE, CHECK_EQUAL, CHECK_AT_LEAST, CHECK_DIVISIBLE = range(13, 17)
+ADD, SUB, MUL, MIN, MAX, FLOORDIV, ALIGN = range(7, 14)
+CHECK_TRUE, CHECK_EQUAL, CHECK_AT_LEAST, CHECK_DIVISIBLE = range(14, 18)
 
-ARITHMETIC = {"add": ADD, "sub": SUB, "mul": MUL, "floordiv": FLOORDIV, "min": MIN, "max": MAX}
+ARITHMETIC = {"add": ADD, "sub": SUB, "mul": MUL, "floordiv": FLOORDIV, "min": MIN, "max": MAX, "align": ALIGN}
 RELATIONS = {"equal": CHECK_EQUAL, "at_least": CHECK_AT_LEAST, "divisible": CHECK_DIVISIBLE}
 
 # `run` returns `pc << STATUS_BITS | status`: why it stopped, and at which word of the table.
@@ -101,9 +102,9 @@ def _encode_step(step: Instruction, targets: Sequence[int]) -> list[int]:
         case Arith():
             return [ARITHMETIC[step.op], step.target, step.left, step.right]
         case Check():
-            return [RELATIONS[step.relation], step.left, step.right, 0]
+            return [RELATIONS[step.relation], 0, step.left, step.right]
         case CheckTrue():
-            return [CHECK_TRUE, step.pointer, 0, 0]
+            return [CHECK_TRUE, 0, step.pointer, 0]
         case Branch():
             return [BRANCH, step.pointer, targets[step.target], 0]
         case Jump():

@@ -32,6 +32,7 @@ _OPERATORS = {
     "floordiv": "{} // {}",
     "min": "min({}, {})",
     "max": "max({}, {})",
+    "align": "{} aligned to {}",
 }
 _RELATIONS = {"equal": "{} == {}", "at_least": "{} >= {}", "divisible": "{} % {} == 0"}
 

@@ -108,7 +108,8 @@ Tree = Leaf | TupleTree
 
 @dataclass(frozen=True, slots=True)
 class Arith:
-    """``slots[target] = slots[left] op slots[right]``; op is add, sub, mul, floordiv, min or max, as in Python.
+    """``slots[target] = slots[left] op slots[right]``; op is add, sub, mul, floordiv, min or max, as in Python,
+    or align: the least multiple of ``right``, a power of 2, that is not less than ``left``.
 
     A division by zero fails. No instruction writes to a slot with an initial value.
     """

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from relaxdsl.runtime.encoding import (
     ADD,
+    ALIGN,
     BRANCH,
     CALL,
     CALL_WIDTH,
@@ -17,7 +18,6 @@ from relaxdsl.runtime.encoding import (
     FAILED,
     FLOORDIV,
     JUMP,
-    LEAVE,
     LEFT,
     MAX,
     MIN,
@@ -38,41 +38,46 @@ from relaxdsl.runtime.threads import POOL, THREAD_COUNT
 def run(slots: int, table: int, pc: int) -> int:
     """Runs the table from word ``pc`` until it stops, leaves or fails; returns ``pc << STATUS_BITS | status``."""
     gathered = slots + 8 * load(table)
+    at = table + 8 * pc
     while True:
-        at = table + 8 * pc
         code = load(at)
-        if code == CALL:
+        if code >= ADD:
+            left = load(slots + 8 * load(at + 16))
+            right = load(slots + 8 * load(at + 24))
+            if code == ADD:
+                store(slots + 8 * load(at + 8), left + right)
+            elif code == MUL:
+                store(slots + 8 * load(at + 8), left * right)
+            elif code == CHECK_EQUAL:
+                if left != right:
+                    return stopped(table, at, FAILED)
+            elif not plain(code, slots + 8 * load(at + 8), left, right):
+                return stopped(table, at, FAILED)
+            at += 8 * PLAIN_WIDTH
+        elif code == CALL:
             gather(slots, at, at + 8 * CALL_WIDTH, gathered)
             call(load(at + 8), gathered, 0, load(slots + 8 * load(at + 16)))
-            pc += CALL_WIDTH + load(at + 24)
+            at += 8 * (CALL_WIDTH + load(at + 24))
         elif code == SHARED_CALL:
             gather(slots, at, at + 8 * SHARED_CALL_WIDTH, gathered)
             if not share(slots, at, gathered):
                 call(load(at + 8), gathered, 0, load(slots + 8 * load(at + 16)))
-            pc += SHARED_CALL_WIDTH + load(at + 24) + load(at + 48)
+            at += 8 * (SHARED_CALL_WIDTH + load(at + 24) + load(at + 48))
         elif code == JUMP:
-            pc = load(at + 8)
+            at = table + 8 * load(at + 8)
         elif code == BRANCH:
-            pc += PLAIN_WIDTH
-            if load_byte(load(slots + 8 * load(at + 8))) == 0:
-                pc = load(at + 16)
+            target = table + 8 * load(at + 16)
+            at = at + 8 * PLAIN_WIDTH if load_byte(load(slots + 8 * load(at + 8))) else target
         elif code == COUNT_THREADS:
             store(slots + 8 * load(at + 8), load(POOL + THREAD_COUNT))
-            pc += PLAIN_WIDTH
-        elif code == STOP:
-            return pc << STATUS_BITS | STOPPED
-        elif code == LEAVE:
-            return pc << STATUS_BITS | LEFT
-        elif code >= CHECK_TRUE:
-            if not holds(slots, at, code):
-                return pc << STATUS_BITS | FAILED
-            pc += PLAIN_WIDTH
+            at += 8 * PLAIN_WIDTH
         else:
-            right = load(slots + 8 * load(at + 24))
-            if right == 0 and code == FLOORDIV:
-                return pc << STATUS_BITS | FAILED
-            store(slots + 8 * load(at + 8), arithmetic(code, load(slots + 8 * load(at + 16)), right))
-            pc += PLAIN_WIDTH
+            return stopped(table, at, STOPPED if code == STOP else LEFT)
+
+
+def stopped(table: int, at: int, status: int) -> int:
+    """Where and why ``run`` stopped."""
+    return (at - table) >> 3 << STATUS_BITS | status
 
 
 def gather(slots: int, at: int, names: int, gathered: int) -> int:
@@ -82,31 +87,35 @@ def gather(slots: int, at: int, names: int, gathered: int) -> int:
     return 0
 
 
-def holds(slots: int, at: int, code: int) -> int:
-    """Whether the check at address ``at`` holds."""
-    left = load(slots + 8 * load(at + 8))
-    if code == CHECK_TRUE:
-        return load_byte(left)
-    right = load(slots + 8 * load(at + 16))
-    if code == CHECK_EQUAL:
-        return left == right
+def plain(code: int, target: int, left: int, right: int) -> int:
+    """Checks, or computes the word at ``target``; returns whether that succeeded."""
+    if code >= CHECK_TRUE:
+        return holds(code, left, right)
+    if code == FLOORDIV and right == 0:
+        return 0
+    store(target, arithmetic(code, left, right))
+    return 1
+
+
+def holds(code: int, left: int, right: int) -> int:
+    """Whether a check holds; equality is known to ``run``."""
     if code == CHECK_AT_LEAST:
         return left >= right
+    if code == CHECK_TRUE:
+        return load_byte(left)
     return right != 0 and floor_divide(left, right) * right == left
 
 
 def arithmetic(code: int, left: int, right: int) -> int:
-    """``left op right`` as Python defines it; the divisor is not 0."""
-    if code == ADD:
-        return left + right
+    """``left op right`` as Python defines it; a divisor is not 0. What sums and products are is known to ``run``."""
     if code == SUB:
         return left - right
-    if code == MUL:
-        return left * right
     if code == MIN:
         return left if left < right else right
     if code == MAX:
         return left if left > right else right
+    if code == ALIGN:
+        return left + right - 1 & -right
     return floor_divide(left, right)
 
 
@@ -119,4 +128,4 @@ def floor_divide(left: int, right: int) -> int:
     return quotient - 1 if rest != 0 and (rest < 0) != (right < 0) else quotient
 
 
-FUNCTIONS = (run, gather, holds, arithmetic, floor_divide)
+FUNCTIONS = (run, stopped, gather, plain, holds, arithmetic, floor_divide)

@@ -68,10 +68,12 @@ def test_arithmetic_is_pythons(left: int, right: int) -> None:
     expected |= {"min": min(left, right), "max": max(left, right)}
     if right != 0:
         expected["floordiv"] = left // right
+    if right > 0 and right & (right - 1) == 0:
+        expected["align"] = -(-left // right) * right
     for op, value in expected.items():
         status, _, slots = run([Arith(op, 2, 0, 1)], left, right)
         assert (status, slots[2]) == (STOPPED, wrapped(value)), op
-    assert set(expected) | {"floordiv"} == set(ARITHMETIC)
+    assert set(expected) | {"floordiv", "align"} == set(ARITHMETIC)
 
 
 @settings(max_examples=60, deadline=None)
