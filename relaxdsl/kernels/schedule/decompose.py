@@ -22,9 +22,10 @@ from relaxdsl.ir.loops import (
     substitute_variables,
     walk,
 )
-from relaxdsl.ir.scalar import REORDERED, Apply, IndexValue, Load, ScalarExpr, const, rewrite
+from relaxdsl.ir.scalar import REORDERED, Apply, IndexValue, Load, ScalarExpr, const
 from relaxdsl.kernels.accesses import accesses, flat_index, stride
-from relaxdsl.types.dims import Dim, is_symbol, substitute
+from relaxdsl.kernels.schedule.steps import is_unrollable, unrolled
+from relaxdsl.types.dims import is_symbol
 from relaxdsl.types.dtype import is_float
 
 #: Steps of the reduction in one pass over a row, and the longest constant extent that is done in one pass.
@@ -178,42 +179,19 @@ def _row_loop(row: For, body: Stmt, suffix: str = "") -> For:
 def _passes(loop: For, row: For, update: Store) -> Iterator[For]:
     """The reduction loop, split so that one pass over the row does several steps, and the loop over what remains."""
     extent = loop.extent
-    if not _is_unrollable(update):
+    if not is_unrollable(update):
         yield replace(loop, body=_row_loop(row, update))
         return
     steps = extent if isinstance(extent, int) and 0 < extent <= FULL_UNROLL_LIMIT else UNROLL
     whole = extent // steps
     variable = loop_variable(loop.var, whole)
-    unrolled = _unrolled(update, [{loop.var: variable * steps + i} for i in range(steps)])
-    yield replace(loop, extent=whole, body=_row_loop(row, unrolled))
+    several = unrolled(update, [{loop.var: variable * steps + i} for i in range(steps)])
+    yield replace(loop, extent=whole, body=_row_loop(row, several))
     done = whole * steps
     if extent != done:
         rest = f"{loop.var}.rest"
-        step = _unrolled(update, [{loop.var: loop_variable(rest, extent)}])
+        step = unrolled(update, [{loop.var: loop_variable(rest, extent)}])
         yield replace(loop, var=rest, start=done, extent=extent - done, body=_row_loop(row, step, "rest"))
-
-
-def _is_unrollable(update: Store) -> bool:
-    """Whether the value refers to the element it updates once, so that steps can be nested into one another."""
-    return sum(1 for access in accesses(update) if access.buffer is update.buffer and not access.is_write) == 1
-
-
-def _unrolled(update: Store, steps: list[dict[str, Dim]]) -> Store:
-    """One store for several steps: each takes the result of the step before it instead of loading the element."""
-    value: ScalarExpr = Load(update.buffer, update.indices)
-    for values in steps:
-        value = _one_step(update, values, value)
-    return Store(update.buffer, update.indices, value)
-
-
-def _one_step(update: Store, values: dict[str, Dim], before: ScalarExpr) -> ScalarExpr:
-    def on_node(node: ScalarExpr) -> ScalarExpr | None:
-        return before if isinstance(node, Load) and node.buffer is update.buffer else None
-
-    def on_dim(dim: Dim) -> Dim:
-        return substitute(dim, values)
-
-    return rewrite(update.value, on_node, on_dim)
 
 
 def reordered(update: Stmt) -> Stmt:

@@ -19,12 +19,14 @@ from relaxdsl.kernels.schedule.parallel import bind_parallel_range
 from relaxdsl.kernels.schedule.shrink import shrink_scratch
 from relaxdsl.kernels.schedule.single import drop_single_loops
 from relaxdsl.kernels.schedule.sums import block_sums
+from relaxdsl.kernels.schedule.unroll_sums import unroll_sums
 from relaxdsl.kernels.simplify import simplify_indices
 
 Rule: TypeAlias = Callable[[PrimFunc], PrimFunc]
 
 DEFAULT_RULES: tuple[Rule, ...] = (
     inline_stages,
+    unroll_sums,
     decompose_reductions,
     drop_single_loops,
     merge_loops,

@@ -1,0 +1,36 @@
+"""The steps of a reduction, written after one another in one statement."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from relaxdsl.ir.loops import Store
+from relaxdsl.ir.scalar import Load, ScalarExpr, rewrite
+from relaxdsl.kernels.accesses import accesses
+from relaxdsl.types.dims import Dim, substitute
+
+
+def is_unrollable(update: Store) -> bool:
+    """Whether the value refers to the element it updates once, so that steps can be nested into one another."""
+    return sum(1 for access in accesses(update) if access.buffer is update.buffer and not access.is_write) == 1
+
+
+def unrolled(update: Store, steps: Sequence[dict[str, Dim]], start: ScalarExpr | None = None) -> Store:
+    """One store for several steps: each takes the result of the step before it instead of loading the element.
+
+    The first takes ``start``, or else the element as it is.
+    """
+    value: ScalarExpr = Load(update.buffer, update.indices) if start is None else start
+    for values in steps:
+        value = _one_step(update, values, value)
+    return Store(update.buffer, update.indices, value)
+
+
+def _one_step(update: Store, values: dict[str, Dim], before: ScalarExpr) -> ScalarExpr:
+    def on_node(node: ScalarExpr) -> ScalarExpr | None:
+        return before if isinstance(node, Load) and node.buffer is update.buffer else None
+
+    def on_dim(dim: Dim) -> Dim:
+        return substitute(dim, values)
+
+    return rewrite(update.value, on_node, on_dim)
