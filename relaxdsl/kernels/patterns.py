@@ -176,6 +176,12 @@ def is_permutation(kernel: PrimFunc) -> bool:
     return sorted(map(str, names)) == sorted(spatial_variables(blocks[0]))
 
 
+def moves_data(kernel: PrimFunc) -> bool:
+    """Whether every element of the output is an element of an input."""
+    bodies = [block.body for block in blocks_of(kernel)]
+    return bool(bodies) and all(isinstance(body, Store) and isinstance(body.value, Load) for body in bodies)
+
+
 def _is_in_row(block: Block, indices: tuple[Index, ...]) -> bool:
     variables = spatial_variables(block)
     return bool(indices) and bool(variables) and bare_name(indices[0]) == variables[0]

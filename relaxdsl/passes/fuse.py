@@ -1,7 +1,10 @@
 """FuseOps and FuseTIR: kernels whose results only one other kernel reads become part of it.
 
 Kernels are joined where the schedule can then do without the intermediate: it inlines it, or keeps a row of it. Nothing
-expensive is computed twice, and a contraction takes elementwise kernels after it, never before it.
+expensive is computed twice. What a contraction is joined with, the contraction engine decides: see
+:mod:`relaxdsl.kernels.contraction.chain`. An elementwise kernel between two contractions belongs to the first one,
+whose results are at hand then; a reduction belongs to the second one, which leaves the first one its columns to divide
+among threads.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ from relaxdsl.ir.module import IRModule
 from relaxdsl.ir.signature import bind_kernel_symbols
 from relaxdsl.ir.visit import used_vars, with_bindings
 from relaxdsl.kernels.combine import KernelUse, combine_kernels
+from relaxdsl.kernels.contraction.chain import loops_before_chain
 from relaxdsl.kernels.patterns import (
     Kind,
     is_aligned,
@@ -25,6 +29,7 @@ from relaxdsl.kernels.patterns import (
     is_read_once,
     is_row_by_row,
     kind_of,
+    moves_data,
 )
 from relaxdsl.trace.kernel_calls import call_kernel
 from relaxdsl.types.types import TupleType
@@ -80,6 +85,7 @@ class _Fuser:
         self._add_kernel = add_kernel
         self._kinds: dict[PrimFunc, Kind] = {}
         self._combinations: dict[Hashable, tuple[GlobalVar, PrimFunc]] = {}
+        self._loops_before: dict[Hashable, int | None] = {}
 
     def sequence(self, sequence: SeqExpr) -> SeqExpr:
         blocks = []
@@ -135,7 +141,7 @@ class _Fuser:
             call.boundary = self._why_alone(call, groups, var in returned)
             group = min(groups, default=-1)
             if not call.boundary:
-                call.boundary = self._why_not_with(call, [calls[reader] for reader in readers[var]])
+                call.boundary = self._why_not_with(call, [calls[reader] for reader in readers[var]], calls)
             if not call.boundary and sizes[group] >= MAX_KERNELS:
                 call.boundary = f"the kernel after it is made of {MAX_KERNELS} already"
             if not call.boundary:
@@ -155,22 +161,75 @@ class _Fuser:
             return "its result is read by several kernels"
         return ""
 
-    def _why_not_with(self, call: _KernelBinding, readers: Sequence[_KernelBinding]) -> str:
+    def _why_not_with(
+        self, call: _KernelBinding, readers: Sequence[_KernelBinding], calls: dict[int, _KernelBinding]
+    ) -> str:
+        group = [each for each in calls.values() if each.group == readers[0].group and each.index > call.index]
+        is_whole = self._is_one_chain(call, group)
         for reader in readers:
             for read in _reads(reader, call.binding.var):
-                reason = self._why_not(call.kernel, reader, read)
+                reason = self._why_not_in_chain(call, reader, calls) if is_whole else ""
+                if is_whole is not True:
+                    reason = self._why_not(call.kernel, reader, read, is_whole is None)
                 if reason:
                     return f"{reader.kernel.name} reads it, and {reason}"
         return ""
 
-    def _why_not(self, producer: PrimFunc, reader: _KernelBinding, read: Buffer) -> str:
-        """Why ``producer``, whose result is read as ``read``, is not computed inside its reader; empty if it is."""
+    def _is_one_chain(self, call: _KernelBinding, group: Sequence[_KernelBinding]) -> bool | None:
+        """Whether the contraction engine runs the call as part of the group's chain; None if it has no part in them."""
+        members = (call, *group)
+        if not any(self._kind(each.kernel) is Kind.CONTRACTION for each in members):
+            return None
+        alone = [self._loops_before_chain([each]) for each in members]
+        if all(each is None for each in alone):
+            return None
+        joined = self._loops_before_chain(members)
+        return joined is not None and joined <= sum(each for each in alone if each is not None)
+
+    def _loops_before_chain(self, members: Sequence[_KernelBinding]) -> int | None:
+        uses = [_use(member) for member in members]
+        key = _key(uses)
+        if key not in self._loops_before:
+            kernel = uses[0].kernel if len(uses) == 1 else combine_kernels(_name(members), uses)[0]
+            self._loops_before[key] = loops_before_chain(kernel)
+        return self._loops_before[key]
+
+    def _why_not_in_chain(
+        self, call: _KernelBinding, reader: _KernelBinding, calls: dict[int, _KernelBinding]
+    ) -> str:
+        """Why a call stays out of a chain that it could be in."""
+        if self._kind(reader.kernel) is not Kind.CONTRACTION or moves_data(call.kernel):
+            return ""
+        if self._kind(call.kernel) <= Kind.INJECTIVE and self._follows_contraction(call, calls):
+            return "it belongs to the contraction before it"
+        return ""
+
+    def _follows_contraction(self, call: _KernelBinding, calls: dict[int, _KernelBinding]) -> bool:
+        """Whether the call uses what a contraction makes, by way of elementwise kernels alone."""
+        producers = (each for each in calls.values() if any(each.binding.var is arg for arg in call.args))
+        return any(
+            self._kind(each.kernel) is Kind.CONTRACTION
+            or (self._kind(each.kernel) <= Kind.INJECTIVE and self._follows_contraction(each, calls))
+            for each in producers
+        )
+
+    def _why_not(self, producer: PrimFunc, reader: _KernelBinding, read: Buffer, is_plain: bool) -> str:
+        """Why ``producer``, whose result is read as ``read``, is not computed inside its reader; empty if it is.
+
+        Args:
+            is_plain: whether the contraction engine has no part in either.
+        """
         consumer = reader.kernel
         first, second = self._kind(producer), self._kind(consumer)
         if Kind.OPAQUE in (first, second):
             return "the analysis does not see through one of them"
         if second is Kind.CONTRACTION:
-            return "" if is_permutation(producer) else "a contraction reads each element many times"
+            is_free = is_plain and is_permutation(producer)
+            return "" if is_free else "a contraction reads each element many times"
+        if not is_plain:
+            return "a later contraction needs other rows than those at hand" if first is not Kind.CONTRACTION else (
+                "it is not used row by row of its result"
+            )
         if first <= Kind.INJECTIVE and is_read_once(consumer, read):
             return ""
         if reader.is_displaced:
@@ -205,19 +264,13 @@ class _Fuser:
     def _combined(self, members: Sequence[_KernelBinding]) -> tuple[GlobalVar, PrimFunc, list[Expr]]:
         """The kernel of a group, its name, and what it is called on; groups that are alike share one."""
         uses = [_use(member) for member in members]
-        numbers: dict[Hashable, int] = {}
-        for use in uses:
-            for value in (*use.inputs, *use.outputs):
-                numbers.setdefault(value, len(numbers))
-        key = tuple(
-            (use.kernel, *(numbers[value] for value in (*use.inputs, *use.outputs)), *use.symbols.items())
-            for use in uses
-        )
+        key = _key(uses)
         made = {value for use in uses for value in use.outputs}
-        tensors = [value for value in numbers if value not in made and isinstance(value, Expr)]
+        inputs = dict.fromkeys(value for use in uses for value in use.inputs)
+        tensors = [value for value in inputs if value not in made and isinstance(value, Expr)]
         if key not in self._combinations:
-            kernel, inputs = combine_kernels(_name(members), uses)
-            if list(map(id, inputs)) != list(map(id, tensors)):
+            kernel, found = combine_kernels(_name(members), uses)
+            if list(map(id, found)) != list(map(id, tensors)):
                 raise InternalError(f"fuse: {kernel.name} takes its inputs in another order")
             kernel = replace(kernel, attrs=MappingProxyType({"fused": tuple(each.kernel.name for each in members)}))
             self._combinations[key] = self._add_kernel(kernel, kernel.name), kernel
@@ -246,6 +299,17 @@ def _use(member: _KernelBinding) -> KernelUse:
     outputs = (var,) if kernel.num_outputs == 1 else tuple((var, place) for place in range(kernel.num_outputs))
     inputs = member.args[: len(kernel.inputs)]
     return KernelUse(kernel, inputs, outputs, bind_kernel_symbols(kernel, member.args))
+
+
+def _key(uses: Sequence[KernelUse]) -> Hashable:
+    """What tells two groups apart: their kernels, and which values these pass on to each other."""
+    numbers: dict[Hashable, int] = {}
+    for use in uses:
+        for value in (*use.inputs, *use.outputs):
+            numbers.setdefault(value, len(numbers))
+    return tuple(
+        (use.kernel, *(numbers[value] for value in (*use.inputs, *use.outputs)), *use.symbols.items()) for use in uses
+    )
 
 
 def _name(members: Sequence[_KernelBinding]) -> str:

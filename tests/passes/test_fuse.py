@@ -66,8 +66,10 @@ def sine_and_cosine(x: Any) -> Any:
         (MATRIX, normalize, [["mean", "subtract", "multiply", "mean", "sqrt", "add", "divide"]]),
         # an epilogue into a contraction
         (DENSE, lambda x, w, b: OP["relu"](OP["add"](OP["matmul"](x, w), b)), [["matmul", "add", "relu"]]),
-        # but nothing expensive before one
-        (DENSE, lambda x, w, b: OP["matmul"](OP["exp"](x), w), [["exp"], ["matmul"]]),
+        # what makes the left operand row by row, each row once
+        (DENSE, lambda x, w, b: OP["matmul"](OP["exp"](x), w), [["exp", "matmul"]]),
+        # but nothing expensive that a contraction reads many times
+        (DENSE, lambda x, w, b: OP["matmul"](x, OP["exp"](w)), [["exp"], ["matmul"]]),
         # columns are not rows
         (MATRIX, lambda x: OP["subtract"](x, OP["sum"](x, axis=0)), [["sum"], ["subtract"]]),
         # an expensive value used for a whole row that is not the row at hand
@@ -90,14 +92,15 @@ def test_groups(params: dict[str, Any], body: Callable[..., Any], expected: list
 def test_boundaries_say_why() -> None:
     def body(bb: Any, x: Any, w: Any, b: Any) -> Any:
         hidden = OP["exp"](x)
-        product = OP["matmul"](hidden, w)
+        product = OP["matmul"](x, OP["multiply"](w, OP["sum"](hidden)))
         total = OP["sum"](product, axis=0)
         flat = OP["flatten"](OP["add"](product, total))
         return [OP["exp"](flat), total]
 
     built = build(DENSE, body)
-    assert groups(built) == [["exp"], ["matmul"], ["sum"], ["add", "flatten", "exp"]]
+    assert groups(built) == [["exp", "sum"], ["multiply"], ["matmul"], ["sum"], ["add", "flatten", "exp"]]
     assert boundaries(built) == [
+        "multiply reads it, and it needs other rows than those at hand",
         "matmul reads it, and a contraction reads each element many times",
         "its result is read by several kernels",
         "its result is returned",

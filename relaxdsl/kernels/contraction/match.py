@@ -1,61 +1,128 @@
-"""Recognising a contraction: which loops are rows, columns, steps of the sum, and a batch around the product."""
+"""Recognising a contraction: a sum of products, and which of its variables are a batch, rows, columns and steps.
+
+Each of the four is several variables, which one *joint index* runs over, the last variable fastest. Where the elements
+along it are evenly spaced in memory, they are one axis for the engine; where not, a table says where they are.
+"""
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
-from relaxdsl.ir.loops import Buffer, PrimFunc, Seq, Stmt, Store, loop_variable, sequence
-from relaxdsl.ir.scalar import Apply, Const, Load, ScalarExpr
-from relaxdsl.kernels.accesses import buffers_touched, flat_index, stride
+from relaxdsl.ir.loops import Stmt, Store, loop_variable
+from relaxdsl.ir.scalar import Apply, Cast, Const, Index, Load, ScalarExpr
+from relaxdsl.kernels.accesses import flat_index, stride
 from relaxdsl.kernels.contraction.names import ENGINE_DTYPES
 from relaxdsl.kernels.schedule.decompose import Nest, nest_of
-from relaxdsl.types.dims import Dim, free_symbols, substitute
+from relaxdsl.types.dims import Dim, floordiv, free_symbols, substitute
 
-
-@dataclass(frozen=True, eq=False, slots=True)
-class Axis:
-    """A range, and how far apart its neighbours are in the left operand, the right operand and the result."""
-
-    extent: Dim
-    left: Dim
-    right: Dim
-    result: Dim
+#: Of more variables than these, the order of the steps is that of the nest.
+_MAX_ORDERED_STEPS = 4
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Contraction:
-    """``result[batch, row, column] = sum over depth of left[batch, row, depth] * right[batch, depth, column]``.
+    """``result[batch, row, column] = sum over steps of left[batch, row, step] * right[batch, step, column]``.
 
-    Every element is at its operand's offset plus the axes' steps; the result is dense.
+    The accesses are in terms of the variables; those with one value do not occur. Columns are neighbours in the result,
+    and its rows are evenly spaced.
+
+    Args:
+        batch, rows, columns, steps: names of variables, the last one running fastest.
     """
 
-    left: Buffer
-    right: Buffer
-    result: Buffer
-    left_offset: Dim
-    right_offset: Dim
-    batch: tuple[Axis, ...]
-    row: Axis
-    column: Axis
-    depth: Axis
+    left: Load
+    right: Load
+    result: Store
+    extents: Mapping[str, Dim]
+    batch: tuple[str, ...]
+    rows: tuple[str, ...]
+    columns: tuple[str, ...]
+    steps: tuple[str, ...]
+
+    def count(self, names: Sequence[str]) -> Dim:
+        """How many values the joint index of some variables has."""
+        return math.prod((self.extents[name] for name in names), start=1)
 
     @property
-    def batch_size(self) -> Dim:
-        return math.prod((axis.extent for axis in self.batch), start=1)
+    def sizes(self) -> tuple[Dim, Dim, Dim]:
+        """``(m, n, k)``."""
+        return self.count(self.rows), self.count(self.columns), self.count(self.steps)
+
+    def part(self, access: Load | Store, names: Sequence[str]) -> Dim:
+        """How far the element of an access moves in memory as only the named variables move away from 0."""
+        position = position_of(access)
+        others = {name: 0 for name in self.extents if name not in names}
+        return substitute(position, others) - self.origin(access)
+
+    def origin(self, access: Load | Store) -> Dim:
+        """Where the element is whose variables are all 0."""
+        return substitute(position_of(access), dict.fromkeys(self.extents, 0))
+
+    def spacing(self, access: Load | Store, names: Sequence[str]) -> Dim | None:
+        """How far apart in memory neighbours along a joint index are; None if that differs from place to place."""
+        return spacing(self.part(access, names), names, self.extents)
+
+    def depends_on(self, access: Load | Store, names: Sequence[str]) -> bool:
+        """Whether the element moves with any of the variables."""
+        return not set(names).isdisjoint(free_symbols(position_of(access)))
 
     @property
-    def all_rows(self) -> Dim:
-        """The rows of all matrices."""
-        return self.batch_size * self.row.extent
+    def is_strided(self) -> bool:
+        """Whether rows, columns and steps are evenly spaced in both operands."""
+        pairs = ((self.left, self.rows), (self.left, self.steps), (self.right, self.steps), (self.right, self.columns))
+        return all(self.spacing(access, names) is not None for access, names in pairs)
 
     @property
-    def has_dense_left_rows(self) -> bool:
-        """Whether the left operand has the result's rows, one after the other."""
-        row, column, depth = self.row, self.column.extent, self.depth.extent
-        is_dense = self.left_offset == 0 and row.extent != 1 and row.left == depth and self.depth.left == 1
-        return is_dense and all(axis.left * column == axis.result * depth for axis in self.batch)
+    def has_runs(self) -> bool:
+        """Whether few rows times the right operand need no packing: one of its axes is read in runs."""
+        left_step, right_step = self.spacing(self.left, self.steps), self.spacing(self.right, self.steps)
+        return self.spacing(self.right, self.columns) == 1 or (left_step == 1 and right_step == 1)
+
+    def regrouped(self, batch: tuple[str, ...], rows: tuple[str, ...]) -> Contraction | None:
+        """The contraction with these as batch and rows, if it can be computed so."""
+        made = replace(self, batch=batch, rows=rows)
+        is_complete = {*batch, *rows} == {*self.batch, *self.rows}
+        return made if is_complete and _is_possible(made) else None
+
+
+def position_of(access: Load | Store) -> Dim:
+    """The place in memory of an access whose indices are all dims."""
+    position = flat_index(access.buffer.shape, access.indices)
+    assert not isinstance(position, ScalarExpr)
+    return position
+
+
+def digits(names: Sequence[str], extents: Mapping[str, Dim], index: Dim) -> dict[str, Dim]:
+    """What the variables are where their joint index is ``index``."""
+    values: dict[str, Dim] = {}
+    for place, name in reversed(list(enumerate(names))):
+        above = floordiv(index, extents[name]) if place else 0
+        values[name] = index - above * extents[name]
+        index = above
+    return values
+
+
+def spacing(position: Dim, names: Sequence[str], extents: Mapping[str, Dim]) -> Dim | None:
+    """How far apart neighbours along the joint index are at a position in terms of the variables."""
+    joint = loop_variable("joint.index", math.prod((extents[name] for name in names), start=1))
+    return stride(substitute(position, digits(names, extents, joint)), joint)
+
+
+def contraction_of(stmt: Stmt, sizes: Sequence[str]) -> Contraction | None:
+    """The contraction that a nest of loops is, if the engine can compute it."""
+    nest = nest_of(stmt)
+    product = _product(nest) if nest is not None else None
+    if nest is None or product is None:
+        return None
+    extents = {axis.var: axis.extent for axis in nest.block.iter_vars}
+    if any(extent == 0 or not set(free_symbols(extent)) <= set(sizes) for extent in extents.values()):
+        return None
+    if not _writes_each_once(nest, product.result):
+        return None
+    return _arranged(nest, _without_single(product, extents))
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -67,131 +134,133 @@ class _Product:
     result: Store
 
 
-def takes_rows(kernel: PrimFunc, buffer: Buffer) -> bool:
-    """Whether the kernel begins with a contraction that the engine computes, and ``buffer`` is the rows it takes.
-
-    Whatever makes the buffer row by row can then become part of the kernel: each row is computed once.
-    """
-    statements = kernel.body.body if isinstance(kernel.body, Seq) else (kernel.body,)
-    contraction = contraction_of(statements[0], kernel.symbols) if statements else None
-    if contraction is None or contraction.left is not buffer or contraction.right is buffer:
-        return False
-    return contraction.has_dense_left_rows and buffer not in buffers_touched(sequence(*statements[1:]))[0]
-
-
-def contraction_of(stmt: Stmt, sizes: tuple[str, ...]) -> Contraction | None:
-    """The contraction that a nest of loops is, if the engine can compute it."""
-    nest = nest_of(stmt)
-    product = _product(nest) if nest is not None else None
-    if nest is None or product is None:
-        return None
-    axes = _axes(nest, product, sizes)
-    return None if axes is None else _arranged(nest, product, *axes)
-
-
 def _product(nest: Nest) -> _Product | None:
-    """The product that the nest's block adds to an element of floats, starting from zero."""
+    """The product that the nest's block adds to an element, starting from zero."""
     match nest.block.init, nest.block.body:
         case (
             Store(buffer=set_buffer, value=Const(value=0)),
-            Store(
-                buffer=result,
-                value=Apply("add", (Load(buffer=old), Apply("multiply", (Load() as left, Load() as right)))),
-            ) as store,
+            Store(buffer=result, value=Apply("add", (Load(buffer=old), Apply("multiply", (first, second))))) as store,
         ) if set_buffer is result and old is result:
-            loads = (left, right)
-            are_affine = not any(isinstance(index, ScalarExpr) for each in loads for index in each.indices)
-            are_floats = {result.dtype, left.dtype, right.dtype} <= {result.dtype} <= set(ENGINE_DTYPES)
-            if are_affine and are_floats and result not in (left.buffer, right.buffer):
-                return _Product(left, right, store)
+            left, right = _element(first), _element(second)
+            if left is not None and right is not None and result not in (left.buffer, right.buffer):
+                is_known = result.dtype in ENGINE_DTYPES and left.dtype == right.dtype == result.dtype
+                return _Product(left, right, store) if is_known else None
     return None
 
 
-def _axes(nest: Nest, product: _Product, sizes: tuple[str, ...]) -> tuple[list[Axis], list[Axis]] | None:
-    """The spatial axes in the result's order, and those of the sum; None if an operand's steps are not constant."""
-    spatial: list[Axis] = []
-    reduce: list[Axis] = []
-    variables = {each.var: each for each in nest.block.iter_vars}
-    written = [str(index) for index in product.result.indices]
-    if sorted(written) != sorted(each.var for each in variables.values() if each.kind == "spatial"):
+def _element(factor: ScalarExpr) -> Load | None:
+    """The element that a factor is, read as it lies or widened."""
+    if isinstance(factor, Cast) and factor.dtype == "int32":
+        factor = factor.value
+    if not isinstance(factor, Load) or any(isinstance(index, ScalarExpr) for index in factor.indices):
         return None
-    for name in (*written, *(each.var for each in variables.values() if each.kind == "reduce")):
-        axis = _axis(name, variables[name].extent, product)
-        if axis is None or not set(_symbols_of(axis)) <= set(sizes):
-            return None
-        if axis.extent != 1:
-            (spatial if variables[name].kind == "spatial" else reduce).append(axis)
-    return spatial, reduce
+    return factor
 
 
-def _axis(name: str, extent: Dim, product: _Product) -> Axis | None:
-    variable = loop_variable(name, extent)
-    left, right, result = (
-        stride(flat_index(each.buffer.shape, each.indices), variable)
-        for each in (product.left, product.right, product.result)
+def _writes_each_once(nest: Nest, result: Store) -> bool:
+    """Whether the result's indices are the spatial variables."""
+    written = sorted(str(index) for index in result.indices)
+    return written == sorted(axis.var for axis in nest.block.iter_vars if axis.kind == "spatial")
+
+
+def _without_single(product: _Product, extents: Mapping[str, Dim]) -> _Product:
+    """The accesses without the variables that are always 0."""
+    single = {name: 0 for name, extent in extents.items() if extent == 1}
+
+    def kept(indices: tuple[Index, ...]) -> tuple[Index, ...]:
+        return tuple(each if isinstance(each, ScalarExpr) else substitute(each, single) for each in indices)
+
+    left, right, result = product.left, product.right, product.result
+    return _Product(
+        replace(left, indices=kept(left.indices)),
+        replace(right, indices=kept(right.indices)),
+        replace(result, indices=kept(result.indices)),
     )
-    if left is None or right is None or result is None:
-        return None
-    return Axis(extent, left, right, result)
 
 
-def _symbols_of(axis: Axis) -> list[str]:
-    return [name for dim in (axis.extent, axis.left, axis.right, axis.result) for name in free_symbols(dim)]
-
-
-def _arranged(nest: Nest, product: _Product, spatial: list[Axis], reduce: list[Axis]) -> Contraction | None:
-    """Columns are the last axes of the result, rows those before; the operand that has the columns is the right one."""
+def _arranged(nest: Nest, product: _Product) -> Contraction | None:
+    """Columns are the last variables of the result; the operand that moves with them is the right one."""
+    extents = {axis.var: axis.extent for axis in nest.block.iter_vars if axis.extent != 1}
+    reduce = tuple(axis.var for axis in nest.block.iter_vars if axis.kind == "reduce" and axis.extent != 1)
+    spatial = tuple(str(index) for index in product.result.indices if index != 0)
     if not spatial or not reduce:
         return None
     left, right = product.left, product.right
-    if spatial[-1].left != 0:
+    if spatial[-1] not in free_symbols(position_of(right)):
         left, right = right, left
-        spatial, reduce = [_swapped(axis) for axis in spatial], [_swapped(axis) for axis in reduce]
-    column = _taken(spatial, lambda axis: axis.left == 0 and axis.right != 0)
-    row = _taken(spatial, lambda axis: axis.right == 0 and axis.left != 0) or Axis(1, 0, 0, 0)
-    depth = _taken(reduce, lambda axis: axis.left != 0 and axis.right != 0)
-    if column is None or depth is None or reduce:
+    whole = Contraction(left, right, product.result, extents, (), (), (), reduce)
+    columns = _longest(_only(whole, right, left, spatial), lambda names: whole.spacing(whole.result, names) == 1)
+    if not columns or columns[-1] != spatial[-1]:
         return None
-    variables = [each.var for each in nest.block.iter_vars]
-    return Contraction(
-        left=left.buffer,
-        right=right.buffer,
-        result=product.result.buffer,
-        left_offset=_origin(left, variables),
-        right_offset=_origin(right, variables),
-        batch=tuple(spatial),
-        row=row,
-        column=column,
-        depth=depth,
+    steps = _ordered_steps(replace(whole, columns=columns))
+    rows = _rows(replace(whole, columns=columns, steps=steps), spatial)
+    batch = tuple(name for name in spatial if name not in (*rows, *columns))
+    made = replace(whole, batch=batch, rows=rows, columns=columns, steps=steps)
+    return made if _is_possible(made) else None
+
+
+def _only(whole: Contraction, moving: Load, still: Load, names: Sequence[str]) -> tuple[str, ...]:
+    """The variables that one operand moves with and the other does not."""
+    return tuple(
+        name for name in names if whole.depends_on(moving, (name,)) and not whole.depends_on(still, (name,))
     )
 
 
-def _origin(load: Load, variables: list[str]) -> Dim:
-    """Where the element is whose variables are all 0."""
-    position = flat_index(load.buffer.shape, load.indices)
-    assert not isinstance(position, ScalarExpr)
-    return substitute(position, dict.fromkeys(variables, 0))
-
-
-def _swapped(axis: Axis) -> Axis:
-    return Axis(axis.extent, axis.right, axis.left, axis.result)
-
-
-def _taken(axes: list[Axis], is_one: Callable[[Axis], bool]) -> Axis | None:
-    """The last axes of a kind, joined as far as they are evenly spaced; they are removed from ``axes``."""
-    joined: Axis | None = None
-    while axes and is_one(axes[-1]):
-        following = axes[-1] if joined is None else _joined(axes[-1], joined)
-        if following is None:
+def _longest(names: tuple[str, ...], is_fine: Callable[[tuple[str, ...]], bool]) -> tuple[str, ...]:
+    """The longest run of last variables that is fine, as are all shorter ones."""
+    taken: tuple[str, ...] = ()
+    for name in reversed(names):
+        if not is_fine((name, *taken)):
             break
-        joined = following
-        axes.pop()
-    return joined
+        taken = (name, *taken)
+    return taken
 
 
-def _joined(outer: Axis, inner: Axis) -> Axis | None:
-    """Two axes as one, if a step of the outer one is as long as the whole inner one, in every operand."""
-    pairs = ((outer.left, inner.left), (outer.right, inner.right), (outer.result, inner.result))
-    if any(long != short * inner.extent for long, short in pairs):
-        return None
-    return Axis(outer.extent * inner.extent, inner.left, inner.right, inner.result)
+def _rows(whole: Contraction, spatial: tuple[str, ...]) -> tuple[str, ...]:
+    """The variables of the left operand alone that are evenly spaced in the result.
+
+    Where tables are not needed for anything else, fewer rows are taken, so that they are not needed for rows either.
+    """
+    candidates = _only(whole, whole.left, whole.right, spatial)
+    rows = _longest(candidates, lambda names: whole.spacing(whole.result, names) is not None)
+    strided = _longest(rows, lambda names: whole.spacing(whole.left, names) is not None)
+    return strided if replace(whole, rows=strided).is_strided else rows
+
+
+def _ordered_steps(whole: Contraction) -> tuple[str, ...]:
+    """The order of the steps in which they are evenly spaced in most operands, neighbours in memory if possible."""
+    if len(whole.steps) > _MAX_ORDERED_STEPS:
+        return whole.steps
+
+    def rank(names: tuple[str, ...]) -> tuple[int, int]:
+        found = [whole.spacing(access, names) for access in (whole.left, whole.right)]
+        last = [whole.spacing(access, names[-1:]) for access in (whole.left, whole.right)]
+        return sum(each is None for each in found), sum(each != 1 for each in last)
+
+    return min(itertools.permutations(whole.steps), key=rank)
+
+
+def _is_possible(made: Contraction) -> bool:
+    """Whether rows move the left operand only, columns the right one only, and the groups do not mix in memory."""
+    if made.depends_on(made.right, made.rows) or made.depends_on(made.left, made.columns):
+        return False
+    if not all(made.depends_on(access, (name,)) for access in (made.left, made.right) for name in made.steps):
+        return False
+    if made.spacing(made.result, made.rows) is None or made.spacing(made.result, made.columns) != 1:
+        return False
+    return all(_is_sum_of_parts(made, access) for access in (made.left, made.right, made.result))
+
+
+def _is_sum_of_parts(made: Contraction, access: Load | Store) -> bool:
+    groups = (made.batch, made.rows, made.columns, made.steps)
+    total = sum((made.part(access, names) for names in groups), start=made.origin(access))
+    return total == position_of(access)
+
+
+def is_worthwhile(contraction: Contraction, tiny: int) -> bool:
+    """Whether the engine is faster than plain loops: not for a few products, nor for one row that must be packed."""
+    rows, columns, steps = contraction.sizes
+    work = columns * steps
+    if isinstance(work, int) and work <= tiny:
+        return False
+    return rows != 1 or (contraction.is_strided and contraction.has_runs)

@@ -26,7 +26,7 @@ from relaxdsl.types.dtype import is_integer
 MAX_NODES = 120
 
 
-def inline_stages(prim_func: PrimFunc) -> PrimFunc:
+def inline_stages(prim_func: PrimFunc, keeps_operands: bool = False) -> PrimFunc:
     """Inlines intermediate stages without a reduction into their readers.
 
     Before::
@@ -44,7 +44,7 @@ def inline_stages(prim_func: PrimFunc) -> PrimFunc:
     """
     statements = list(prim_func.body.body) if isinstance(prim_func.body, Seq) else [prim_func.body]
     for buffer in prim_func.scratch:
-        statements = _without_stage(statements, buffer)
+        statements = _without_stage(statements, buffer, keeps_operands)
     used = {access.buffer for stmt in statements for access in accesses(stmt)}
     return replace(
         prim_func, body=sequence(*statements), scratch=tuple(each for each in prim_func.scratch if each in used)
@@ -60,7 +60,7 @@ class _Stage:
     value: ScalarExpr
 
 
-def _without_stage(statements: list[Stmt], buffer: Buffer) -> list[Stmt]:
+def _without_stage(statements: list[Stmt], buffer: Buffer, keeps_operands: bool) -> list[Stmt]:
     """The statements with the stage that makes ``buffer`` inlined, if there is one and it is worth it."""
     writers = [stmt for stmt in statements if buffer in buffers_touched(stmt)[1]]
     stage = _stage_of(writers[0], buffer) if len(writers) == 1 else None
@@ -70,6 +70,8 @@ def _without_stage(statements: list[Stmt], buffer: Buffer) -> list[Stmt]:
     later = statements[position + 1 :]
     readers = [stmt for stmt in later if buffer in buffers_touched(stmt)[0]]
     if not readers or _is_overwritten(stage, later) or not _is_worth_inlining(stage, readers):
+        return statements
+    if keeps_operands and not isinstance(stage.value, Load) and any(map(_sums_products, readers)):
         return statements
     return [*statements[:position], *(_inlined(stmt, stage) if stmt in readers else stmt for stmt in later)]
 
@@ -117,6 +119,15 @@ def _is_chosen_again(stage: _Stage, readers: list[Stmt], reads: list[list[Load]]
         for stmt, found in zip(readers, reads, strict=True)
         for block in (each for each in walk(stmt) if isinstance(each, Block))
     )
+
+
+def _sums_products(stmt: Stmt) -> bool:
+    """Whether the statement is one nest that adds up products."""
+    block = _only_block(stmt)
+    match block.body if block is not None else None:
+        case Store(value=Apply("add", (Load(), Apply("multiply")))):
+            return block is not None and block.init is not None
+    return False
 
 
 def _only_block(stmt: Stmt) -> Block | None:

@@ -56,12 +56,17 @@ SCHEDULED_RULES: tuple[Rule, ...] = (
 def schedule(prim_func: PrimFunc) -> PrimFunc:
     """The kernel in the form the source is written from: plain loops, flat indices, at most one parallel loop.
 
-    A contraction at its start becomes calls of the engine. Loops that ``relax.Schedule`` arranged stay as they are.
+    Contractions become calls of the engine. Loops that ``relax.Schedule`` arranged stay as they are.
     """
     if prim_func.attrs.get("scheduled"):
         return apply_rules(prim_func, SCHEDULED_RULES)
-    contracted = use_engine(inline_stages(prim_func), apply_rules)
-    return apply_rules(prim_func) if contracted is None else bind_parallel_range(contracted)
+    contracted = use_engine(prim_func, _loops)
+    return apply_rules(prim_func) if contracted is None else bind_parallel_range(drop_single_loops(contracted))
+
+
+def _loops(prim_func: PrimFunc) -> PrimFunc:
+    """The loops around a contraction: what is divided among threads is decided for all of them together."""
+    return apply_rules(prim_func, DEFAULT_RULES[:-1])
 
 
 def apply_rules(prim_func: PrimFunc, rules: tuple[Rule, ...] = DEFAULT_RULES) -> PrimFunc:

@@ -5,9 +5,9 @@ def batched_matmul(args, lo, hi):
     p = args[3]
     m = args[4]
     n = args[5]
-    panels = float32_buffer(args, 6)
+    b_panels = float32_buffer(args, 6)
     block = float32_buffer(args, 7)
-    for batch_index in range(lo, hi):
-        pack_float32(m, 3, n, b, batch_index * n * 3, 3, 1, 0, 1, panels, 0)
-        for block_index in range((m + 95) // 96):
-            contract_float32(m, min(m - 96 * block_index, 96), 3, 0, 3, n, a, batch_index * m * n + 96 * block_index * n, n, 1, b, batch_index * n * 3, 3, 1, out, 3 * batch_index * m + 288 * block_index, 3, panels, 0, block, 0)
+    for item_index in range(lo, hi):
+        pack_float32(m, 3, n, b, n * (item_index // ((m + 767) // 768)) * 3, 3, 1, 0, 1, b_panels, 0)
+        for piece_index in range(item_index % ((m + 767) // 768) * 8, min((m + 95) // 96, 8 * (item_index % ((m + 767) // 768)) + 8)):
+            contract_float32(m, min(m - 96 * piece_index, 96), 3, 0, 3, n, a, m * n * (item_index // ((m + 767) // 768)) + 96 * n * piece_index, n, 1, b, n * (item_index // ((m + 767) // 768)) * 3, 3, 1, out, 3 * m * (item_index // ((m + 767) // 768)) + 288 * piece_index, 3, b_panels, 0, block, 0)

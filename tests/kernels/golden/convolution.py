@@ -4,22 +4,36 @@ def convolution(args, lo, hi):
     out = float32_buffer(args, 2)
     m = args[3]
     n = args[4]
-    for b in range(lo, hi):
-        row = b * m * n * 4
-        row_1 = 3 * b * m * n + 6 * b * m + 6 * b * n + 12 * b
-        for o in range(4):
-            row_2 = row + m * n * o
-            row_3 = o * 27
-            for i in range(m):
-                row_4 = row_2 + i * n
-                row_5 = row_1 + i * n + 2 * i
-                for j_init in range(n):
-                    out[row_4 + j_init] = float32(0.0)
-                for c in range(3):
-                    row_6 = row_5 + c * m * n + 2 * c * m + 2 * c * n + 4 * c
-                    row_7 = row_3 + c * 9
-                    for u in range(3):
-                        row_8 = row_6 + n * u + 2 * u
-                        row_9 = row_7 + u * 3
-                        for j in range(n):
-                            out[row_4 + j] = fast_add(fast_add(fast_add(out[row_4 + j], fast_multiply(image[row_8 + j], weight[row_9])), fast_multiply(image[row_8 + j + 1], weight[row_9 + 1])), fast_multiply(image[row_8 + j + 2], weight[row_9 + 2]))
+    weight_rows = int64_buffer(args, 5)
+    weight_steps = int64_buffer(args, 6)
+    image_steps = int64_buffer(args, 7)
+    image_columns = int64_buffer(args, 8)
+    phase = args[9]
+    image_panels = float32_buffer(args, 10)
+    block = float32_buffer(args, 11)
+    if phase == 0:
+        for weight_rows_v_o in range(4):
+            weight_rows[weight_rows_v_o] = weight_rows_v_o * 27
+        for weight_steps_v_c in range(3):
+            row = weight_steps_v_c * 9
+            for weight_steps_v_u in range(3):
+                row_1 = row + weight_steps_v_u * 3
+                for weight_steps_v_v in range(3):
+                    weight_steps[row_1 + weight_steps_v_v] = row_1 + weight_steps_v_v
+        for image_steps_v_c in range(3):
+            row_2 = image_steps_v_c * 9
+            row_3 = image_steps_v_c * m * n + 2 * image_steps_v_c * m + 2 * image_steps_v_c * n + 4 * image_steps_v_c
+            for image_steps_v_u in range(3):
+                row_4 = row_2 + image_steps_v_u * 3
+                row_5 = row_3 + image_steps_v_u * n + 2 * image_steps_v_u
+                for image_steps_v_v in range(3):
+                    image_steps[row_4 + image_steps_v_v] = row_5 + image_steps_v_v
+        for image_columns_v_i in range(m):
+            row_6 = image_columns_v_i * n
+            row_7 = image_columns_v_i * n + 2 * image_columns_v_i
+            for image_columns_v_j in range(n):
+                image_columns[row_6 + image_columns_v_j] = row_7 + image_columns_v_j
+    elif phase == 1:
+        for item_index in range(lo, hi):
+            pack_gathered_float32(min(m * n - 192 * (item_index % ((m * n + 191) // 192)), 192), 27, image, 3 * m * n * (item_index // ((m * n + 191) // 192)) + 6 * m * (item_index // ((m * n + 191) // 192)) + 6 * n * (item_index // ((m * n + 191) // 192)) + 12 * (item_index // ((m * n + 191) // 192)), image_steps, 0, image_columns, item_index % ((m * n + 191) // 192) * 192, 0, (min(m * n - 192 * (item_index % ((m * n + 191) // 192)), 192) + 191) // 192, image_panels, 0)
+            contract_gathered_float32(4, min(m * n - 192 * (item_index % ((m * n + 191) // 192)), 192), 0, min(m * n - 192 * (item_index % ((m * n + 191) // 192)), 192), 27, weight, 0, weight_rows, 0, weight_steps, 0, out, 192 * (item_index % ((m * n + 191) // 192)) + 4 * m * n * (item_index // ((m * n + 191) // 192)), m * n, image_panels, 0, block, 0)

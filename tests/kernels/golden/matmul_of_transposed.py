@@ -5,11 +5,12 @@ def matmul_of_transposed(args, lo, hi):
     m = args[3]
     n = args[4]
     p = args[5]
-    panels = float32_buffer(args, 6)
+    w_panels = float32_buffer(args, 6)
     phase = args[7]
     block = float32_buffer(args, 8)
     if phase == 0:
-        pack_float32(m, p, n, w, 0, 1, n, 0, (p + 191) // 192, panels, 0)
+        for group_index in range(lo, hi):
+            pack_float32(m, p, n, w, 0, 1, n, group_index, 1, w_panels, 0)
     elif phase == 1:
-        for block_index in range(lo, hi):
-            contract_float32(m, min(m - 96 * block_index, 96), p, 0, p, n, x, block_index * n * 96, n, 1, w, 0, 1, n, out, block_index * p * 96, p, panels, 0, block, 0)
+        for item_index in range(lo // max((p + 95) // 96, 1), (hi - 1) // max((p + 95) // 96, 1) + 1):
+            contract_float32(m, min(m - 96 * item_index, 96), p, max(lo - item_index * max((p + 95) // 96, 1), 0) * 96, min(96 * hi - 96 * item_index * max((p + 95) // 96, 1), p) - 96 * max(lo - item_index * max((p + 95) // 96, 1), 0), n, x, item_index * n * 96, n, 1, w, 0, 1, n, out, 96 * item_index * p + 96 * max(lo - item_index * max((p + 95) // 96, 1), 0), p, w_panels, 0, block, 0)

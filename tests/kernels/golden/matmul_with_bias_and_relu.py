@@ -6,18 +6,20 @@ def matmul_with_bias_and_relu(args, lo, hi):
     m = args[4]
     n = args[5]
     p = args[6]
-    panels = float32_buffer(args, 7)
+    w_panels = float32_buffer(args, 7)
     phase = args[8]
     product = float32_buffer(args, 9)
     block = float32_buffer(args, 10)
     if phase == 0:
-        pack_float32(m, p, n, w, 0, p, 1, 0, (p + 191) // 192, panels, 0)
+        for group_index in range(lo, hi):
+            pack_float32(m, p, n, w, 0, p, 1, group_index, 1, w_panels, 0)
     elif phase == 1:
-        for block_index in range(lo, hi):
-            row = -block_index * p * 96
-            contract_float32(m, min(m - 96 * block_index, 96), p, 0, p, n, x, block_index * n * 96, n, 1, w, 0, p, 1, product, 0, p, panels, 0, block, 0)
-            for i_1 in range(block_index * 96, min(m, 96 * block_index + 96)):
-                row_1 = i_1 * p
+        for item_index in range(lo // max((p + 95) // 96, 1), (hi - 1) // max((p + 95) // 96, 1) + 1):
+            row = 96 * item_index * p + 96 * max(lo - item_index * max((p + 95) // 96, 1), 0)
+            row_1 = max(lo - item_index * max((p + 95) // 96, 1), 0) * 96
+            contract_float32(m, min(m - 96 * item_index, 96), p, row_1, min(96 * hi - 96 * item_index * max((p + 95) // 96, 1), p) - 96 * max(lo - item_index * max((p + 95) // 96, 1), 0), n, x, item_index * n * 96, n, 1, w, 0, p, 1, product, 0, p, w_panels, 0, block, 0)
+            for i_1 in range(min(m - 96 * item_index, 96)):
                 row_2 = row + i_1 * p
-                for j_1 in range(p):
-                    out[row_1 + j_1] = maximum(product[row_2 + j_1] + bias[j_1], float32(0.0))
+                row_3 = i_1 * p
+                for j_1 in range(min(96 * hi - 96 * item_index * max((p + 95) // 96, 1), p) - 96 * max(lo - item_index * max((p + 95) // 96, 1), 0)):
+                    out[row_2 + j_1] = maximum(product[row_3 + j_1] + bias[row_1 + j_1], float32(0.0))

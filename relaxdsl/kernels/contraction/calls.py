@@ -1,0 +1,226 @@
+"""Calls of the engine: where a contraction's operands are for a piece, as strides or as tables, and the panels."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from relaxdsl.ir.loops import Buffer, CallExtern, For, Stmt, Store, loop_variable, sequence
+from relaxdsl.ir.scalar import IndexValue, Load
+from relaxdsl.kernels.contraction.match import Contraction, position_of
+from relaxdsl.kernels.contraction.restrict import Local, Piece, Span
+from relaxdsl.kernels.contraction.tile import COLUMN_GROUP, SKINNY, block_size, panels_size
+from relaxdsl.types.dims import Dim, ceildiv, dim_min, floordiv, substitute
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Tables:
+    """Offsets of the elements of both operands, along the joint indices."""
+
+    rows: Buffer
+    left_steps: Buffer
+    right_steps: Buffer
+    columns: Buffer
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """An operand in memory: its first element, and how far apart its rows or columns are, and its steps."""
+
+    buffer: Buffer
+    offset: Dim
+    places: Dim = 0
+    steps: Dim = 0
+
+
+@dataclass(eq=False, slots=True)
+class Calls:
+    """The calls for one contraction.
+
+    Args:
+        flat: the flat buffers that stand for the kernel's.
+        local: the buffers of which there is no more than a piece.
+        panels: where the packed right operand is; None if nothing is ever packed.
+        tables: the offsets of operands that are not evenly spaced.
+    """
+
+    contraction: Contraction
+    flat: Mapping[Buffer, Buffer]
+    local: Mapping[Buffer, Local]
+    panels: Buffer | None
+    tables: Tables | None
+    _block: Buffer = field(init=False)
+
+    def __post_init__(self) -> None:
+        size = block_size(self.contraction.sizes[2])
+        self._block = Buffer("block", (size,), self.dtype, "scratch")
+
+    @property
+    def scratch(self) -> tuple[Buffer, ...]:
+        """The memory needed besides operands, unless it turns out not to be used."""
+        tables = () if self.tables is None else (self.tables.rows, self.tables.left_steps, self.tables.right_steps)
+        columns = () if self.tables is None else (self.tables.columns,)
+        return (*(() if self.panels is None else (self.panels,)), *tables, *columns, self._block)
+
+    def pack(self, batch: Sequence[Dim], first: Dim, count: Dim) -> CallExtern:
+        """Packs groups of columns of the right operand."""
+        return self._pack(self._right(batch), self.contraction.sizes[1], first, count)
+
+    def pack_piece(self, batch: Sequence[Dim], columns: Span) -> CallExtern:
+        """Packs some columns as if there were no others."""
+        return self._pack(self._right_piece(batch, columns), columns.count, 0, ceildiv(columns.count, COLUMN_GROUP))
+
+    def _pack(self, right: Where, width: Dim, first: Dim, count: Dim) -> CallExtern:
+        rows, _, steps = self.contraction.sizes
+        assert self.panels is not None
+        goal = (first, count, self.panels, 0)
+        if self.tables is None:
+            arguments = (rows, width, steps, right.buffer, right.offset, right.steps, right.places, *goal)
+            return CallExtern(f"pack_{self.dtype}", arguments, (self.panels,))
+        tables = (self.tables.right_steps, 0, self.tables.columns, right.places)
+        return CallExtern(
+            f"pack_gathered_{self.dtype}", (width, steps, right.buffer, right.offset, *tables, *goal), (self.panels,)
+        )
+
+    def contract(self, piece: Piece, columns: Span) -> CallExtern:
+        """The piece's rows of these columns of the whole right operand."""
+        return self._contract(piece, self._right(piece.batch), self.contraction.sizes[1], columns)
+
+    def contract_piece(self, piece: Piece, columns: Span) -> CallExtern:
+        """The same, of columns that were packed as if there were no others."""
+        right = self._right_piece(piece.batch, columns)
+        return self._contract(piece, right, columns.count, Span(0, columns.count), columns.first)
+
+    def _contract(self, piece: Piece, right: Where, width: Dim, columns: Span, shift: Dim = 0) -> CallExtern:
+        rows, _, steps = self.contraction.sizes
+        left, result = self._left(piece), self._result(piece, columns.first + shift)
+        panels, block = self.panels or result.buffer, result.buffer if self.panels is None else self._block
+        goal = (result.buffer, result.offset, result.places, panels, 0, block, 0)
+        written = (result.buffer, block)
+        if self.tables is None:
+            sizes = (rows, piece.rows.count, width, columns.first, columns.count, steps)
+            operands = (left.buffer, left.offset, left.places, left.steps)
+            others = (right.buffer, right.offset, right.steps, right.places)
+            return CallExtern(f"contract_{self.dtype}", (*sizes, *operands, *others, *goal), written)
+        sizes = (piece.rows.count, width, columns.first, columns.count, steps)
+        tables = (self.tables.rows, left.places, self.tables.left_steps, 0)
+        arguments = (*sizes, left.buffer, left.offset, *tables, *goal)
+        return CallExtern(f"contract_gathered_{self.dtype}", arguments, written)
+
+    @property
+    def dtype(self) -> str:
+        return self.contraction.result.buffer.dtype
+
+    # ------------------------------------------------------------------------------------------------- the operands
+
+    def _left(self, piece: Piece) -> Where:
+        """From the piece's first row on; where there are tables, ``places`` is where the rows start in theirs."""
+        contraction = self.contraction
+        access = contraction.left
+        if access.buffer in self.local:
+            return self._local(access, contraction.steps)
+        offset = self._start(access, piece.batch)
+        if self.tables is not None:
+            return Where(self.flat[access.buffer], offset, piece.rows.first)
+        places, steps = contraction.spacing(access, contraction.rows), contraction.spacing(access, contraction.steps)
+        assert places is not None and steps is not None
+        return Where(self.flat[access.buffer], offset + piece.rows.first * places, places, steps)
+
+    def _local(self, access: Load, steps: Sequence[str]) -> Where:
+        """The whole local buffer; its first axis is the rows."""
+        local = self.local[access.buffer]
+        indices = local.place(access.indices, access.buffer.shape, 0, None)[1:]
+        rest = Load(Buffer(local.buffer.name, local.buffer.shape[1:], local.buffer.dtype), indices)
+        spacing = self.contraction.spacing(rest, steps)
+        assert spacing is not None
+        return Where(local.flat, 0, _elements(local.buffer.shape[1:]), spacing)
+
+    def _right(self, batch: Sequence[Dim]) -> Where:
+        contraction = self.contraction
+        access = contraction.right
+        offset = self._start(access, batch)
+        if self.tables is not None:
+            return Where(self.flat[access.buffer], offset)
+        places, steps = contraction.spacing(access, contraction.columns), contraction.spacing(access, contraction.steps)
+        assert places is not None and steps is not None
+        return Where(self.flat[access.buffer], offset, places, steps)
+
+    def _right_piece(self, batch: Sequence[Dim], columns: Span) -> Where:
+        whole = self._right(batch)
+        if self.tables is not None:
+            return Where(whole.buffer, whole.offset, columns.first)
+        return Where(whole.buffer, whole.offset + columns.first * whole.places, whole.places, whole.steps)
+
+    def _result(self, piece: Piece, first_column: Dim) -> Where:
+        contraction = self.contraction
+        access = contraction.result
+        if access.buffer in self.local:
+            local = self.local[access.buffer]
+            return Where(local.flat, 0, _elements(local.buffer.shape[1:]))
+        places = contraction.spacing(access, contraction.rows)
+        assert places is not None
+        offset = self._start(access, piece.batch) + piece.rows.first * places + first_column
+        return Where(self.flat[access.buffer], offset, places)
+
+    def _start(self, access: Load | Store, batch: Sequence[Dim]) -> Dim:
+        """The first element of the matrix at ``batch``."""
+        values: dict[str, Dim] = dict.fromkeys(self.contraction.extents, 0)
+        return substitute(position_of(access), values | dict(zip(self.contraction.batch, batch, strict=True)))
+
+
+def is_direct(contraction: Contraction) -> bool:
+    """Whether nothing is packed, whatever the sizes."""
+    rows = contraction.sizes[0]
+    return isinstance(rows, int) and rows <= SKINNY and contraction.is_strided and contraction.has_runs
+
+
+def groups_to_pack(contraction: Contraction) -> Dim:
+    """How many groups of columns there are to pack, 0 where the rows are so few that nothing is packed."""
+    rows, columns, _ = contraction.sizes
+    groups = ceildiv(columns, COLUMN_GROUP)
+    if contraction.is_strided and contraction.has_runs:
+        return groups * dim_min(1, floordiv(rows, SKINNY + 1))
+    return groups
+
+
+def panels_for(contraction: Contraction, columns: Dim, is_shared: bool) -> Buffer:
+    """Memory for so many packed columns of the right operand."""
+    name, dtype = f"{contraction.right.buffer.name}_panels", contraction.result.buffer.dtype
+    size = panels_size(columns, contraction.sizes[2])
+    return Buffer(name, (size,), dtype, "shared" if is_shared else "scratch")
+
+
+def tables_for(contraction: Contraction) -> tuple[Tables, Stmt]:
+    """The tables of a contraction, and what fills them."""
+    sides = (
+        (contraction.left, contraction.rows, "rows"),
+        (contraction.left, contraction.steps, "steps"),
+        (contraction.right, contraction.steps, "steps"),
+        (contraction.right, contraction.columns, "columns"),
+    )
+    buffers: list[Buffer] = []
+    loops: list[Stmt] = []
+    for access, names, what in sides:
+        name = f"{access.buffer.name}_{what}"
+        buffers.append(Buffer(name, (contraction.count(names),), "int64", "shared"))
+        loops.append(_filled(contraction, access, names, buffers[-1]))
+    return Tables(*buffers), sequence(*loops)
+
+
+def _filled(contraction: Contraction, access: Load, names: Sequence[str], table: Buffer) -> Stmt:
+    """Loops over variables that write where the elements are, at their joint index."""
+    variables = {name: loop_variable(f"{table.name}.{name}", contraction.extents[name]) for name in names}
+    joint: Dim = 0
+    for name in names:
+        joint = joint * contraction.extents[name] + variables[name]
+    values: dict[str, Dim] = dict(variables)
+    position = substitute(contraction.part(access, names), values)
+    result: Stmt = Store(table, (joint,), IndexValue(position))
+    for name in reversed(names):
+        result = For(f"{table.name}.{name}", contraction.extents[name], result)
+    return result
+
+
+def _elements(shape: Sequence[Dim]) -> Dim:
+    return math.prod(shape, start=1)

@@ -1,0 +1,219 @@
+"""A kernel as a sequence of plain loops and of chains: contractions with the stages that run block by block with them.
+
+What a chain may hold:
+
+- stages before the contraction that make the left operand's rows, and nothing else;
+- stages after it that need no other rows than those at hand;
+- a second contraction, whose left operand these make, where the right operands of both are matrices of a batch. Without
+  a batch, a right operand is as large as the weights of a layer, and is better read once for many rows.
+
+Everything else is loops, which run wholly before the chain or after it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeAlias
+
+from relaxdsl.ir.loops import Buffer, PrimFunc, Seq, Stmt
+from relaxdsl.kernels.accesses import are_independent, buffers_touched
+from relaxdsl.kernels.contraction.match import Contraction, contraction_of, is_worthwhile
+from relaxdsl.kernels.contraction.roles import Roles, Stage, named, roles_of
+from relaxdsl.kernels.contraction.split import split_variables
+from relaxdsl.kernels.contraction.tile import COLUMN_GROUP
+from relaxdsl.kernels.schedule.decompose import nest_of
+from relaxdsl.kernels.schedule.inline import inline_stages
+
+#: A product with constant sizes whose columns and depth are at most so many elements is left to plain loops.
+TINY = 64
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Loops:
+    """Statements that the engine has no part in."""
+
+    statements: tuple[Stmt, ...]
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Chain:
+    """Stages that run block by block: ``stages[main]`` is the first contraction.
+
+    Args:
+        has_columns: whether what follows the contraction can be done for some of its columns alone.
+        local: the buffers that nothing outside of the chain uses.
+    """
+
+    stages: tuple[Stage, ...]
+    main: int
+    roles: Roles
+    has_columns: bool
+    local: frozenset[Buffer]
+
+    @property
+    def contraction(self) -> Contraction:
+        found = self.stages[self.main].contraction
+        assert found is not None
+        return found
+
+    @property
+    def contractions(self) -> tuple[Contraction, ...]:
+        return tuple(stage.contraction for stage in self.stages if stage.contraction is not None)
+
+    def in_whole_rows(self) -> Chain:
+        """The same chain, where all columns are computed together."""
+        return replace(self, roles=self.roles.without_columns(), has_columns=False)
+
+
+Segment: TypeAlias = Loops | Chain
+
+
+def segments_of(prim_func: PrimFunc) -> tuple[PrimFunc, tuple[Segment, ...]] | None:
+    """The kernel with cheap stages inlined, and its segments; None where no part of it is the engine's."""
+    if "in_place" in prim_func.attrs:
+        return None
+    inlined = inline_stages(prim_func, keeps_operands=True)
+    statements = inlined.body.body if isinstance(inlined.body, Seq) else (inlined.body,)
+    stages = [_stage(stmt, inlined.symbols) for stmt in statements]
+    if not any(stage is not None and stage.contraction is not None for stage in stages):
+        return None
+    return inlined, tuple(_Cutter(inlined, statements, stages).segments())
+
+
+def loops_before_chain(prim_func: PrimFunc) -> int | None:
+    """How many statements of plain loops run before a kernel's only chain; None if it is anything else.
+
+    Where joining kernels adds none, everything in the joined kernel is a part of the chain.
+    """
+    found = segments_of(prim_func)
+    if found is None:
+        return None
+    *before, last = found[1]
+    if not isinstance(last, Chain) or any(isinstance(each, Chain) for each in before):
+        return None
+    return sum(len(each.statements) for each in before if isinstance(each, Loops))
+
+
+def _stage(stmt: Stmt, sizes: Sequence[str]) -> Stage | None:
+    contraction = contraction_of(stmt, sizes)
+    is_useful = contraction is not None and is_worthwhile(contraction, TINY)
+    nest = nest_of(stmt if is_useful else split_variables(stmt))
+    return None if nest is None else Stage(nest, contraction if is_useful else None)
+
+
+@dataclass(slots=True)
+class _Cutter:
+    """Cuts a kernel's statements into segments, in order."""
+
+    prim_func: PrimFunc
+    statements: Sequence[Stmt]
+    stages: Sequence[Stage | None]
+
+    def segments(self) -> Iterator[Segment]:
+        waiting: list[int] = []
+        place = 0
+        while place < len(self.statements):
+            stage = self.stages[place]
+            if stage is None or stage.contraction is None:
+                waiting.append(place)
+                place += 1
+                continue
+            first, chain, count = self._chain(waiting, place)
+            waiting = [each for each in waiting if each not in first]
+            if waiting:
+                yield Loops(tuple(self.statements[each] for each in waiting))
+            yield chain
+            waiting, place = [], place + count
+        if waiting:
+            yield Loops(tuple(self.statements[each] for each in waiting))
+
+    def _chain(self, waiting: Sequence[int], main: int) -> tuple[list[int], Chain, int]:
+        """``(places of the stages before the contraction, the chain, how many statements from the contraction on)``."""
+        for first in (self._makers(waiting, main), []):
+            for count in range(self._candidates(main), 0, -1):
+                chain = self._joined(first, main, count)
+                if chain is not None:
+                    return first, chain, count
+        raise AssertionError("a contraction is a chain by itself")
+
+    def _candidates(self, main: int) -> int:
+        """How many statements from the contraction on may be in its chain, as far as can be told from each alone."""
+        for place in range(main + 1, len(self.statements)):
+            stage = self.stages[place]
+            if stage is None or (stage.contraction is not None and not self._continues(main, place)):
+                return place - main
+        return len(self.statements) - main
+
+    def _continues(self, main: int, place: int) -> bool:
+        """Whether a second contraction may be in the chain of the first."""
+        first, second = self._contraction(main), self._contraction(place)
+        made = set[Buffer]().union(*(buffers_touched(self.statements[each])[1] for each in range(main, place)))
+        is_chained = second.left.buffer in made and second.right.buffer not in made
+        are_strided = first.is_strided and second.is_strided
+        return is_chained and are_strided and all(each.depends_on(each.right, each.batch) for each in (first, second))
+
+    def _contraction(self, place: int) -> Contraction:
+        stage = self.stages[place]
+        assert stage is not None and stage.contraction is not None
+        return stage.contraction
+
+    def _makers(self, waiting: Sequence[int], main: int) -> list[int]:
+        """The statements before the contraction that make its left operand, and nothing that others use.
+
+        They run row by row, which is fast where the elements of a row are neighbours.
+        """
+        contraction = self._contraction(main)
+        if not contraction.is_strided or contraction.spacing(contraction.left, contraction.steps) != 1:
+            return []
+        wanted = {contraction.left.buffer} - {contraction.right.buffer}
+        taken: list[int] = []
+        for place in reversed(waiting):
+            read, written = buffers_touched(self.statements[place])
+            if written & wanted and self._is_private(place, written, [*taken, main]):
+                taken.insert(0, place)
+                wanted |= read - written
+        return taken
+
+    def _is_private(self, place: int, written: set[Buffer], users: Sequence[int]) -> bool:
+        """Whether only ``users`` need what a statement makes, and it may run as late as they do."""
+        others = [each for each in range(len(self.statements)) if each != place and each not in users]
+        is_late = all(
+            are_independent(self.statements[place], self.statements[each]) for each in others if each > place
+        )
+        return (
+            self.stages[place] is not None
+            and written <= set(self.prim_func.scratch)
+            and is_late
+            and not any(written & set().union(*buffers_touched(self.statements[each])) for each in others)
+        )
+
+    def _joined(self, first: Sequence[int], main: int, count: int) -> Chain | None:
+        places = [*first, *range(main, main + count)]
+        stages = [stage for place in places if (stage := self.stages[place]) is not None]
+        for granule in (COLUMN_GROUP, None):
+            roles = roles_of(stages, len(first), granule)
+            made = None if roles is None else _with_roles(stages, len(first), roles)
+            if roles is not None and made is not None:
+                local = frozenset(self._local(places, roles.axes))
+                return Chain(made, len(first), roles, granule is not None, local)
+        return None
+
+    def _local(self, places: Sequence[int], made: Mapping[Buffer, object]) -> Iterator[Buffer]:
+        others = [stmt for place, stmt in enumerate(self.statements) if place not in places]
+        used = set[Buffer]().union(*(each for stmt in others for each in buffers_touched(stmt)))
+        return (buffer for buffer in made if buffer in self.prim_func.scratch and buffer not in used)
+
+
+def _with_roles(stages: Sequence[Stage], main: int, roles: Roles) -> tuple[Stage, ...] | None:
+    """The stages, later contractions divided as the first one is; None where one cannot be."""
+    made: list[Stage] = []
+    for place, stage in enumerate(stages):
+        contraction = stage.contraction
+        if contraction is not None and place != main:
+            variables = roles.variables[place]
+            contraction = contraction.regrouped(named(variables, "batch"), named(variables, "row"))
+            if contraction is None:
+                return None
+        made.append(replace(stage, contraction=contraction))
+    return tuple(made)

@@ -1,0 +1,270 @@
+"""A chain as pieces that threads share: which pieces there are, and what runs for each.
+
+=========== ========================================== ==================== ===============================
+form        where                                      a piece is           the right operand is packed
+=========== ========================================== ==================== ===============================
+by columns  one right operand for all of the batch     a row block by some  before, group by group, as a
+                                                       columns              phase of its own
+by groups   one for each matrix, and stages that need  a group of columns,  for the piece
+            no whole rows                              many rows
+by rows     one for each matrix, and others            a row block          before its matrix's first piece
+=========== ========================================== ==================== ===============================
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from relaxdsl.ir.loops import Buffer, For, Parts, Stmt, loop_variable, sequence
+from relaxdsl.kernels.accesses import buffers_touched
+from relaxdsl.kernels.contraction.calls import Calls, groups_to_pack, is_direct, panels_for, tables_for
+from relaxdsl.kernels.contraction.chain import Chain
+from relaxdsl.kernels.contraction.match import Contraction, digits
+from relaxdsl.kernels.contraction.plain import PlainLoops
+from relaxdsl.kernels.contraction.restrict import Local, Piece, Restriction, Span, local_for
+from relaxdsl.kernels.contraction.tile import COLUMN_GROUP, ROW_BLOCK
+from relaxdsl.types.dims import Dim, ceildiv, dim_max, dim_min, floordiv
+
+#: Columns that threads share out among them: a multiple of every tile's.
+GRANULE = COLUMN_GROUP // 2
+#: Blocks of rows for which a group of columns is packed where every matrix of a batch has a right operand of its own.
+BLOCKS_OF_GROUP = 8
+#: No identifiers, so that no size and no other loop has these names.
+_LOWER, _UPPER, _OUTER, _INNER, _GROUP = "part.lower", "part.upper", "item.index", "piece.index", "group.index"
+
+
+@dataclass(eq=False, slots=True)
+class Pieces:
+    """One chain's lowering.
+
+    Args:
+        local: the buffers of which there is no more than a piece.
+        calls: the engine's calls, by the stage.
+    """
+
+    loops: PlainLoops
+    chain: Chain
+    local: dict[Buffer, Local] = field(default_factory=dict)
+    calls: dict[int, Calls] = field(default_factory=dict)
+
+    def phases(self) -> Iterator[Stmt]:
+        """What is done once, and then the pieces."""
+        chain = self.chain
+        has_own = any(each.depends_on(each.right, each.batch) for each in chain.contractions)
+        is_by_group = has_own and chain.has_columns and chain.main == 0
+        if has_own and not is_by_group:
+            self.chain = chain.in_whole_rows()
+        self._take_local(is_by_group)
+        yield from self._tables_and_calls(has_own, is_by_group)
+        if is_by_group:
+            yield self._by_group()
+        elif has_own:
+            yield self._by_rows()
+        else:
+            yield from self._packing()
+            yield self._by_columns()
+        self.loops.scratch += [each for calls in self.calls.values() for each in calls.scratch]
+
+    # ------------------------------------------------------------------------------------------------- what there is
+
+    @property
+    def _rows(self) -> Dim:
+        return self.chain.contraction.sizes[0]
+
+    @property
+    def _columns(self) -> Dim:
+        return self.chain.contraction.sizes[1]
+
+    @property
+    def _batch(self) -> tuple[Dim, ...]:
+        contraction = self.chain.contraction
+        return tuple(contraction.extents[name] for name in contraction.batch)
+
+    @property
+    def _all_columns(self) -> Span:
+        return Span(0, self._columns)
+
+    def _take_local(self, is_by_group: bool) -> None:
+        """Memory for the pieces of what the stages hand on to each other."""
+        rows = dim_min(ROW_BLOCK, self._rows)
+        columns = dim_min(COLUMN_GROUP, self._columns) if is_by_group else self._columns
+        for buffer in self.chain.roles.axes:
+            if buffer in self.chain.local:
+                self.local[buffer] = local_for(buffer, self.chain.roles.axes[buffer], rows, columns)
+        self.loops.scratch += [local.flat for local in self.local.values()]
+
+    def _tables_and_calls(self, has_own: bool, is_by_group: bool) -> Iterator[Stmt]:
+        """Takes memory for panels and tables; yields what fills the tables."""
+        for place, stage in enumerate(self.chain.stages):
+            contraction = stage.contraction
+            if contraction is None:
+                continue
+            columns = contraction.sizes[1]
+            width = dim_min(COLUMN_GROUP, columns) if is_by_group else columns
+            panels = None if is_direct(contraction) else panels_for(contraction, width, not has_own)
+            tables = None
+            if not contraction.is_strided:
+                tables, filling = tables_for(contraction)
+                yield filling
+            self.calls[place] = Calls(contraction, self.loops.flat, self.local, panels, tables)
+
+    # ---------------------------------------------------------------------------------------------------- three forms
+
+    def _packing(self) -> Iterator[Stmt]:
+        """A phase that packs the right operand of each contraction, for the whole batch."""
+        for calls in self.calls.values():
+            if calls.panels is not None:
+                groups = groups_to_pack(calls.contraction)
+                batch = (0,) * len(self._batch)
+                yield For(_GROUP, groups, calls.pack(batch, loop_variable(_GROUP, groups), 1), "parallel")
+
+    def _by_columns(self) -> Stmt:
+        blocks = ceildiv(self._rows, ROW_BLOCK)
+        outer = math.prod(self._batch, start=1) * blocks
+
+        def piece(item: Dim, columns: Span | None) -> Piece:
+            matrix, block = _divided(item, blocks) if self._batch else (0, item)
+            return Piece(self._matrix(matrix), self._block(block), columns)
+
+        if not self.chain.has_columns:
+            whole = piece(loop_variable(_OUTER, outer), None)
+            return For(_OUTER, outer, self._stages(whole, self._all_columns), "parallel")
+
+        def body(item: Dim, first: Dim, stop: Dim) -> Stmt:
+            start = first * GRANULE
+            columns = Span(start, dim_min(stop * GRANULE, self._columns) - start)
+            return self._stages(piece(item, columns), columns)
+
+        return _parts(outer, _at_least_one(ceildiv(self._columns, GRANULE)), body)
+
+    def _by_group(self) -> Stmt:
+        groups, all_blocks = ceildiv(self._columns, COLUMN_GROUP), ceildiv(self._rows, ROW_BLOCK)
+        spans = ceildiv(all_blocks, BLOCKS_OF_GROUP)
+        count = math.prod(self._batch, start=1) * groups * spans
+        rest, span = _divided(loop_variable(_OUTER, count), spans)
+        matrix, group = _divided(rest, groups)
+        first = group * COLUMN_GROUP
+        columns = Span(first, dim_min(COLUMN_GROUP, self._columns - first))
+        start = span * BLOCKS_OF_GROUP
+        blocks = dim_min(BLOCKS_OF_GROUP, all_blocks - start)
+        block = loop_variable(_INNER, blocks)
+        piece = Piece(self._matrix(matrix), self._block(block), columns)
+        calls = self.calls[self.chain.main]
+        packing = () if calls.panels is None else (calls.pack_piece(piece.batch, columns),)
+        body = sequence(calls.contract_piece(piece, columns), *self._after(piece))
+        return For(_OUTER, count, sequence(*packing, For(_INNER, blocks, body, start=start)), "parallel")
+
+    def _by_rows(self) -> Stmt:
+        """Matrices that share their right operands come one after the other."""
+        contractions = self.chain.contractions
+        names = self.chain.contraction.batch
+        own = [place for place in range(len(names)) if any(_moves_right(each, place) for each in contractions)]
+        shared = [place for place in range(len(names)) if place not in own]
+        blocks = ceildiv(self._rows, ROW_BLOCK)
+
+        def matrix(item: Dim, other: Dim) -> tuple[Dim, ...]:
+            found = {**self._places(own, item), **self._places(shared, other)}
+            return tuple(found[place] for place in range(len(names)))
+
+        def body(item: Dim, first: Dim, stop: Dim) -> Stmt:
+            packing = (
+                calls.pack(matrix(item, 0), 0, ceildiv(calls.contraction.sizes[1], COLUMN_GROUP))
+                for calls in self.calls.values()
+                if calls.panels is not None
+            )
+            count = dim_min(stop, matrices * blocks) - first
+            other, block = _divided(loop_variable(_INNER, count), blocks) if shared else (0, loop_variable(_INNER, count))
+            piece = Piece(matrix(item, other), self._block(block), None)
+            return sequence(*packing, For(_INNER, count, self._stages(piece, self._all_columns), start=first))
+
+        outer, matrices = (math.prod((self._batch[place] for place in places), start=1) for places in (own, shared))
+        inner = _at_least_one(matrices * blocks)
+        return _parts(outer, inner, body)
+
+    def _matrix(self, index: Dim) -> tuple[Dim, ...]:
+        return tuple(self._places(range(len(self._batch)), index).values())
+
+    def _places(self, places: Sequence[int], index: Dim) -> dict[int, Dim]:
+        """The values of some variables of the batch, whose joint index is ``index``."""
+        names = [str(place) for place in places]
+        found = digits(names, {str(place): self._batch[place] for place in places}, index)
+        return {place: found[str(place)] for place in places}
+
+    def _block(self, block: Dim) -> Span:
+        first = block * ROW_BLOCK
+        return Span(first, dim_min(ROW_BLOCK, self._rows - first))
+
+    # ----------------------------------------------------------------------------------------------------- the stages
+
+    def _stages(self, piece: Piece, columns: Span) -> Stmt:
+        """All stages for a piece."""
+        main = self.chain.main
+        return sequence(
+            *self._loops(range(main), piece), self.calls[main].contract(piece, columns), *self._after(piece)
+        )
+
+    def _after(self, piece: Piece) -> Iterator[Stmt]:
+        """The stages after the first contraction."""
+        waiting: list[int] = []
+        for place in range(self.chain.main + 1, len(self.chain.stages)):
+            if place in self.calls:
+                yield from self._loops(waiting, piece)
+                yield self.calls[place].contract(piece, Span(0, self.calls[place].contraction.sizes[1]))
+                waiting = []
+            else:
+                waiting.append(place)
+        yield from self._loops(waiting, piece)
+
+    def _loops(self, places: Sequence[int], piece: Piece) -> Iterator[Stmt]:
+        """Stages without contractions, for a piece."""
+        if not places:
+            return
+        contraction = self.chain.contraction
+        rows, columns = (
+            tuple(contraction.extents[name] for name in names) for names in (contraction.rows, contraction.columns)
+        )
+        restriction = Restriction(rows, columns, piece, self.local)
+        nests = [restriction.nest(self.chain.stages[place], self.chain.roles.variables[place]) for place in places]
+        own = self._own(places)
+        shared = {local.buffer: local.flat for buffer, local in self.local.items() if buffer not in own}
+        yield self.loops.scheduled(nests, shared)
+
+    def _own(self, places: Sequence[int]) -> set[Buffer]:
+        """The local buffers that only these stages use."""
+        others = [stage.nest.block for place, stage in enumerate(self.chain.stages) if place not in places]
+        used = set[Buffer]().union(*(each for block in others for each in buffers_touched(block)))
+        return set(self.chain.local) - used
+
+
+def _moves_right(contraction: Contraction, place: int) -> bool:
+    return contraction.depends_on(contraction.right, (contraction.batch[place],))
+
+
+def _divided(index: Dim, by: Dim) -> tuple[Dim, Dim]:
+    above = floordiv(index, by)
+    return above, index - above * by
+
+
+def _at_least_one(count: Dim) -> Dim:
+    """The count where it divides something, which nothing is divided by where it is 0."""
+    return dim_max(1, count)
+
+
+def _parts(outer: Dim, inner: Dim, body: Callable[[Dim, Dim, Dim], Stmt]) -> Stmt:
+    """Parts of ``outer * inner`` pieces; ``body(item, first, stop)`` does the pieces ``first … stop`` of an item.
+
+    ``stop`` may lie beyond ``inner``.
+    """
+    extent = outer * inner
+    lower, upper = (loop_variable(name, extent + 1) for name in (_LOWER, _UPPER))
+    if outer == 1:
+        return Parts(_LOWER, _UPPER, extent, body(0, lower, upper))
+    first_item = floordiv(lower, inner)
+    items = ceildiv(upper, inner) - first_item
+    item = loop_variable(_OUTER, items)
+    first = dim_max(lower - item * inner, 0)
+    return Parts(
+        _LOWER, _UPPER, extent, For(_OUTER, items, body(item, first, upper - item * inner), start=first_item)
+    )

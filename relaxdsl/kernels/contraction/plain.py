@@ -1,0 +1,65 @@
+"""Loops that are not the engine's: scheduled on their own, then put on the buffers they share with its calls."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TypeAlias
+
+from relaxdsl.ir.loops import Buffer, PrimFunc, Stmt, Store, rewrite_statement, sequence
+from relaxdsl.ir.scalar import Load, ScalarExpr, rewrite
+from relaxdsl.kernels.accesses import accesses
+
+Scheduler: TypeAlias = Callable[[PrimFunc], PrimFunc]
+
+
+@dataclass(eq=False, slots=True)
+class PlainLoops:
+    """Schedules the loops of one kernel.
+
+    Args:
+        flat: the flat buffers that stand for the kernel's parameters, and for scratch that several segments use.
+        scratch: all flat scratch so far.
+    """
+
+    prim_func: PrimFunc
+    schedule: Scheduler
+    flat: Mapping[Buffer, Buffer]
+    scratch: list[Buffer] = field(default_factory=list)
+
+    def scheduled(self, statements: Sequence[Stmt], local: Mapping[Buffer, Buffer]) -> Stmt:
+        """The statements in their final form.
+
+        Args:
+            local: more buffers that others use too, with their flat ones; scratch that is not among them is theirs.
+        """
+        body = sequence(*statements)
+        known = {**self.flat, **local}
+        touched = dict.fromkeys(access.buffer for access in accesses(body))
+        params = tuple(each for each in touched if each in known)
+        own = tuple(each for each in touched if each not in known and each.scope == "scratch")
+        kernel = replace(self.prim_func, params=params, num_outputs=1, scratch=own, body=body)
+        made = self.schedule(kernel)
+        self.scratch += made.scratch
+        return _on(made.body, {old: known[each] for each, old in zip(params, made.params, strict=True)})
+
+
+def flat_buffer(buffer: Buffer) -> Buffer:
+    """A buffer of one axis for the same elements."""
+    return replace(buffer, shape=(math.prod(buffer.shape, start=1),))
+
+
+def _on(stmt: Stmt, buffers: Mapping[Buffer, Buffer]) -> Stmt:
+    """``stmt`` on other buffers of the same shape."""
+
+    def on_node(node: ScalarExpr) -> ScalarExpr | None:
+        if not isinstance(node, Load) or node.buffer not in buffers:
+            return None
+        indices = (rewrite(each, on_node) if isinstance(each, ScalarExpr) else each for each in node.indices)
+        return Load(buffers[node.buffer], tuple(indices))
+
+    def on_store(store: Store) -> Store:
+        return replace(store, buffer=buffers.get(store.buffer, store.buffer))
+
+    return rewrite_statement(stmt, on_node, on_store=on_store)
