@@ -170,6 +170,7 @@ class _Tokens:
         self.numbers = itertools.count()
         self.variables: dict[object, int] = {}
         self.symbols: dict[str, int] = {}
+        self.variables_of_loops: set[str] = set()
         self.dim_tokens: dict[Dim, str] = {}
 
     def stream(self, node: Any) -> Iterator[Step]:
@@ -202,6 +203,7 @@ class _Tokens:
     def enter_scope(self, symbols: Iterable[str]) -> None:
         """Numbers the symbols of a function; those of the function before are forgotten."""
         self.symbols = {name: next(self.numbers) for name in symbols}
+        self.variables_of_loops = set()
         self.dim_tokens = {}
 
     # ---- modules and functions
@@ -334,13 +336,16 @@ class _Tokens:
             return int(dim)
         if dim not in self.dim_tokens:
             numbered: dict[str, Dim] = {
-                each.name: from_atom(Symbol(f"%{self.symbols[each.name]}", each.lower, each.upper))
-                for each in symbols_of(dim)
-                if each.name in self.symbols
+                each.name: from_atom(self.numbered(each)) for each in symbols_of(dim) if each.name in self.symbols
             }
             renamed = substitute(dim, numbered)
             self.dim_tokens[dim] = renamed.sort_key if isinstance(renamed, SymInt) else str(renamed)
         return self.dim_tokens[dim]
+
+    def numbered(self, symbol: Symbol) -> Symbol:
+        """The symbol by its number. What bounds a loop's variable is the loop, which is compared by itself."""
+        name = f"%{self.symbols[symbol.name]}"
+        return Symbol(name) if symbol.name in self.variables_of_loops else Symbol(name, symbol.lower, symbol.upper)
 
     def attrs(self, attrs: Mapping[Any, Any]) -> Any:
         return tuple((name, self.attr(attrs[name])) for name in sorted(attrs) if attrs[name] is not None)
@@ -388,6 +393,7 @@ class _Tokens:
 
     def define_symbol(self, name: str) -> None:
         self.symbols[name] = next(self.numbers)
+        self.variables_of_loops.add(name)
         self.dim_tokens = {}
 
     def stmt(self, path: Path, stmt: Stmt) -> Iterator[Step]:

@@ -1,15 +1,16 @@
 """Kernels as TensorIR-like script, which ``@relax.prim_func`` reads: in block form and in scheduled form.
 
-Buffers are ``T.Buffer(shape, dtype)``, scratch is ``T.alloc_buffer(…)``, a register is ``T.register(dtype)``, read and
-written as ``name[()]``. Serial loops one inside the other print as one ``T.grid``; parts of a range are
-``for lower, upper in T.parts(extent)``. Names of loops need not be
-identifiers in the IR; here they are made so.
+Buffers are ``T.Buffer(shape, dtype)``, scratch is ``T.alloc_buffer(…)``. A register is a local variable where it begins
+with a value; else ``T.register(dtype)``, read and written as ``name[()]``. Serial loops one inside the other print as
+one ``T.grid``; parts of a range are ``for lower, upper in T.parts(extent)``. Names of loops need not be identifiers in
+the IR; here they are made so.
 """
 
 from __future__ import annotations
 
 from relaxdsl.errors import InternalError
 from relaxdsl.ir.layout import Lines, format_float, format_string, format_tuple
+from relaxdsl.ir.local_variables import local_variables
 from relaxdsl.ir.loops import (
     Block,
     Buffer,
@@ -97,6 +98,7 @@ class _KernelPrinter:
         self.buffer_names: dict[Buffer, str] = {}
         self.symbols: dict[str, Dim] = {}
         self.loop_extents: dict[str, Dim] = {}
+        self.local = frozenset[Buffer]() if function is None else local_variables(function.body)
         if function is not None:
             loops = (stmt for stmt in walk(function.body) if isinstance(stmt, For))
             self.loop_extents = {loop.var: loop.extent for loop in loops}
@@ -131,6 +133,8 @@ class _KernelPrinter:
         return self.value(index) if isinstance(index, ScalarExpr) else self.dim(index)
 
     def element(self, buffer: Buffer, indices: tuple[Dim | ScalarExpr, ...]) -> str:
+        if buffer in self.local:
+            return self.buffer(buffer)
         return f"{self.buffer(buffer)}[{', '.join(map(self.index, indices)) or '()'}]"
 
     # ---- statements
@@ -156,7 +160,7 @@ class _KernelPrinter:
     def _declare_local_buffers(self, kernel: PrimFunc) -> None:
         local = dict.fromkeys([*kernel.scratch, *used_buffers(kernel.body)])
         for buffer in local:
-            if buffer in kernel.params:
+            if buffer in kernel.params or buffer in self.local:
                 continue
             shape = format_tuple([self.dim(dim) for dim in buffer.shape])
             if buffer.scope == "register" and not buffer.shape:
@@ -168,7 +172,8 @@ class _KernelPrinter:
     def stmt(self, stmt: Stmt) -> None:
         match stmt:
             case Store(buffer=buffer, indices=indices, value=value):
-                self.lines.add(f"{self.element(buffer, indices)} = {self.scalar(value)}")
+                text = self.value(value) if buffer in self.local else self.scalar(value)
+                self.lines.add(f"{self.element(buffer, indices)} = {text}")
             case CallExtern(function=function, arguments=arguments):
                 parts = [self.buffer(each) if isinstance(each, Buffer) else self.dim(each) for each in arguments]
                 writes = ", ".join(map(self.buffer, stmt.written))

@@ -4,7 +4,19 @@ import pytest
 from programs import KERNELS, row_sum, scheduled_max
 
 from relaxdsl.errors import InternalError
-from relaxdsl.ir.loops import Block, Buffer, For, IterVar, PrimFunc, Seq, Stmt, Store, loop_variable
+from relaxdsl.ir.loops import (
+    Block,
+    Buffer,
+    CallExtern,
+    For,
+    IfThenElse,
+    IterVar,
+    PrimFunc,
+    Seq,
+    Stmt,
+    Store,
+    loop_variable,
+)
 from relaxdsl.ir.print_graph import script
 from relaxdsl.ir.print_loops import format_scalar, summarize_stmt
 from relaxdsl.ir.scalar import (
@@ -53,16 +65,15 @@ def scheduled_max(
 ):
     T.outputs(y)
     row = T.alloc_buffer((n,), "float32", scope="scratch")
-    acc = T.register("float32")
     for t in T.parallel(m):
-        acc[()] = T.float32(float("-inf"))
+        acc = T.float32(float("-inf"))
         for j0 in T.vectorized(n):
             row[j0] = x[t, j0]
         for j in range(1, n):
-            acc[()] = T.maximum(acc[()], -(row[j] + T.float32(1.0)))
+            acc = T.maximum(acc, -(row[j] + T.float32(1.0)))
         for k in T.unroll(4):
             if k < n:
-                y[t] = acc[()]
+                y[t] = acc
             else:
                 pass"""
 
@@ -145,6 +156,49 @@ def test_a_statement_in_one_line():
     assert summarize_stmt(scheduled_max().body) == "for t in T.parallel(m): ..."
     assert summarize_stmt(Store(X, (I,), X_I)) == "x[i] = x[i]"
     assert summarize_stmt(Seq(())) == "pass"
+
+
+def test_registers_are_local_variables_where_they_begin_with_a_value() -> None:
+    out = Buffer("out", (N,), "float32")
+    local, early, late = (Buffer(name, (), "float32", "register") for name in ("local", "early", "late"))
+    first = For("j", N, Seq((Store(local, (), Load(early, ())), Store(late, (), Load(local, ())))))
+    body = Seq((first, Store(early, (), const(0, "float32")), For("i", N, Store(out, (I,), Load(late, ())))))
+    assert script(PrimFunc("f", (out,), 1, ("n",), body)).partition("T.outputs(out)\n")[2] == """\
+    late = T.register("float32")
+    early = T.register("float32")
+    for j in range(n):
+        local = early[()]
+        late[()] = local
+    early[()] = T.float32(0.0)
+    for i in range(n):
+        out[i] = late[()]"""
+
+
+def test_sizes_as_numbers_and_branches_in_a_row() -> None:
+    out = Buffer("out", (N,), "int64")
+    size = IndexValue(N)
+    total = Buffer("total", (), "int64", "register")
+    last = IfThenElse(IndexValue(N) < 3, Store(out, (I,), Apply("add", (size, IndexValue(M)), "int64")))
+    branch = IfThenElse(IndexValue(M) < N, Store(out, (size,), Apply("negative", (size,), "int64")), last)
+    call = CallExtern("pack", (out, N, 3), (out,))
+    text = script(PrimFunc("f", (out,), 1, ("n", "m"), Seq((Store(total, (), size), branch, call))))
+    assert text.partition("T.outputs(out)\n")[2] == """\
+    total = T.int64(n)
+    if m < n:
+        out[T.int64(n)] = -T.int64(n)
+    elif n < T.int64(3):
+        out[i] = T.int64(n) + m
+    T.call_extern("pack", out, n, 3, writes=[out])"""
+
+
+def test_a_grid_has_extents_that_are_known_before_it() -> None:
+    i, j = loop_variable("i", N), loop_variable("j", loop_variable("i", N) + 1)
+    out = Buffer("out", (N, N), "int64")
+    nest = For("i", N, For("j", i + 1, For("k", N, Store(out, (i, j), const(1, "int64")))))
+    assert script(PrimFunc("f", (out,), 1, ("n",), nest)).partition("T.outputs(out)\n")[2] == """\
+    for i in range(n):
+        for j, k in T.grid(i + 1, n):
+            out[i, j] = T.int64(1)"""
 
 
 class Unknown(ScalarExpr, Stmt):
