@@ -5,7 +5,20 @@ The runtime shares a phase's range among threads where the estimate is large.
 
 from __future__ import annotations
 
-from relaxdsl.ir.loops import Buffer, CallExtern, For, IfThenElse, Parts, Stmt, Store, loop_variable, sub_statements
+import math
+
+from relaxdsl.ir.loops import (
+    Buffer,
+    CallExtern,
+    For,
+    IfThenElse,
+    Parts,
+    Stmt,
+    Store,
+    loop_variable,
+    sub_statements,
+    substitute_variables,
+)
 from relaxdsl.ir.scalar import (
     ARITHMETIC,
     BITWISE,
@@ -22,7 +35,7 @@ from relaxdsl.kernels.contraction.names import PARAMETERS, is_address
 from relaxdsl.kernels.contraction.tile import COLUMN_GROUP
 from relaxdsl.types.atoms import Atom
 from relaxdsl.types.dims import Dim, Min, dim_min, free_symbols, substitute, terms
-from relaxdsl.types.polynomial import Monomial, Term
+from relaxdsl.types.polynomial import Term
 from relaxdsl.types.prove import Proof, prove_less, prove_less_equal
 from relaxdsl.types.symint import from_atom
 
@@ -59,7 +72,7 @@ def _estimate(stmt: Stmt) -> Dim:
         case For():
             return _over_loop(stmt, _estimate(stmt.body))
         case Parts(lower, upper, extent, body):
-            return substitute(_estimate(body), {lower: 0, upper: extent})
+            return _estimate(substitute_variables(body, {lower: 0, upper: extent}))
         case IfThenElse(then_body=then_body, else_body=else_body):
             otherwise = 0 if else_body is None else _estimate(else_body)
             return _own_work(stmt) + _either(_estimate(then_body), otherwise)
@@ -75,31 +88,32 @@ def _over_loop(loop: For, inside: Dim) -> Dim:
     for coefficient, factors in terms(inside):
         lengths = ((factor, _whole(factor, loop)) for factor in factors)
         block, count = next(((factor, whole) for factor, whole in lengths if whole is not None), (None, loop.extent))
-        total = total + coefficient * count * _product(tuple(factor for factor in factors if factor is not block))
+        others = (_power_within(factor, loop.var) for factor in factors if factor is not block)
+        total = total + coefficient * count * math.prod(others)
     if loop.var in free_symbols(total):
         total = substitute(total, {loop.var: loop.start + loop.extent // 2})
     return total
+
+
+def _power_within(factor: tuple[Atom, int], variable: str) -> Dim:
+    """The factor; of a minimum, what does not vary with the loop, as most of its blocks are full."""
+    atom, power = factor
+    fixed = [arg for arg in atom.args if variable not in free_symbols(arg)] if isinstance(atom, Min) else []
+    return math.prod([dim_min(*fixed) if fixed else from_atom(atom)] * power)
 
 
 def _without_small_terms(work: Dim) -> Dim:
     """``work`` without the terms that are a fraction of another: ``2 * m * n + m`` is about ``2 * m * n``."""
     parts = terms(work)
     kept = [part for part in parts if not any(_outweighs(other, part) for other in parts)]
-    return sum((coefficient * _product(factors) for coefficient, factors in kept), start=0)
+    products = (coefficient * math.prod(from_atom(atom) ** power for atom, power in each) for coefficient, each in kept)
+    return sum(products, start=0)
 
 
 def _outweighs(other: Term, part: Term) -> bool:
     powers = dict(other[1])
     divides = all(powers.get(atom, 0) >= power for atom, power in part[1])
     return divides and other is not part and 0 < abs(part[0]) <= _NEGLIGIBLE * other[0]
-
-
-def _product(factors: Monomial) -> Dim:
-    product: Dim = 1
-    for atom, power in factors:
-        for _ in range(power):
-            product = product * from_atom(atom)
-    return product
 
 
 def _whole(factor: tuple[Atom, int], loop: For) -> Dim | None:
@@ -126,7 +140,7 @@ def _engine_work(call: CallExtern) -> Dim:
     sizes = _sizes_passed(call)
     if "rows" in sizes:
         return sizes["rows"] * sizes["columns"] * sizes["k"]
-    return dim_min(sizes["n"], sizes["count"] * COLUMN_GROUP) * sizes["k"]
+    return sizes["count"] * COLUMN_GROUP * sizes["k"]
 
 
 def _sizes_passed(call: CallExtern) -> dict[str, Dim]:

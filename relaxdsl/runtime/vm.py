@@ -59,9 +59,11 @@ def run(slots: int, table: int, pc: int) -> int:
             call(load(at + 8), gathered, 0, load(slots + 8 * load(at + 16)))
             at += 8 * (CALL_WIDTH + load(at + 24))
         elif code == SHARED_CALL:
-            gather(slots, at, at + 8 * SHARED_CALL_WIDTH, gathered)
-            if not share(slots, at, gathered):
-                call(load(at + 8), gathered, 0, load(slots + 8 * load(at + 16)))
+            extent = load(slots + 8 * load(at + 16))
+            if extent > 0:
+                gather(slots, at, at + 8 * SHARED_CALL_WIDTH, gathered)
+                if not share(slots, at, gathered):
+                    call(load(at + 8), gathered, 0, extent)
             at += 8 * (SHARED_CALL_WIDTH + load(at + 24) + load(at + 48))
         elif code == JUMP:
             at = table + 8 * load(at + 8)

@@ -95,7 +95,7 @@ def test_the_parts_make_up_the_range(extent: int, thread_count: int) -> None:
     relax.set_num_threads(thread_count)
     parts = parts_of(extent)
     assert [index for lo, hi in parts for index in range(lo, hi)] == list(range(extent))
-    assert len(parts) == 1 if min(extent, thread_count) < 2 else len(parts) <= 4 * thread_count
+    assert len(parts) == min(extent, 1) if min(extent, thread_count) < 2 else len(parts) <= 4 * thread_count
     assert parts == parts_of(extent)
 
 
