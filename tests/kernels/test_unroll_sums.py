@@ -63,7 +63,7 @@ def _shown(value: object) -> str:
     [
         (_windows(n, 9), True),
         (_windows(n, 9, stride=2), True),
-        (_windows(n, 65), False),  # long
+        (_windows(n, 17), False),  # long
         (_windows(n, 1), False),  # nothing to write out
         (_windows(n, n), False),  # of unknown length
         (_windows(4, 9), False),  # few results beside each other

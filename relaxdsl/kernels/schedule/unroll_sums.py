@@ -13,8 +13,9 @@ from relaxdsl.kernels.schedule.decompose import Nest, nest_of, reordered
 from relaxdsl.kernels.schedule.steps import is_unrollable, unrolled
 from relaxdsl.types.dims import Dim, free_symbols, substitute
 
-#: The most steps that are written out: a window of 8 x 8.
-MAX_STEPS = 64
+#: The most steps that are written out: their weights stay in vector registers. Windows of 5 x 5 gain nothing, of 7 x 7
+#: they lose half; both are fast enough in passes over a row.
+MAX_STEPS = 16
 #: A loop of fewer iterations is not worth making into vectors.
 MIN_COLUMNS = 8
 #: How far apart neighbours may be in memory for vectors to be loaded fast; 0 is one element for all.
