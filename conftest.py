@@ -1,13 +1,17 @@
-"""Names that every docstring's example may use."""
+"""What all tests share: no cache, and the names that every docstring's example may use."""
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import numpy as np
 import pytest
 
 import relaxdsl
+
+# Every run compiles what it tests, and leaves nothing in its user's home.
+os.environ["RELAXDSL_CACHE"] = "0"
 
 
 @pytest.fixture(autouse=True)

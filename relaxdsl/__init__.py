@@ -5,6 +5,7 @@ The usual import is ``import relaxdsl as relax``; ``relax.function`` and ``relax
 
 from relaxdsl import nn, tir
 from relaxdsl.api import CompiledFunction, CompiledModule, compile, function, module, prim_func
+from relaxdsl.cache import loaded as _loaded  # noqa: F401 - notes the time
 from relaxdsl.errors import (
     ArgumentError,
     DTypeError,

@@ -162,7 +162,7 @@ def test_explain_says_what_was_decided() -> None:
     ]
     assert [each.name for each in explanation.kernels] == ["fused_matmul_add_relu"]
     assert explanation.kernels_compiled + len(explanation.kernels_shared) == 1
-    assert list(explanation.seconds) == ["parse", "passes", "codegen", "numba", "lower", "machine"]
+    assert list(explanation.seconds) == ["parse", "passes", "codegen", "numba", "load", "lower", "machine"]
     text = str(explanation)
     assert text.startswith("layer: one compile for every shape\nsymbols:\n   n is bound by argument x, axis 0\n")
     assert "fuses matmul, add, relu; ends here because its result is returned" in text

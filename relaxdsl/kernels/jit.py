@@ -1,4 +1,7 @@
-"""Kernels compiled to machine code: schedule, source, numba; once per structure and process."""
+"""Kernels as machine code: found on the disk, or scheduled, written as source and compiled by numba.
+
+Once per structure and process.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +12,9 @@ import shutil
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -20,16 +23,32 @@ from numpy.typing import NDArray
 
 from relaxdsl.errors import InternalError, RelaxError
 from relaxdsl.ir.loops import Buffer, PrimFunc
+from relaxdsl.kernels.interface import Interface, interface_of
 from relaxdsl.kernels.math import intrinsics
-from relaxdsl.kernels.schedule.parallel import extent_of, phases
 from relaxdsl.kernels.schedule.pipeline import schedule
 from relaxdsl.kernels.source import function_name, kernel_source
+from relaxdsl.kernels.stored import StoredKernel, from_parts, is_kept, to_parts
 from relaxdsl.kernels.structural_key import structural_key
-from relaxdsl.kernels.work import estimate_work
-from relaxdsl.types.dims import Dim, evaluate, substitute, symbol, symbols_of
-from relaxdsl.types.symint import from_atom
+from relaxdsl.types.dims import Dim, evaluate
 
 CACHE_LINE_BYTES = 64
+
+
+class Loops:
+    """A kernel's loops as they run, and the source they become; made when first asked for."""
+
+    def __init__(self, prim_func: PrimFunc) -> None:
+        self._prim_func = prim_func
+
+    @cached_property
+    def scheduled(self) -> PrimFunc:
+        """The loops."""
+        return schedule(self._prim_func)
+
+    @cached_property
+    def source(self) -> str:
+        """The Python that numba compiles."""
+        return kernel_source(self.scheduled)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -37,31 +56,58 @@ class CompiledKernel:
     """A kernel in machine code: ``void(int64* args, int64 lo, int64 hi)`` at ``address``.
 
     Args:
-        source: the Python source it was compiled from.
-        extents: of each phase, how long its range is; any split of ``0 ... extent`` into parts may run in parallel,
-        once the phase before is done. works: of each phase, the estimate of its work.
-        shared: what there is memory for once a call. scratch: what each running part needs memory of its own for.
-        symbols: the sizes to pass, in order.
+        interface: what a call is made of.
         prim_func: the kernel in block form.
-        scheduled: its loops as they run.
-        codegen_seconds: what scheduling and writing the source took; 0 for a kernel that had been compiled before.
-        numba_seconds: what machine code of that took; 0 likewise.
+        loops: its loops and its source; of a kernel that was compiled for another PrimFunc, that one's.
+        codegen_seconds: what scheduling and writing the source took; 0 for a kernel that this process had before.
+        numba_seconds: what machine code of that took; load_seconds: what finding it on the disk took; 0 likewise.
         code: keeps the machine code alive.
     """
 
     name: str
     address: int
-    source: str
-    extents: tuple[Dim, ...]
-    works: tuple[Dim, ...]
-    shared: tuple[Buffer, ...]
-    scratch: tuple[Buffer, ...]
-    symbols: tuple[str, ...]
+    interface: Interface
     prim_func: PrimFunc
-    scheduled: PrimFunc
+    loops: Loops
     codegen_seconds: float
     numba_seconds: float
+    load_seconds: float
     code: Any
+
+    @property
+    def source(self) -> str:
+        """The Python source it is compiled from."""
+        return self.loops.source
+
+    @property
+    def scheduled(self) -> PrimFunc:
+        """Its loops as they run."""
+        return self.loops.scheduled
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """The sizes to pass, in order."""
+        return self.interface.symbols
+
+    @property
+    def extents(self) -> tuple[Dim, ...]:
+        """Of each phase, how long its range is."""
+        return tuple(each.extent for each in self.interface.phases)
+
+    @property
+    def works(self) -> tuple[Dim, ...]:
+        """Of each phase, the estimate of its work."""
+        return tuple(each.work for each in self.interface.phases)
+
+    @property
+    def shared(self) -> tuple[Buffer, ...]:
+        """What there is memory for once a call."""
+        return self.interface.shared
+
+    @property
+    def scratch(self) -> tuple[Buffer, ...]:
+        """What each running part needs memory of its own for."""
+        return self.interface.scratch
 
 
 _compiled: dict[str, CompiledKernel] = {}
@@ -79,56 +125,84 @@ def compile_kernel(prim_func: PrimFunc) -> CompiledKernel:
     with _lock:
         found = _compiled.get(key)
         if found is None:
-            _compiled[key] = compiled = _compile(prim_func)
-            return compiled
+            made = _compiled[key] = _load(prim_func, key) or _compile(prim_func, key)
+            return made
     return _in_terms_of(prim_func, found)
 
 
-def _compile(prim_func: PrimFunc) -> CompiledKernel:
+def _in_terms_of(prim_func: PrimFunc, found: CompiledKernel) -> CompiledKernel:
+    """The kernel made before for a PrimFunc of the same structure, with this one's names for sizes."""
+    return replace(
+        found,
+        name=prim_func.name,
+        interface=found.interface.in_terms_of(prim_func),
+        prim_func=prim_func,
+        codegen_seconds=0.0,
+        numba_seconds=0.0,
+        load_seconds=0.0,
+    )
+
+
+def _load(prim_func: PrimFunc, key: str) -> CompiledKernel | None:
+    """The kernel as an earlier process compiled it, if the disk has it."""
+    from relaxdsl.kernels import disk
+    from relaxdsl.kernels.contraction.core import provide
+    from relaxdsl.kernels.object_code import LoadedObject, are_known
+
     started = time.perf_counter()
-    scheduled = schedule(prim_func)
-    split = phases(scheduled.body)
-    source = kernel_source(scheduled)
-    written = time.perf_counter()
-    code = _machine_code(prim_func.name, function_name(scheduled), source)
+    parts = disk.find("kernel", key)
+    if parts is None:
+        return None
+    stored = from_parts(parts, prim_func)
+    provide(stored.imports)
+    if not are_known(stored.imports):
+        return None
+    code = LoadedObject(stored.object_code)
     return CompiledKernel(
         name=prim_func.name,
-        address=code.address,
-        source=source,
-        extents=tuple(map(extent_of, split)),
-        works=tuple(map(estimate_work, split)),
-        shared=tuple(each for each in scheduled.scratch if each.scope == "shared"),
-        scratch=tuple(each for each in scheduled.scratch if each.scope == "scratch"),
-        symbols=prim_func.symbols,
+        address=code.address(stored.function),
+        interface=stored.interface,
         prim_func=prim_func,
-        scheduled=scheduled,
-        codegen_seconds=written - started,
-        numba_seconds=time.perf_counter() - written,
+        loops=Loops(prim_func),
+        codegen_seconds=0.0,
+        numba_seconds=0.0,
+        load_seconds=time.perf_counter() - started,
         code=code,
     )
 
 
-def _in_terms_of(prim_func: PrimFunc, found: CompiledKernel) -> CompiledKernel:
-    """The kernel compiled before for a PrimFunc of the same structure, with this one's names for sizes."""
-    shapes = (size for buffer in (*prim_func.params, *prim_func.scratch) for size in buffer.shape)
-    own = {each.name: from_atom(each) for size in shapes for each in symbols_of(size)}
-    sizes = {old: own.get(new, symbol(new)) for old, new in zip(found.symbols, prim_func.symbols, strict=True)}
-
-    def own_sizes(dims: Iterable[Dim]) -> tuple[Dim, ...]:
-        return tuple(substitute(each, sizes) for each in dims)
-
-    return replace(
-        found,
+def _compile(prim_func: PrimFunc, key: str) -> CompiledKernel:
+    started = time.perf_counter()
+    loops = Loops(prim_func)
+    function, source = function_name(loops.scheduled), loops.source
+    written = time.perf_counter()
+    code = _machine_code(prim_func.name, function, source)
+    compiled = time.perf_counter()
+    made = CompiledKernel(
         name=prim_func.name,
-        extents=own_sizes(found.extents),
-        works=own_sizes(found.works),
-        shared=tuple(replace(each, shape=own_sizes(each.shape)) for each in found.shared),
-        scratch=tuple(replace(each, shape=own_sizes(each.shape)) for each in found.scratch),
-        symbols=prim_func.symbols,
+        address=code.address,
+        interface=interface_of(loops.scheduled),
         prim_func=prim_func,
-        codegen_seconds=0.0,
-        numba_seconds=0.0,
+        loops=loops,
+        codegen_seconds=written - started,
+        numba_seconds=compiled - written,
+        load_seconds=0.0,
+        code=code,
     )
+    _keep(made, key)
+    return made
+
+
+def _keep(kernel: CompiledKernel, key: str) -> None:
+    """Keeps a kernel that numba has compiled on the disk, for later processes."""
+    from relaxdsl.kernels import disk
+    from relaxdsl.kernels.object_code import imports_of
+
+    library = kernel.code._library
+    imports = imports_of(library._final_module)
+    stored = StoredKernel(library._get_compiled_object(), kernel.code.native_name, imports, kernel.interface)
+    if is_kept(stored, kernel.prim_func):
+        disk.keep(to_parts(stored), "kernel", key)
 
 
 def _machine_code(kernel: str, function: str, source: str) -> Any:

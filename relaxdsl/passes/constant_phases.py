@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from relaxdsl.ir.loops import CallExtern, For, Parts, Stmt, walk
-from relaxdsl.ir.visit_loops import dims_of_scalar, dims_of_stmt, scalars_of, walk_scalar
-from relaxdsl.kernels.accesses import buffers_touched
 from relaxdsl.kernels.jit import CompiledKernel, aligned_array, run_phase
-from relaxdsl.kernels.schedule.parallel import is_divided, phases
 from relaxdsl.types.dims import Dim, evaluate, free_symbols, substitute
 from relaxdsl.types.symint import bounds_of
 
@@ -42,20 +38,14 @@ def run_constant_phases(
 
 
 class _Runner:
-    """Goes through the phases of the kernel as it was compiled, whose names may be those of another PrimFunc."""
+    """Goes through the phases of a kernel. Buffers are positions: the parameters', then the shared buffers'."""
 
     def __init__(self, kernel: CompiledKernel, arrays: Sequence[np.ndarray | None], values: Mapping[str, Dim]) -> None:
         self._kernel = kernel
         self._arrays = arrays
-        self._phases = phases(kernel.scheduled.body)
-        self._touched = [buffers_touched(phase) for phase in self._phases]
-        sizes = [values[name] for name in kernel.symbols]
-        self._sizes = {name: size for name, size in zip(kernel.symbols, sizes, strict=True) if isinstance(size, int)}
-        inner = zip(kernel.scheduled.symbols, sizes, strict=True)
-        self._inner_sizes = {name for name, size in inner if isinstance(size, int)}
-        params = zip(kernel.scheduled.params, arrays, strict=True)
-        self._known = {buffer for buffer, array in params if array is not None}
-        self._shared = [each for each in kernel.scheduled.scratch if each.scope == "shared"]
+        self._phases = kernel.interface.phases
+        self._sizes = {name: size for name in kernel.symbols if isinstance(size := values[name], int)}
+        self._known = {place for place, array in enumerate(arrays) if array is not None}
         self._made: dict[int, np.ndarray] = {}
 
     def run(self) -> DoneWhenCompiling:
@@ -64,19 +54,16 @@ class _Runner:
 
     def _can_run(self, number: int) -> bool:
         phase = self._phases[number]
-        read, written = self._touched[number]
-        own = {each for each in written if each.scope in ("scratch", "register")}
-        others = {each for place, (_, target) in enumerate(self._touched) if place != number for each in target}
-        made = [place for place, each in enumerate(self._shared) if each in written]
-        needed = {name for place in made for dim in self._kernel.shared[place].shape for name in free_symbols(dim)}
+        others = {place for each in self._phases if each is not phase for place in each.writes}
+        made = [place - len(self._arrays) for place in phase.writes]
         return (
             bool(made)
-            and read <= self._known | own | written
-            and all(each.scope != "global" for each in written)
-            and not {self._shared[place] for place in made} & others
-            and set(_sizes_needed(phase)) <= self._inner_sizes
-            and needed <= set(self._sizes)
-            and self._is_longest(self._kernel.extents[number])
+            and all(place >= 0 for place in made)
+            and phase.reads <= self._known | phase.writes
+            and not phase.writes & others
+            and phase.sizes <= self._sizes.keys()
+            and all(set(free_symbols(self._kernel.shared[place].shape[0])) <= self._sizes.keys() for place in made)
+            and self._is_longest(phase.extent)
         )
 
     def _is_longest(self, extent: Dim) -> bool:
@@ -85,33 +72,12 @@ class _Runner:
         return bounds_of(known)[1] == evaluate(known, dict.fromkeys(free_symbols(known), _MANY_ROWS))
 
     def _run(self, number: int) -> bool:
-        written = self._touched[number][1]
-        for place, each in enumerate(self._kernel.shared):
-            if self._shared[place] in written:
-                self._made[place] = aligned_array(evaluate(each.shape[0], self._sizes), each.dtype)
-                self._known.add(self._shared[place])
+        for place in self._phases[number].writes:
+            buffer = self._kernel.shared[place - len(self._arrays)]
+            made = aligned_array(evaluate(buffer.shape[0], self._sizes), buffer.dtype)
+            self._made[place - len(self._arrays)] = made
+        self._known |= self._phases[number].writes
         shared = [self._made.get(place) for place, _ in enumerate(self._kernel.shared)]
         sizes = {name: self._sizes.get(name, _MANY_ROWS) for name in self._kernel.symbols}
         run_phase(self._kernel, number, self._arrays, sizes, shared)
         return True
-
-
-def _sizes_needed(phase: Stmt) -> Iterator[str]:
-    """The names of the sizes on which what a phase leaves depends, its range left aside."""
-    bound: set[str] = set()
-    if isinstance(phase, Parts):
-        bound |= {phase.lower, phase.upper}
-    for stmt in walk(phase):
-        if isinstance(stmt, For):
-            bound.add(stmt.var)
-        elsewhere = (dim for expr in scalars_of(stmt) for node in walk_scalar(expr) for dim in dims_of_scalar(node))
-        own = () if stmt is phase and is_divided(phase) else _own_dims(stmt)
-        for dim in (*own, *elsewhere):
-            yield from (name for name in free_symbols(dim) if name not in bound)
-
-
-def _own_dims(stmt: Stmt) -> tuple[Dim, ...]:
-    """The dims that a statement uses itself. How many rows there will be only decides whether packing pays."""
-    if isinstance(stmt, CallExtern) and stmt.function.startswith("pack_") and "gathered" not in stmt.function:
-        return dims_of_stmt(stmt)[1:]
-    return dims_of_stmt(stmt)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from relaxdsl.errors import Span
 from relaxdsl.ir.graph import Function
 from relaxdsl.ir.visit import all_bindings
+from relaxdsl.kernels.jit import CompiledKernel
 from relaxdsl.kernels.work import SHARED_FROM
 from relaxdsl.passes.pipeline import Compiled
 from relaxdsl.runtime.encoding import leaves_of
@@ -57,11 +58,12 @@ class Explanation:
     """What the compiler decided about a function; prints as text.
 
     Units: ``seconds`` in seconds, by part: ``parse``, ``passes``, ``codegen`` (the kernels' schedules and source),
-    ``numba`` (their machine code, numba's import too), ``lower`` (the program), ``machine`` (the VM and the entry, once
-    a process).
+    ``numba`` (their machine code, numba's import too), ``load`` (machine code from the cache), ``lower`` (the program),
+    ``machine`` (the VM and the entry, once a process).
 
     Args:
-        kernels_compiled: how many kernels were compiled for this function.
+        kernels_compiled: how many kernels were compiled for this function. kernels_loaded: how many came from the
+        cache on the disk.
         kernels_shared: the names of the others, which functions before it had in equal structure.
     """
 
@@ -74,6 +76,7 @@ class Explanation:
     copies: tuple[str, ...]
     steps_in_python: tuple[str, ...]
     kernels_compiled: int
+    kernels_loaded: int
     kernels_shared: tuple[str, ...]
     seconds: dict[str, float]
 
@@ -90,6 +93,8 @@ class Explanation:
         lines += _section("copies", self.copies)
         lines += _section("steps in Python", self.steps_in_python)
         compiled = f"kernels compiled for this function: {self.kernels_compiled}"
+        if self.kernels_loaded:
+            compiled += f"; loaded from the cache: {self.kernels_loaded}"
         if self.kernels_shared:
             compiled += f"; shared with functions before it: {', '.join(self.kernels_shared)}"
         times = ", ".join(f"{part} {seconds:.3f} s" for part, seconds in self.seconds.items())
@@ -118,9 +123,14 @@ def explain(source: Function, compiled: Compiled, accepted: tuple[str, ...], sec
         copies=_copies(source, calls),
         steps_in_python=tuple(text for step in program.body if (text := _step_in_python(step)) is not None),
         kernels_compiled=sum(kernel.numba_seconds > 0 for kernel in compiled.kernels),
-        kernels_shared=tuple(kernel.name for kernel in compiled.kernels if kernel.numba_seconds == 0),
+        kernels_loaded=sum(kernel.load_seconds > 0 for kernel in compiled.kernels),
+        kernels_shared=tuple(kernel.name for kernel in compiled.kernels if _is_shared(kernel)),
         seconds=seconds,
     )
+
+
+def _is_shared(kernel: CompiledKernel) -> bool:
+    return kernel.numba_seconds == kernel.load_seconds == 0
 
 
 def _symbols(source: Function, compiled: Compiled) -> tuple[SymbolFact, ...]:

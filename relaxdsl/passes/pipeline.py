@@ -35,7 +35,8 @@ class Compiled:
     """A function all the way down: the stages of its graph, and its program.
 
     Units: ``seconds`` by part: ``passes``, ``codegen`` (kernels' schedules and source), ``numba`` (their machine code),
-    ``lower`` (the program). Kernels that other functions had compiled before count nothing.
+    ``load`` (machine code from the cache), ``lower`` (the program). Kernels that other functions had before count
+    nothing.
     """
 
     function: Function
@@ -116,11 +117,14 @@ def compile_function(function: Function, module: IRModule) -> Compiled:
 
 
 def _seconds(stages: Sequence[Stage], lowering: float, kernels: Sequence[CompiledKernel]) -> dict[str, float]:
-    """The time by part: lowering compiles the kernels that no function before had."""
-    codegen = sum(kernel.codegen_seconds for kernel in kernels)
-    numba = sum(kernel.numba_seconds for kernel in kernels)
+    """The time by part: lowering compiles or loads the kernels that no function before had."""
+    parts = {
+        "codegen": sum(kernel.codegen_seconds for kernel in kernels),
+        "numba": sum(kernel.numba_seconds for kernel in kernels),
+        "load": sum(kernel.load_seconds for kernel in kernels),
+    }
     passes = sum(stage.seconds for stage in stages)
-    return {"passes": passes, "codegen": codegen, "numba": numba, "lower": lowering - codegen - numba}
+    return {"passes": passes, **parts, "lower": lowering - sum(parts.values())}
 
 
 def kernels_called(program: Program) -> tuple[CompiledKernel, ...]:

@@ -13,21 +13,23 @@ from typing import Any
 
 import numpy as np
 
+from relaxdsl.runtime.addresses import Address
 
-def _python_function(name: str) -> int:
+
+def _python_function(name: str) -> Address:
     """The address of a function of Python's C API."""
     address = ctypes.cast(getattr(ctypes.pythonapi, name), ctypes.c_void_p).value
     assert address is not None
-    return address
+    return Address(address)
 
 
-def _numpy_function(index: int) -> int:
+def _numpy_function(index: int) -> Address:
     """The address of a function of NumPy's C API, by its place in the table that extensions import."""
     pointer_of = ctypes.pythonapi.PyCapsule_GetPointer
     pointer_of.argtypes = [ctypes.py_object, ctypes.c_char_p]
     pointer_of.restype = ctypes.c_size_t
     table = pointer_of(import_module("numpy._core._multiarray_umath")._ARRAY_API, None)
-    return ctypes.c_size_t.from_address(table + ctypes.sizeof(ctypes.c_size_t) * index).value
+    return Address(ctypes.c_size_t.from_address(table + ctypes.sizeof(ctypes.c_size_t) * index).value)
 
 
 _HEAD = object.__basicsize__
@@ -43,9 +45,9 @@ DTYPE_NUMBER = _HEAD + 12
 C_CONTIGUOUS_AND_ALIGNED = 0x0001 | 0x0100
 SWAPPED_BYTE_ORDER = ord(">" if sys.byteorder == "little" else "<")
 
-ARRAY_TYPE = id(np.ndarray)
-INT_TYPE = id(int)
-TUPLE_TYPE = id(tuple)
+ARRAY_TYPE = Address(id(np.ndarray))
+INT_TYPE = Address(id(int))
+TUPLE_TYPE = Address(id(tuple))
 
 PyErr_Clear = _python_function("PyErr_Clear")
 PyEval_RestoreThread = _python_function("PyEval_RestoreThread")

@@ -6,7 +6,7 @@ tree.
 
 The subset: parameters and variables are int64; ``while``, ``for i in range(n)``, ``if``, ``return``, ``continue``;
 ``+ - * & | << >>``; comparisons, ``and``, ``or``, ``not`` (1 or 0 as values); ``a if test else b`` (evaluates both);
-integer globals; and calls of
+integer globals, of which an :class:`Address` may be another number in the process that runs the code; and calls of
 
 - ``load(address)``, ``load_int32(address)``, ``load_byte(address)``, ``store(address, value)``;
 - ``atomic_load``, ``atomic_store``, ``atomic_add``, ``compare_exchange``: the same memory for several threads, in one
@@ -25,13 +25,15 @@ from __future__ import annotations
 import ast
 import inspect
 import textwrap
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import llvmlite.binding as llvm
 from llvmlite import ir
 
 from relaxdsl.errors import InternalError
+from relaxdsl.kernels.disk import object_code
+from relaxdsl.kernels.object_code import LoadedObject, native_target
+from relaxdsl.runtime.addresses import Address
 
 INT64 = ir.IntType(64)
 _LOADS = {"load": INT64, "load_int32": ir.IntType(32), "load_byte": ir.IntType(8)}
@@ -46,6 +48,8 @@ _OPERATIONS = {
     ast.RShift: ir.IRBuilder.ashr,
 }
 _ORDER = "seq_cst"
+_LARGEST_NUMBER = 1 << 40
+"""No plain number is as large as this; addresses are."""
 
 
 def _emit_compare_exchange(builder: ir.IRBuilder, place: ir.Value, expected: ir.Value, value: ir.Value) -> ir.Value:
@@ -75,18 +79,44 @@ def _emit_pause(builder: ir.IRBuilder) -> ir.Value:
 
 
 class NativeCode:
-    """Machine code of some functions; it lives as long as this object."""
+    """Machine code of some functions; it lives as long as this object. What was compiled before is on the disk."""
 
     def __init__(self, functions: Sequence[Callable[..., int]]) -> None:
-        module = ir.Module("relaxdsl_runtime")
-        declared = {function.__name__: _declare(module, function) for function in functions}
-        for function in functions:
-            _FunctionEmitter(function, declared).emit()
-        self._engine = _compile(module)
+        names = _globals_of(functions)
+        for name, value in names.items():
+            if isinstance(value, Address) and value:
+                llvm.add_symbol(_symbol(name), value)
+        self._code = LoadedObject(object_code(lambda: _compile(functions), "native", *_content(functions, names)))
 
     def address(self, name: str) -> int:
         """The address of the function called ``name``."""
-        return int(self._engine.get_function_address(name))
+        return self._code.address(name)
+
+
+def _globals_of(functions: Sequence[Callable[..., int]]) -> dict[str, int]:
+    """The integer globals that the functions use."""
+    return {
+        name: value
+        for function in functions
+        for name in function.__code__.co_names
+        if isinstance(value := function.__globals__.get(name), int)
+    }
+
+
+def _content(functions: Sequence[Callable[..., int]], names: Mapping[str, int]) -> Iterator[str]:
+    """What the functions' machine code is made from: what they do, and the numbers in it that are no addresses."""
+    for name, value in names.items():
+        if not isinstance(value, Address) and abs(value) > _LARGEST_NUMBER:
+            raise InternalError(f"{name} is {value}: if that is an address, it should be an Address")
+        yield f"{name} = {'address' if isinstance(value, Address) and value else value}"
+    for function in functions:
+        code = function.__code__
+        yield f"{code.co_name}{code.co_varnames}: {code.co_code.hex()} {code.co_consts} {code.co_names}"
+
+
+def _symbol(name: str) -> str:
+    """What the linker knows an address as."""
+    return f"relaxdsl_{name}"
 
 
 def load(address: int) -> int:
@@ -161,20 +191,22 @@ def _declare(module: ir.Module, function: Callable[..., int]) -> ir.Function:
     return declared
 
 
-def _compile(module: ir.Module) -> Any:
-    """The engine that holds the module's optimised machine code."""
-    llvm.initialize_native_target()
-    llvm.initialize_native_asmprinter()
-    machine = llvm.Target.from_default_triple().create_target_machine(opt=1)
+def _compile(functions: Sequence[Callable[..., int]]) -> bytes:
+    """The object code of the functions."""
+    module = ir.Module("relaxdsl_runtime")
+    declared = {function.__name__: _declare(module, function) for function in functions}
+    for function in functions:
+        _FunctionEmitter(function, declared).emit()
+    # With `jit`, an address may be anywhere in memory.
+    machine = native_target().create_target_machine(opt=1, jit=True)
     parsed = llvm.parse_assembly(str(module))
     # Variables into registers, blocks joined. LLVM's usual passes cost ten times as much and make nothing here faster.
     passes = llvm.create_new_module_pass_manager()
     passes.add_sroa_pass()
     passes.add_simplify_cfg_pass()
     passes.run(parsed, llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options()))
-    engine = llvm.create_mcjit_compiler(parsed, machine)
-    engine.finalize_object()
-    return engine
+    made: bytes = machine.emit_object(parsed)
+    return made
 
 
 class _FunctionEmitter:
@@ -282,8 +314,8 @@ class _FunctionEmitter:
                 return INT64(number)
             case ast.Name(id=name) if name in self.cells:
                 return self.builder.load(self.cells[name])
-            case ast.Name(id=name) if isinstance(self.constants.get(name), int):
-                return INT64(self.constants[name])
+            case ast.Name(id=name) if isinstance(known := self.constants.get(name), int):
+                return self.address(name) if isinstance(known, Address) and known else INT64(int(known))
             case ast.UnaryOp(op=ast.USub(), operand=operand):
                 return self.builder.neg(self.value(operand))
             case ast.BinOp(left=left, op=op, right=right) if type(op) in _OPERATIONS:
@@ -295,6 +327,10 @@ class _FunctionEmitter:
             case ast.Call(func=ast.Name(id=name), args=args):
                 return self.call(name, [self.value(arg) for arg in args])
         raise InternalError(f"{self.target.name}: not in the native subset: {ast.unparse(node)}")
+
+    def address(self, name: str) -> ir.Value:
+        module, symbol = self.builder.module, _symbol(name)
+        return self.builder.ptrtoint(module.globals.get(symbol) or ir.GlobalVariable(module, INT64, symbol), INT64)
 
     def call(self, name: str, args: list[ir.Value]) -> ir.Value:
         builder = self.builder

@@ -19,6 +19,7 @@ import ctypes
 import sys
 import time
 
+from relaxdsl.runtime.addresses import Address
 from relaxdsl.runtime.native import (
     atomic_add,
     atomic_load,
@@ -73,10 +74,10 @@ THREADS_AT, NUMBER_AT = 16, 32
 _library = None if sys.platform == "win32" else ctypes.CDLL(None)
 
 
-def _c_function(name: str) -> int:
+def _c_function(name: str) -> Address:
     """The address of a function of the C library, or 0 where it has none of this name."""
     function = getattr(_library, name, None)
-    return 0 if function is None else ctypes.cast(function, ctypes.c_void_p).value or 0
+    return Address(0 if function is None else ctypes.cast(function, ctypes.c_void_p).value or 0)
 
 
 pthread_create = _c_function("pthread_create")

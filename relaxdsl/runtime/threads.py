@@ -13,6 +13,7 @@ import numpy as np
 
 from relaxdsl.errors import ArgumentError
 from relaxdsl.kernels.work import SHARED_FROM
+from relaxdsl.runtime.addresses import Address
 
 MAX_THREADS = 1024
 VARIABLE = "RELAXDSL_NUM_THREADS"
@@ -28,7 +29,7 @@ MUTEX, CONDITION = 384, 512
 HANDLES = 640
 
 _pool = np.zeros(HANDLES // 8 + MAX_THREADS, np.int64)
-POOL: int = _pool.ctypes.data
+POOL = Address(_pool.ctypes.data)
 """The address of the pool's words."""
 
 

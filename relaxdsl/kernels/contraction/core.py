@@ -24,6 +24,7 @@ It is LLVM IR written by :class:`.emitter.Emitter`; numba's type inference would
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -35,52 +36,51 @@ from relaxdsl.kernels.contraction import direct
 from relaxdsl.kernels.contraction.blocks import emit_blocks
 from relaxdsl.kernels.contraction.emitter import Emitter
 from relaxdsl.kernels.contraction.library import Library
-from relaxdsl.kernels.contraction.names import PARAMETERS, symbol_name
+from relaxdsl.kernels.contraction.names import ENGINE_DTYPES, PARAMETERS, symbol_name
 from relaxdsl.kernels.contraction.tile import SKINNY, SMALL, Tile, host_tile
+from relaxdsl.kernels.disk import object_code
+from relaxdsl.kernels.object_code import LoadedObject, native_target, parsed_for
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Core:
-    """A compiled core: the addresses of its entries; ``engine`` keeps them alive."""
+    """A compiled core: the addresses of its entries; ``code`` keeps them alive."""
 
     dtype: str
     tile: Tile
-    engine: Any
+    code: LoadedObject
 
     def address(self, entry: str) -> int:
-        return int(self.engine.get_function_address(symbol_name(entry, self.dtype)))
+        return self.code.address(symbol_name(entry, self.dtype))
 
 
 @lru_cache(maxsize=2)
 def core(dtype: str) -> Core:
     """The core for ``dtype``, whose entries the linker knows by :func:`symbol_name` from now on."""
     tile = host_tile(int(dtype.removeprefix("float")))
-    made = compile_core(dtype, tile)
+    made = Core(dtype, tile, LoadedObject(object_code(lambda: compile_core(dtype, tile), "core", dtype, repr(tile))))
     for entry in PARAMETERS:
         llvm.add_symbol(symbol_name(entry, dtype), made.address(entry))
     return made
 
 
-def compile_core(dtype: str, tile: Tile) -> Core:
-    """A core with the given tile."""
+def provide(names: Iterable[str]) -> None:
+    """Makes the cores whose entries are among ``names``, which code is about to be linked with."""
+    for dtype in ENGINE_DTYPES:
+        if not {symbol_name(entry, dtype) for entry in PARAMETERS}.isdisjoint(names):
+            core(dtype)
+
+
+def compile_core(dtype: str, tile: Tile) -> bytes:
+    """The object code of a core with the given tile. It runs through no passes: it is written as it should run."""
     machine = target_machine(llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten())
-    engine = llvm.create_mcjit_compiler(parsed_for(machine, core_module(dtype, tile)), machine)
-    engine.finalize_object()
-    return Core(dtype, tile, engine)
+    made: bytes = machine.emit_object(parsed_for(machine, core_module(dtype, tile)))
+    return made
 
 
 def target_machine(cpu: str, features: str) -> Any:
     """The machine of that processor and this system."""
-    llvm.initialize_native_target()
-    llvm.initialize_native_asmprinter()
-    return llvm.Target.from_default_triple().create_target_machine(cpu=cpu, features=features, opt=2)
-
-
-def parsed_for(machine: Any, module: ir.Module) -> Any:
-    """The module for that machine. It runs through no passes: it is written as it should run, and they take long."""
-    module.triple = machine.triple
-    module.data_layout = str(machine.target_data)
-    return llvm.parse_assembly(str(module))
+    return native_target().create_target_machine(cpu=cpu, features=features, opt=2)
 
 
 # ----------------------------------------------------------------------------------------------------------- the module

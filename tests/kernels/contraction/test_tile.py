@@ -7,8 +7,9 @@ import re
 import pytest
 
 from relaxdsl.errors import KernelError
-from relaxdsl.kernels.contraction.core import core_module, parsed_for, target_machine
+from relaxdsl.kernels.contraction.core import core_module, target_machine
 from relaxdsl.kernels.contraction.tile import COLUMN_GROUP, ROW_BLOCK, Tile, host_tile, tile_for
+from relaxdsl.kernels.object_code import parsed_for
 
 
 def test_blocks_are_whole_tiles():
