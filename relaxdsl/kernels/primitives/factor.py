@@ -58,7 +58,7 @@ def rfactor(func: PrimFunc, names: UniqueNames, loop: str, factor_axis: int) -> 
 def _only_block(func: PrimFunc, loop: For) -> Block:
     blocks = [block for block in blocks_in(loop) if block.init is not None]
     if len(blocks) != 1:
-        refuse(func, f"rfactor: there is not one reduction with an init in {loop.var}, but {len(blocks)}", loop.var)
+        refuse(func, f"rfactor: there is no single reduction with an init in {loop.var}", loop.var)
     return blocks[0]
 
 

@@ -57,6 +57,7 @@ def reverse_compute_inline(func: PrimFunc, block: str) -> PrimFunc:
     require_no_condition(func, consumer, guards_of(func, consumer), step)
     producer = _only_producer(func, consumer)
     source = only_store(func, producer, step)
+    require_no_condition(func, producer, guards_of(func, producer), step)
     require_own_scratch(func, producer, step)
     require_axes_in_place(func, producer, step)
     values = _axes_at(func, consumer, source)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import TypeAlias
 
 from relaxdsl.ir.loops import Block, Buffer, For, IterVar, PrimFunc, Seq, Stmt, loop_variable, sequence, walk
 from relaxdsl.ir.names import UniqueNames
@@ -22,9 +23,12 @@ from relaxdsl.kernels.primitives.facts import (
     writes_of,
 )
 from relaxdsl.kernels.primitives.reductions import reduce_loops
-from relaxdsl.kernels.primitives.regions import Span, box_of, exact_box, union
+from relaxdsl.kernels.primitives.regions import box_of, exact_box, union
 from relaxdsl.kernels.primitives.tree import Path, block_path, blocks_in, loop_path, loops_on, nest, refuse, replaced
 from relaxdsl.types.dims import Dim
+
+#: Where a part of an axis starts, and how long it is.
+Part: TypeAlias = tuple[Dim, Dim]
 
 # ---------------------------------------------------------------------------------------------------------- compute_at
 
@@ -48,9 +52,9 @@ def compute_at(func: PrimFunc, names: UniqueNames, block: str, loop: str) -> Pri
     require_same_inputs(func, producer, step)
     around = loops_on(target_path)
     box = union((box_of(read, around) for read in readers), around)
-    spans = {str(bare_name(index)): span for index, span in zip(_indices(producer), box.spans, strict=True)}
-    extents = dict(zip(spans, box.extents, strict=True))
-    new = _nest_over(producer, spans, extents, names)
+    starts = [(span[0], extent) for span, extent in zip(box.spans, box.extents, strict=True)]
+    parts = {str(bare_name(index)): part for index, part in zip(_indices(producer), starts, strict=True)}
+    new = _nest_over(producer, parts, names)
     first = next(each.block for each in readers)
     return _placed(func, producer, loop, new, lambda stmt: first is not None and _holds(stmt, first.name))
 
@@ -66,19 +70,18 @@ def _indices(block: Block) -> Sequence[Dim | ScalarExpr]:
     return next(each.own_indices for each in touches(block) if each.is_write and each.buffer in written)
 
 
-def _nest_over(block: Block, spans: dict[str, Span], extents: dict[str, Dim], names: UniqueNames) -> Stmt:
-    """The block in loops of its own: over the given part of the axes in ``spans``, over all of the others."""
+def _nest_over(block: Block, parts: Mapping[str, Part], names: UniqueNames) -> Stmt:
+    """The block in loops of its own: over the given part of some axes, over all of the others."""
     loops: list[For] = []
     axes: list[IterVar] = []
     for axis in block.iter_vars:
-        low = spans[axis.var][0] if axis.var in spans else 0
-        extent = extents.get(axis.var, axis.extent)
+        start, extent = parts.get(axis.var, (0, axis.extent))
         if extent == 1:
-            axes.append(replace(axis, binding=low))
+            axes.append(replace(axis, binding=start))
             continue
         loop = For(names.fresh(f"ax{len(loops)}"), extent, block)
         loops.append(loop)
-        axes.append(replace(axis, binding=low + loop_variable(loop.var, extent)))
+        axes.append(replace(axis, binding=start + loop_variable(loop.var, extent)))
     return nest(loops, replace(block, iter_vars=tuple(axes)))
 
 
@@ -106,30 +109,23 @@ def reverse_compute_at(func: PrimFunc, names: UniqueNames, block: str, loop: str
     _require_elsewhere(func, path, consumer, target, step)
     require_only_writer(func, consumer, step)
     require_no_condition(func, consumer, guards_of(func, consumer), step)
-    _require_untouched_before(func, consumer)
     writes = [each for each in touches(func.body) if each.is_write and each.buffer in reads_of(consumer)]
     inside = [each for each in writes if target in each.loops]
     if not inside:
         refuse(func, f"{step}: block {block} reads nothing that is made in {loop}", block, loop)
     _require_made_before(func, consumer, target, [each for each in writes if each not in inside])
-    spans: dict[str, Span] = {}
-    extents: dict[str, Dim] = {}
+    parts: dict[str, Part] = {}
     for write in inside:
+        assert write.block is not None
+        require_axes_in_place(func, write.block, step)
+        require_no_condition(func, write.block, write.guards, step)
         _require_complete(func, write, target_path, step)
-        _add_span(func, consumer, write, loops_on(target_path), spans, extents)
-    new = _nest_over(consumer, spans, extents, names)
+        for found in _parts_of(func, consumer, write, loops_on(target_path)):
+            if parts and found and parts != found:
+                refuse(func, f"{step}: block {block} needs several parts of what is made in {loop}", loop, block)
+            parts = parts or found
+    new = _nest_over(consumer, parts, names)
     return _placed(func, consumer, loop, new, lambda _: False)
-
-
-def _require_untouched_before(func: PrimFunc, consumer: Block) -> None:
-    """Refuses if something touches what ``consumer`` writes before it does."""
-    for other in blocks_in(func.body):
-        if other is consumer:
-            return
-        touched = {each.buffer for each in touches(other)} & set(writes_of(consumer))
-        if touched:
-            name = next(iter(touched)).name
-            refuse(func, f"reverse_compute_at: block {other.name} reads {name} before", other.name, consumer.name)
 
 
 def _require_made_before(func: PrimFunc, consumer: Block, target: For, writes: Sequence[Touch]) -> None:
@@ -152,31 +148,25 @@ def _require_complete(func: PrimFunc, write: Touch, target_path: Path, step: str
         refuse(func, headline, late[0].var, write.block.name)
 
 
-def _add_span(
-    func: PrimFunc,
-    consumer: Block,
-    write: Touch,
-    around: Sequence[For],
-    spans: dict[str, Span],
-    extents: dict[str, Dim],
-) -> None:
-    """Bounds the axes of ``consumer`` by what ``write`` makes while the loops ``around`` stand still."""
+def _parts_of(func: PrimFunc, consumer: Block, write: Touch, around: Sequence[For]) -> Iterator[dict[str, Part]]:
+    """For each read of what ``write`` makes in an iteration of the loops ``around``: the parts of axes it bounds."""
+    step = "reverse_compute_at"
     box = exact_box(write, around)
     if box is None:
-        headline = f"reverse_compute_at: which part of {write.buffer.name} is made there can't be told"
+        headline = f"{step}: which part of {write.buffer.name} is made there can't be told"
         refuse(func, headline, around[-1].var)
+    axes = {axis.var: axis for axis in consumer.iter_vars}
     for indices in _reads(consumer, write.buffer):
+        parts: dict[str, Part] = {}
         for index, span, extent, size in zip(indices, box.spans, box.extents, write.buffer.shape, strict=True):
-            axis = next((axis for axis in consumer.iter_vars if axis.var == bare_name(index)), None)
-            is_bounded = span != (0, size - 1)
-            if is_bounded and (axis is None or axis.extent != size or axis.kind == "reduce"):
-                more = f"block {consumer.name} needs more of {write.buffer.name} than is made there"
-                refuse(func, f"reverse_compute_at: {more}", around[-1].var, consumer.name)
-            if is_bounded and axis is not None:
-                if spans.setdefault(axis.var, span) != span:
-                    headline = f"reverse_compute_at: block {consumer.name} reads several parts along {axis.var}"
-                    refuse(func, headline, consumer.name)
-                extents[axis.var] = extent
+            if span == (0, size - 1):
+                continue
+            axis = axes.get(str(bare_name(index)))
+            if axis is None or axis.extent != size or axis.kind == "reduce":
+                headline = f"{step}: block {consumer.name} needs more of {write.buffer.name} than is made there"
+                refuse(func, headline, around[-1].var, consumer.name)
+            parts[axis.var] = (span[0], extent)
+        yield parts
 
 
 def _reads(block: Block, buffer: Buffer) -> set[tuple[Dim | ScalarExpr, ...]]:

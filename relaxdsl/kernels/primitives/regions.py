@@ -31,14 +31,19 @@ class Box:
 
 
 def box_of(touch: Touch, fixed: Sequence[For]) -> Box:
-    """The elements an access may touch while the loops ``fixed`` stand still, within the buffer."""
+    """The elements an access may touch while the loops ``fixed`` stand still, within the buffer.
+
+    A write that always happens is within it anyway; a read may be guarded by a choice.
+    """
     if touch.indices is None:
         return Box(tuple((0, size - 1) for size in touch.buffer.shape))
     touch = _without_split_loops(touch, fixed)
     inner = [loop for loop in touch.loops if loop not in fixed]
     known = ranges_of(fixed)
-    pairs = zip(touch.indices or (), touch.buffer.shape, strict=True)
-    return Box(tuple(_clipped(span_over(index, inner, known), size, known) for index, size in pairs))
+    spans = [span_over(index, inner, known) for index in touch.indices or ()]
+    if touch.is_write and not touch.guards and None not in spans:
+        return Box(tuple((_folded(span[0]), _folded(span[1])) for span in spans if span is not None))
+    return Box(tuple(_clipped(span, size, known) for span, size in zip(spans, touch.buffer.shape, strict=True)))
 
 
 def exact_box(touch: Touch, fixed: Sequence[For]) -> Box | None:

@@ -173,11 +173,11 @@ class _Match:
     def _element(self, own: Load | Store, described: Load | Store) -> str | None:
         """Whether the elements lie at the same place of a part of the buffer, which begins where the tile begins."""
         if own.buffer.dtype != described.buffer.dtype:
-            return f"{own.buffer.name} is {own.buffer.dtype}, {described.buffer.name} is {described.buffer.dtype}"
+            return f"{own.buffer.name} is {own.buffer.dtype}, not {described.buffer.dtype}"
         begin = self._begin(own.indices, described.indices)
         known = self.places.setdefault(described.buffer, (own.buffer, begin or ()))
         if begin is None or known != (own.buffer, begin):
-            return f"{own.buffer.name} is not used as {described.buffer.name} is"
+            return f"{own.buffer.name} is not used as {described.buffer.name} is in the description"
         return None
 
     def _begin(self, own: tuple[Index, ...], described: tuple[Index, ...]) -> tuple[Dim, ...] | None:

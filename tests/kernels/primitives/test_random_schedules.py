@@ -87,7 +87,7 @@ def random_schedule(data: st.DataObject, name: str) -> relax.Schedule:
 
 
 @pytest.mark.parametrize("name", KERNELS)
-@settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_random_schedules_change_nothing(name: str, data: st.DataObject) -> None:
     sch = random_schedule(data, name)
@@ -98,7 +98,7 @@ def test_random_schedules_change_nothing(name: str, data: st.DataObject) -> None
 
 
 @pytest.mark.parametrize("name", KERNELS)
-@settings(max_examples=2, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=1, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_random_schedules_compile(name: str, data: st.DataObject) -> None:
     assert_computes(random_schedule(data, name).func, KERNELS[name].numpy, run_compiled)
