@@ -37,7 +37,7 @@ from relaxdsl.types.atoms import Atom
 from relaxdsl.types.dims import Dim, Min, dim_min, free_symbols, substitute, terms
 from relaxdsl.types.polynomial import Term
 from relaxdsl.types.prove import Proof, prove_less, prove_less_equal
-from relaxdsl.types.symint import from_atom
+from relaxdsl.types.symint import from_atom, is_at_least
 
 SHARED_FROM = 300_000
 """From which estimate on threads share a phase.
@@ -113,7 +113,8 @@ def _without_small_terms(work: Dim) -> Dim:
 def _outweighs(other: Term, part: Term) -> bool:
     powers = dict(other[1])
     divides = all(powers.get(atom, 0) >= power for atom, power in part[1])
-    return divides and other is not part and 0 < abs(part[0]) <= _NEGLIGIBLE * other[0]
+    grows = all(is_at_least(from_atom(atom), 0) for atom in powers)
+    return divides and grows and other is not part and abs(part[0]) <= _NEGLIGIBLE * other[0]
 
 
 def _whole(factor: tuple[Atom, int], loop: For) -> Dim | None:
@@ -124,7 +125,7 @@ def _whole(factor: tuple[Atom, int], loop: For) -> Dim | None:
     variable = loop_variable(loop.var, loop.extent)
     for length, rest in (atom.args, atom.args[::-1]):
         whole = rest + length * variable
-        if loop.var not in (*free_symbols(whole), *free_symbols(length)):
+        if loop.var in free_symbols(rest) and loop.var not in (*free_symbols(whole), *free_symbols(length)):
             return whole
     return None
 
@@ -139,7 +140,7 @@ def _engine_work(call: CallExtern) -> Dim:
     """What a call of the contraction engine does: its products, or what it packs."""
     sizes = _sizes_passed(call)
     if "rows" in sizes:
-        return sizes["rows"] * sizes["columns"] * sizes["k"]
+        return sizes["rows"] * sizes["columns"] * sizes.get("steps", sizes["k"])
     return sizes["count"] * COLUMN_GROUP * sizes["k"]
 
 

@@ -93,3 +93,14 @@ def test_an_inner_loop_counts_as_in_the_middle_of_the_outer() -> None:
 )
 def test_what_can_never_be_large_is_not_shared(extent: Dim, work: Dim, pays: bool) -> None:
     assert pays_to_share(extent, work) is pays
+
+
+def test_of_a_minimum_counts_what_does_not_vary() -> None:
+    """The last block of a row of blocks is shorter; the loop inside it does not run over blocks."""
+    out = Buffer("out", (m,), "float32")
+    item = loop_variable("item", m * 3)
+    columns = dim_min(100, 250 - item % 3 * 100)
+    store = Store(out, (loop_variable("j", columns),), Const(0.0, "float32"))
+    inside = For("i", 8, For("j", columns, store))
+    assert estimate_work(inside) == 8 * columns
+    assert estimate_work(For("item", m * 3, inside, "parallel")) == m * 3 * 8 * 100
