@@ -18,7 +18,7 @@ from relaxdsl.kernels.math import supported_functions
 from relaxdsl.kernels.offsets import Offsets
 from relaxdsl.types.dims import Dim, free_symbols, substitute
 from relaxdsl.types.dims import symbol as size_symbol
-from relaxdsl.types.dtype import UNSUPPORTED_BY_KERNELS, is_bool, is_float
+from relaxdsl.types.dtype import DTYPES, UNSUPPORTED_BY_KERNELS, is_bool, is_float
 
 # How tightly an expression binds, as in Python's grammar.
 TERNARY, NOT, COMPARISON, BIT_OR, BIT_XOR, BIT_AND, SUM, PRODUCT, UNARY, ATOM = range(10)
@@ -155,7 +155,12 @@ class ExpressionPrinter:
     def checked(self, dtype: str) -> str:
         """``dtype``, if kernels have it."""
         if dtype in UNSUPPORTED_BY_KERNELS:
-            raise KernelError(f"{self.kernel}: kernels do not compute in {dtype}", hint="cast to float32")
+            taken = ", ".join(each for each in DTYPES if each not in UNSUPPORTED_BY_KERNELS)
+            raise KernelError(
+                f"{self.kernel}: kernels do not compute in {dtype}",
+                details=[f"they take {taken}"],
+                hint="cast to float32",
+            )
         return dtype
 
     def _apply(self, function: str, args: tuple[ScalarExpr, ...], dtype: str) -> Text:

@@ -134,7 +134,11 @@ def test_float16_is_refused():
     x = te.placeholder((n,), "float16", "x")
     with pytest.raises(KernelError) as caught:
         compile_kernel(create_prim_func([x], [te.compute((n,), lambda i: x[i], "y")], "half"))
-    assert str(caught.value) == "half: kernels do not compute in float16\n   hint: cast to float32"
+    assert str(caught.value) == (
+        "half: kernels do not compute in float16\n"
+        "   they take bool, int8, int16, int32, int64, uint8, uint16, uint32, uint64, float32, float64\n"
+        "   hint: cast to float32"
+    )
 
 
 def test_an_unknown_function_is_refused():

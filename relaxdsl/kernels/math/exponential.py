@@ -102,4 +102,3 @@ def sinh(x: Real) -> Real:
 def cosh(x: Real) -> Real:
     quarter = exp_scaled(abs(x), by=-2)
     return quarter * 2 + 0.125 / quarter
-

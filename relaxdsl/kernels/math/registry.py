@@ -20,6 +20,7 @@ Codegen = Callable[[Any, ir.IRBuilder, Signature, Sequence[ir.Value]], ir.Value]
 FloatFunction = Callable[..., "Real | Flag"]
 
 FLOAT_FUNCTIONS: dict[str, FloatFunction] = {
+    "abs": rounding.absolute,
     "acos": trigonometric.acos,
     "acosh": logarithm.acosh,
     "asin": trigonometric.asin,
@@ -64,7 +65,6 @@ FLOAT_FUNCTIONS: dict[str, FloatFunction] = {
     "tan": trigonometric.tan,
     "tanh": exponential.tanh,
     "trunc": rounding.trunc,
-"abs": rounding.absolute,
 }
 
 PREDICATES = frozenset({"isfinite", "isinf", "isnan"})
