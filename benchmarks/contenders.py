@@ -30,13 +30,13 @@ def set_up_peers(threads: int) -> None:
     """The peers at their best: no gradients; jax runs where it is called, which saves a hand-over between threads."""
     torch.set_num_threads(threads)
     torch.set_grad_enabled(False)
+    torch._dynamo.config.recompile_limit = 100  # workloads share functions; after eight compiles it would give up
     jax.config.update("jax_cpu_enable_async_dispatch", False)
 
 
 def contenders(workload: Workload, dtype: str, with_torch_compile: bool) -> list[Contender]:
     """Every variant of every library that has one, relaxdsl's first, each checked against NumPy in float64."""
     jax.config.update("jax_enable_x64", dtype == "float64")
-    torch.compiler.reset()  # else the eighth workload of a size would be run without compiling
     arrays = workload.arrays(dtype)
     expected = workload.numpy(*(each.astype(np.float64) for each in arrays))
     return [

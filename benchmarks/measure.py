@@ -58,8 +58,9 @@ def _workload_rows(workload: Workload, dtype: str, options: argparse.Namespace) 
     from contenders import contenders
 
     _say(f"{options.threads} threads, {dtype}: {workload.name}")
-    # float64 is there for reference: fewer rounds, and no compiling by torch, which takes seconds each.
-    thorough = dtype == "float32"
+    # float64 is there for reference, and a curve has many points: fewer rounds, and no compiling by torch, which takes
+    # seconds each.
+    thorough = dtype == "float32" and workload.target is not None
     found = contenders(workload, dtype, options.torch_compile and thorough)
     work = _limiting_work(workload, dtype, options.threads)
     calls = {(each.library, each.variant): each.call for each in found if each.call is not None}
@@ -108,7 +109,7 @@ def _row(workload: Workload, variant: str, found: list[Contender], times: Times,
 def _effort(options: argparse.Namespace, thorough: bool) -> Effort:
     if options.quick:
         return Effort(rounds=3, slot_s=0.005)
-    return Effort(rounds=15, slot_s=0.02) if thorough else Effort(rounds=7, slot_s=0.02)
+    return Effort(rounds=13 if thorough else 5, slot_s=0.02)
 
 
 def _call_rows(options: argparse.Namespace) -> Iterator[Row]:

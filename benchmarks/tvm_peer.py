@@ -26,7 +26,7 @@ def main() -> None:
     options = parser.parse_args()
     machine.limit_threads(options.threads)
     seconds: dict[str, float] = {}
-    effort = Effort(rounds=3, slot_s=0.005) if options.quick else Effort(rounds=7, slot_s=0.02)
+    effort = Effort(rounds=3, slot_s=0.005) if options.quick else Effort(rounds=5, slot_s=0.02)
     for name, graph, reference, shapes in workloads():
         if is_wanted(options, name):
             print(f"{options.threads} threads, TVM: {name}", file=sys.stderr, flush=True)
