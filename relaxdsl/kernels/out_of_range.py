@@ -16,8 +16,9 @@ from relaxdsl.ir.loops import PrimFunc
 from relaxdsl.ir.scalar import Apply, Cast, Const, IndexValue, ScalarExpr, Select
 from relaxdsl.kernels.access_sites import AxisValue, Condition, Fact, LoopRange, Site, axis_values
 from relaxdsl.kernels.accesses import expression_dims
-from relaxdsl.types.dims import Dim, Symbol, evaluate, free_symbols, is_symbol, substitute, symbols_of
+from relaxdsl.types.dims import Dim, Symbol, evaluate, free_symbols, is_symbol, substitute, symbols_of, terms
 from relaxdsl.types.prove import Ranges, is_non_negative
+from relaxdsl.types.symint import from_atom
 
 Values: TypeAlias = dict[str, int]
 
@@ -34,11 +35,23 @@ def is_proved(site: Site) -> bool:
     if isinstance(site.index, ScalarExpr):
         return False
     axes = axis_values(site.facts)
-    index = substitute(site.index, axes)
-    loops = (fact for fact in site.facts if isinstance(fact, LoopRange))
-    ranges = {loop.var: (loop.start, loop.start + loop.extent - 1) for loop in loops}
-    known = [substitute(each, axes) for fact in site.facts for each in _known_non_negative(fact)]
-    return all(_follows(goal, ranges, known) for goal in (index, site.size - index - 1))
+    loops = [fact for fact in site.facts if isinstance(fact, LoopRange)]
+    positive = _positive_sizes(loops)
+
+    def known_here(dim: Dim) -> Dim:
+        return substitute(substitute(dim, axes), positive)
+
+    index, size = known_here(site.index), known_here(site.size)
+    ranges = {loop.var: (known_here(loop.start), known_here(loop.start + loop.extent - 1)) for loop in loops}
+    known = [known_here(each) for fact in site.facts for each in _known_non_negative(fact)]
+    return all(_follows(goal, ranges, known) for goal in (index, size - index - 1))
+
+
+def _positive_sizes(loops: list[LoopRange]) -> dict[str, Dim]:
+    """The sizes that are at least 1 where a loop over them, or over a product of them, takes a step."""
+    products = [terms(loop.extent)[0][1] for loop in loops if len(terms(loop.extent)) == 1]
+    factors = {atom for product in products for atom, _ in product if isinstance(atom, Symbol)}
+    return {each.name: from_atom(Symbol(each.name, max(each.lower, 1), each.upper)) for each in factors}
 
 
 def _follows(goal: Dim, ranges: Ranges, known: list[Dim]) -> bool:
