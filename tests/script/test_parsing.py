@@ -17,7 +17,7 @@ from relaxdsl.ir.print_graph import script, script_with_constants
 from relaxdsl.ir.visit import all_bindings, walk
 from relaxdsl.script.interpreter import EXPRESSIONS, STATEMENTS
 from relaxdsl.script.parse import parse_function
-from relaxdsl.script.parse_text import parse_source
+from relaxdsl.script.parse_text import parse_kernel_source, parse_source
 from relaxdsl.script.unsupported import UNSUPPORTED, unsupported_syntax
 
 NAMESPACE = {"relax": relax}
@@ -255,6 +255,17 @@ def test_bad_texts(text: str, message: str) -> None:
     with pytest.raises(RelaxError) as caught:
         parse_source(text, NAMESPACE)
     assert str(caught.value) == message
+
+
+def test_a_kernels_text_is_one_kernel() -> None:
+    with pytest.raises(RelaxError) as caught:
+        parse_kernel_source("x = 1\ny = 2", NAMESPACE)
+    assert str(caught.value) == (
+        "a kernel's text is one `@relax.prim_func`\n  --> <relax>:2:1\n  |\n2 | y = 2\n  | ^^^^^"
+    )
+    with pytest.raises(RelaxError) as caught:
+        parse_kernel_source("", NAMESPACE)
+    assert str(caught.value) == "a kernel's text is one `@relax.prim_func`"
 
 
 def test_a_kernel_is_not_called_by_itself() -> None:

@@ -10,6 +10,7 @@ from hand_kernels import EXAMPLES, Example, exp, fill, m, matmul, n, pairs, two_
 
 import relaxdsl as relax
 from relaxdsl import tir as T
+from relaxdsl.ir.check_loops import kernel_violations
 from relaxdsl.ir.equal import assert_structural_equal
 from relaxdsl.ir.print_graph import script
 from relaxdsl.script.parse_text import parse_kernel_source
@@ -91,6 +92,11 @@ def test_what_it_shows(capsys: pytest.CaptureFixture[str]) -> None:
     assert "T.exp" in exp._repr_html_() or "exp" in exp._repr_html_()
     assert exp.__doc__ is None
     assert matmul.__name__ == "matmul"
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=str)
+def test_it_keeps_the_rules_of_kernels(example: Example) -> None:
+    assert not list(kernel_violations(example.kernel.ir, "kernel"))
 
 
 # -------------------------------------------------------------------------------------------------------- in programs
@@ -179,3 +185,48 @@ def test_sizes_known_by_name_only() -> None:
     x = np.ones((2, 4), "float32")
     np.testing.assert_array_equal(copy(x), x)
     assert copy.ir.symbols == ("a",)
+
+
+def test_what_python_decides() -> None:
+    @relax.prim_func
+    def decided(x: T.Buffer((n, 4), "float32"), y: T.Buffer((n,), "float32")):
+        """Everything here but the loop and the stores is known when the kernel is read."""
+        assert x.ndim == 2 and x.dtype == "float32", "a message"
+        columns = x.shape[1] if 2 < x.shape[1] <= 4 else 0
+        if not columns or columns < 0:
+            y[0] = 99.0
+        elif columns == 4 and columns is not None:
+            for i in range(n):
+                y[i] = +x[i, columns - 1] * (1 if columns in (3, 4) else 0)
+                pass
+
+    x = np.arange(8, dtype="float32").reshape(2, 4)
+    np.testing.assert_array_equal(decided(x), [3, 7])
+
+
+def test_shared_buffers_and_registers() -> None:
+    @relax.prim_func
+    def reverse(x: T.Buffer((n,), "float32"), y: T.Buffer((n,), "float32")):
+        copy = T.alloc_buffer(n, "float32", scope="shared")
+        last = T.alloc_buffer((), "float32", scope="register")
+        for i in T.parallel(n):
+            copy[i] = x[i]
+        last[()] = 0.0
+        for i in range(n):
+            last[()] = copy[n - 1 - i]
+            y[i] = last[()]
+
+    x = np.arange(5, dtype="float32")
+    np.testing.assert_array_equal(reverse(x), x[::-1])
+    assert_structural_equal(parse_kernel_source(reverse.script(), {}), reverse.ir)
+
+
+def test_sizes_in_functions_of_t() -> None:
+    @relax.prim_func
+    def blocks(x: T.Buffer((n,), "float32"), y: T.Buffer((T.ceildiv(n, 4),), "float32")):
+        for i in range(T.floordiv(n + 3, 4)):
+            y[i] = 0.0
+            for j in range(T.min(4, n - 4 * i)):
+                y[i] = T.max(y[i], x[4 * i + j]) + T.cast(T.floormod(j, 4) * 0, "float32")
+
+    np.testing.assert_array_equal(blocks(np.arange(6, dtype="float32")), [3, 5])

@@ -61,9 +61,11 @@ class OpenBlock:
 class KernelInterpreter(Interpreter):
     """Reads one kernel. Statements are collected in ``body``."""
 
-    def __init__(self, source: Source, around: Surroundings, node: ast.FunctionDef) -> None:
+    def __init__(self, source: Source, around: Surroundings, node: ast.FunctionDef, *, is_checked: bool) -> None:
         super().__init__(BlockBuilder(), source, around, Options(node.name))
         self.kernel_node = node
+        self.is_checked = is_checked
+        """Whether the kernel is a user's; printed ones were checked when they were made."""
         self.names = UniqueNames()
         self.sizes: list[str] = []
         self.params: dict[str, Buffer | None] = {}

@@ -53,7 +53,7 @@ def parse_kernel_node(
     Raises:
         RelaxError: it is no kernel.
     """
-    interp = KernelInterpreter(source, around, node)
+    interp = KernelInterpreter(source, around, node, is_checked=is_checked)
     interp.frame = Frame(node, Scope())
     interp.attrs.update(attrs)
     try:

@@ -167,7 +167,7 @@ def _assign_register(interp: KernelInterpreter, name: str, known: Any, value: Sc
 def _require_same_step(interp: KernelInterpreter, name: str, local: LocalVariable) -> None:
     """Returns unless steps of a parallel loop would change one variable."""
     for loop, around in interp.loops.items():
-        if around.kind == "parallel" and loop not in local.loops:
+        if around.kind == "parallel" and loop not in local.loops and interp.is_checked:
             raise ScriptError(
                 f"every step of the parallel loop {around.shown} changes the variable {name}, begun outside of it",
                 hint=f"begin {name} inside the loop, or make the loop serial, with range",
