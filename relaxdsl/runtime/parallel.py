@@ -39,7 +39,7 @@ from relaxdsl.runtime.threads import (
     HANDLES,
     JOB_ARGUMENTS,
     JOB_CALL,
-    JOB_CHUNK,
+    JOB_PARTS,
     JOB_SLOTS,
     LAST_CALL,
     LEAST_WORK,
@@ -56,8 +56,8 @@ from relaxdsl.runtime.threads import (
 PARTS_PER_THREAD = 4
 """More parts than threads, so that a core that is slow or busy with something else gets fewer of them."""
 
-LONG_CHUNK, CHUNK_MULTIPLE = 1024, 64
-"""Long chunks are multiples of 64, so that two threads seldom write to the same cache line."""
+LONG_PART, PART_MULTIPLE = 1024, 64
+"""Long parts start at multiples of 64, so that two threads seldom write to the same cache line."""
 
 SPIN_COUNT = 2000
 """How often a thread looks for what it waits for before it gives its core away: for some 50 microseconds, as long as
@@ -141,9 +141,8 @@ def run_job(extent: int, most: int, wakes: int) -> int:
     """Runs the job on up to ``most`` threads."""
     threads = minimum(most, extent)
     start_workers(threads - 1)
-    chunk = chunk_length(extent, threads)
-    parts = divide(extent + chunk - 1, chunk)
-    store(POOL + JOB_CHUNK, chunk)
+    parts = minimum(threads * PARTS_PER_THREAD, extent)
+    store(POOL + JOB_PARTS, parts)
     atomic_store(POOL + DONE, 0)
     number = (atomic_load(POOL + TICKET) >> NUMBER_AT) + 1
     atomic_store(POOL + TICKET, number << NUMBER_AT | most << THREADS_AT | parts)
@@ -166,13 +165,12 @@ def wait_for(parts: int) -> int:
     return 0
 
 
-def chunk_length(extent: int, threads: int) -> int:
-    """How long each part of the range is, but for the last."""
-    parts = threads * PARTS_PER_THREAD
-    chunk = divide(extent + parts - 1, parts)
-    if chunk < LONG_CHUNK:
-        return chunk
-    return divide(chunk + CHUNK_MULTIPLE - 1, CHUNK_MULTIPLE) * CHUNK_MULTIPLE
+def part_start(extent: int, part: int, parts: int) -> int:
+    """Where a part of the range starts, or the one before it ends: parts are as equal as they can be."""
+    start = divide(extent * part, parts)
+    if part == parts or extent < LONG_PART * parts:
+        return start
+    return start & -PART_MULTIPLE
 
 
 def minimum(left: int, right: int) -> int:
@@ -202,12 +200,13 @@ def take_part(thread: int) -> int:
 def run_part(thread: int, part: int) -> int:
     """Runs one part of the job."""
     at = load(POOL + JOB_CALL)
-    chunk = load(POOL + JOB_CHUNK)
-    end = minimum((part + 1) * chunk, load(load(POOL + JOB_SLOTS) + 8 * load(at + 16)))
+    extent = load(load(POOL + JOB_SLOTS) + 8 * load(at + 16))
+    start = part_start(extent, part, load(POOL + JOB_PARTS))
+    end = part_start(extent, part + 1, load(POOL + JOB_PARTS))
     if thread == 0 or load(at + 48) == 0:
-        call(load(at + 8), load(POOL + JOB_ARGUMENTS), part * chunk, end)
+        call(load(at + 8), load(POOL + JOB_ARGUMENTS), start, end)
     else:
-        run_with_own_scratch(thread, part * chunk, end)
+        run_with_own_scratch(thread, start, end)
     return 0
 
 
@@ -312,7 +311,7 @@ FUNCTIONS = (
     nanoseconds,
     run_job,
     wait_for,
-    chunk_length,
+    part_start,
     minimum,
     is_open,
     take_part,

@@ -101,8 +101,14 @@ def test_the_parts_make_up_the_range(extent: int, thread_count: int) -> None:
 
 def test_long_parts_start_at_multiples_of_64() -> None:
     relax.set_num_threads(2)
-    assert parts_of(20_000)[:2] == [(0, 2560), (2560, 5120)]
-    assert parts_of(20)[:2] == [(0, 3), (3, 6)]
+    assert parts_of(20_000)[:2] == [(0, 2496), (2496, 4992)]
+    assert parts_of(20_000)[-1] == (17_472, 20_000)
+
+
+def test_short_parts_are_as_equal_as_they_can_be() -> None:
+    relax.set_num_threads(2)
+    assert {hi - lo for lo, hi in parts_of(36)} == {4, 5}
+    assert [hi - lo for lo, hi in parts_of(3)] == [1, 1, 1]
 
 
 def test_little_work_is_not_shared() -> None:
