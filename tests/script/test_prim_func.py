@@ -191,7 +191,8 @@ def test_what_python_decides() -> None:
     @relax.prim_func
     def decided(x: T.Buffer((n, 4), "float32"), y: T.Buffer((n,), "float32")):
         """Everything here but the loop and the stores is known when the kernel is read."""
-        assert x.ndim == 2 and x.dtype == "float32", "a message"
+        assert x.ndim == 2, "a message"
+        assert x.dtype == "float32"
         columns = x.shape[1] if 2 < x.shape[1] <= 4 else 0
         if not columns or columns < 0:
             y[0] = 99.0
