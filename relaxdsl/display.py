@@ -8,6 +8,7 @@ import sys
 from relaxdsl.ir.graph import Call, Constant, Expr, Function, If, PrimValue, SeqExpr, ShapeExpr, Tuple, TupleGetItem
 from relaxdsl.ir.module import IRModule
 from relaxdsl.ir.print_graph import script, summary
+from relaxdsl.kernels.primitives.schedule import Schedule
 
 #: Said in full, since Jupyter sets output in the font of prose.
 _CODE_FONT = "font-family: var(--jp-code-font-family, monospace)"
@@ -60,3 +61,5 @@ for _node in (Call, Constant, If, PrimValue, SeqExpr, ShapeExpr, Tuple, TupleGet
     _node.__repr__ = _represent  # type: ignore[method-assign, assignment]
 Function.__str__ = script  # type: ignore[method-assign, assignment]
 IRModule.__str__ = script  # type: ignore[method-assign, assignment]
+Schedule.show = lambda schedule: show(str(schedule))  # type: ignore[method-assign]
+Schedule._repr_html_ = lambda schedule: to_html(str(schedule))  # type: ignore[attr-defined]

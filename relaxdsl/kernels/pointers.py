@@ -162,6 +162,21 @@ def _make_extreme(comparison: str) -> Any:
     return intrinsic(extreme)
 
 
+@intrinsic
+def lanes(typing_context: Any, count: types.Type) -> tuple[Signature, Any]:
+    """How often a vectorized loop runs, as a number that LLVM does not see through.
+
+    A loop of which it knows that it runs 32 times would be written out, and then be too long to become vectors.
+    """
+
+    def emit(context: Any, builder: Any, sig: Signature, args: Any) -> Any:
+        integer = ir.IntType(64)
+        wide = context.cast(builder, args[0], sig.args[0], types.int64)
+        return builder.asm(ir.FunctionType(integer, [integer]), "", "=r,0", [wide], False)
+
+    return types.int64(count), emit
+
+
 INTRINSICS: dict[str, Any] = {
     **{f"{name}_buffer": _make_buffer_at(dtype) for name, dtype in NUMBA_TYPES.items()},
     **{f"{name}_buffer_over": _make_buffer_over(dtype) for name, dtype in NUMBA_TYPES.items()},
@@ -169,4 +184,5 @@ INTRINSICS: dict[str, Any] = {
     "fast_multiply": _make_reordered("fmul"),
     "min": _make_extreme("<"),
     "max": _make_extreme(">"),
+    "lanes": lanes,
 }

@@ -28,7 +28,10 @@ _INDENT = "    "
 PHASE_NUMBER = "phase.number"
 #: Names the source uses for itself, so that no buffer, size or loop may be called so.
 _RESERVED = frozenset(
-    {"args", "lo", "hi", "phase", "inf", "nan", "fast_add", "fast_multiply", *DTYPES, *ENGINE_FUNCTIONS, *dir(builtins)}
+    {
+        *("args", "lo", "hi", "phase", "inf", "nan", "fast_add", "fast_multiply", "lanes"),
+        *(*DTYPES, *ENGINE_FUNCTIONS, *dir(builtins)),
+    }
 )
 
 
@@ -182,6 +185,8 @@ class _Writer:
 
     def _range(self, loop: For) -> str:
         stop = self._stop(loop)
+        if loop.kind == "vectorized" and isinstance(loop.extent, int) and loop.start == 0:
+            return f"range(lanes({stop}))"
         return f"range({stop})" if loop.start == 0 else f"range({self.printer.dim(loop.start).code}, {stop})"
 
     def _stop(self, loop: For) -> str:

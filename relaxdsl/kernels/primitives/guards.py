@@ -129,7 +129,7 @@ def _comparison(branch: IfThenElse) -> Comparison | None:
 
 
 def separate_full_tiles(prim_func: PrimFunc) -> PrimFunc:
-    """Decides once for a tile of unrolled and vectorized loops whether all of it is within the bounds.
+    """Decides once for a tile of unrolled loops whether all of it is within the bounds.
 
     Before::
 
@@ -165,7 +165,7 @@ def _separated(stmt: Stmt, around: tuple[For, ...], names: UniqueNames) -> Stmt:
 
 
 def _is_in_tile(loop: For) -> bool:
-    return loop.kind in ("unrolled", "vectorized") and isinstance(loop.extent, int)
+    return loop.kind == "unrolled" and isinstance(loop.extent, int)
 
 
 def _is_tested_deeper(body: Stmt, loops: tuple[For, ...]) -> bool:

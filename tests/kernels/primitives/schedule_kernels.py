@@ -133,6 +133,7 @@ class CheckedBuffer:
 NAMESPACE: dict[str, Any] = {
     "fast_add": lambda a, b: a + b,
     "fast_multiply": lambda a, b: a * b,
+    "lanes": lambda count: count,
     "inf": np.inf,
     "nan": np.nan,
     "exp": np.exp,
