@@ -1,148 +1,215 @@
-"""Products from packed panels: blocks of rows, steps and columns around the register tile.
+"""Products by register tiles: blocks of rows, steps and columns, and what of the operands is packed when.
 
-Of the right operand, first come the panels of the first :data:`.DEPTH` steps, one after the other, then those of the
-next steps: so a panel's place depends on the sizes of the whole operand only.
+The steps are cut into even blocks of at most :attr:`.Tile.depth`. Of the right operand's panels, first come those of the
+first block, one after the other, then those of the next: a panel's place depends on the sizes of the operand only.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
-from relaxdsl.kernels.contraction.emitter import Emitter
+from relaxdsl.kernels.contraction.emitter import INT64, Emitter
 from relaxdsl.kernels.contraction.library import Library
-from relaxdsl.kernels.contraction.operands import LAYOUTS, STRIDED, Layout
+from relaxdsl.kernels.contraction.operands import GATHERED, LAYOUTS, STRIDED, Gathered, Layout, Strided
 from relaxdsl.kernels.contraction.packing import emit_panels
-from relaxdsl.kernels.contraction.tile import COLUMN_GROUP, DEPTH, NARROW, PACKED_STEPS, ROW_BLOCK
-from relaxdsl.kernels.contraction.tiles import emit_tile
+from relaxdsl.kernels.contraction.tile import COLUMN_GROUP, DEPTH, NARROW, PACKED_COLUMNS, PACKED_ROWS, PACKED_STEPS
+from relaxdsl.kernels.contraction.tiles import UNROLLED, emit_tiles
 
-_TILE = "depth a* a_rows a_steps b* c* c_rows rows columns is_first"
-_GROUP = "height width depth is_in_place a* a_rows a_steps block* group* c* c_rows is_first"
+#: From where a tile reads the right operand: panels packed before, panels it packs, or where it is.
+FROM_PANELS, PACKING, IN_PLACE = range(3)
+_RIGHT = "source b* b_steps b_columns"
+_RESULT = "c* c_rows panels* block*"
 
 
 def emit_blocks(library: Library) -> None:
     """``all_panels`` and ``all_tiles``, and the same for operands given by tables."""
-    for name, is_packed in (("tile", True), ("tile_in_place", False)):
-        emit_tile(library.function(name, _TILE), library.tile, is_packed)
-    _emit_group_of_tiles(library)
+    emit_tiles(library)
     for layout in LAYOUTS:
         emit_panels(library, layout)
-        _emit_left_block(library, layout)
         _emit_right_group(library, layout)
         _emit_all_panels(library, layout)
+        _emit_left_block(library, layout)
+    _emit_group_of_tiles(library)
+    for layout in LAYOUTS:
         _emit_all_tiles(library, layout)
 
 
-@contextmanager
-def _depths(emit: Emitter, k: Any) -> Iterator[tuple[Any, Any]]:
-    """A loop over the blocks of steps: where each starts and how deep it is."""
-    with emit.loop(0, k, DEPTH) as start:
-        yield start, emit.smaller(DEPTH, emit.sub(k, start))
-
-
-@contextmanager
-def _groups(
-    library: Library, emit: Emitter, n: Any, columns: tuple[Any, Any], block: tuple[Any, Any], panels: Any
-) -> Iterator[tuple[Any, Any, Any]]:
-    """A loop over groups of columns: where each starts, how wide it is, and the address of its panels."""
-    first, stop = columns
-    start, depth = block
-    with emit.loop(first, stop, COLUMN_GROUP) as column:
-        offset = emit.add(emit.mul(start, library.padded(emit, n)), emit.mul(column, depth))
-        yield column, emit.smaller(COLUMN_GROUP, emit.sub(stop, column)), emit.at(panels, offset)
+# ---------------------------------------------------------------------------------------------------------- the packing
 
 
 def _emit_all_panels(library: Library, layout: Layout) -> None:
     """Packs ``count`` groups of columns."""
     parameters = f"n k {layout.parameters('b', 'b_columns', 'b_steps')} first count panels*"
     emit = library.function(f"all_panels{layout.suffix}", parameters)
-    n, k, b, b_columns, b_steps, first, count, panels = emit.function.args
-    right = layout.operand(emit, b, b_columns, b_steps)
+    n, k, *right, first, count, panels = emit.function.args
+    operand = layout.operand(emit, *right)
     stop = emit.smaller(n, emit.mul(emit.add(first, count), COLUMN_GROUP))
-    columns = (emit.mul(first, COLUMN_GROUP), stop)
     with (
-        _depths(emit, k) as (start, depth),
-        _groups(library, emit, n, columns, (start, depth), panels) as (column, width, group),
+        _depths(library, emit, k) as (start, depth),
+        emit.loop(emit.mul(first, COLUMN_GROUP), stop, COLUMN_GROUP) as column,
     ):
-        library.call(emit, f"right_group{layout.suffix}", (width, depth, *right.moved(column, start).arguments, group))
+        width = emit.smaller(COLUMN_GROUP, emit.sub(stop, column))
+        group = emit.at(panels, _group_offset(library, emit, n, start, column, depth))
+        arguments = (width, depth, *operand.moved(column, start).arguments, group)
+        library.call(emit, f"right_group{layout.suffix}", arguments)
     emit.builder.ret(emit.integer(0))
 
 
-def _emit_all_tiles(library: Library, layout: Layout) -> None:
-    """By row block, then steps of the sum, then groups of columns."""
-    parameters = f"rows n first_column columns k {layout.parameters('a', 'a_rows', 'a_steps')} c* c_rows panels* block*"
-    emit = library.function(f"all_tiles{layout.suffix}", parameters)
-    rows, n, first_column, columns, k, a, a_rows, a_steps, c, c_rows, panels, block = emit.function.args
-    whole = layout.operand(emit, a, a_rows, a_steps)
-    span = (first_column, emit.add(first_column, columns))
-    is_in_place = emit.compare("<=", n, NARROW) if layout is STRIDED else emit.compare("<", n, 0)
-    is_in_place = emit.builder.zext(is_in_place, n.type)
-    with emit.loop(0, rows, ROW_BLOCK) as above, _depths(emit, k) as (start, depth):
-        height = emit.smaller(ROW_BLOCK, emit.sub(rows, above))
-        left = whole.moved(above, start).arguments
-        library.call(emit, f"left_block{layout.suffix}", (height, depth, is_in_place, *left, block))
-        is_first = emit.builder.zext(emit.compare("==", start, 0), n.type)
-        with _groups(library, emit, n, span, (start, depth), panels) as (column, width, group):
-            goal = emit.at(c, emit.add(emit.mul(above, c_rows), emit.sub(column, first_column)))
-            in_place = left if layout is STRIDED else (block, 0, 0)
-            library.call(
-                emit,
-                "group_of_tiles",
-                (height, width, depth, is_in_place, *in_place, block, group, goal, c_rows, is_first),
-            )
-    emit.builder.ret(emit.integer(0))
+@contextmanager
+def _depths(library: Library, emit: Emitter, k: Any) -> Iterator[tuple[Any, Any]]:
+    """A loop over the blocks of steps: where each starts and how deep it is. All but the last have the same depth."""
+    most = library.tile.depth
+    blocks = emit.quotient(emit.add(k, most - 1), most)
+    even = emit.quotient(emit.add(k, emit.sub(blocks, 1)), emit.larger(blocks, 1))
+    depth = emit.mul(emit.quotient(emit.add(even, UNROLLED - 1), UNROLLED), UNROLLED)
+    with emit.loop(0, k, depth) as start:
+        yield start, emit.smaller(depth, emit.sub(k, start))
 
 
-def _emit_left_block(library: Library, layout: Layout) -> None:
-    """Packs those rows of the left operand that the tiles do not read where they are."""
-    parameters = f"height depth is_in_place {layout.parameters('a', 'a_rows', 'a_steps')} block*"
-    emit = library.function(f"left_block{layout.suffix}", parameters)
-    height, depth, is_in_place, a, a_rows, a_steps, block = emit.function.args
-    left = layout.operand(emit, a, a_rows, a_steps)
-    rows = library.tile.rows
-    with emit.loop(0, height, rows) as row:
-        count = emit.smaller(rows, emit.sub(height, row))
-        with emit.builder.if_then(emit.builder.not_(_is_read_in_place(emit, is_in_place, count, rows))):
-            target = emit.at(block, emit.mul(row, depth))
-            library.call(emit, f"left_panel{layout.suffix}", (depth, count, *left.moved(row, 0).arguments, target))
-    emit.builder.ret(emit.integer(0))
-
-
-def _is_read_in_place(emit: Emitter, is_in_place: Any, count: Any, rows: int) -> Any:
-    return emit.all(emit.compare("!=", is_in_place, 0), emit.compare("==", count, rows))
+def _group_offset(library: Library, emit: Emitter, n: Any, start: Any, column: Any, depth: Any) -> Any:
+    """Where in the panels those of a group of columns are, for the steps from ``start`` on."""
+    return emit.add(emit.mul(start, library.padded(emit, n)), emit.mul(column, depth))
 
 
 def _emit_right_group(library: Library, layout: Layout) -> None:
-    """Packs neighbouring panels, some steps of all of them at a time, so that a page of memory is read at once."""
+    """Packs neighbouring panels, some steps of all of them at a time, so that a page of memory is read at once.
+
+    Where the steps are neighbours, it is read at once anyway.
+    """
     parameters = f"width depth {layout.parameters('b', 'b_columns', 'b_steps')} group*"
     emit = library.function(f"right_group{layout.suffix}", parameters)
-    width, depth, b, b_columns, b_steps, group = emit.function.args
-    right = layout.operand(emit, b, b_columns, b_steps)
-    columns = library.tile.columns
-    with emit.loop(0, depth, PACKED_STEPS) as start, emit.loop(0, width, columns) as column:
-        steps = emit.smaller(PACKED_STEPS, emit.sub(depth, start))
+    width, depth, *right, group = emit.function.args
+    operand, columns = layout.operand(emit, *right), library.tile.columns
+    chunk = emit.integer(PACKED_STEPS)
+    if layout is STRIDED:
+        chunk = emit.builder.select(emit.compare("==", operand.steps, 1), emit.integer(DEPTH), chunk)
+    with emit.loop(0, depth, chunk) as start, emit.loop(0, width, columns) as column:
+        steps = emit.smaller(chunk, emit.sub(depth, start))
         count = emit.smaller(columns, emit.sub(width, column))
         target = emit.at(group, emit.add(emit.mul(column, depth), emit.mul(start, columns)))
-        arguments = (steps, count, *right.moved(column, start).arguments, target)
+        arguments = (steps, count, *operand.moved(column, start).arguments, target)
         library.call(emit, f"right_panel{layout.suffix}", arguments)
     emit.builder.ret(emit.integer(0))
 
 
+def _emit_left_block(library: Library, layout: Layout) -> None:
+    parameters = f"height depth {layout.parameters('a', 'a_rows', 'a_steps')} block*"
+    emit = library.function(f"left_block{layout.suffix}", parameters)
+    height, depth, *left, block = emit.function.args
+    operand, rows = layout.operand(emit, *left), library.tile.rows
+    with emit.loop(0, height, rows) as row:
+        count = emit.smaller(rows, emit.sub(height, row))
+        target = emit.at(block, emit.mul(row, depth))
+        library.call(emit, f"left_panel{layout.suffix}", (depth, count, *operand.moved(row, 0).arguments, target))
+    emit.builder.ret(emit.integer(0))
+
+
+# ------------------------------------------------------------------------------------------------------------ the tiles
+
+
+def _emit_all_tiles(library: Library, layout: Layout) -> None:
+    """By row block, then steps of the sum, then groups of columns.
+
+    Operands given by tables are always packed, the right one before.
+    """
+    name, strides = ("all_tiles", _RIGHT) if layout is STRIDED else (f"all_tiles{layout.suffix}", "")
+    parameters = f"rows n first_column columns k {layout.parameters('a', 'a_rows', 'a_steps')} {strides} {_RESULT}"
+    emit = library.function(name, parameters)
+    rows, n, first_column, columns, k, a, a_rows, a_steps, *right, c, c_rows, panels, block = emit.function.args
+    operand, stop = layout.operand(emit, a, a_rows, a_steps), emit.add(first_column, columns)
+    packed = emit.at(block, emit.mul(PACKED_ROWS, emit.smaller(k, library.tile.depth)))
+    with emit.loop(0, rows, PACKED_ROWS) as above, _depths(library, emit, k) as (start, depth):
+        height = emit.smaller(PACKED_ROWS, emit.sub(rows, above))
+        left = _left_tiles(library, emit, operand.moved(above, start), (height, depth, n), block)
+        is_first = emit.builder.zext(emit.compare("==", start, 0), INT64)
+        with emit.loop(first_column, stop, PACKED_COLUMNS) as column:
+            width = emit.smaller(PACKED_COLUMNS, emit.sub(stop, column))
+            goal = emit.at(c, emit.add(emit.mul(above, c_rows), emit.sub(column, first_column)))
+            group = emit.at(panels, _group_offset(library, emit, n, start, column, depth))
+            tiles = _Tiles(library, emit, height, depth, left, c_rows, is_first)
+            if right:
+                tiles.multiply(right, (start, column), width, group, packed, goal)
+            else:
+                tiles.multiply_panels(width, group, goal)
+    emit.builder.ret(emit.integer(0))
+
+
+def _left_tiles(
+    library: Library, emit: Emitter, operand: Strided | Gathered, sizes: tuple[Any, Any, Any], block: Any
+) -> tuple[Any, ...]:
+    """The left operand as tiles read it: where it starts, what is between tiles per row, between rows, between steps.
+
+    It is packed into ``block``, unless it is used so few times that packing would take as long as using it.
+    """
+    height, depth, n = sizes
+    suffix = "" if isinstance(operand, Strided) else GATHERED.suffix
+    packed = (block, depth, emit.integer(1), emit.integer(library.tile.rows))
+    is_used_often = emit.compare(">", n, NARROW)
+    if isinstance(operand, Gathered):
+        library.call(emit, f"left_block{suffix}", (height, depth, *operand.arguments, block))
+        return packed
+    with emit.builder.if_then(is_used_often):
+        library.call(emit, f"left_block{suffix}", (height, depth, *operand.arguments, block))
+    in_place = (operand.source, operand.places, operand.places, operand.steps)
+    return tuple(emit.builder.select(is_used_often, *pair) for pair in zip(packed, in_place, strict=True))
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class _Tiles:
+    """Some rows and steps of a product, whose columns are to be computed."""
+
+    library: Library
+    emit: Emitter
+    height: Any
+    depth: Any
+    left: tuple[Any, ...]
+    c_rows: Any
+    is_first: Any
+
+    def multiply(
+        self, right: list[Any], place: tuple[Any, Any], width: Any, group: Any, packed: Any, goal: Any
+    ) -> None:
+        """A group of columns at ``place`` (step and column), from wherever the right operand is read."""
+        emit, columns = self.emit, self.library.tile.columns
+        source, b, b_steps, b_columns = right
+        start, column = place
+        is_in_place = emit.compare("==", source, IN_PLACE)
+        in_place = emit.builder.select(is_in_place, emit.multiple_below(width, columns), emit.integer(0))
+        operand = Strided(emit, b, b_columns, b_steps).moved(column, start)
+        self._multiply(in_place, (operand.source, 1, b_steps), goal)
+        rest, width = operand.moved(in_place, 0), emit.sub(width, in_place)
+        is_before = emit.compare("==", source, FROM_PANELS)
+        with emit.builder.if_then(emit.builder.not_(is_before)):
+            self.library.call(emit, "right_group", (width, self.depth, *rest.arguments, packed))
+        self.multiply_panels(width, emit.builder.select(is_before, group, packed), emit.at(goal, in_place))
+
+    def multiply_panels(self, width: Any, group: Any, goal: Any) -> None:
+        """``width`` columns, from panels."""
+        self._multiply(width, (group, self.depth, self.library.tile.columns), goal)
+
+    def _multiply(self, width: Any, right: tuple[Any, Any, Any], goal: Any) -> None:
+        arguments = (self.height, width, self.depth, *self.left, *right, goal, self.c_rows, self.is_first)
+        self.library.call(self.emit, "group_of_tiles", arguments)
+
+
 def _emit_group_of_tiles(library: Library) -> None:
-    emit = library.function("group_of_tiles", _GROUP)
-    height, width, depth, is_in_place, a, a_rows, a_steps, block, group, c, c_rows, is_first = emit.function.args
+    parameters = "height width depth a* a_tiles a_rows a_steps b* b_tiles b_steps c* c_rows is_first"
+    emit = library.function("group_of_tiles", parameters)
+    height, width, depth, a, a_tiles, a_rows, a_steps, b, b_tiles, b_steps, c, c_rows, is_first = emit.function.args
     tile = library.tile
     with emit.loop(0, width, tile.columns) as column, emit.loop(0, height, tile.rows) as row:
-        right, target = emit.at(group, emit.mul(column, depth)), emit.at(c, emit.add(emit.mul(row, c_rows), column))
         rows = emit.smaller(tile.rows, emit.sub(height, row))
         columns = emit.smaller(tile.columns, emit.sub(width, column))
-        goal = (right, target, c_rows, rows, columns, is_first)
-        with emit.builder.if_else(_is_read_in_place(emit, is_in_place, rows, tile.rows)) as (in_place, packed):
-            with in_place:
-                left = emit.at(a, emit.mul(row, a_rows))
-                library.call(emit, "tile_in_place", (depth, left, a_rows, a_steps, *goal))
-            with packed:
-                left = emit.at(block, emit.mul(row, depth))
-                library.call(emit, "tile", (depth, left, 0, 0, *goal))
+        left, right = emit.at(a, emit.mul(row, a_tiles)), emit.at(b, emit.mul(column, b_tiles))
+        goal = emit.at(c, emit.add(emit.mul(row, c_rows), column))
+        operands = (depth, left, a_rows, a_steps, right, b_steps, goal, c_rows, is_first)
+        is_whole = emit.all(emit.compare("==", rows, tile.rows), emit.compare("==", columns, tile.columns))
+        with emit.builder.if_else(is_whole) as (whole, ragged):
+            with whole:
+                library.call(emit, f"tile_{tile.rows}", operands)
+            with ragged:
+                library.call(emit, "tile", (rows, columns, *operands))
     emit.builder.ret(emit.integer(0))

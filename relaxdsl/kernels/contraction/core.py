@@ -11,7 +11,8 @@ The result may be computed piece by piece, and pieces at once:
 
 Which way a product is computed depends on ``m``, ``n``, ``k`` and the strides, never on the piece, and an element's sum
 is formed in the same order wherever it is: any division gives the same bits. Where the product needs no panels
-(:func:`_emit_needs_panels`), ``first_column`` may be anything.
+(:func:`_emit_way`), ``first_column`` may be anything. A caller that packed before it knew ``m`` passes more than
+:data:`.FEW` to both.
 
 ``pack_gathered`` and ``contract_gathered`` are the same for operands whose elements are where tables of offsets say:
 element (row, step) of ``a`` at ``a_row_offsets[row] + a_step_offsets[step]``. Such products always need panels.
@@ -24,7 +25,6 @@ It is LLVM IR written by :class:`.emitter.Emitter`; numba's type inference would
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -33,54 +33,58 @@ import llvmlite.binding as llvm
 from llvmlite import ir
 
 from relaxdsl.kernels.contraction import direct
-from relaxdsl.kernels.contraction.blocks import emit_blocks
+from relaxdsl.kernels.contraction.blocks import FROM_PANELS, IN_PLACE, PACKING, emit_blocks
 from relaxdsl.kernels.contraction.emitter import Emitter
 from relaxdsl.kernels.contraction.library import Library
-from relaxdsl.kernels.contraction.names import ENGINE_DTYPES, PARAMETERS, symbol_name
-from relaxdsl.kernels.contraction.tile import SKINNY, SMALL, Tile, host_tile
-from relaxdsl.kernels.disk import object_code
-from relaxdsl.kernels.object_code import LoadedObject, native_target, parsed_for
+from relaxdsl.kernels.contraction.names import PARAMETERS, symbol_name
+from relaxdsl.kernels.contraction.tile import CACHED, FEW, SKINNY, SMALL, Tile, host_tile
+
+#: Without tiles; the other ways are those in which tiles read the right operand.
+DIRECT = 3
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Core:
-    """A compiled core: the addresses of its entries; ``code`` keeps them alive."""
+    """A compiled core: the addresses of its entries; ``engine`` keeps them alive."""
 
     dtype: str
     tile: Tile
-    code: LoadedObject
+    engine: Any
 
     def address(self, entry: str) -> int:
-        return self.code.address(symbol_name(entry, self.dtype))
+        return int(self.engine.get_function_address(symbol_name(entry, self.dtype)))
 
 
 @lru_cache(maxsize=2)
 def core(dtype: str) -> Core:
     """The core for ``dtype``, whose entries the linker knows by :func:`symbol_name` from now on."""
     tile = host_tile(int(dtype.removeprefix("float")))
-    made = Core(dtype, tile, LoadedObject(object_code(lambda: compile_core(dtype, tile), "core", dtype, repr(tile))))
+    made = compile_core(dtype, tile)
     for entry in PARAMETERS:
         llvm.add_symbol(symbol_name(entry, dtype), made.address(entry))
     return made
 
 
-def provide(names: Iterable[str]) -> None:
-    """Makes the cores whose entries are among ``names``, which code is about to be linked with."""
-    for dtype in ENGINE_DTYPES:
-        if not {symbol_name(entry, dtype) for entry in PARAMETERS}.isdisjoint(names):
-            core(dtype)
-
-
-def compile_core(dtype: str, tile: Tile) -> bytes:
-    """The object code of a core with the given tile. It runs through no passes: it is written as it should run."""
+def compile_core(dtype: str, tile: Tile) -> Core:
+    """A core with the given tile."""
     machine = target_machine(llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten())
-    made: bytes = machine.emit_object(parsed_for(machine, core_module(dtype, tile)))
-    return made
+    engine = llvm.create_mcjit_compiler(parsed_for(machine, core_module(dtype, tile)), machine)
+    engine.finalize_object()
+    return Core(dtype, tile, engine)
 
 
 def target_machine(cpu: str, features: str) -> Any:
     """The machine of that processor and this system."""
-    return native_target().create_target_machine(cpu=cpu, features=features, opt=2)
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    return llvm.Target.from_default_triple().create_target_machine(cpu=cpu, features=features, opt=1)
+
+
+def parsed_for(machine: Any, module: ir.Module) -> Any:
+    """The module for that machine. It runs through no passes: it is written as it should run, and they take long."""
+    module.triple = machine.triple
+    module.data_layout = str(machine.target_data)
+    return llvm.parse_assembly(str(module))
 
 
 # ----------------------------------------------------------------------------------------------------------- the module
@@ -91,7 +95,7 @@ def core_module(dtype: str, tile: Tile) -> ir.Module:
     library = Library(tile, ir.FloatType() if dtype == "float32" else ir.DoubleType())
     emit_blocks(library)
     direct.emit_products(library)
-    _emit_needs_panels(library.function("needs_panels", "m n k b_steps b_columns"))
+    _emit_way(library.function("way", "m n k b_steps b_columns"))
     _emit_pack(library, dtype)
     _emit_contract(library, dtype)
     _emit_gathered_entries(library, dtype)
@@ -102,21 +106,24 @@ def _entry(library: Library, entry: str, dtype: str) -> Emitter:
     return library.function(entry, PARAMETERS[entry], symbol_name(entry, dtype))
 
 
-def _emit_needs_panels(emit: Emitter) -> None:
-    """Whether ``b`` is packed: not for few rows or small products if its rows or columns are contiguous, nor if it is
-    a vector."""
+def _emit_way(emit: Emitter) -> None:
+    """How a product is computed: one of the numbers above."""
     m, n, k, b_steps, b_columns = emit.function.args
+    are_rows = emit.compare("==", b_columns, 1)
     is_small = emit.any(emit.compare("<=", m, SKINNY), emit.compare("<=", emit.mul(emit.mul(m, n), k), SMALL))
-    is_contiguous = emit.any(emit.compare("==", b_steps, 1), emit.compare("==", b_columns, 1))
+    is_contiguous = emit.any(emit.compare("==", b_steps, 1), are_rows)
     is_direct = emit.any(emit.compare("==", k, 0), emit.compare("==", n, 1), emit.all(is_small, is_contiguous))
-    emit.builder.ret(emit.builder.zext(emit.builder.not_(is_direct), m.type))
+    emit.give_back(is_direct, DIRECT)
+    emit.give_back(emit.all(are_rows, emit.compare("<=", emit.mul(n, k), CACHED)), IN_PLACE)
+    emit.give_back(emit.compare("<=", m, FEW), PACKING)
+    emit.builder.ret(emit.integer(FROM_PANELS))
 
 
 def _emit_pack(library: Library, dtype: str) -> None:
     emit = _entry(library, "pack", dtype)
     m, n, k, b, b_steps, b_columns, first, count, panels = emit.function.args
-    needs_panels = library.call(emit, "needs_panels", (m, n, k, b_steps, b_columns))
-    with emit.builder.if_then(emit.compare("!=", needs_panels, 0)):
+    way = library.call(emit, "way", (m, n, k, b_steps, b_columns))
+    with emit.builder.if_then(emit.compare("==", way, FROM_PANELS)):
         library.call(emit, "all_panels", (n, k, b, b_columns, b_steps, first, count, panels))
     emit.builder.ret(emit.integer(0))
 
@@ -124,15 +131,16 @@ def _emit_pack(library: Library, dtype: str) -> None:
 def _emit_contract(library: Library, dtype: str) -> None:
     emit = _entry(library, "contract", dtype)
     m, rows, n, first_column, columns, k, a, a_rows, a_steps, b, b_steps, b_columns, *rest = emit.function.args
-    needs_panels = library.call(emit, "needs_panels", (m, n, k, b_steps, b_columns))
-    with emit.builder.if_else(emit.compare("!=", needs_panels, 0)) as (packed, in_place):
-        with packed:
-            library.call(emit, "all_tiles", (rows, n, first_column, columns, k, a, a_rows, a_steps, *rest))
-        with in_place:
+    way = library.call(emit, "way", (m, n, k, b_steps, b_columns))
+    with emit.builder.if_else(emit.compare("==", way, DIRECT)) as (direct, tiles):
+        with direct:
             c, c_rows, _, _ = rest
             right = emit.at(b, emit.mul(first_column, b_columns))
             operands = (a, a_rows, a_steps, right, b_steps, b_columns)
             library.call(emit, "product", (rows, n, columns, k, *operands, c, c_rows))
+        with tiles:
+            right = (way, b, b_steps, b_columns)
+            library.call(emit, "all_tiles", (rows, n, first_column, columns, k, a, a_rows, a_steps, *right, *rest))
     emit.builder.ret(emit.integer(0))
 
 

@@ -57,6 +57,14 @@ class Emitter:
         left, right = self.integer(left), self.integer(right)
         return self.builder.select(self.builder.icmp_signed("<", left, right), left, right)
 
+    def larger(self, left: Integer, right: Integer) -> Any:
+        left, right = self.integer(left), self.integer(right)
+        return self.builder.select(self.builder.icmp_signed(">", left, right), left, right)
+
+    def quotient(self, value: Integer, divisor: Integer) -> Any:
+        """``value // divisor``, for values from 0."""
+        return self.builder.udiv(self.integer(value), self.integer(divisor))
+
     def compare(self, relation: str, left: Integer, right: Integer) -> Any:
         return self.builder.icmp_signed(relation, self.integer(left), self.integer(right))
 
@@ -103,6 +111,11 @@ class Emitter:
         builder.branch(head)
         builder.position_at_end(end)
 
+    def give_back(self, condition: Any, value: Integer) -> None:
+        """``if condition: return value``."""
+        with self.builder.if_then(condition):
+            self.builder.ret(self.integer(value))
+
     # --------------------------------------------------------------------------------------------------------- memory
 
     def at(self, pointer: Any, offset: Integer) -> Any:
@@ -119,6 +132,11 @@ class Emitter:
     def chunk_lanes(self) -> int:
         """How many elements 128 bits are: instructions that move elements are fast within these."""
         return 4 if isinstance(self.real, ir.FloatType) else 2
+
+    def prefetch(self, pointer: Any, offset: Integer) -> None:
+        """Asks for the element, which need not exist, to be brought into the caches for reading."""
+        place = self.builder.bitcast(self.at(pointer, offset), ir.IntType(8).as_pointer())
+        self._intrinsic("llvm.prefetch.p0", ir.VoidType(), place, INT32(0), INT32(3), INT32(1))
 
     def load_vector(self, pointer: Any, offset: Integer) -> Any:
         return self.builder.load(self._vector_at(pointer, offset), align=self._alignment(pointer))

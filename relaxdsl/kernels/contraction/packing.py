@@ -16,7 +16,8 @@ from typing import Any
 
 from relaxdsl.kernels.contraction.emitter import Emitter
 from relaxdsl.kernels.contraction.library import Library
-from relaxdsl.kernels.contraction.operands import Gathered, Layout, Strided
+from relaxdsl.kernels.contraction.operands import STRIDED, Gathered, Layout, Strided
+from relaxdsl.kernels.contraction.tile import PACKED_STEPS
 from relaxdsl.kernels.contraction.transposition import transposed
 
 #: How to read one step of a strip as vectors, given where the step is; and the condition under which this is right.
@@ -32,16 +33,31 @@ def emit_panels(library: Library, layout: Layout) -> None:
     rows, columns, lanes = library.tile.rows, library.tile.columns, library.tile.lanes
     _emit_strip(library.function(f"left_panel{layout.suffix}", parameters), rows, rows, layout)
     _emit_strip(library.function(f"right_strip{layout.suffix}", parameters), lanes, columns, layout)
-    emit = library.function(f"right_panel{layout.suffix}", parameters)
+    _emit_right_panel(library.function(f"right_panel{layout.suffix}", parameters), library, layout)
+
+
+def _emit_right_panel(emit: Emitter, library: Library, layout: Layout) -> None:
+    """Strip by strip, unless the whole panel is a run: then line by line of the caches."""
     depth, count, *where, target = emit.function.args
-    operand = layout.operand(emit, *where)
+    operand, columns, lanes = layout.operand(emit, *where), library.tile.columns, library.tile.lanes
+    if layout is STRIDED:
+        is_run = emit.all(emit.compare("==", operand.places, 1), emit.compare("==", count, columns))
+        with emit.builder.if_then(is_run):
+            _copy_lines(emit, operand, columns, depth, target)
+            emit.builder.ret(emit.integer(0))
     with emit.loop(0, columns, lanes) as first:
         place = emit.smaller(first, emit.sub(count, 1))
-        strip = operand.moved(place, 0).arguments
-        library.call(
-            emit, f"right_strip{layout.suffix}", (depth, emit.sub(count, place), *strip, emit.at(target, first))
-        )
+        arguments = (depth, emit.sub(count, place), *operand.moved(place, 0).arguments, emit.at(target, first))
+        library.call(emit, f"right_strip{layout.suffix}", arguments)
     emit.builder.ret(emit.integer(0))
+
+
+def _copy_lines(emit: Emitter, operand: Strided, columns: int, depth: Any, target: Any) -> None:
+    with emit.loop(0, depth) as step:
+        emit.prefetch(operand.source, operand.step(emit.add(step, PACKED_STEPS)))
+        start, goal = operand.step(step), emit.mul(step, columns)
+        for place in range(0, columns, emit.lanes):
+            emit.store_vector(emit.load_vector(operand.source, emit.add(start, place)), target, emit.add(goal, place))
 
 
 def _emit_strip(emit: Emitter, places: int, width: int, layout: Layout) -> None:

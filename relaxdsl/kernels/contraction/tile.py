@@ -10,22 +10,31 @@ from relaxdsl.types.dims import Dim, dim_min
 
 #: Overrides the vector width, in bits.
 VECTOR_BITS_VARIABLE = "RELAXDSL_VECTOR_BITS"
-#: Rows of the result that are finished together, a multiple of every tile's rows. So much of the left operand, by
-#: :data:`DEPTH` steps, stays in the second-level cache.
+#: Rows of a result that are finished together, where loops follow: a multiple of every tile's rows.
 ROW_BLOCK = 96
-#: Steps of the sum in one pass over the tiles: a panel of the right operand of this depth stays in first-level cache.
-DEPTH = 256
+#: Rows of the left operand that are used for all columns before the next ones: so much of it, by :attr:`Tile.depth`
+#: steps, stays in the second-level cache. A multiple of every tile's rows.
+PACKED_ROWS = 192
+#: Steps of the sum in one pass over the tiles, for elements of 32 bits: a panel of the right operand of this depth
+#: stays in the first-level cache.
+DEPTH = 384
 #: No tile is wider than this many columns.
 MAX_COLUMNS = 64
-#: Columns of the right operand that are packed and used before the next ones: so much of it, by :data:`DEPTH` steps, is
-#: in the second-level cache then. A multiple of every tile's columns.
+#: Columns of the right operand that are packed together, or divided among threads: a multiple of every tile's columns.
 COLUMN_GROUP = 192
-#: Up to so many columns, the left operand is read where it is: packing it would take as long as using it.
-NARROW = 64
+#: Columns that a call packs for itself before it uses them: so much of the right operand, by :attr:`Tile.depth` steps,
+#: is in the second-level cache besides the left one. A multiple of every tile's columns.
+PACKED_COLUMNS = 96
+#: Up to so many columns, the left operand is read where it is: packing it would take too long beside using it.
+NARROW = 256
 #: Steps of the sum that are packed of one panel before the next one.
 PACKED_STEPS = 16
 #: Elements after a packed block that packing may write.
 BLOCK_MARGIN = 16
+#: Up to so many rows use the right operand so few times that each call packs what it uses, just before it does.
+FEW = 192
+#: A right operand of so many elements stays in the first-level cache: tiles read it where it is.
+CACHED = 4096
 #: Up to so many rows are computed without packing, where the strides allow it.
 SKINNY = 16
 #: Up to so many products are computed without packing.
@@ -45,6 +54,11 @@ class Tile:
     def columns(self) -> int:
         return self.lanes * self.vectors
 
+    @property
+    def depth(self) -> int:
+        """Steps of the sum in one pass over the tiles."""
+        return DEPTH * 32 // self.bits
+
 
 def tile_for(bits: int, vector_bits: int, registers: int) -> Tile:
     """The tile for floats of ``bits`` bits.
@@ -63,8 +77,8 @@ def panels_size(columns: Dim, depth: Dim) -> Dim:
 
 
 def block_size(depth: Dim) -> Dim:
-    """How many elements a packed block of the left operand has room for."""
-    return ROW_BLOCK * dim_min(DEPTH, depth) + BLOCK_MARGIN
+    """How many elements a packed block of the left operand and a packed group of the right one have room for."""
+    return (PACKED_ROWS + PACKED_COLUMNS) * dim_min(DEPTH, depth) + BLOCK_MARGIN
 
 
 def host_tile(bits: int) -> Tile:

@@ -1,70 +1,108 @@
-"""The register tile: the product of two packed panels."""
+"""The register tile: the product of some rows of the left operand with the columns of a panel."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
-from relaxdsl.kernels.contraction.emitter import Emitter, Integer
-from relaxdsl.kernels.contraction.tile import Tile
+from relaxdsl.kernels.contraction.emitter import Emitter
+from relaxdsl.kernels.contraction.library import Library
+
+#: Steps of the sum in one iteration.
+UNROLLED = 4
+_TILE = "depth a* a_rows a_steps b* b_steps c* c_rows is_first"
 
 
-def emit_tile(emit: Emitter, tile: Tile, is_packed: bool) -> None:
-    """``tile(depth, a, a_rows, a_steps, b, c, c_rows, rows, columns, is_first)`` sets a tile of ``c``, or adds to it.
+def emit_tiles(library: Library) -> None:
+    """``tile(rows, columns, depth, a, ..., b, b_steps, c, c_rows, is_first)`` sets ``rows`` by ``columns`` of ``c``.
 
-    Args:
-        is_packed: ``a`` is a panel; otherwise it is anywhere, and all rows of the tile exist.
+    Or it adds to them, if it is not the first. They are at most as many as the library's tile has; of ``b`` there are
+    as many columns as in a whole tile.
     """
-    depth, a, a_rows, a_steps, b, c, c_rows, rows, columns, is_first = emit.function.args
-    if is_packed:
-        a_rows, a_steps = 1, tile.rows
-    totals = _products(emit, tile, depth, a, a_rows, a_steps, b)
-    is_whole = emit.all(emit.compare("==", rows, tile.rows), emit.compare("==", columns, tile.columns))
-    with emit.builder.if_else(is_whole) as (whole, ragged):
-        with whole:
-            _write_whole(emit, tile, totals, c, c_rows, is_first)
-        with ragged:
-            _write_part(emit, tile, totals, c, c_rows, rows, columns, is_first)
+    for rows in range(1, library.tile.rows + 1):
+        _emit_tile(library.function(f"tile_{rows}", _TILE), rows, library.tile.vectors)
+    emit = library.function("tile", f"rows columns {_TILE}")
+    rows, columns, *operands, c, c_rows, is_first = emit.function.args
+    with _whole_tile(library, emit, rows, columns, c, c_rows, is_first) as goal:
+        end = emit.builder.append_basic_block("end")
+        switch = emit.builder.switch(rows, end)
+        for number in range(1, library.tile.rows + 1):
+            block = emit.builder.append_basic_block(f"rows_{number}")
+            switch.add_case(number, block)
+            emit.builder.position_at_end(block)
+            library.call(emit, f"tile_{number}", (*operands, *goal, is_first))
+            emit.builder.branch(end)
+        emit.builder.position_at_end(end)
     emit.builder.ret(emit.integer(0))
 
 
-def _products(emit: Emitter, tile: Tile, depth: Any, a: Any, a_rows: Integer, a_steps: Integer, b: Any) -> list[Any]:
-    """The tile's vectors, row by row: every step multiplies a column of ``a`` with a row of ``b``."""
-    initial = [emit.zeros] * (tile.rows * tile.vectors)
-    rows = [emit.at(a, emit.mul(a_rows, row)) for row in range(tile.rows)]
-    with emit.carrying_loop(0, depth, initial) as loop:
-        left, right = emit.mul(loop.index, a_steps), emit.mul(loop.index, tile.columns)
-        vectors = [emit.load_vector(b, emit.add(right, lane * tile.lanes)) for lane in range(tile.vectors)]
-        for row in range(tile.rows):
-            factor = emit.broadcast(emit.load(rows[row], left))
-            for place, vector in enumerate(vectors):
-                total = loop.values[row * tile.vectors + place]
-                loop.following.append(emit.multiply_add(factor, vector, total))
-    return loop.values
+@contextmanager
+def _whole_tile(
+    library: Library, emit: Emitter, rows: Any, columns: Any, c: Any, c_rows: Any, is_first: Any
+) -> Iterator[tuple[Any, Any]]:
+    """Memory for a whole tile's columns: where they are, or elsewhere, with what they are before, and copied after."""
+    width = library.tile.columns
+    whole = emit.builder.alloca(emit.real, library.tile.rows * width)
+    is_ragged = emit.compare("<", columns, width)
+    with emit.builder.if_then(emit.all(is_ragged, emit.compare("==", is_first, 0))):
+        _copy(emit, rows, columns, (c, c_rows), (whole, width))
+    yield emit.builder.select(is_ragged, whole, c), emit.builder.select(is_ragged, emit.integer(width), c_rows)
+    with emit.builder.if_then(is_ragged):
+        _copy(emit, rows, columns, (whole, width), (c, c_rows))
 
 
-def _write_whole(emit: Emitter, tile: Tile, totals: list[Any], c: Any, c_rows: Any, is_first: Any) -> None:
-    rows = [emit.mul(c_rows, row) for row in range(tile.rows)]
-    places = [emit.add(row, vector * tile.lanes) for row in rows for vector in range(tile.vectors)]
-    with emit.builder.if_else(emit.compare("!=", is_first, 0)) as (first, later):
-        with first:
-            for total, place in zip(totals, places, strict=True):
-                emit.store_vector(total, c, place)
-        with later:
-            for total, place in zip(totals, places, strict=True):
-                emit.store_vector(emit.plus(emit.load_vector(c, place), total), c, place)
-
-
-def _write_part(
-    emit: Emitter, tile: Tile, totals: list[Any], c: Any, c_rows: Any, rows: Any, columns: Any, is_first: Any
-) -> None:
-    """Through memory, from which the elements within the result are copied."""
-    with emit.builder.goto_entry_block():
-        whole = emit.builder.alloca(emit.real, tile.rows * tile.columns)
-    for number, total in enumerate(totals):
-        emit.store_vector(total, whole, number * tile.lanes)
+def _copy(emit: Emitter, rows: Any, columns: Any, source: tuple[Any, Any], target: tuple[Any, Any]) -> None:
     with emit.loop(0, rows) as row, emit.loop(0, columns) as column:
-        place = emit.add(emit.mul(row, c_rows), column)
-        total = emit.load(whole, emit.add(emit.mul(row, tile.columns), column))
-        old = emit.load(c, place)
-        is_set = emit.compare("!=", is_first, 0)
-        emit.store(emit.builder.select(is_set, total, emit.plus(old, total)), c, place)
+        start, goal = (emit.add(emit.mul(row, step), column) for _, step in (source, target))
+        emit.store(emit.load(source[0], start), target[0], goal)
+
+
+def _emit_tile(emit: Emitter, rows: int, vectors: int) -> None:
+    depth, a, a_rows, a_steps, b, b_steps, c, c_rows, is_first = emit.function.args
+    goals = [
+        (emit.at(c, emit.mul(c_rows, row)), vector * emit.lanes) for row in range(rows) for vector in range(vectors)
+    ]
+    totals = _totals(emit, goals, is_first)
+    lefts = [emit.at(a, emit.mul(a_rows, row)) for row in range(rows)]
+    whole = emit.multiple_below(depth, UNROLLED)
+    for start, stop, steps in ((0, whole, UNROLLED), (whole, depth, 1)):
+        with emit.carrying_loop(start, stop, totals, steps) as loop:
+            following = loop.values
+            for step in range(steps):
+                index = emit.add(loop.index, step)
+                left, right = emit.mul(index, a_steps), emit.mul(index, b_steps)
+                following = _step(emit, [(row, left) for row in lefts], (b, right), following)
+            loop.following += following
+        totals = loop.values
+    for total, goal in zip(totals, goals, strict=True):
+        emit.store_vector(total, *goal)
+    emit.builder.ret(emit.integer(0))
+
+
+def _totals(emit: Emitter, goals: list[tuple[Any, Any]], is_first: Any) -> list[Any]:
+    """What the products are added to: zeros, or what is there."""
+    with emit.builder.if_else(emit.compare("==", is_first, 0)) as (later, first):
+        with later:
+            loaded = [emit.load_vector(*goal) for goal in goals]
+            after_later = emit.builder.block
+        with first:
+            after_first = emit.builder.block
+    totals = [emit.builder.phi(emit.vector) for _ in goals]
+    for total, value in zip(totals, loaded, strict=True):
+        total.add_incoming(value, after_later)
+        total.add_incoming(emit.zeros, after_first)
+    return totals
+
+
+def _step(emit: Emitter, lefts: list[tuple[Any, Any]], right: tuple[Any, Any], totals: list[Any]) -> list[Any]:
+    """The totals after one step: its elements of the left operand by its vectors of the right one."""
+    b, start = right
+    vectors = len(totals) // len(lefts)
+    columns = [emit.load_vector(b, emit.add(start, vector * emit.lanes)) for vector in range(vectors)]
+    rest = iter(totals)
+    following = []
+    for place in lefts:
+        factor = emit.broadcast(emit.load(*place))
+        following += [emit.multiply_add(factor, column, next(rest)) for column in columns]
+    return following

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from relaxdsl.kernels.contraction.core import Core, compile_core
 from relaxdsl.kernels.contraction.names import PARAMETERS, is_address
 from relaxdsl.kernels.contraction.tile import COLUMN_GROUP, Tile, block_size, host_tile, panels_size, tile_for
-from relaxdsl.kernels.object_code import LoadedObject
 
 Array = NDArray[Any]
 _cores: dict[tuple[str, Tile], Core] = {}
@@ -28,7 +27,7 @@ def core_for(dtype: str, vector_bits: int | None = None) -> Core:
     else:
         tile = tile_for(bits, max(vector_bits, bits), 32 if vector_bits == 512 else 16)
     if (dtype, tile) not in _cores:
-        _cores[dtype, tile] = Core(dtype, tile, LoadedObject(compile_core(dtype, tile)))
+        _cores[dtype, tile] = compile_core(dtype, tile)
     return _cores[dtype, tile]
 
 

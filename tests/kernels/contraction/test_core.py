@@ -13,7 +13,7 @@ WIDTHS = (32, 128, 256, 512)
 SPACINGS = ("rows", "columns", "twice", "backwards")
 SIZES = [
     (0, 3, 4), (3, 0, 4), (3, 4, 0), (1, 1, 1), (1, 50, 7), (30, 1, 40), (40, 40, 40), (33, 70, 300),
-    (97, 33, 65), (13, 200, 13), (100, 16, 20), (20, 400, 9), (101, 390, 257),
+    (97, 33, 65), (13, 200, 13), (100, 16, 20), (20, 400, 9), (101, 390, 257), (200, 20, 801),
 ]  # fmt: skip
 
 
@@ -52,7 +52,7 @@ def test_sizes_and_strides(dtype, vector_bits):
 @given(
     dtype=st.sampled_from(DTYPES),
     spacings=st.tuples(*[st.sampled_from(SPACINGS)] * 2),
-    sizes=st.tuples(st.integers(0, 220), st.integers(0, 620), st.integers(0, 300)),
+    sizes=st.tuples(st.integers(0, 220), st.integers(0, 620), st.integers(0, 300) | st.just(900)),
     rows=st.lists(st.integers(0, 220), max_size=3),
     groups=st.lists(st.integers(0, 4), max_size=3),
 )
