@@ -291,7 +291,7 @@ def run_phase(
     known += [phase] if len(compiled.extents) > 1 else []
     extent = evaluate(compiled.extents[phase], symbols)
     run = _callable_at(compiled.address)
-    for part in range(parts):
+    for part in reversed(range(parts)):  # as threads take them, so that what depends on the order shows
         lower, upper = extent * part // parts, extent * (part + 1) // parts
         if lower == upper:  # a phase that threads do not share would run twice
             continue
