@@ -83,23 +83,25 @@ class Calls:
             f"pack_gathered_{self.dtype}", (width, steps, right.buffer, right.offset, *tables, *goal), (self.panels,)
         )
 
-    def contract(self, piece: Piece, columns: Span) -> CallExtern:
-        """The piece's rows of these columns of the whole right operand."""
-        return self._contract(piece, self._right(piece.batch), self.contraction.sizes[1], columns)
+    def contract(self, piece: Piece, columns: Span, steps: Dim | None = None) -> CallExtern:
+        """The piece's rows of these columns of the whole right operand; the sum of the first ``steps`` if not of all."""
+        return self._contract(piece, self._right(piece.batch), self.contraction.sizes[1], columns, steps)
 
     def contract_piece(self, piece: Piece, columns: Span) -> CallExtern:
         """The same, of columns that were packed as if there were no others."""
         right = self._right_piece(piece.batch, columns)
-        return self._contract(piece, right, columns.count, Span(0, columns.count), columns.first)
+        return self._contract(piece, right, columns.count, Span(0, columns.count), None, columns.first)
 
-    def _contract(self, piece: Piece, right: Where, width: Dim, columns: Span, shift: Dim = 0) -> CallExtern:
+    def _contract(
+        self, piece: Piece, right: Where, width: Dim, columns: Span, summed: Dim | None, shift: Dim = 0
+    ) -> CallExtern:
         rows, _, steps = self.contraction.sizes
         left, result = self._left(piece), self._result(piece, columns.first + shift)
         panels, block = self.panels or result.buffer, result.buffer if self.panels is None else self._block
         goal = (result.buffer, result.offset, result.places, panels, 0, block, 0)
         written = (result.buffer, block)
         if self.tables is None:
-            sizes = (rows, piece.rows.count, width, columns.first, columns.count, steps)
+            sizes = (rows, piece.rows.count, width, columns.first, columns.count, steps, steps if summed is None else summed)
             operands = (left.buffer, left.offset, left.places, left.steps)
             others = (right.buffer, right.offset, right.steps, right.places)
             return CallExtern(f"contract_{self.dtype}", (*sizes, *operands, *others, *goal), written)

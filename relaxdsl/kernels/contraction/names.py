@@ -7,7 +7,9 @@ ENGINE_DTYPES = ("float32", "float64")
 #: A parameter with a star is an address of elements, one with an ampersand that of a table of int64 offsets.
 PARAMETERS = {
     "pack": "m n k b* b_steps b_columns first count panels*",
-    "contract": ("m rows n first_column columns k a* a_rows a_steps b* b_steps b_columns c* c_rows panels* block*"),
+    "contract": (
+        "m rows n first_column columns k steps a* a_rows a_steps b* b_steps b_columns c* c_rows panels* block*"
+    ),
     "pack_gathered": "n k b* b_step_offsets& b_column_offsets& first count panels*",
     "contract_gathered": ("rows n first_column columns k a* a_row_offsets& a_step_offsets& c* c_rows panels* block*"),
 }

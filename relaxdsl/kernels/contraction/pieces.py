@@ -24,6 +24,7 @@ from relaxdsl.kernels.contraction.chain import Chain
 from relaxdsl.kernels.contraction.match import Contraction, digits
 from relaxdsl.kernels.contraction.plain import PlainLoops
 from relaxdsl.kernels.contraction.restrict import Local, Piece, Restriction, Span, local_for
+from relaxdsl.kernels.contraction.support import Support, support_of
 from relaxdsl.kernels.contraction.tile import COLUMN_GROUP, ROW_BLOCK
 from relaxdsl.types.dims import Dim, ceildiv, dim_max, dim_min, floordiv
 
@@ -48,6 +49,7 @@ class Pieces:
     chain: Chain
     local: dict[Buffer, Local] = field(default_factory=dict)
     calls: dict[int, Calls] = field(default_factory=dict)
+    support: Support | None = None
 
     def phases(self) -> Iterator[Stmt]:
         """What is done once, and then the pieces."""
@@ -56,6 +58,7 @@ class Pieces:
         is_by_group = has_own and chain.has_columns and chain.main == 0
         if has_own and not is_by_group:
             self.chain = chain.in_whole_rows()
+        self.support = support_of(self.chain)
         self._take_local(is_by_group)
         yield from self._tables_and_calls(has_own, is_by_group)
         if is_by_group:
@@ -201,9 +204,14 @@ class Pieces:
     def _stages(self, piece: Piece, columns: Span) -> Stmt:
         """All stages for a piece."""
         main = self.chain.main
+        needed = columns if self.support is None else Span(0, self._needed(self.support, piece))
         return sequence(
-            *self._loops(range(main), piece), self.calls[main].contract(piece, columns), *self._after(piece)
+            *self._loops(range(main), piece), self.calls[main].contract(piece, needed), *self._after(piece)
         )
+
+    def _needed(self, support: Support, piece: Piece) -> Dim:
+        """How many columns the rows of a piece need."""
+        return dim_max(0, dim_min(self._columns, piece.rows.first + piece.rows.count - 1 + support.offset))
 
     def _after(self, piece: Piece) -> Iterator[Stmt]:
         """The stages after the first contraction."""
@@ -211,7 +219,8 @@ class Pieces:
         for place in range(self.chain.main + 1, len(self.chain.stages)):
             if place in self.calls:
                 yield from self._loops(waiting, piece)
-                yield self.calls[place].contract(piece, Span(0, self.calls[place].contraction.sizes[1]))
+                steps = None if self.support is None else self._needed(self.support, piece)
+                yield self.calls[place].contract(piece, Span(0, self.calls[place].contraction.sizes[1]), steps)
                 waiting = []
             else:
                 waiting.append(place)
@@ -225,11 +234,18 @@ class Pieces:
         rows, columns = (
             tuple(contraction.extents[name] for name in names) for names in (contraction.rows, contraction.columns)
         )
-        restriction = Restriction(rows, columns, piece, self.local)
+        restriction = Restriction(rows, columns, piece, self.local, self._limits(places, piece))
         nests = [restriction.nest(self.chain.stages[place], self.chain.roles.variables[place]) for place in places]
         own = self._own(places)
         shared = {local.buffer: local.flat for buffer, local in self.local.items() if buffer not in own}
         yield self.loops.scheduled(nests, shared)
+
+    def _limits(self, places: Sequence[int], piece: Piece) -> dict[str, Dim]:
+        """How far the stages' variables run that walk along columns, if not over all."""
+        if self.support is None:
+            return {}
+        names = [self.support.variables[place] for place in places]
+        return {name: self._needed(self.support, piece) for name in names if name is not None}
 
     def _own(self, places: Sequence[int]) -> set[Buffer]:
         """The local buffers that only these stages use."""
