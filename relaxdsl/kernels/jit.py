@@ -1,32 +1,20 @@
-"""Kernels as machine code: found on the disk, or scheduled, written as source and compiled by numba.
-
-Once per structure and process.
-"""
+"""Kernels as machine code, once per structure and process: found on the disk, or else compiled."""
 
 from __future__ import annotations
 
-import atexit
 import ctypes
-import linecache
-import shutil
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache
-from pathlib import Path
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from relaxdsl.errors import InternalError, RelaxError
 from relaxdsl.ir.loops import Buffer, PrimFunc
-from relaxdsl.kernels.interface import Interface, interface_of
-from relaxdsl.kernels.math import intrinsics
-from relaxdsl.kernels.schedule.pipeline import schedule
-from relaxdsl.kernels.source import function_name, kernel_source
+from relaxdsl.kernels.interface import Interface
 from relaxdsl.kernels.stored import StoredKernel, from_parts, is_kept, to_parts
 from relaxdsl.kernels.structural_key import structural_key
 from relaxdsl.types.dims import Dim, evaluate
@@ -43,11 +31,15 @@ class Loops:
     @cached_property
     def scheduled(self) -> PrimFunc:
         """The loops."""
+        from relaxdsl.kernels.codegen import schedule  # imports numba
+
         return schedule(self._prim_func)
 
     @cached_property
     def source(self) -> str:
         """The Python that numba compiles."""
+        from relaxdsl.kernels.codegen import kernel_source  # imports numba
+
         return kernel_source(self.scheduled)
 
 
@@ -146,7 +138,7 @@ def _in_terms_of(prim_func: PrimFunc, found: CompiledKernel) -> CompiledKernel:
 def _load(prim_func: PrimFunc, key: str) -> CompiledKernel | None:
     """The kernel as an earlier process compiled it, if the disk has it."""
     from relaxdsl.kernels import disk
-    from relaxdsl.kernels.contraction.core import provide
+    from relaxdsl.kernels.contraction.engine import provide
     from relaxdsl.kernels.object_code import LoadedObject, are_known
 
     started = time.perf_counter()
@@ -173,10 +165,13 @@ def _load(prim_func: PrimFunc, key: str) -> CompiledKernel | None:
 
 def _compile(prim_func: PrimFunc, key: str) -> CompiledKernel:
     started = time.perf_counter()
+    from relaxdsl.kernels.codegen import interface_of, machine_code  # imports numba
+
+    imported = time.perf_counter()
     loops = Loops(prim_func)
-    function, source = function_name(loops.scheduled), loops.source
+    source = loops.source
     written = time.perf_counter()
-    code = _machine_code(prim_func.name, function, source)
+    code = machine_code(prim_func.name, loops.scheduled, source)
     compiled = time.perf_counter()
     made = CompiledKernel(
         name=prim_func.name,
@@ -184,8 +179,8 @@ def _compile(prim_func: PrimFunc, key: str) -> CompiledKernel:
         interface=interface_of(loops.scheduled),
         prim_func=prim_func,
         loops=loops,
-        codegen_seconds=written - started,
-        numba_seconds=compiled - written,
+        codegen_seconds=written - imported,
+        numba_seconds=imported - started + compiled - written,
         load_seconds=0.0,
         code=code,
     )
@@ -196,72 +191,11 @@ def _compile(prim_func: PrimFunc, key: str) -> CompiledKernel:
 def _keep(kernel: CompiledKernel, key: str) -> None:
     """Keeps a kernel that numba has compiled on the disk, for later processes."""
     from relaxdsl.kernels import disk
-    from relaxdsl.kernels.object_code import imports_of
+    from relaxdsl.kernels.codegen import object_of
 
-    library = kernel.code._library
-    imports = imports_of(library._final_module)
-    stored = StoredKernel(library._get_compiled_object(), kernel.code.native_name, imports, kernel.interface)
+    stored = StoredKernel(*object_of(kernel.code), kernel.interface)
     if is_kept(stored, kernel.prim_func):
         disk.keep(to_parts(stored), "kernel", key)
-
-
-def _machine_code(kernel: str, function: str, source: str) -> Any:
-    """numba's compiled function. Whatever fails in there is reported as the kernel's, without numba's traceback."""
-    path = _write_source(function, source)
-    try:
-        return _compile_with_numba(path, function, source)
-    except RelaxError:
-        raise
-    except Exception as error:
-        details = (f"{type(error).__name__}: {_reason(error)}", *source.splitlines())
-        raise InternalError(f"{kernel}: numba does not compile the kernel's source", details=details) from None
-
-
-def _reason(error: Exception) -> str:
-    """The line of numba's message that says what is wrong; the one before it says where in numba."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return next((line for line in lines if not line.startswith("Failed in ")), "no reason given")
-
-
-def _compile_with_numba(path: Path, function: str, source: str) -> Any:
-    from relaxdsl.kernels.numba_pipeline import compile_callback
-
-    namespace = dict(_namespace())
-    exec(compile(source, str(path), "exec"), namespace)
-    return compile_callback(namespace[function], _signature())
-
-
-@lru_cache(maxsize=1)
-def _signature() -> Any:
-    from numba import types
-
-    return types.void(types.CPointer(types.int64), types.int64, types.int64)  # type: ignore[no-untyped-call]
-
-
-@lru_cache(maxsize=1)
-def _namespace() -> Mapping[str, Any]:
-    """The names the source may use besides Python's own."""
-    from relaxdsl.kernels import pointers
-    from relaxdsl.kernels.contraction.intrinsics import ENGINE_INTRINSICS
-
-    functions = {**pointers.INTRINSICS, **ENGINE_INTRINSICS, **intrinsics()}
-    return {**pointers.NUMBA_TYPES, **functions, "inf": float("inf"), "nan": float("nan")}
-
-
-@lru_cache(maxsize=1)
-def _source_folder() -> Path:
-    """This process's folder for sources, removed when it ends."""
-    folder = tempfile.mkdtemp(prefix="relaxdsl-")
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    return Path(folder)
-
-
-def _write_source(function: str, source: str) -> Path:
-    """A real file with the source, so that tracebacks, debuggers and profilers show it."""
-    path = _source_folder() / f"{function}_{len(_compiled)}.py"
-    path.write_text(source)
-    linecache.cache[str(path)] = (len(source), None, source.splitlines(keepends=True), str(path))
-    return path
 
 
 def run_kernel(

@@ -17,7 +17,7 @@ from test_te_programs import CASES
 
 from relaxdsl.errors import InternalError
 from relaxdsl.ir.loops import PrimFunc
-from relaxdsl.kernels import jit, te
+from relaxdsl.kernels import codegen, te
 from relaxdsl.kernels.create import create_prim_func
 from relaxdsl.kernels.jit import compile_kernel, run_kernel
 from relaxdsl.kernels.structural_key import structural_key
@@ -86,7 +86,7 @@ def test_what_numba_refuses_is_an_internal_error_without_its_traceback(monkeypat
     x = te.placeholder((n,), name="x")
     prim_func = create_prim_func([x], [te.compute((n,), lambda i: x[i] + 41.5, "y")], "broken")
     monkeypatch.setattr(
-        jit, "kernel_source", lambda scheduled: "def broken(args, lo, hi):\n    missing_function(args)\n"
+        codegen, "kernel_source", lambda scheduled: "def broken(args, lo, hi):\n    missing_function(args)\n"
     )
     with pytest.raises(InternalError) as caught:
         compile_kernel(prim_func)

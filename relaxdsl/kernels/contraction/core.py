@@ -1,4 +1,4 @@
-"""The engine's core: one small library for each float dtype, compiled once a process and called by every contraction.
+"""The engine's core: one small library for each float dtype, called by every contraction.
 
 ``c[i, j] = sum over k of a[i, k] * b[k, j]`` for matrices with any strides, given as addresses and steps in elements.
 The result may be computed piece by piece, and pieces at once:
@@ -25,11 +25,14 @@ It is LLVM IR written by :class:`.emitter.Emitter`; numba's type inference would
 
 from __future__ import annotations
 
+<<<<<<< HEAD
+=======
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 import llvmlite.binding as llvm
+>>>>>>> main
 from llvmlite import ir
 
 from relaxdsl.kernels.contraction import direct
@@ -37,6 +40,9 @@ from relaxdsl.kernels.contraction.blocks import FROM_PANELS, IN_PLACE, PACKING, 
 from relaxdsl.kernels.contraction.emitter import Emitter
 from relaxdsl.kernels.contraction.library import Library
 from relaxdsl.kernels.contraction.names import PARAMETERS, symbol_name
+<<<<<<< HEAD
+from relaxdsl.kernels.contraction.tile import SKINNY, SMALL, Tile
+=======
 from relaxdsl.kernels.contraction.tile import CACHED, FEW, SKINNY, SMALL, Tile, host_tile
 
 #: Without tiles; the other ways are those in which tiles read the right operand.
@@ -88,6 +94,7 @@ def parsed_for(machine: Any, module: ir.Module) -> Any:
 
 
 # ----------------------------------------------------------------------------------------------------------- the module
+>>>>>>> main
 
 
 def core_module(dtype: str, tile: Tile) -> ir.Module:

@@ -33,7 +33,7 @@ def _make(entry: str, dtype: str) -> Any:
 
     def emit(context: Any, builder: Any, sig: Signature, arguments: Any) -> Any:
         # Here, so that a process without contractions does not compile the core.
-        from relaxdsl.kernels.contraction.core import core
+        from relaxdsl.kernels.contraction.engine import core
 
         core(dtype)
         rest = iter(arguments)

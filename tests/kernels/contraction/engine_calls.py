@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from relaxdsl.kernels.contraction.core import Core, compile_core
+from relaxdsl.kernels.contraction.engine import Core, compile_core
 from relaxdsl.kernels.contraction.names import PARAMETERS, is_address
 from relaxdsl.kernels.contraction.tile import COLUMN_GROUP, Tile, block_size, host_tile, panels_size, tile_for
 

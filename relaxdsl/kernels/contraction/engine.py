@@ -1,0 +1,61 @@
+"""The engine's compiled cores: from the disk, or compiled, once a process; the linker knows their entries.
+
+Importing this module imports llvmlite.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import llvmlite.binding as llvm
+
+from relaxdsl.kernels.contraction.names import ENGINE_DTYPES, PARAMETERS, symbol_name
+from relaxdsl.kernels.contraction.tile import Tile, host_tile
+from relaxdsl.kernels.disk import object_code
+from relaxdsl.kernels.object_code import LoadedObject, native_target, parsed_for
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Core:
+    """A compiled core: the addresses of its entries; ``code`` keeps them alive."""
+
+    dtype: str
+    tile: Tile
+    code: LoadedObject
+
+    def address(self, entry: str) -> int:
+        return self.code.address(symbol_name(entry, self.dtype))
+
+
+@lru_cache(maxsize=2)
+def core(dtype: str) -> Core:
+    """The core for ``dtype``, whose entries the linker knows by :func:`symbol_name` from now on."""
+    tile = host_tile(int(dtype.removeprefix("float")))
+    made = Core(dtype, tile, LoadedObject(object_code(lambda: compile_core(dtype, tile), "core", dtype, repr(tile))))
+    for entry in PARAMETERS:
+        llvm.add_symbol(symbol_name(entry, dtype), made.address(entry))
+    return made
+
+
+def provide(names: Iterable[str]) -> None:
+    """Makes the cores whose entries are among ``names``, which code is about to be linked with."""
+    for dtype in ENGINE_DTYPES:
+        if not {symbol_name(entry, dtype) for entry in PARAMETERS}.isdisjoint(names):
+            core(dtype)
+
+
+def compile_core(dtype: str, tile: Tile) -> bytes:
+    """The object code of a core with the given tile. It runs through no passes: it is written as it should run."""
+    from relaxdsl.kernels.contraction.core import core_module  # seldom needed: the disk has the core
+
+    machine = target_machine(llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten())
+    made: bytes = machine.emit_object(parsed_for(machine, core_module(dtype, tile)))
+    return made
+
+
+def target_machine(cpu: str, features: str) -> Any:
+    """The machine of that processor and this system."""
+    return native_target().create_target_machine(cpu=cpu, features=features, opt=2)
