@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import machine
 from options import add_options, is_wanted
-from report import Row
+from report import Row, Target
 from timing import Call, Effort, Timing, time_calls
 
 if TYPE_CHECKING:
@@ -69,7 +69,15 @@ def _workload_rows(workload: Workload, dtype: str, options: argparse.Namespace) 
     times = time_calls(calls, _effort(options, thorough))
     if options.fastest:
         times = {key: each.at_best() for key, each in times.items()}
-    return [_row(workload, variant, found, times, work) for variant in workload.ours]
+    rows = [_row(workload, variant, found, times, work) for variant in workload.ours]
+    return [replace(row, target=_target(row, options.threads), is_judged=dtype == "float32") for row in rows]
+
+
+def _target(row: Row, threads: int) -> Target | None:
+    """The row's target. The share of the peak of multiply-adds is one for a single core."""
+    if row.target is None or threads == 1 or row.limit != "FMA peak":
+        return row.target
+    return replace(row.target, fraction=None)
 
 
 def _limiting_work(workload: Workload, dtype: str, threads: int) -> Work:

@@ -45,6 +45,7 @@ class Row:
     Args:
         workload: what was computed; ``variant`` tells relaxdsl's rows on it apart.
         limit: which of the machine's limits it was compared with; ``fraction`` is its share of that.
+        is_judged: whether the target counts; float64 is there for reference.
     """
 
     workload: str
@@ -56,6 +57,7 @@ class Row:
     limit: str | None = None
     fraction: float = 0.0
     failures: Mapping[str, str] = field(default_factory=dict)
+    is_judged: bool = True
 
     @property
     def name(self) -> str:
@@ -80,7 +82,7 @@ class Row:
         """Each condition of the target in words, and whether it is met."""
         if "relaxdsl" in self.failures:
             return [("a result", False)]
-        return self.target.parts(self) if self.target else []
+        return self.target.parts(self) if self.target and self.is_judged else []
 
     def verdict(self) -> str:
         """The conditions with their outcomes; empty where there are none."""
