@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast, overload
 from relaxdsl.display import show, to_html
 from relaxdsl.errors import ArgumentError, ScriptError
 from relaxdsl.ir.graph import Expr, Function
+from relaxdsl.ir.loops import PrimFunc
 from relaxdsl.ir.module import IRModule
 from relaxdsl.ir.print_graph import script
 from relaxdsl.kernel_function import KernelFunction
@@ -323,7 +324,7 @@ def function(
 
 
 @overload
-def prim_func(fn: Callable[..., Any]) -> KernelFunction: ...
+def prim_func(fn: Callable[..., Any] | PrimFunc) -> KernelFunction: ...
 
 
 @overload
@@ -333,11 +334,15 @@ def prim_func(
 
 
 def prim_func(
-    fn: Callable[..., Any] | None = None, *, attrs: Mapping[str, Any] | None = None, debug: bool | None = None
+    fn: Callable[..., Any] | PrimFunc | None = None,
+    *,
+    attrs: Mapping[str, Any] | None = None,
+    debug: bool | None = None,
 ) -> KernelFunction | Callable[[Callable[..., Any]], KernelFunction]:
     """Decorator: the Python function, read from its source, as a kernel: loops over elements of buffers.
 
     The last parameters are the outputs: those that it writes. Integers may follow, for sizes that no shape has.
+    A PrimFunc, such as that of a schedule, is made callable.
 
     Args:
         attrs: attributes that the kernel carries.
@@ -368,6 +373,8 @@ def prim_func(
         functools.update_wrapper(kernel, fn)
         return kernel
 
+    if isinstance(fn, PrimFunc):
+        return KernelFunction(fn, CompiledFunction)
     return decorate if fn is None else decorate(fn)
 
 

@@ -76,7 +76,7 @@ def run_blocks(blocks: list[Block], path: Path) -> list[str]:
     return outputs
 
 
-@pytest.mark.parametrize("document", ["README.md", "docs/architecture.md", "docs/kernels.md"])
+@pytest.mark.parametrize("document", ["README.md", "docs/architecture.md", "docs/kernels.md", "docs/schedules.md"])
 def test_the_python_in_a_document_prints_what_it_says(document: str, tmp_path: Path) -> None:
     path = ROOT / document
     blocks = python_blocks(path.read_text())

@@ -67,13 +67,27 @@ class Schedule:
     Example:
         >>> from relaxdsl import te
         >>> n = relax.dims("n")
-        >>> x = te.placeholder((n,), "float32", name="x")
-        >>> y = te.compute((n,), lambda i: x[i] * 2.0, name="y")
-        >>> sch = relax.Schedule(te.create_prim_func([x, y], name="double"))
+        >>> def double(x):
+        ...     return te.compute(x.shape, lambda i: x[i] * 2.0, name="y")
+        >>> @relax.function
+        ... def program(x: relax.Tensor[(n,), "float32"]):
+        ...     return relax.emit_te(double, x)
+        >>> sch = relax.Schedule(program)
         >>> (i,) = sch.get_loops("y")
         >>> outer, inner = sch.split(i, factors=[None, 8])
         >>> sch.vectorize(inner)
-        >>> sch.show()
+        >>> print(sch)
+        @relax.prim_func(attrs={'scheduled': True})
+        def double(x: T.Buffer(("n",), "float32"), y: T.Buffer(("n",), "float32"), n: T.int64):
+            T.outputs(y)
+            for i_0 in range((n + 7) // 8):
+                for i_1 in T.vectorized(8):
+                    if (8 * i_0 + i_1) < n:
+                        with T.block("y"):
+                            v_i = T.axis.spatial(n, 8 * i_0 + i_1)
+                            y[v_i] = x[v_i] * T.float32(2.0)
+        >>> relax.prim_func(sch.func)(np.ones(3, "float32"))
+        array([2., 2., 2.], dtype=float32)
     """
 
     def __init__(self, kernel: Any, name: str | None = None) -> None:
