@@ -246,13 +246,14 @@ def attention(
         scaled = scores[b, h, g, i, j] * factor
         return scaled if biased is None else scaled + typed_element(biased, (b, h * group + g, i, j), dtype)
 
-    powers, total = _powers(scores.shape, score, mask)
+    powers, factor = _powers(scores.shape, score, mask)
     weighted = _weighted(powers, v, dtype)
-    return te.compute(
-        (*q.shape[:3], v.shape[3]),
-        lambda b, i, h, d: weighted[b, h // group, h % group, i, d] / total[b, h // group, h % group, i],
-        name="attention",
-    )
+
+    def body(b: Dim, i: Dim, h: Dim, d: Dim) -> ScalarExpr:
+        row = b, h // group, h % group, i
+        return factor[row] * weighted[(*row, d)]
+
+    return te.compute((*q.shape[:3], v.shape[3]), body, name="attention")
 
 
 def _scores(q: te.Tensor, k: te.Tensor, group: Dim, dtype: str) -> te.Tensor:
@@ -267,7 +268,7 @@ def _scores(q: te.Tensor, k: te.Tensor, group: Dim, dtype: str) -> te.Tensor:
 
 
 def _powers(shape: Sequence[Dim], score: Callable[..., ScalarExpr], mask: _Mask) -> tuple[te.Tensor, te.Tensor]:
-    """``exp(score - greatest)`` for each key, 0 where it is not seen, and the sum over the keys."""
+    """``exp(score - greatest)`` for each key, 0 where it is not seen, and one divided by the sum over the keys."""
 
     def seen_score(*at: Dim) -> ScalarExpr:
         j = te.reduce_axis(shape[-1], name="j")
@@ -284,7 +285,8 @@ def _powers(shape: Sequence[Dim], score: Callable[..., ScalarExpr], mask: _Mask)
         j = te.reduce_axis(shape[-1], name="j")
         return te.sum(powers[(*at, j)], j)
 
-    return powers, te.compute(shape[:-1], power_sum, name="total")
+    total = te.compute(shape[:-1], power_sum, name="total")
+    return powers, te.compute(shape[:-1], lambda *at: 1 / total[at], name="factor")
 
 
 def _weighted(powers: te.Tensor, v: te.Tensor, dtype: str) -> te.Tensor:
