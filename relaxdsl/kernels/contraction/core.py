@@ -25,14 +25,6 @@ It is LLVM IR written by :class:`.emitter.Emitter`; numba's type inference would
 
 from __future__ import annotations
 
-<<<<<<< HEAD
-=======
-from dataclasses import dataclass
-from functools import lru_cache
-from typing import Any
-
-import llvmlite.binding as llvm
->>>>>>> main
 from llvmlite import ir
 
 from relaxdsl.kernels.contraction import direct
@@ -40,61 +32,10 @@ from relaxdsl.kernels.contraction.blocks import FROM_PANELS, IN_PLACE, PACKING, 
 from relaxdsl.kernels.contraction.emitter import Emitter
 from relaxdsl.kernels.contraction.library import Library
 from relaxdsl.kernels.contraction.names import PARAMETERS, symbol_name
-<<<<<<< HEAD
-from relaxdsl.kernels.contraction.tile import SKINNY, SMALL, Tile
-=======
-from relaxdsl.kernels.contraction.tile import CACHED, FEW, SKINNY, SMALL, Tile, host_tile
+from relaxdsl.kernels.contraction.tile import CACHED, FEW, SKINNY, SMALL, Tile
 
 #: Without tiles; the other ways are those in which tiles read the right operand.
 DIRECT = 3
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class Core:
-    """A compiled core: the addresses of its entries; ``engine`` keeps them alive."""
-
-    dtype: str
-    tile: Tile
-    engine: Any
-
-    def address(self, entry: str) -> int:
-        return int(self.engine.get_function_address(symbol_name(entry, self.dtype)))
-
-
-@lru_cache(maxsize=2)
-def core(dtype: str) -> Core:
-    """The core for ``dtype``, whose entries the linker knows by :func:`symbol_name` from now on."""
-    tile = host_tile(int(dtype.removeprefix("float")))
-    made = compile_core(dtype, tile)
-    for entry in PARAMETERS:
-        llvm.add_symbol(symbol_name(entry, dtype), made.address(entry))
-    return made
-
-
-def compile_core(dtype: str, tile: Tile) -> Core:
-    """A core with the given tile."""
-    machine = target_machine(llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten())
-    engine = llvm.create_mcjit_compiler(parsed_for(machine, core_module(dtype, tile)), machine)
-    engine.finalize_object()
-    return Core(dtype, tile, engine)
-
-
-def target_machine(cpu: str, features: str) -> Any:
-    """The machine of that processor and this system."""
-    llvm.initialize_native_target()
-    llvm.initialize_native_asmprinter()
-    return llvm.Target.from_default_triple().create_target_machine(cpu=cpu, features=features, opt=1)
-
-
-def parsed_for(machine: Any, module: ir.Module) -> Any:
-    """The module for that machine. It runs through no passes: it is written as it should run, and they take long."""
-    module.triple = machine.triple
-    module.data_layout = str(machine.target_data)
-    return llvm.parse_assembly(str(module))
-
-
-# ----------------------------------------------------------------------------------------------------------- the module
->>>>>>> main
 
 
 def core_module(dtype: str, tile: Tile) -> ir.Module:

@@ -58,4 +58,4 @@ def compile_core(dtype: str, tile: Tile) -> bytes:
 
 def target_machine(cpu: str, features: str) -> Any:
     """The machine of that processor and this system."""
-    return native_target().create_target_machine(cpu=cpu, features=features, opt=2)
+    return native_target().create_target_machine(cpu=cpu, features=features, opt=1)

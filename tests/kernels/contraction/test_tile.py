@@ -7,13 +7,8 @@ import re
 import pytest
 
 from relaxdsl.errors import KernelError
-<<<<<<< HEAD
 from relaxdsl.kernels.contraction.core import core_module
 from relaxdsl.kernels.contraction.engine import target_machine
-from relaxdsl.kernels.contraction.tile import COLUMN_GROUP, ROW_BLOCK, Tile, host_tile, tile_for
-from relaxdsl.kernels.object_code import parsed_for
-=======
-from relaxdsl.kernels.contraction.core import core_module, parsed_for, target_machine
 from relaxdsl.kernels.contraction.tile import (
     COLUMN_GROUP,
     PACKED_COLUMNS,
@@ -23,7 +18,7 @@ from relaxdsl.kernels.contraction.tile import (
     host_tile,
     tile_for,
 )
->>>>>>> main
+from relaxdsl.kernels.object_code import parsed_for
 
 
 def test_blocks_are_whole_tiles():
