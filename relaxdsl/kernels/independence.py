@@ -1,4 +1,4 @@
-"""What a block's kinds of axes and a parallel loop promise, held against what their bodies write and read.
+"""What the kinds of a block's axes promise, held against what its body writes and reads.
 
 The steps of a spatial axis run in any order, at once too; a reduction starts with its init and stays at one element.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from relaxdsl.ir.loops import Block, For, IfThenElse, PrimFunc, Stmt, Store, sub_statements, substitute_variables, walk
+from relaxdsl.ir.loops import Block, PrimFunc, Stmt, Store, walk
 from relaxdsl.ir.scalar import Index, Load, ScalarExpr
 from relaxdsl.kernels.accesses import expression_dims, expressions, loads_of
 from relaxdsl.types.dims import Dim, free_symbols
@@ -29,7 +29,6 @@ def conflicts_of(kernel: PrimFunc) -> Iterator[Conflict]:
         if isinstance(stmt, Block):
             yield from _in_spatial_axes(stmt)
             yield from _in_reduction(stmt)
-    yield from _in_parallel_loops(kernel.body)
 
 
 def _stores(stmt: Stmt) -> list[Store]:
@@ -118,36 +117,3 @@ def _in_reduction(block: Block) -> Iterator[Conflict]:
                 f"the reduction starts at another element of {access.buffer.name} than it goes on with",
                 "use the same indices in T.init and after it",
             )
-
-
-# ------------------------------------------------------------------------------------------------------- parallel loops
-
-
-def _in_parallel_loops(body: Stmt) -> Iterator[Conflict]:
-    for loop in walk(body):
-        if isinstance(loop, For) and loop.kind == "parallel":
-            for store, original in _unguarded_stores(loop.body, loop.var):
-                if store.buffer.scope != "scratch" and not any(loop.var in _symbols_of(i) for i in store.indices):
-                    yield Conflict(
-                        original,
-                        f"every step of the parallel loop {loop.var} writes the same element of {store.buffer.name}",
-                        "make the loop serial, with range, or index what it writes with its variable",
-                    )
-
-
-def _unguarded_stores(stmt: Stmt, var: str) -> Iterator[tuple[Store, Store]]:
-    """The stores that no condition on the loop picks steps for: in terms of the loops, and as they are written."""
-    match stmt:
-        case Store() if stmt.buffer.scope != "register":
-            yield stmt, stmt
-        case IfThenElse(condition) if var in _symbols_of(condition):
-            return
-        case Block(iter_vars=axes, body=inner, init=init):
-            values = {axis.var: axis.binding for axis in axes}
-            for original in (*_stores(inner), *(() if init is None else _stores(init))):
-                bound = substitute_variables(original, values)
-                assert isinstance(bound, Store)
-                yield bound, original
-        case _:
-            for each in sub_statements(stmt):
-                yield from _unguarded_stores(each, var)

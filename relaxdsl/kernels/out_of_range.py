@@ -127,20 +127,19 @@ def _as_dim(expr: ScalarExpr) -> Dim | None:
 
 def find_example(kernel: PrimFunc, site: Site) -> Values | None:
     """Values of all names for which the access is certainly made and is out of range; None if none was found."""
-    search = _Search(site, _used_loops(site))
-    shapes = [size for buffer in (*kernel.params, *kernel.scratch) for size in buffer.shape]
-    for sizes in _small_sizes(kernel, shapes, site):
-        if search.steps > _STEP_LIMIT:
-            return None
-        found = search.run(sizes, site.facts)
-        if found is not None:
-            return found
+    walk = Walk(_used_loops(site))
+    for sizes in small_sizes(kernel, site.facts):
+        for values in walk.points(sizes, site.facts):
+            index = index_at(site, values)
+            if index is not None and not 0 <= index < size_at(site, values):
+                return values
     return None
 
 
-def _small_sizes(kernel: PrimFunc, shapes: list[Dim], site: Site) -> Iterator[Values]:
+def small_sizes(kernel: PrimFunc, facts: tuple[Fact, ...]) -> Iterator[Values]:
     """Small values of the kernel's sizes, least first, for which no buffer's size is negative."""
-    inside = (dim for fact in site.facts for dim in _dims_of(fact))
+    shapes = [size for buffer in (*kernel.params, *kernel.scratch) for size in buffer.shape]
+    inside = (dim for fact in facts for dim in _dims_of(fact))
     bounds = {each.name: each for dim in (*inside, *shapes) for each in symbols_of(dim)}
     steps = _FEW_SYMBOLS if len(kernel.symbols) < 4 else _MANY_SYMBOLS
     choices = [_values_of(bounds.get(name, Symbol(name)), steps) for name in kernel.symbols]
@@ -180,28 +179,24 @@ def _used_loops(site: Site) -> frozenset[str]:
 
 
 @dataclass(slots=True)
-class _Search:
-    """Walks the points of the loops around an access."""
+class Walk:
+    """Walks the points of loops, up to a limit. Of loops that are not ``used``, the first step is enough."""
 
-    site: Site
     used: frozenset[str]
     steps: int = field(default=0)
 
-    def run(self, values: Values, facts: tuple[Fact, ...]) -> Values | None:
-        """The first point, with ``values`` of what is outside of ``facts``, that is an example."""
+    def points(self, values: Values, facts: tuple[Fact, ...]) -> Iterator[Values]:
+        """The values of all names, outermost first, at every point where all conditions certainly hold."""
         self.steps += 1
         if self.steps > _STEP_LIMIT:
-            return None
+            return
         if not facts:
-            return values if self._is_outside(values) else None
-        fact, *rest = facts
-        for inner in self._points(fact, values):
-            found = self.run(inner, tuple(rest))
-            if found is not None:
-                return found
-        return None
+            yield values
+            return
+        for inner in self._of_fact(facts[0], values):
+            yield from self.points(inner, facts[1:])
 
-    def _points(self, fact: Fact, values: Values) -> Iterator[Values]:
+    def _of_fact(self, fact: Fact, values: Values) -> Iterator[Values]:
         match fact:
             case LoopRange(var, start, extent):
                 first, count = _evaluated(start, values, 0), _evaluated(extent, values, 0)
@@ -215,10 +210,6 @@ class _Search:
                 truth = value_of(expr, values)
                 if truth is not None and bool(truth) is holds:
                     yield values
-
-    def _is_outside(self, values: Values) -> bool:
-        value = index_at(self.site, values)
-        return value is not None and not 0 <= value < size_at(self.site, values)
 
 
 def index_at(site: Site, values: Values) -> int | None:

@@ -13,6 +13,7 @@ from relaxdsl.kernels.access_sites import AxisValue, Fact, LoopRange, Site, site
 from relaxdsl.kernels.accesses import expression_dims, loads_of
 from relaxdsl.kernels.independence import Conflict, conflicts_of
 from relaxdsl.kernels.out_of_range import Values, find_example, index_at, is_proved, size_at
+from relaxdsl.kernels.races import Race, races_of
 from relaxdsl.script.tensor_ir.interpreter import Places
 from relaxdsl.types.dims import free_symbols
 
@@ -26,6 +27,8 @@ def errors_of(kernel: PrimFunc, places: Places, shown: Mapping[str, str]) -> Ite
     """
     for conflict in conflicts_of(kernel):
         yield _of_conflict(kernel, conflict, places, shown)
+    for race in races_of(kernel):
+        yield _of_race(kernel, race, places, shown)
     seen = set()
     for site in sites_of(kernel):
         if site.node in seen or is_proved(site):
@@ -39,6 +42,21 @@ def errors_of(kernel: PrimFunc, places: Places, shown: Mapping[str, str]) -> Ite
 def _of_conflict(kernel: PrimFunc, conflict: Conflict, places: Places, shown: Mapping[str, str]) -> RelaxError:
     headline, hint = (_renamed(text, shown) for text in (conflict.headline, conflict.hint))
     return KernelError(f"{kernel.name}: {headline}", hint=hint, span=places.get(conflict.node))
+
+
+def _of_race(kernel: PrimFunc, race: Race, places: Places, shown: Mapping[str, str]) -> RelaxError:
+    loop = shown.get(race.loop, race.loop)
+    sizes = ", ".join(f"{name} = {value}" for name, value in race.sizes.items())
+    element = f"{race.buffer.name}[{', '.join(map(str, race.element)) or '()'}]"
+    first, second = race.steps
+    verb = "reads" if isinstance(race.other, ScalarExpr) else "writes"
+    what = f"step {loop} = {first} writes {element}, and step {loop} = {second} {verb} it"
+    return KernelError(
+        f"{kernel.name}: steps of the parallel loop {loop} meet in {race.buffer.name}, so their order matters",
+        details=[f"for {sizes}, {what}" if sizes else what],
+        hint="make the loop serial, with range",
+        span=places.get(race.other),
+    )
 
 
 def _of_site(kernel: PrimFunc, site: Site, example: Values, places: Places, shown: Mapping[str, str]) -> RelaxError:

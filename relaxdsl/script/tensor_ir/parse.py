@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import FunctionType, MappingProxyType
 from typing import Any
 
 from relaxdsl.errors import RelaxError
-from relaxdsl.ir.loops import PrimFunc
+from relaxdsl.ir.loops import For, PrimFunc, walk
 from relaxdsl.script import parse as programs
 from relaxdsl.script.interpreter import Frame
 from relaxdsl.script.scope import Scope, Surroundings, surroundings_of
@@ -59,6 +59,7 @@ def parse_kernel_node(
     try:
         kernel = _read(interp, node)
         if is_checked:
+            kernel = _as_it_runs(kernel)
             for error in errors_of(kernel, interp.places, interp.shown):
                 interp.report(error)
         if interp.errors:
@@ -68,6 +69,14 @@ def parse_kernel_node(
         errors = [*interp.errors, error] if error not in interp.errors else interp.errors
         first, *others = errors
         raise first.with_others(others) from first.__cause__
+
+
+def _as_it_runs(kernel: PrimFunc) -> PrimFunc:
+    """A kernel that says how its loops run keeps them; all others get the default schedule."""
+    is_scheduled = any(isinstance(stmt, For) and stmt.kind != "serial" for stmt in walk(kernel.body))
+    if not is_scheduled:
+        return kernel
+    return replace(kernel, attrs=MappingProxyType({**kernel.attrs, "scheduled": True}))
 
 
 def _read(interp: KernelInterpreter, node: ast.FunctionDef) -> PrimFunc:
