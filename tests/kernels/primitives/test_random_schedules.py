@@ -87,7 +87,7 @@ def random_schedule(data: st.DataObject, name: str) -> relax.Schedule:
 
 
 @pytest.mark.parametrize("name", KERNELS)
-@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=6, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_random_schedules_change_nothing(name: str, data: st.DataObject) -> None:
     sch = random_schedule(data, name)
