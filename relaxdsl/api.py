@@ -385,11 +385,11 @@ def from_parsed(parsed: ParsedProgram, started: float) -> CompiledFunction:
     return CompiledFunction(parsed.function, parsed.module, accepted=accepted, parse_seconds=seconds)
 
 
-def compile(program: IRModule | Function | CompiledFunction) -> Any:
-    """A module, or a function, built by hand made callable.
+def compile(program: IRModule | Function | PrimFunc | CompiledFunction) -> Any:
+    """A module, a function, or a kernel, built by hand made callable.
 
     Returns:
-        For a module, a mapping of its functions by name; for a function, that function.
+        For a module, a mapping of its functions by name; for a function or a kernel, that one.
 
     Raises:
         ScriptError: ``program`` is something else.
@@ -408,6 +408,8 @@ def compile(program: IRModule | Function | CompiledFunction) -> Any:
         return CompiledModule(program)
     if isinstance(program, Function):
         return CompiledFunction(program, IRModule({program.name: program}))
+    if isinstance(program, PrimFunc):
+        return KernelFunction(program, CompiledFunction)
     if isinstance(program, CompiledFunction):
         return program.compile()
     raise ScriptError(

@@ -13,6 +13,7 @@ from relaxdsl import tir as T
 from relaxdsl.ir.check_loops import kernel_violations
 from relaxdsl.ir.equal import assert_structural_equal
 from relaxdsl.ir.print_graph import script
+from relaxdsl.kernels.create import create_prim_func
 from relaxdsl.script.parse_text import parse_kernel_source
 
 SIZES = ({"n": 5, "m": 7, "k": 3}, {"n": 0, "m": 2, "k": 1}, {"n": 9, "m": 0, "k": 0}, {"n": 1, "m": 1, "k": 1})
@@ -231,3 +232,41 @@ def test_sizes_in_functions_of_t() -> None:
                 y[i] = T.max(y[i], x[4 * i + j]) + T.cast(T.floormod(j, 4) * 0, "float32")
 
     np.testing.assert_array_equal(blocks(np.arange(6, dtype="float32")), [3, 5])
+
+
+def test_a_kernel_of_another_origin() -> None:
+    x = relax.te.placeholder((n,), "float32", "x")
+    kernel = relax.compile(create_prim_func([x], [relax.te.compute((n,), lambda i: x[i] + 1, name="y")], "plus_one"))
+    np.testing.assert_array_equal(kernel(np.arange(3, dtype="float32")), [1, 2, 3])
+    assert isinstance(kernel, relax.KernelFunction)
+
+
+def test_schedules_of_kernels() -> None:
+    @relax.prim_func
+    def double(x: T.Buffer((n,), "float32"), y: T.Buffer((n,), "float32")):
+        for i in range(n):
+            with T.block("double"):
+                vi = T.axis.spatial(n, i)
+                y[vi] = x[vi] * 2.0
+
+    sch = relax.Schedule(double)
+    (loop,) = sch.get_loops(sch.get_block("double"))
+    sch.vectorize(sch.split(loop, [None, 4])[1])
+    x = np.arange(7, dtype="float32")
+    np.testing.assert_array_equal(relax.compile(sch.func)(x), 2 * x)
+    assert_structural_equal(parse_kernel_source(script(sch.func), {}), sch.func)
+
+
+def test_loops_run_as_they_are_written() -> None:
+    @relax.prim_func
+    def copy(x: T.Buffer((n, m), "float32"), y: T.Buffer((n, m), "float32")):
+        for i in T.parallel(n):
+            for j0 in range(T.ceildiv(m, 4)):
+                for j1 in T.vectorized(4):
+                    if j0 * 4 + j1 < m:
+                        y[i, j0 * 4 + j1] = x[i, j0 * 4 + j1]
+
+    assert copy.ir.attrs["scheduled"]
+    x = np.arange(21, dtype="float32").reshape(3, 7)
+    np.testing.assert_array_equal(copy(x), x)
+    assert "for j0 in range(" in copy.source()
