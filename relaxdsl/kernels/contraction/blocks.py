@@ -48,7 +48,7 @@ def _emit_all_panels(library: Library, layout: Layout) -> None:
     operand = layout.operand(emit, *right)
     stop = emit.smaller(n, emit.mul(emit.add(first, count), COLUMN_GROUP))
     with (
-        _depths(library, emit, k) as (start, depth),
+        _depths(library, emit, k, k) as (start, depth),
         emit.loop(emit.mul(first, COLUMN_GROUP), stop, COLUMN_GROUP) as column,
     ):
         width = emit.smaller(COLUMN_GROUP, emit.sub(stop, column))
@@ -59,13 +59,16 @@ def _emit_all_panels(library: Library, layout: Layout) -> None:
 
 
 @contextmanager
-def _depths(library: Library, emit: Emitter, k: Any) -> Iterator[tuple[Any, Any]]:
-    """A loop over the blocks of steps: where each starts and how deep it is. All but the last have the same depth."""
+def _depths(library: Library, emit: Emitter, k: Any, steps: Any) -> Iterator[tuple[Any, Any]]:
+    """A loop over the blocks of the first ``steps`` of ``k``: where each starts and how deep it is.
+
+    All but the last have the same depth.
+    """
     most = library.tile.depth
     blocks = emit.quotient(emit.add(k, most - 1), most)
     even = emit.quotient(emit.add(k, emit.sub(blocks, 1)), emit.larger(blocks, 1))
     depth = emit.mul(emit.quotient(emit.add(even, UNROLLED - 1), UNROLLED), UNROLLED)
-    with emit.loop(0, k, depth) as start:
+    with emit.loop(0, steps, depth) as start:
         yield start, emit.smaller(depth, emit.sub(k, start))
 
 
@@ -111,29 +114,31 @@ def _emit_left_block(library: Library, layout: Layout) -> None:
 
 
 def _emit_all_tiles(library: Library, layout: Layout) -> None:
-    """By row block, then steps of the sum, then groups of columns.
+    """By row block, then steps of the sum, then groups of columns. Of ``k`` steps in the panels, ``steps`` are summed.
 
     Operands given by tables are always packed, the right one before.
     """
     name, strides = ("all_tiles", _RIGHT) if layout is STRIDED else (f"all_tiles{layout.suffix}", "")
-    parameters = f"rows n first_column columns k {layout.parameters('a', 'a_rows', 'a_steps')} {strides} {_RESULT}"
+    left = layout.parameters("a", "a_rows", "a_steps")
+    parameters = f"rows n first_column columns k steps {left} {strides} {_RESULT}"
     emit = library.function(name, parameters)
-    rows, n, first_column, columns, k, a, a_rows, a_steps, *right, c, c_rows, panels, block = emit.function.args
+    rows, n, first_column, columns, k, steps, a, a_rows, a_steps, *right, c, c_rows, panels, block = emit.function.args
     operand, stop = layout.operand(emit, a, a_rows, a_steps), emit.add(first_column, columns)
     packed = emit.at(block, emit.mul(PACKED_ROWS, emit.smaller(k, library.tile.depth)))
-    with emit.loop(0, rows, PACKED_ROWS) as above, _depths(library, emit, k) as (start, depth):
+    with emit.loop(0, rows, PACKED_ROWS) as above, _depths(library, emit, k, steps) as (start, panel_depth):
+        depth = emit.smaller(panel_depth, emit.sub(steps, start))
         height = emit.smaller(PACKED_ROWS, emit.sub(rows, above))
-        left = _left_tiles(library, emit, operand.moved(above, start), (height, depth, n), block)
+        packed_left = _left_tiles(library, emit, operand.moved(above, start), (height, depth, n), block)
         is_first = emit.builder.zext(emit.compare("==", start, 0), INT64)
         with emit.loop(first_column, stop, PACKED_COLUMNS) as column:
             width = emit.smaller(PACKED_COLUMNS, emit.sub(stop, column))
             goal = emit.at(c, emit.add(emit.mul(above, c_rows), emit.sub(column, first_column)))
-            group = emit.at(panels, _group_offset(library, emit, n, start, column, depth))
-            tiles = _Tiles(library, emit, height, depth, left, c_rows, is_first)
+            group = emit.at(panels, _group_offset(library, emit, n, start, column, panel_depth))
+            tiles = _Tiles(library, emit, height, depth, panel_depth, packed_left, c_rows, is_first)
             if right:
                 tiles.multiply(right, (start, column), width, group, packed, goal)
             else:
-                tiles.multiply_panels(width, group, goal)
+                tiles.multiply_panels(width, (group, panel_depth), goal)
     emit.builder.ret(emit.integer(0))
 
 
@@ -159,12 +164,13 @@ def _left_tiles(
 
 @dataclass(frozen=True, eq=False, slots=True)
 class _Tiles:
-    """Some rows and steps of a product, whose columns are to be computed."""
+    """Some rows and steps of a product, whose columns are to be computed. Panels may have more steps than those."""
 
     library: Library
     emit: Emitter
     height: Any
     depth: Any
+    panel_depth: Any
     left: tuple[Any, ...]
     c_rows: Any
     is_first: Any
@@ -184,11 +190,13 @@ class _Tiles:
         is_before = emit.compare("==", source, FROM_PANELS)
         with emit.builder.if_then(emit.builder.not_(is_before)):
             self.library.call(emit, "right_group", (width, self.depth, *rest.arguments, packed))
-        self.multiply_panels(width, emit.builder.select(is_before, group, packed), emit.at(goal, in_place))
+        pairs = ((group, packed), (self.panel_depth, self.depth))
+        panels = tuple(emit.builder.select(is_before, *pair) for pair in pairs)
+        self.multiply_panels(width, panels, emit.at(goal, in_place))
 
-    def multiply_panels(self, width: Any, group: Any, goal: Any) -> None:
-        """``width`` columns, from panels."""
-        self._multiply(width, (group, self.depth, self.library.tile.columns), goal)
+    def multiply_panels(self, width: Any, panels: tuple[Any, ...], goal: Any) -> None:
+        """``width`` columns, from panels: where they start and how many steps they have."""
+        self._multiply(width, (*panels, self.library.tile.columns), goal)
 
     def _multiply(self, width: Any, right: tuple[Any, Any, Any], goal: Any) -> None:
         arguments = (self.height, width, self.depth, *self.left, *right, goal, self.c_rows, self.is_first)

@@ -7,7 +7,8 @@ The result may be computed piece by piece, and pieces at once:
   it does nothing where the product needs no panels.
 - ``contract`` computes ``rows`` of the ``m`` rows of ``c``, and ``columns`` of its ``n`` columns from ``first_column``
   on, which is the start of a group. ``a`` is at the first row, ``c`` at the first element, ``b`` at the start of the
-  whole operand, and the panels of all those columns are packed.
+  whole operand, and the panels of all those columns are packed. Of the ``k``
+  steps the first ``steps`` are summed.
 
 Which way a product is computed depends on ``m``, ``n``, ``k`` and the strides, never on the piece, and an element's sum
 is formed in the same order wherever it is: any division gives the same bits. Where the product needs no panels
@@ -78,17 +79,19 @@ def _emit_pack(library: Library, dtype: str) -> None:
 
 def _emit_contract(library: Library, dtype: str) -> None:
     emit = _entry(library, "contract", dtype)
-    m, rows, n, first_column, columns, k, a, a_rows, a_steps, b, b_steps, b_columns, *rest = emit.function.args
+    m, rows, n, first_column, columns, k, steps, a, a_rows, a_steps, b, b_steps, b_columns, *rest = emit.function.args
     way = library.call(emit, "way", (m, n, k, b_steps, b_columns))
-    with emit.builder.if_else(emit.compare("==", way, DIRECT)) as (direct, tiles):
+    is_direct = emit.any(emit.compare("==", way, DIRECT), emit.compare("==", steps, 0))
+    with emit.builder.if_else(is_direct) as (direct, tiles):
         with direct:
             c, c_rows, _, _ = rest
             right = emit.at(b, emit.mul(first_column, b_columns))
             operands = (a, a_rows, a_steps, right, b_steps, b_columns)
-            library.call(emit, "product", (rows, n, columns, k, *operands, c, c_rows))
+            library.call(emit, "product", (rows, n, columns, steps, *operands, c, c_rows))
         with tiles:
             right = (way, b, b_steps, b_columns)
-            library.call(emit, "all_tiles", (rows, n, first_column, columns, k, a, a_rows, a_steps, *right, *rest))
+            left = (a, a_rows, a_steps)
+            library.call(emit, "all_tiles", (rows, n, first_column, columns, k, steps, *left, *right, *rest))
     emit.builder.ret(emit.integer(0))
 
 
@@ -98,8 +101,9 @@ def _emit_gathered_entries(library: Library, dtype: str) -> None:
     library.call(emit, "all_panels_gathered", (n, k, b, b_columns, b_steps, first, count, panels))
     emit.builder.ret(emit.integer(0))
     emit = _entry(library, "contract_gathered", dtype)
-    rows, n, _, columns, k, a, _, _, c, c_rows, _, _ = emit.function.args
-    library.call(emit, "all_tiles_gathered", emit.function.args)
+    rows, n, first_column, columns, k, a, *others = emit.function.args
+    c, c_rows = others[2:4]
+    library.call(emit, "all_tiles_gathered", (rows, n, first_column, columns, k, k, a, *others))
     with emit.builder.if_then(emit.compare("==", k, 0)):
         library.call(emit, "product", (rows, n, columns, k, a, 0, 0, a, 0, 1, c, c_rows))
     emit.builder.ret(emit.integer(0))

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from relaxdsl.kernels.contraction.engine import Core, compile_core
 from relaxdsl.kernels.contraction.names import PARAMETERS, is_address
 from relaxdsl.kernels.contraction.tile import COLUMN_GROUP, Tile, block_size, host_tile, panels_size, tile_for
+from relaxdsl.kernels.object_code import LoadedObject
 
 Array = NDArray[Any]
 _cores: dict[tuple[str, Tile], Core] = {}
@@ -27,7 +28,7 @@ def core_for(dtype: str, vector_bits: int | None = None) -> Core:
     else:
         tile = tile_for(bits, max(vector_bits, bits), 32 if vector_bits == 512 else 16)
     if (dtype, tile) not in _cores:
-        _cores[dtype, tile] = compile_core(dtype, tile)
+        _cores[dtype, tile] = Core(dtype, tile, LoadedObject(compile_core(dtype, tile)))
     return _cores[dtype, tile]
 
 
@@ -61,13 +62,15 @@ def _pieces(cuts: Sequence[int], stop: int) -> Iterator[tuple[int, int]]:
 class Product:
     """``left @ right`` of two matrices with any strides, as calls of a core.
 
-    The result is surrounded by elements that must not change, and all memory is filled with NaN first.
+    The result is surrounded by elements that must not change, and all memory is filled with NaN first. ``steps``: how
+    many steps are summed, if not all.
     """
 
     core: Core
     left: Array
     right: Array
     division: Division = field(default_factory=Division)
+    steps: int | None = None
 
     def result(self) -> Array:
         m, k = self.left.shape
@@ -81,7 +84,8 @@ class Product:
                 column, columns = first * COLUMN_GROUP, min(stop * COLUMN_GROUP, n) - first * COLUMN_GROUP
                 left, goal = self.left[row:], c[row:, column:]
                 operands = (left, *_steps(left), self.right, *_steps(self.right), goal, n + 2, panels, block)
-                call(self.core, "contract", m, row_stop - row, n, column, columns, k, *operands)
+                sizes = (m, row_stop - row, n, column, columns, k, k if self.steps is None else self.steps)
+                call(self.core, "contract", *sizes, *operands)
         return _inner(frame)
 
     def gathered_result(self) -> Array:

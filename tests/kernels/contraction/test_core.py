@@ -52,6 +52,21 @@ def test_sizes_and_strides(dtype, vector_bits):
 @given(
     dtype=st.sampled_from(DTYPES),
     spacings=st.tuples(*[st.sampled_from(SPACINGS)] * 2),
+    sizes=st.tuples(st.integers(0, 400), st.integers(0, 420), st.integers(0, 900)),
+    part=st.floats(0, 1),
+)
+def test_the_sum_of_the_first_steps(dtype, spacings, sizes, part):
+    m, n, k = sizes
+    left, right = matrix(m, k, dtype, spacings[0]), matrix(k, n, dtype, spacings[1], seed=1)
+    steps = int(part * k)
+    result = Product(core_for(dtype), left, right, steps=steps).result()
+    assert_close(result, left[:, :steps], right[:steps])
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    dtype=st.sampled_from(DTYPES),
+    spacings=st.tuples(*[st.sampled_from(SPACINGS)] * 2),
     sizes=st.tuples(st.integers(0, 220), st.integers(0, 620), st.integers(0, 300) | st.just(900)),
     rows=st.lists(st.integers(0, 220), max_size=3),
     groups=st.lists(st.integers(0, 4), max_size=3),
