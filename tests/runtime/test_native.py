@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import ctypes
+import sys
 from collections.abc import Callable
 
 import numpy as np
 import pytest
 
 from relaxdsl.errors import InternalError
+from relaxdsl.runtime import native
+from relaxdsl.runtime.addresses import Address
 from relaxdsl.runtime.frame import address_of
 from relaxdsl.runtime.native import (
     NativeCode,
@@ -153,3 +156,62 @@ def test_raw_memory_is_not_for_python(function: Callable[..., int]) -> None:
     with pytest.raises(InternalError) as caught:
         function(*(0,) * RAW[function])
     assert str(caught.value) == f"{function.__name__} exists in compiled code only"
+
+
+# ------------------------------------------------------------------------------------------------------- on the disk
+
+FIRST, SECOND = np.array([1, 2]), np.array([3, 4])
+PLACE = Address(address_of(FIRST))
+MISSING = Address(0)
+TOO_LARGE = 1 << 47
+
+
+def element(index: int) -> int:
+    return load(PLACE + 8 * index) if MISSING == 0 else -1
+
+
+def large() -> int:
+    return TOO_LARGE
+
+
+@pytest.fixture
+def kept(monkeypatch: pytest.MonkeyPatch) -> dict[tuple[str, ...], bytes]:
+    """What is on the disk."""
+    entries: dict[tuple[str, ...], bytes] = {}
+
+    def object_code(make: Callable[[], bytes], *content: str) -> bytes:
+        if content not in entries:
+            entries[content] = make()
+        return entries[content]
+
+    monkeypatch.setattr(native, "object_code", object_code)
+    return entries
+
+
+def test_code_that_was_kept_finds_what_has_moved(
+    kept: dict[tuple[str, ...], bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An address is another number in another process; its code is the same."""
+    first = NativeCode([element])
+    monkeypatch.setattr(sys.modules[__name__], "PLACE", Address(address_of(SECOND)))
+    monkeypatch.setattr(native, "_compile", None)
+    second = NativeCode([element])
+    assert len(kept) == 1
+    codes = (ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64)(each.address("element")) for each in (first, second))
+    assert [code(1) for code in codes] == [2, 4]
+
+
+def test_other_numbers_and_other_functions_are_other_code(
+    kept: dict[tuple[str, ...], bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    NativeCode([odd_sum, is_odd])
+    NativeCode([is_odd])
+    monkeypatch.setattr(sys.modules[__name__], "LIMIT", 11)
+    NativeCode([odd_sum, is_odd])
+    assert len(kept) == 3
+
+
+def test_a_number_that_must_be_an_address_is_our_mistake() -> None:
+    with pytest.raises(InternalError) as caught:
+        NativeCode([large])
+    assert str(caught.value) == "TOO_LARGE is 140737488355328: if that is an address, it should be an Address"

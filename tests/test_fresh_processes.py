@@ -1,0 +1,65 @@
+"""Processes that share a cache: two at once, and one after them that compiles nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+PROGRAM = """
+import json, sys
+import numpy as np
+import relaxdsl as relax
+
+n = relax.dims("n")
+
+@relax.function
+def scores(x: relax.Tensor[(n, 3), "float32"], w: relax.Tensor[(3, 4), "float32"]):
+    return relax.nn.softmax(relax.tanh(x @ w), axis=1)
+
+x, w = np.arange(6, dtype="float32").reshape(2, 3), np.ones((3, 4), "float32")
+result = scores(x, w).tolist()
+explained = scores.explain()
+print(json.dumps({
+    "result": result,
+    "compiled": explained.kernels_compiled,
+    "loaded": explained.kernels_loaded,
+    "numba": "numba" in sys.modules,
+}))
+"""
+
+
+def start(program: Path, cache: Path, folder: Path, **environment: str) -> subprocess.Popen[str]:
+    settings = os.environ | {"RELAXDSL_CACHE": "1", "RELAXDSL_CACHE_DIR": str(cache)} | environment
+    folder.mkdir()
+    return subprocess.Popen(
+        [sys.executable, str(program)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=settings,
+        cwd=folder,
+    )
+
+
+def outcome(process: subprocess.Popen[str]) -> dict[str, Any]:
+    output, errors = process.communicate()
+    assert process.returncode == 0, errors
+    found: dict[str, Any] = json.loads(output)
+    return found
+
+
+def test_two_processes_compile_at_once_and_a_third_loads(tmp_path: Path) -> None:
+    """From other folders, and without a home; the third imports no numba."""
+    program, cache = tmp_path / "program.py", tmp_path / "cache"
+    program.write_text(PROGRAM)
+    both = [start(program, cache, tmp_path / name) for name in ("one", "two")]
+    first, second = map(outcome, both)
+    os.utime(program, (0, 0))
+    third = outcome(start(program, cache, tmp_path / "three", HOME=str(tmp_path / "no home")))
+    assert first["compiled"] + first["loaded"] == second["compiled"] + second["loaded"] > 0
+    assert (third["compiled"], third["loaded"], third["numba"]) == (0, first["compiled"] + first["loaded"], False)
+    assert first["result"] == second["result"] == third["result"]
