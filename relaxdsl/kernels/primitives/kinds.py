@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from relaxdsl.ir.loops import For, LoopKind, PrimFunc
+from relaxdsl.ir.loops import For, LoopKind, PrimFunc, walk
 from relaxdsl.kernels.primitives.dependence import (
     Sign,
     conflicting_pairs,
@@ -15,6 +15,8 @@ from relaxdsl.kernels.primitives.dependence import (
 )
 from relaxdsl.kernels.primitives.private import is_private
 from relaxdsl.kernels.primitives.tree import loop_path, loops_on, refuse, replaced
+
+_INDEPENDENT = ("parallel", "vectorized")
 
 
 def parallel(func: PrimFunc, loop: str) -> PrimFunc:
@@ -34,6 +36,14 @@ def unroll(func: PrimFunc, loop: str) -> PrimFunc:
         hint = f"split it first: sch.split({loop}, factors=[None, 4])"
         refuse(func, f"unroll: {loop} runs {old.extent} times, which is no number", loop, hint=hint)
     return replaced(func, old, replace(old, kind="unrolled"))
+
+
+def require_kinds(func: PrimFunc, step: str) -> PrimFunc:
+    """The kernel, if its parallel and vectorized loops still have iterations that do not depend on one another."""
+    for name in [stmt.var for stmt in walk(func.body) if isinstance(stmt, For) and stmt.kind in _INDEPENDENT]:
+        path, loop = loop_path(func, name, step)
+        _require_independent(func, loops_on(path), loop, step)
+    return func
 
 
 def _with_kind(func: PrimFunc, name: str, kind: LoopKind, step: str) -> PrimFunc:

@@ -20,6 +20,7 @@ from relaxdsl.kernels.primitives.dependence import (
     reduced_by,
     touches,
 )
+from relaxdsl.kernels.primitives.kinds import require_kinds
 from relaxdsl.kernels.primitives.private import is_private
 from relaxdsl.kernels.primitives.tree import at_leaves, loop_path, loops_on, nest, refuse, replaced, variable
 from relaxdsl.types.dims import Dim, SymInt, ceildiv, floordiv, free_symbols, modulo
@@ -139,7 +140,7 @@ def reorder(func: PrimFunc, loops: Sequence[str]) -> PrimFunc:
     changed = [next(order) if each.var in found else each for each in chain]
     _require_ranges_known(func, changed)
     _require_order(func, loops_on(path), chain, changed)
-    return replaced(func, chain[0], nest(changed, chain[-1].body))
+    return require_kinds(replaced(func, chain[0], nest(changed, chain[-1].body)), "reorder")
 
 
 def _chain(func: PrimFunc, on_path: tuple[For, ...], wanted: list[For]) -> list[For]:

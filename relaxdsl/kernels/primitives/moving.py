@@ -22,6 +22,7 @@ from relaxdsl.kernels.primitives.facts import (
     require_same_inputs,
     writes_of,
 )
+from relaxdsl.kernels.primitives.kinds import require_kinds
 from relaxdsl.kernels.primitives.reductions import reduce_loops
 from relaxdsl.kernels.primitives.regions import box_of, exact_box, union
 from relaxdsl.kernels.primitives.tree import Path, block_path, blocks_in, loop_path, loops_on, nest, refuse, replaced
@@ -56,7 +57,8 @@ def compute_at(func: PrimFunc, names: UniqueNames, block: str, loop: str) -> Pri
     parts = {str(bare_name(index)): part for index, part in zip(_indices(producer), starts, strict=True)}
     new = _nest_over(producer, parts, names)
     first = next(each.block for each in readers)
-    return _placed(func, producer, loop, new, lambda stmt: first is not None and _holds(stmt, first.name))
+    func = _placed(func, producer, loop, new, lambda stmt: first is not None and _holds(stmt, first.name))
+    return require_kinds(func, step)
 
 
 def _require_elsewhere(func: PrimFunc, path: Path, block: Block, target: For, step: str) -> None:
@@ -125,7 +127,7 @@ def reverse_compute_at(func: PrimFunc, names: UniqueNames, block: str, loop: str
                 refuse(func, f"{step}: block {block} needs several parts of what is made in {loop}", loop, block)
             parts = parts or found
     new = _nest_over(consumer, parts, names)
-    return _placed(func, consumer, loop, new, lambda _: False)
+    return require_kinds(_placed(func, consumer, loop, new, lambda _: False), step)
 
 
 def _require_made_before(func: PrimFunc, consumer: Block, target: For, writes: Sequence[Touch]) -> None:

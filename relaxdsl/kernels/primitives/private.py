@@ -31,6 +31,8 @@ def _fills(write: Touch, read: Touch, loop: For) -> bool:
 
 
 def _reduces(touch: Touch, loop: For) -> bool:
-    """Whether the access belongs to a reduction along the loop, of which a step takes what the one before left."""
+    """Whether the loop, or one around it, runs over the access's reduction, whose steps take what others left."""
     axes = touch.block.iter_vars if touch.block is not None and touch.is_write else ()
-    return any(axis.kind == "reduce" and loop.var in free_symbols(axis.binding) for axis in axes)
+    reduced = {name for axis in axes if axis.kind == "reduce" for name in free_symbols(axis.binding)}
+    around = touch.loops[: touch.loops.index(loop) + 1]
+    return any(each.var in reduced for each in around)

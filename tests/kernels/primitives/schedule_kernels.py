@@ -82,6 +82,18 @@ def mirrored() -> PrimFunc:
     return create_prim_func([x], [y], "mirrored")
 
 
+def positions_of_maxima() -> PrimFunc:
+    def larger(left: tuple, right: tuple) -> tuple:
+        is_left = te.logical_or(left[0] > right[0], te.logical_and(left[0].equal(right[0]), left[1] < right[1]))
+        return tuple(te.if_then_else(is_left, a, b) for a, b in zip(left, right, strict=True))
+
+    most = te.comm_reducer(larger, lambda *_: (te.min_value("float32"), te.const(2**62, "int64")), name="argmax")
+    x = te.placeholder((m, n + 1), "float32", name="x")
+    k = te.reduce_axis((0, n + 1), name="k")
+    _, positions = te.compute((m,), lambda i: most((x[i, k], te.const(0, "int64") + k), axis=k), name="best")
+    return create_prim_func([x], [positions], "positions_of_maxima")
+
+
 def numpy_softmax(x: Array) -> Array:
     e = np.exp(x - x.max(axis=1, keepdims=True, initial=-np.inf))
     return e / e.sum(axis=1, keepdims=True)
@@ -92,6 +104,7 @@ KERNELS = {
     "chain": Kernel(chain, lambda x: np.exp(x * 2 + x)),
     "row_sums": Kernel(row_sums, lambda x: x.sum(axis=1)),
     "softmax": Kernel(softmax, numpy_softmax),
+    "positions": Kernel(positions_of_maxima, lambda x: x.argmax(axis=1)),
     "mirrored": Kernel(mirrored, lambda x: 2 * x + 2 * x[:, ::-1].T),
     "stencil": Kernel(stencil, lambda x: 3 * (x[:-2] + x[1:-1] + x[2:])),
 }
@@ -139,6 +152,8 @@ NAMESPACE: dict[str, Any] = {
     "exp": np.exp,
     "maximum": np.maximum,
     "minimum": np.minimum,
+    "logical_and": np.logical_and,
+    "logical_or": np.logical_or,
     "float32": np.float32,
     "float32_buffer": lambda args, slot: CheckedBuffer(args[slot]),
     "int64": np.int64,

@@ -356,6 +356,21 @@ def test_parallel_refuses_iterations_that_depend_on_one_another():
     sch.parallel(i)
 
 
+def test_reorder_refuses_what_would_make_a_parallel_loop_wrong():
+    sch = relax.Schedule(update((-1, -1)))
+    i, j = sch.get_loops("y")
+    sch.parallel(j)
+    message = """
+    reorder: two iterations of j may write and read the same element of y
+       for j in T.parallel(n):  # <-- j
+           for i in range(m):
+               with T.block("y"):
+                   vi, vj = T.axis.remap("SS", [i, j])
+                   y[vi + 1, vj + 1] = y[vi, vj]
+    """
+    assert_refuses(lambda: sch.reorder(j, i), message)
+
+
 def test_parallel_refuses_iterations_that_write_the_same():
     y = Buffer("y", (n,), "float32")
     x = Buffer("x", (n,), "float32")
