@@ -161,33 +161,49 @@ NAMESPACE: dict[str, Any] = {
 }
 
 
-def run_in_python(kernel: PrimFunc, inputs: Sequence[Array], sizes: dict[str, int], parts: int = 2) -> list[Array]:
-    """The outputs of a kernel: its generated source, run by Python, with every index checked."""
+#: Runs a kernel on inputs, its sizes having these values.
+Run = Callable[[Sequence[Array], dict[str, int]], list[Array]]
+
+
+def in_python(kernel: PrimFunc, parts: int = 2) -> Run:
+    """The kernel's generated source, run by Python, with every index checked."""
     scheduled = schedule(kernel)
     namespace = dict(NAMESPACE)
     exec(kernel_source(scheduled), namespace)
-    run = namespace[function_name(scheduled)]
-    outputs = [garbage([evaluate(size, sizes) for size in each.shape], each.dtype) for each in kernel.outputs]
-    shared = [memory(each, sizes) for each in scheduled.scratch if each.scope == "shared"]
-    known = [*(each.reshape(-1) for each in (*inputs, *outputs)), *(sizes[name] for name in kernel.symbols), *shared]
+    function = namespace[function_name(scheduled)]
     split = phases(scheduled.body)
-    with np.errstate(all="ignore"):
+
+    def run(inputs: Sequence[Array], sizes: dict[str, int]) -> list[Array]:
+        outputs = outputs_of(kernel, sizes)
+        shared = [memory(each, sizes) for each in scheduled.scratch if each.scope == "shared"]
+        arrays = [each.reshape(-1) for each in (*inputs, *outputs)]
+        known = [*arrays, *(sizes[name] for name in kernel.symbols), *shared]
         for number, phase in enumerate(split):
             extent = evaluate(extent_of(phase), sizes)
             for part in range(parts):
                 scratch = [memory(each, sizes) for each in scheduled.scratch if each.scope == "scratch"]
-                args = [*known, *([number] if len(split) > 1 else []), *scratch]
                 lo, hi = extent * part // parts, extent * (part + 1) // parts
                 if lo < hi:
-                    run(args, lo, hi)
-    return outputs
+                    function([*known, *([number] if len(split) > 1 else []), *scratch], lo, hi)
+        return outputs
+
+    return run
 
 
-def run_compiled(kernel: PrimFunc, inputs: Sequence[Array], sizes: dict[str, int]) -> list[Array]:
-    """The outputs of a kernel, compiled."""
-    outputs = [garbage([evaluate(size, sizes) for size in each.shape], each.dtype) for each in kernel.outputs]
-    run_kernel(compile_kernel(kernel), [*map(np.ascontiguousarray, inputs), *outputs], sizes, parts=2)
-    return outputs
+def compiled(kernel: PrimFunc) -> Run:
+    """The kernel, compiled."""
+    found = compile_kernel(kernel)
+
+    def run(inputs: Sequence[Array], sizes: dict[str, int]) -> list[Array]:
+        outputs = outputs_of(kernel, sizes)
+        run_kernel(found, [*map(np.ascontiguousarray, inputs), *outputs], sizes, parts=2)
+        return outputs
+
+    return run
+
+
+def outputs_of(kernel: PrimFunc, sizes: dict[str, int]) -> list[Array]:
+    return [garbage([evaluate(size, sizes) for size in each.shape], each.dtype) for each in kernel.outputs]
 
 
 def memory(buffer: Any, sizes: dict[str, int]) -> Array:
@@ -216,13 +232,12 @@ SIZES = (
 )
 
 
-def assert_computes(
-    func: PrimFunc, numpy: Callable[..., Array], run: Callable[..., list[Array]] = run_in_python
-) -> None:
+def assert_computes(func: PrimFunc, numpy: Callable[..., Array], make: Callable[[PrimFunc], Run] = in_python) -> None:
     """The kernel gives what NumPy gives, at all of :data:`SIZES`."""
+    run = make(func)
     for sizes in SIZES:
         own = {name: sizes[name] for name in func.symbols}
         inputs = inputs_of(func, own)
         with np.errstate(all="ignore"):
-            expected = numpy(*inputs)
-        np.testing.assert_allclose(run(func, inputs, own)[0], expected, rtol=1e-4, atol=1e-5, err_msg=str(own))
+            expected, actual = numpy(*inputs), run(inputs, own)[0]
+        np.testing.assert_allclose(actual, expected, rtol=1e-4, atol=1e-5, err_msg=str(own))

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from schedule_kernels import KERNELS, assert_computes, run_compiled
+from schedule_kernels import KERNELS, assert_computes, compiled
 
 import relaxdsl as relax
+from relaxdsl.ir.check_loops import kernel_violations
 from relaxdsl.kernels.primitives.tree import blocks_in
 
 MAX_STEPS = 8
@@ -87,10 +88,11 @@ def random_schedule(data: st.DataObject, name: str) -> relax.Schedule:
 
 
 @pytest.mark.parametrize("name", KERNELS)
-@settings(max_examples=6, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_random_schedules_change_nothing(name: str, data: st.DataObject) -> None:
     sch = random_schedule(data, name)
+    assert not list(kernel_violations(sch.func, name))
     assert_computes(sch.func, KERNELS[name].numpy)
     again = relax.Schedule(KERNELS[name].build())
     relax.Trace.from_json(sch.trace.as_json()).apply_to(again)
@@ -101,4 +103,4 @@ def test_random_schedules_change_nothing(name: str, data: st.DataObject) -> None
 @settings(max_examples=1, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_random_schedules_compile(name: str, data: st.DataObject) -> None:
-    assert_computes(random_schedule(data, name).func, KERNELS[name].numpy, run_compiled)
+    assert_computes(random_schedule(data, name).func, KERNELS[name].numpy, compiled)
