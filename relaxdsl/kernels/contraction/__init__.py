@@ -10,6 +10,7 @@
 ``tiles``         the product of two packed panels in registers
 ``packing``       the packing of panels
 ``transposition`` squares of vectors, in registers
+``numbers``       elements of operands, panels and results, and their products
 ``operands``      operands evenly spaced, or given by tables of offsets
 ``direct``        products without packing, for few rows
 ``tile``          sizes, by the machine's vectors

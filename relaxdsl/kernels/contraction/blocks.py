@@ -1,7 +1,7 @@
 """Products by register tiles: blocks of rows, steps and columns, and what of the operands is packed when.
 
-The steps are cut into even blocks of at most :attr:`.Tile.depth`. Of the right operand's panels, first come those of the
-first block, one after the other, then those of the next: a panel's place depends on the sizes of the operand only.
+The steps are cut into even blocks of at most :attr:`.Tile.depth`. Of the right operand's panels, first come those of
+the first block, one after the other, then those of the next: where a panel is depends on the operand's sizes only.
 """
 
 from __future__ import annotations
@@ -74,6 +74,7 @@ def _depths(library: Library, emit: Emitter, k: Any, steps: Any) -> Iterator[tup
 
 def _group_offset(library: Library, emit: Emitter, n: Any, start: Any, column: Any, depth: Any) -> Any:
     """Where in the panels those of a group of columns are, for the steps from ``start`` on."""
+    start, depth = library.units(emit, start), library.units(emit, depth)
     return emit.add(emit.mul(start, library.padded(emit, n)), emit.mul(column, depth))
 
 
@@ -92,7 +93,8 @@ def _emit_right_group(library: Library, layout: Layout) -> None:
     with emit.loop(0, depth, chunk) as start, emit.loop(0, width, columns) as column:
         steps = emit.smaller(chunk, emit.sub(depth, start))
         count = emit.smaller(columns, emit.sub(width, column))
-        target = emit.at(group, emit.add(emit.mul(column, depth), emit.mul(start, columns)))
+        place = emit.mul(column, library.units(emit, depth))
+        target = emit.at(group, emit.add(place, emit.mul(library.units(emit, start), columns)))
         arguments = (steps, count, *operand.moved(column, start).arguments, target)
         library.call(emit, f"right_panel{layout.suffix}", arguments)
     emit.builder.ret(emit.integer(0))
@@ -105,7 +107,7 @@ def _emit_left_block(library: Library, layout: Layout) -> None:
     operand, rows = layout.operand(emit, *left), library.tile.rows
     with emit.loop(0, height, rows) as row:
         count = emit.smaller(rows, emit.sub(height, row))
-        target = emit.at(block, emit.mul(row, depth))
+        target = emit.at(block, emit.mul(row, library.units(emit, depth)))
         library.call(emit, f"left_panel{layout.suffix}", (depth, count, *operand.moved(row, 0).arguments, target))
     emit.builder.ret(emit.integer(0))
 
@@ -135,7 +137,7 @@ def _emit_all_tiles(library: Library, layout: Layout) -> None:
             goal = emit.at(c, emit.add(emit.mul(above, c_rows), emit.sub(column, first_column)))
             group = emit.at(panels, _group_offset(library, emit, n, start, column, panel_depth))
             tiles = _Tiles(library, emit, height, depth, panel_depth, packed_left, c_rows, is_first)
-            if right:
+            if library.numbers.is_read_in_place and layout is STRIDED:
                 tiles.multiply(right, (start, column), width, group, packed, goal)
             else:
                 tiles.multiply_panels(width, (group, panel_depth), goal)
@@ -151,9 +153,9 @@ def _left_tiles(
     """
     height, depth, n = sizes
     suffix = "" if isinstance(operand, Strided) else GATHERED.suffix
-    packed = (block, depth, emit.integer(1), emit.integer(library.tile.rows))
+    packed = (block, library.units(emit, depth), emit.integer(1), emit.integer(library.tile.rows))
     is_used_often = emit.compare(">", n, NARROW)
-    if isinstance(operand, Gathered):
+    if isinstance(operand, Gathered) or not library.numbers.is_read_in_place:
         library.call(emit, f"left_block{suffix}", (height, depth, *operand.arguments, block))
         return packed
     with emit.builder.if_then(is_used_often):
@@ -182,9 +184,9 @@ class _Tiles:
         emit, columns = self.emit, self.library.tile.columns
         source, b, b_steps, b_columns = right
         start, column = place
+        operand = Strided(emit, b, b_columns, b_steps).moved(column, start)
         is_in_place = emit.compare("==", source, IN_PLACE)
         in_place = emit.builder.select(is_in_place, emit.multiple_below(width, columns), emit.integer(0))
-        operand = Strided(emit, b, b_columns, b_steps).moved(column, start)
         self._multiply(in_place, (operand.source, 1, b_steps), goal)
         rest, width = operand.moved(in_place, 0), emit.sub(width, in_place)
         is_before = emit.compare("==", source, FROM_PANELS)
@@ -196,15 +198,17 @@ class _Tiles:
 
     def multiply_panels(self, width: Any, panels: tuple[Any, ...], goal: Any) -> None:
         """``width`` columns, from panels: where they start and how many steps they have."""
-        self._multiply(width, (*panels, self.library.tile.columns), goal)
+        group, depth = panels
+        self._multiply(width, (group, self.library.units(self.emit, depth), self.library.tile.columns), goal)
 
     def _multiply(self, width: Any, right: tuple[Any, Any, Any], goal: Any) -> None:
-        arguments = (self.height, width, self.depth, *self.left, *right, goal, self.c_rows, self.is_first)
+        units = self.library.units(self.emit, self.depth)
+        arguments = (self.height, width, units, *self.left, *right, goal, self.c_rows, self.is_first)
         self.library.call(self.emit, "group_of_tiles", arguments)
 
 
 def _emit_group_of_tiles(library: Library) -> None:
-    parameters = "height width depth a* a_tiles a_rows a_steps b* b_tiles b_steps c* c_rows is_first"
+    parameters = "height width depth left* a_tiles a_rows a_steps right* b_tiles b_steps c* c_rows is_first"
     emit = library.function("group_of_tiles", parameters)
     height, width, depth, a, a_tiles, a_rows, a_steps, b, b_tiles, b_steps, c, c_rows, is_first = emit.function.args
     tile = library.tile

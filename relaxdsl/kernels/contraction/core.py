@@ -1,4 +1,4 @@
-"""The engine's core: one small library for each float dtype, called by every contraction.
+"""The engine's core: one small library for each dtype, called by every contraction.
 
 ``c[i, j] = sum over k of a[i, k] * b[k, j]`` for matrices with any strides, given as addresses and steps in elements.
 The result may be computed piece by piece, and pieces at once:
@@ -7,8 +7,7 @@ The result may be computed piece by piece, and pieces at once:
   it does nothing where the product needs no panels.
 - ``contract`` computes ``rows`` of the ``m`` rows of ``c``, and ``columns`` of its ``n`` columns from ``first_column``
   on, which is the start of a group. ``a`` is at the first row, ``c`` at the first element, ``b`` at the start of the
-  whole operand, and the panels of all those columns are packed. Of the ``k``
-  steps the first ``steps`` are summed.
+  whole operand, and the panels of all those columns are packed. Of the ``k`` steps the first ``steps`` are summed.
 
 Which way a product is computed depends on ``m``, ``n``, ``k`` and the strides, never on the piece, and an element's sum
 is formed in the same order wherever it is: any division gives the same bits. Where the product needs no panels
@@ -18,13 +17,18 @@ is formed in the same order wherever it is: any division gives the same bits. Wh
 ``pack_gathered`` and ``contract_gathered`` are the same for operands whose elements are where tables of offsets say:
 element (row, step) of ``a`` at ``a_row_offsets[row] + a_step_offsets[step]``. Such products always need panels.
 
-``panels`` has memory for :func:`.panels_size` elements, ``block``, of which every running call has its own, for
-:func:`.block_size`.
+Products of bytes, each int8 or uint8, are summed in int32. Their operands are always packed: the right one by the
+``pack`` of its dtype, the left one by the ``contract`` of its own.
+
+``panels`` has memory for :func:`.panels_size` elements of :func:`.panel_dtype`, ``block``, of which every running call
+has its own, for :func:`.block_size`.
 
 It is LLVM IR written by :class:`.emitter.Emitter`; numba's type inference would take many times as long.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 from llvmlite import ir
 
@@ -33,6 +37,7 @@ from relaxdsl.kernels.contraction.blocks import FROM_PANELS, IN_PLACE, PACKING, 
 from relaxdsl.kernels.contraction.emitter import Emitter
 from relaxdsl.kernels.contraction.library import Library
 from relaxdsl.kernels.contraction.names import PARAMETERS, symbol_name
+from relaxdsl.kernels.contraction.numbers import numbers_for
 from relaxdsl.kernels.contraction.tile import CACHED, FEW, SKINNY, SMALL, Tile
 
 #: Without tiles; the other ways are those in which tiles read the right operand.
@@ -41,12 +46,16 @@ DIRECT = 3
 
 def core_module(dtype: str, tile: Tile) -> ir.Module:
     """The core's LLVM IR."""
-    library = Library(tile, ir.FloatType() if dtype == "float32" else ir.DoubleType())
+    library = Library(tile, numbers_for(dtype))
     emit_blocks(library)
-    direct.emit_products(library)
-    _emit_way(library.function("way", "m n k b_steps b_columns"))
-    _emit_pack(library, dtype)
-    _emit_contract(library, dtype)
+    _emit_clear(library.function("clear", "rows columns c* c_rows"))
+    if library.numbers.is_read_in_place:
+        direct.emit_products(library)
+        _emit_way(library.function("way", "m n k b_steps b_columns"))
+        _emit_pack(library, dtype)
+        _emit_contract(library, dtype)
+    else:
+        _emit_packed_entries(library, dtype)
     _emit_gathered_entries(library, dtype)
     return library.module
 
@@ -95,6 +104,21 @@ def _emit_contract(library: Library, dtype: str) -> None:
     emit.builder.ret(emit.integer(0))
 
 
+def _emit_packed_entries(library: Library, dtype: str) -> None:
+    """The entries for operands that are always packed, each in the way of its own dtype."""
+    emit = _entry(library, "pack", dtype)
+    _, n, k, b, b_steps, b_columns, first, count, panels = emit.function.args
+    library.call(emit, "all_panels", (n, k, b, b_columns, b_steps, first, count, panels))
+    emit.builder.ret(emit.integer(0))
+    emit = _entry(library, "contract", dtype)
+    _, rows, n, first_column, columns, k, steps, *operands, c, c_rows, panels, block = emit.function.args
+    left, right = operands[:3], operands[3:]
+    sizes = (rows, n, first_column, columns, k, steps)
+    library.call(emit, "all_tiles", (*sizes, *left, FROM_PANELS, *right, c, c_rows, panels, block))
+    _clear_if_empty(library, emit, steps, (rows, columns, c, c_rows))
+    emit.builder.ret(emit.integer(0))
+
+
 def _emit_gathered_entries(library: Library, dtype: str) -> None:
     emit = _entry(library, "pack_gathered", dtype)
     n, k, b, b_steps, b_columns, first, count, panels = emit.function.args
@@ -102,8 +126,19 @@ def _emit_gathered_entries(library: Library, dtype: str) -> None:
     emit.builder.ret(emit.integer(0))
     emit = _entry(library, "contract_gathered", dtype)
     rows, n, first_column, columns, k, a, *others = emit.function.args
-    c, c_rows = others[2:4]
     library.call(emit, "all_tiles_gathered", (rows, n, first_column, columns, k, k, a, *others))
-    with emit.builder.if_then(emit.compare("==", k, 0)):
-        library.call(emit, "product", (rows, n, columns, k, a, 0, 0, a, 0, 1, c, c_rows))
+    _clear_if_empty(library, emit, k, (rows, columns, *others[2:4]))
+    emit.builder.ret(emit.integer(0))
+
+
+def _clear_if_empty(library: Library, emit: Emitter, steps: Any, result: tuple[Any, ...]) -> None:
+    """A sum of nothing is zero."""
+    with emit.builder.if_then(emit.compare("==", steps, 0)):
+        library.call(emit, "clear", result)
+
+
+def _emit_clear(emit: Emitter) -> None:
+    rows, columns, c, c_rows = emit.function.args
+    with emit.loop(0, rows) as row, emit.loop(0, columns) as column:
+        emit.store(emit.zero, c, emit.add(emit.mul(row, c_rows), column))
     emit.builder.ret(emit.integer(0))

@@ -131,21 +131,22 @@ class Emitter:
     @property
     def chunk_lanes(self) -> int:
         """How many elements 128 bits are: instructions that move elements are fast within these."""
-        return 4 if isinstance(self.real, ir.FloatType) else 2
+        return 2 if isinstance(self.real, ir.DoubleType) else 4
 
     def prefetch(self, pointer: Any, offset: Integer) -> None:
         """Asks for the element, which need not exist, to be brought into the caches for reading."""
         place = self.builder.bitcast(self.at(pointer, offset), ir.IntType(8).as_pointer())
         self._intrinsic("llvm.prefetch.p0", ir.VoidType(), place, INT32(0), INT32(3), INT32(1))
 
-    def load_vector(self, pointer: Any, offset: Integer) -> Any:
-        return self.builder.load(self._vector_at(pointer, offset), align=self._alignment(pointer))
+    def load_vector(self, pointer: Any, offset: Integer, count: int = 0) -> Any:
+        """A vector of ``count`` elements, or as many as there are lanes."""
+        return self.builder.load(self._vector_at(pointer, offset, count), align=self._alignment(pointer))
 
     def store_vector(self, value: Any, pointer: Any, offset: Integer) -> None:
         self.builder.store(value, self._vector_at(pointer, offset), align=self._alignment(pointer))
 
-    def _vector_at(self, pointer: Any, offset: Integer) -> Any:
-        kind = ir.VectorType(pointer.type.pointee, self.lanes)
+    def _vector_at(self, pointer: Any, offset: Integer, count: int = 0) -> Any:
+        kind = ir.VectorType(pointer.type.pointee, count or self.lanes)
         return self.builder.bitcast(self.at(pointer, offset), kind.as_pointer())
 
     @staticmethod
@@ -158,11 +159,11 @@ class Emitter:
 
     @property
     def zero(self) -> Any:
-        return ir.Constant(self.real, 0.0)
+        return ir.Constant(self.real, None)
 
     @property
     def zeros(self) -> Any:
-        return ir.Constant(self.vector, [self.zero] * self.lanes)
+        return ir.Constant(self.vector, None)
 
     @property
     def undefined(self) -> Any:

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
 import llvmlite.binding as llvm
 
-from relaxdsl.kernels.contraction.names import ENGINE_DTYPES, PARAMETERS, symbol_name
+from relaxdsl.kernels.contraction.names import BYTE_DTYPES, ENGINE_DTYPES, PARAMETERS, symbol_name
 from relaxdsl.kernels.contraction.tile import Tile, host_tile
 from relaxdsl.kernels.disk import object_code
 from relaxdsl.kernels.object_code import LoadedObject, native_target, parsed_for
@@ -30,10 +30,10 @@ class Core:
         return self.code.address(symbol_name(entry, self.dtype))
 
 
-@lru_cache(maxsize=2)
+@cache
 def core(dtype: str) -> Core:
     """The core for ``dtype``, whose entries the linker knows by :func:`symbol_name` from now on."""
-    tile = host_tile(int(dtype.removeprefix("float")))
+    tile = host_tile(element_bits(dtype))
     made = Core(dtype, tile, LoadedObject(object_code(lambda: compile_core(dtype, tile), "core", dtype, repr(tile))))
     for entry in PARAMETERS:
         llvm.add_symbol(symbol_name(entry, dtype), made.address(entry))
@@ -42,9 +42,14 @@ def core(dtype: str) -> Core:
 
 def provide(names: Iterable[str]) -> None:
     """Makes the cores whose entries are among ``names``, which code is about to be linked with."""
-    for dtype in ENGINE_DTYPES:
+    for dtype in (*ENGINE_DTYPES, *BYTE_DTYPES):
         if not {symbol_name(entry, dtype) for entry in PARAMETERS}.isdisjoint(names):
             core(dtype)
+
+
+def element_bits(dtype: str) -> int:
+    """The size of what is added up for operands of a dtype."""
+    return 64 if dtype == "float64" else 32
 
 
 def compile_core(dtype: str, tile: Tile) -> bytes:

@@ -20,7 +20,7 @@ from numba import types
 from numba.core.typing.templates import Signature
 from numba.extending import intrinsic
 
-from relaxdsl.kernels.contraction.names import ENGINE_DTYPES, PARAMETERS, is_address, symbol_name
+from relaxdsl.kernels.contraction.names import BYTE_DTYPES, ENGINE_DTYPES, PARAMETERS, is_address, symbol_name
 
 
 def _make(entry: str, dtype: str) -> Any:
@@ -58,5 +58,5 @@ def _parameters(entry: str) -> Iterator[inspect.Parameter]:
 
 
 ENGINE_INTRINSICS: dict[str, Any] = {
-    f"{entry}_{dtype}": _make(entry, dtype) for entry in PARAMETERS for dtype in ENGINE_DTYPES
+    f"{entry}_{dtype}": _make(entry, dtype) for entry in PARAMETERS for dtype in (*ENGINE_DTYPES, *BYTE_DTYPES)
 }

@@ -9,7 +9,10 @@ from typing import Any
 from llvmlite import ir
 
 from relaxdsl.kernels.contraction.emitter import INT64, Emitter
+from relaxdsl.kernels.contraction.numbers import Bytes, Floats
 from relaxdsl.kernels.contraction.tile import Tile
+
+_OPERANDS = ("a*", "b*", "source*")
 
 
 @dataclass(slots=True)
@@ -17,23 +20,26 @@ class Library:
     """The functions of one core under construction."""
 
     tile: Tile
-    real: ir.Type
+    numbers: Floats | Bytes
     module: ir.Module = field(default_factory=lambda: ir.Module("relaxdsl_contraction"))
     functions: dict[str, ir.Function] = field(default_factory=dict)
 
     def function(self, name: str, parameters: str, exported: str = "") -> Emitter:
-        """Begins a function; a parameter with a star is an address of elements, with an ampersand that of a table."""
+        """Begins a function; a parameter with a star is an address of elements, with an ampersand that of a table.
+
+        Those of operands have the names in :data:`_OPERANDS`; others are of panels and results.
+        """
         names = parameters.split()
-        kinds = {"*": self.real.as_pointer(), "&": INT64.as_pointer()}
-        made = ir.Function(
-            self.module, ir.FunctionType(INT64, [kinds.get(each[-1], INT64) for each in names]), exported or name
-        )
+        kinds = {"*": self.numbers.total.as_pointer(), "&": INT64.as_pointer()}
+        kinds |= {each: self.numbers.operand.as_pointer() for each in _OPERANDS}
+        types = [kinds.get(each, kinds.get(each[-1], INT64)) for each in names]
+        made = ir.Function(self.module, ir.FunctionType(INT64, types), exported or name)
         if not exported:
             made.linkage = "internal"
         for argument, each in zip(made.args, names, strict=True):
             argument.name = each.rstrip("*&")
         self.functions[name] = made
-        return Emitter(made, self.real, self.tile.lanes)
+        return Emitter(made, self.numbers.total, self.tile.lanes)
 
     def call(self, emit: Emitter, name: str, arguments: Sequence[Any]) -> Any:
         return emit.builder.call(self.functions[name], [emit.integer(each) for each in arguments])
@@ -41,3 +47,8 @@ class Library:
     def padded(self, emit: Emitter, n: Any) -> Any:
         """The columns of all panels together."""
         return emit.multiple_below(emit.add(n, self.tile.columns - 1), self.tile.columns)
+
+    def units(self, emit: Emitter, steps: Any) -> Any:
+        """How many elements so many steps are in a panel of width 1."""
+        size = self.numbers.steps
+        return steps if size == 1 else emit.quotient(emit.add(steps, size - 1), size)

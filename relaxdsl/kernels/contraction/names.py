@@ -4,6 +4,8 @@ from __future__ import annotations
 
 #: The dtypes the engine computes in.
 ENGINE_DTYPES = ("float32", "float64")
+#: Those of operands whose products are summed in int32: of the right one for ``pack``, of the left one for ``contract``.
+BYTE_DTYPES = ("int8", "uint8")
 #: A parameter with a star is an address of elements, one with an ampersand that of a table of int64 offsets.
 PARAMETERS = {
     "pack": "m n k b* b_steps b_columns first count panels*",
@@ -14,7 +16,7 @@ PARAMETERS = {
     "contract_gathered": ("rows n first_column columns k a* a_row_offsets& a_step_offsets& c* c_rows panels* block*"),
 }
 #: What kernels call them.
-ENGINE_FUNCTIONS = tuple(f"{entry}_{dtype}" for entry in PARAMETERS for dtype in ENGINE_DTYPES)
+ENGINE_FUNCTIONS = tuple(f"{entry}_{dtype}" for entry in PARAMETERS for dtype in (*ENGINE_DTYPES, *BYTE_DTYPES))
 
 
 def symbol_name(entry: str, dtype: str) -> str:

@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from llvmlite import ir
+
 from relaxdsl.kernels.contraction.emitter import Emitter
 from relaxdsl.kernels.contraction.library import Library
 from relaxdsl.kernels.contraction.operands import STRIDED, Gathered, Layout, Strided
@@ -31,20 +33,19 @@ def emit_panels(library: Library, layout: Layout) -> None:
     """
     parameters = f"depth count {layout.parameters('source', 'places', 'steps')} target*"
     rows, columns, lanes = library.tile.rows, library.tile.columns, library.tile.lanes
-    _emit_strip(library.function(f"left_panel{layout.suffix}", parameters), rows, rows, layout)
-    _emit_strip(library.function(f"right_strip{layout.suffix}", parameters), lanes, columns, layout)
-    _emit_right_panel(library.function(f"right_panel{layout.suffix}", parameters), library, layout)
+    _emit_strip(library, library.function(f"left_panel{layout.suffix}", parameters), rows, rows, layout)
+    _emit_strip(library, library.function(f"right_strip{layout.suffix}", parameters), lanes, columns, layout)
+    _emit_right_panel(library, library.function(f"right_panel{layout.suffix}", parameters), layout)
 
 
-def _emit_right_panel(emit: Emitter, library: Library, layout: Layout) -> None:
+def _emit_right_panel(library: Library, emit: Emitter, layout: Layout) -> None:
     """Strip by strip, unless the whole panel is a run: then line by line of the caches."""
     depth, count, *where, target = emit.function.args
     operand, columns, lanes = layout.operand(emit, *where), library.tile.columns, library.tile.lanes
     if layout is STRIDED:
+        panel = _Strip(library, emit, operand, emit.integer(columns), columns, columns, depth, target)
         is_run = emit.all(emit.compare("==", operand.places, 1), emit.compare("==", count, columns))
-        with emit.builder.if_then(is_run):
-            _copy_lines(emit, operand, columns, depth, target)
-            emit.builder.ret(emit.integer(0))
+        panel.copy(is_run, panel.read_run)
     with emit.loop(0, columns, lanes) as first:
         place = emit.smaller(first, emit.sub(count, 1))
         arguments = (depth, emit.sub(count, place), *operand.moved(place, 0).arguments, emit.at(target, first))
@@ -52,43 +53,61 @@ def _emit_right_panel(emit: Emitter, library: Library, layout: Layout) -> None:
     emit.builder.ret(emit.integer(0))
 
 
-def _copy_lines(emit: Emitter, operand: Strided, columns: int, depth: Any, target: Any) -> None:
-    with emit.loop(0, depth) as step:
-        emit.prefetch(operand.source, operand.step(emit.add(step, PACKED_STEPS)))
-        start, goal = operand.step(step), emit.mul(step, columns)
-        for place in range(0, columns, emit.lanes):
-            emit.store_vector(emit.load_vector(operand.source, emit.add(start, place)), target, emit.add(goal, place))
-
-
-def _emit_strip(emit: Emitter, places: int, width: int, layout: Layout) -> None:
+def _emit_strip(library: Library, emit: Emitter, places: int, width: int, layout: Layout) -> None:
     """Packs ``places`` of a panel of ``width``, of which the first ``count`` exist, and perhaps more.
 
     Where vectors do not divide the places, what they write beyond them is overwritten by the next step.
     """
     depth, count, *where, target = emit.function.args
-    strip = _Strip(emit, layout.operand(emit, *where), emit.smaller(count, places), places, width, target)
+    operand = layout.operand(emit, *where)
+    strip = _Strip(library, emit, operand, emit.smaller(count, places), places, width, depth, target)
     for condition, read in strip.readings():
-        with emit.builder.if_then(condition):
-            with emit.loop(0, depth) as step:
-                strip.write(step, read(strip.operand.step(step)))
-            emit.builder.ret(emit.integer(0))
-    strip.gather(depth)
+        strip.copy(condition, read)
+    strip.gather()
     emit.builder.ret(emit.integer(0))
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class _Strip:
-    """A strip of ``places``, of which ``count`` exist."""
+    """A strip of ``places``, of which ``count`` exist, for ``depth`` steps of a panel of ``width``."""
 
+    library: Library
     emit: Emitter
     operand: Strided | Gathered
     count: Any
     places: int
     width: int
+    depth: Any
     target: Any
 
-    def write(self, step: Any, vectors: list[Any]) -> None:
-        goal = self.emit.mul(step, self.width)
+    def copy(self, condition: Any, read: Callable[[Any], list[Any]]) -> None:
+        """If the condition holds, reads every step and returns from the function."""
+        emit, operand = self.emit, self.operand
+        with emit.builder.if_then(condition):
+            with emit.loop(0, self.library.units(emit, self.depth)) as unit:
+                if isinstance(operand, Strided):
+                    emit.prefetch(operand.source, operand.step(emit.add(self._steps(unit)[0], PACKED_STEPS)))
+                self._write(unit, self._joined(unit, read))
+            emit.builder.ret(emit.integer(0))
+
+    def _steps(self, unit: Any) -> list[Any]:
+        """The steps that are one element of the panel."""
+        size = self.library.numbers.steps
+        return [unit] if size == 1 else [self.emit.add(self.emit.mul(unit, size), step) for step in range(size)]
+
+    def _joined(self, unit: Any, read: Callable[[Any], list[Any]]) -> list[Any]:
+        """What ``read`` gives for the steps of a unit, as elements of the panel. Steps that do not exist are zeros."""
+        emit, numbers = self.emit, self.library.numbers
+        first, *others = self._steps(unit)
+        parts = [read(self.operand.step(first))]
+        for step in others:
+            exists, last = emit.compare("<", step, self.depth), emit.sub(self.depth, 1)
+            found = read(self.operand.step(emit.smaller(step, last)))
+            parts.append([emit.builder.select(exists, each, ir.Constant(each.type, None)) for each in found])
+        return [numbers.join(list(each), emit) for each in zip(*parts, strict=True)]
+
+    def _write(self, unit: Any, vectors: list[Any]) -> None:
+        goal = self.emit.mul(unit, self.width)
         for number, vector in enumerate(vectors):
             self.emit.store_vector(vector, self.target, self.emit.add(goal, number * self.emit.lanes))
 
@@ -98,7 +117,11 @@ class _Strip:
         """The ways to read the strip step by step."""
         if self.emit.lanes == 1:
             return
-        if self.places != self.emit.lanes:
+        if self.library.numbers.steps > 1:
+            # Few machines can read some bytes of a vector only.
+            if self.places == self.emit.lanes and isinstance(self.operand, Strided):
+                yield self._is_strided_by(1), self.read_run
+        elif self.places != self.emit.lanes:
             if isinstance(self.operand, Strided):
                 yield self._is_strided_by(1), self._read_parts
         elif isinstance(self.operand, Strided):
@@ -107,7 +130,7 @@ class _Strip:
             yield from self._readings_of_gathered(self.operand)
 
     def _readings_of_strided(self, operand: Strided) -> Iterator[_Reading]:
-        yield self._is_strided_by(1), self._read_run
+        yield self._is_strided_by(1), self.read_run
         yield self._is_strided_by(2), self._read_every_second
         existing = self.emit.lanes_below(self.count)
         yield self.emit.compare("==", operand.places, 1), lambda start: [self._masked(start, existing)]
@@ -124,7 +147,7 @@ class _Strip:
         first = operand.place(0)
         is_whole = emit.compare("==", self.count, self.places)
         in_run = builder.or_(emit.are_from(offsets, first, 1), missing)
-        yield emit.all(is_whole, emit.every(in_run)), lambda start: self._read_run(emit.add(start, first))
+        yield emit.all(is_whole, emit.every(in_run)), lambda start: self.read_run(emit.add(start, first))
         in_second = emit.are_from(offsets, first, 2)
         yield emit.all(is_whole, emit.every(in_second)), lambda start: self._read_every_second(emit.add(start, first))
         # Two runs: a bit after the last one for a strip that is one run but not whole.
@@ -140,8 +163,10 @@ class _Strip:
 
         yield are_two, read
 
-    def _read_run(self, start: Any) -> list[Any]:
-        return [self.emit.load_vector(self.operand.source, start)]
+    def read_run(self, start: Any) -> list[Any]:
+        """Places that are neighbours, and fill vectors."""
+        firsts = range(0, self.places, self.emit.lanes)
+        return [self.emit.load_vector(self.operand.source, self.emit.add(start, first)) for first in firsts]
 
     def _read_every_second(self, start: Any) -> list[Any]:
         """Of two vectors that reach from the first element to the last, and not beyond."""
@@ -162,43 +187,49 @@ class _Strip:
 
     # ----------------------------------------------------------------------------------------------- along the steps
 
-    def gather(self, depth: Any) -> None:
+    def gather(self) -> None:
         """By squares of vectors where the steps are neighbours, otherwise element by element."""
         emit = self.emit
         edge = emit.sub(self.count, 1)
         rows = [emit.at(self.operand.source, self.operand.place(emit.smaller(row, edge))) for row in range(self.places)]
-        whole = emit.multiple_below(depth, emit.lanes)
+        size = self.library.numbers.steps
+        whole = emit.mul(emit.quotient(self.depth, size * emit.lanes), emit.lanes)
         with (
-            emit.loop(0, whole, emit.lanes) as start,
-            emit.builder.if_else(self._are_neighbours(start)) as (neighbours, others),
+            emit.loop(0, whole, emit.lanes) as first,
+            emit.builder.if_else(self._are_neighbours(emit.mul(first, size))) as (neighbours, others),
         ):
             with neighbours:
-                self._transpose(rows, start)
+                self._transpose(rows, first)
             with others:
-                self._copy_elements(rows, start, emit.add(start, emit.lanes))
-        self._copy_elements(rows, whole, depth)
+                self._copy_elements(rows, first, emit.add(first, emit.lanes))
+        self._copy_elements(rows, whole, self.library.units(emit, self.depth))
 
     def _are_neighbours(self, start: Any) -> Any:
-        """Whether as many steps as a vector has lanes are neighbours."""
+        """Whether the steps of as many units as a vector has lanes are neighbours."""
         emit = self.emit
         if isinstance(self.operand, Strided):
             return emit.compare("==", self.operand.steps, 1)
-        offsets = emit.load_vector(self.operand.steps, start)
-        return emit.every(emit.are_from(offsets, self.operand.step(start), 1))
+        runs = []
+        for first in range(0, self.library.numbers.steps * emit.lanes, emit.lanes):
+            offsets = emit.load_vector(self.operand.steps, emit.add(start, first))
+            runs.append(emit.every(emit.are_from(offsets, emit.add(self.operand.step(start), first), 1)))
+        return emit.all(*runs)
 
-    def _transpose(self, rows: list[Any], start: Any) -> None:
-        emit, lanes = self.emit, self.emit.lanes
-        offset = self.operand.step(start)
-        vectors = [emit.load_vector(row, offset) for row in rows]
-        missing = -len(vectors) % lanes
-        vectors += [emit.undefined] * missing
-        squares = [transposed(emit, vectors[first : first + lanes]) for first in range(0, len(vectors), lanes)]
+    def _transpose(self, rows: list[Any], first: Any) -> None:
+        """A square of units from ``first`` on."""
+        emit, lanes, numbers = self.emit, self.emit.lanes, self.library.numbers
+        offset = self.operand.step(self._steps(first)[0])
+        runs = [emit.load_vector(row, offset, lanes * numbers.steps) for row in rows]
+        vectors = [numbers.join_run(run, emit) for run in runs]
+        vectors += [emit.undefined] * (-len(vectors) % lanes)
+        squares = [transposed(emit, vectors[start : start + lanes]) for start in range(0, len(vectors), lanes)]
         for lane in range(lanes):
-            self.write(emit.add(start, lane), [square[lane] for square in squares])
+            self._write(emit.add(first, lane), [square[lane] for square in squares])
 
     def _copy_elements(self, rows: list[Any], start: Any, stop: Any) -> None:
         emit = self.emit
-        with emit.loop(start, stop) as step:
-            offset, goal = self.operand.step(step), emit.mul(step, self.width)
-            for place, row in enumerate(rows):
-                emit.store(emit.load(row, offset), self.target, emit.add(goal, place))
+        with emit.loop(start, stop) as unit:
+            elements = self._joined(unit, lambda offset: [emit.load(row, offset) for row in rows])
+            goal = emit.mul(unit, self.width)
+            for place, element in enumerate(elements):
+                emit.store(element, self.target, emit.add(goal, place))

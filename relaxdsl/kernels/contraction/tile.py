@@ -6,7 +6,8 @@ import os
 from dataclasses import dataclass
 
 from relaxdsl.errors import KernelError
-from relaxdsl.types.dims import Dim, dim_min
+from relaxdsl.kernels.contraction.names import BYTE_DTYPES
+from relaxdsl.types.dims import Dim, ceildiv, dim_min
 
 #: Overrides the vector width, in bits.
 VECTOR_BITS_VARIABLE = "RELAXDSL_VECTOR_BITS"
@@ -71,9 +72,14 @@ def tile_for(bits: int, vector_bits: int, registers: int) -> Tile:
     return Tile(bits, lanes, 6, 2) if vector_bits >= 256 else Tile(bits, lanes, 4, 2)
 
 
-def panels_size(columns: Dim, depth: Dim) -> Dim:
+def panel_dtype(dtype: str) -> str:
+    """The dtype of panels and blocks of operands of a dtype: bytes are packed two to an int32."""
+    return "int32" if dtype in BYTE_DTYPES else dtype
+
+
+def panels_size(columns: Dim, depth: Dim, dtype: str = "float32") -> Dim:
     """How many elements all panels of a right operand have room for."""
-    return (columns + MAX_COLUMNS) * depth
+    return (columns + MAX_COLUMNS) * (ceildiv(depth, 2) if dtype in BYTE_DTYPES else depth)
 
 
 def block_size(depth: Dim) -> Dim:

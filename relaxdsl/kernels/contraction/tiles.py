@@ -11,7 +11,7 @@ from relaxdsl.kernels.contraction.library import Library
 
 #: Steps of the sum in one iteration.
 UNROLLED = 4
-_TILE = "depth a* a_rows a_steps b* b_steps c* c_rows is_first"
+_TILE = "depth left* a_rows a_steps right* b_steps c* c_rows is_first"
 
 
 def emit_tiles(library: Library) -> None:
@@ -21,7 +21,7 @@ def emit_tiles(library: Library) -> None:
     as many columns as in a whole tile.
     """
     for rows in range(1, library.tile.rows + 1):
-        _emit_tile(library.function(f"tile_{rows}", _TILE), rows, library.tile.vectors)
+        _emit_tile(library, rows)
     emit = library.function("tile", f"rows columns {_TILE}")
     rows, columns, *operands, c, c_rows, is_first = emit.function.args
     with _whole_tile(library, emit, rows, columns, c, c_rows, is_first) as goal:
@@ -58,7 +58,8 @@ def _copy(emit: Emitter, rows: Any, columns: Any, source: tuple[Any, Any], targe
         emit.store(emit.load(source[0], start), target[0], goal)
 
 
-def _emit_tile(emit: Emitter, rows: int, vectors: int) -> None:
+def _emit_tile(library: Library, rows: int) -> None:
+    emit, vectors = library.function(f"tile_{rows}", _TILE), library.tile.vectors
     depth, a, a_rows, a_steps, b, b_steps, c, c_rows, is_first = emit.function.args
     goals = [
         (emit.at(c, emit.mul(c_rows, row)), vector * emit.lanes) for row in range(rows) for vector in range(vectors)
@@ -72,7 +73,7 @@ def _emit_tile(emit: Emitter, rows: int, vectors: int) -> None:
             for step in range(steps):
                 index = emit.add(loop.index, step)
                 left, right = emit.mul(index, a_steps), emit.mul(index, b_steps)
-                following = _step(emit, [(row, left) for row in lefts], (b, right), following)
+                following = _step(library, emit, [(row, left) for row in lefts], (b, right), following)
             loop.following += following
         totals = loop.values
     for total, goal in zip(totals, goals, strict=True):
@@ -95,7 +96,9 @@ def _totals(emit: Emitter, goals: list[tuple[Any, Any]], is_first: Any) -> list[
     return totals
 
 
-def _step(emit: Emitter, lefts: list[tuple[Any, Any]], right: tuple[Any, Any], totals: list[Any]) -> list[Any]:
+def _step(
+    library: Library, emit: Emitter, lefts: list[tuple[Any, Any]], right: tuple[Any, Any], totals: list[Any]
+) -> list[Any]:
     """The totals after one step: its elements of the left operand by its vectors of the right one."""
     b, start = right
     vectors = len(totals) // len(lefts)
@@ -104,5 +107,5 @@ def _step(emit: Emitter, lefts: list[tuple[Any, Any]], right: tuple[Any, Any], t
     following = []
     for place in lefts:
         factor = emit.broadcast(emit.load(*place))
-        following += [emit.multiply_add(factor, column, next(rest)) for column in columns]
+        following += [library.numbers.multiply_add(factor, column, next(rest), emit) for column in columns]
     return following

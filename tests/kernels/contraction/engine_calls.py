@@ -11,9 +11,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from relaxdsl.kernels.contraction.engine import Core, compile_core
+from relaxdsl.kernels.contraction.engine import Core, compile_core, element_bits
 from relaxdsl.kernels.contraction.names import PARAMETERS, is_address
-from relaxdsl.kernels.contraction.tile import COLUMN_GROUP, Tile, block_size, host_tile, panels_size, tile_for
+from relaxdsl.kernels.contraction.tile import (
+    COLUMN_GROUP,
+    Tile,
+    block_size,
+    host_tile,
+    panel_dtype,
+    panels_size,
+    tile_for,
+)
 from relaxdsl.kernels.object_code import LoadedObject
 
 Array = NDArray[Any]
@@ -22,7 +30,7 @@ _cores: dict[tuple[str, Tile], Core] = {}
 
 def core_for(dtype: str, vector_bits: int | None = None) -> Core:
     """A compiled core, with vectors of that width or the machine's own."""
-    bits = int(dtype.removeprefix("float"))
+    bits = element_bits(dtype)
     if vector_bits is None:
         tile = host_tile(bits)
     else:
@@ -62,8 +70,8 @@ def _pieces(cuts: Sequence[int], stop: int) -> Iterator[tuple[int, int]]:
 class Product:
     """``left @ right`` of two matrices with any strides, as calls of a core.
 
-    The result is surrounded by elements that must not change, and all memory is filled with NaN first. ``steps``: how
-    many steps are summed, if not all.
+    The result is surrounded by elements that must not change, and all memory is filled with garbage first. ``steps``:
+    how many steps are summed, if not all. Bytes are packed by a core of their own: that of the right operand's dtype.
     """
 
     core: Core
@@ -71,19 +79,21 @@ class Product:
     right: Array
     division: Division = field(default_factory=Division)
     steps: int | None = None
+    packing: Core | None = None
 
     def result(self) -> Array:
         m, k = self.left.shape
         n = self.right.shape[1]
         panels, block, frame = self._memory(m, n, k)
         c = frame[1:-1, 1:-1]
+        packing, right = self.packing or self.core, (self.right, *_steps(self.right))
         for first, stop in self.division.group_pieces(n):
-            call(self.core, "pack", m, n, k, self.right, *_steps(self.right), first, stop - first, panels)
+            call(packing, "pack", m, n, k, *right, first, stop - first, panels)
         for row, row_stop in self.division.row_pieces(m):
             for first, stop in self.division.group_pieces(n):
                 column, columns = first * COLUMN_GROUP, min(stop * COLUMN_GROUP, n) - first * COLUMN_GROUP
                 left, goal = self.left[row:], c[row:, column:]
-                operands = (left, *_steps(left), self.right, *_steps(self.right), goal, n + 2, panels, block)
+                operands = (left, *_steps(left), *right, goal, n + 2, panels, block)
                 sizes = (m, row_stop - row, n, column, columns, k, k if self.steps is None else self.steps)
                 call(self.core, "contract", *sizes, *operands)
         return _inner(frame)
@@ -95,7 +105,7 @@ class Product:
         rows, left_steps = (np.arange(size) * step for size, step in zip((m, k), _steps(self.left), strict=True))
         steps, columns = (np.arange(size) * step for size, step in zip((k, n), _steps(self.right), strict=True))
         tables = Tables(rows, left_steps, steps, columns)
-        return gathered_product(self.core, self.left, self.right, tables, self.division)
+        return gathered_product(self.core, self.left, self.right, tables, self.division, self.packing)
 
     def _memory(self, m: int, n: int, k: int) -> tuple[Array, Array, Array]:
         return memory(self.left.dtype, m, n, k)
@@ -111,14 +121,16 @@ class Tables:
     right_columns: Array
 
 
-def gathered_product(core: Core, left: Array, right: Array, tables: Tables, division: Division) -> Array:
+def gathered_product(
+    core: Core, left: Array, right: Array, tables: Tables, division: Division, packing: Core | None = None
+) -> Array:
     """The product of operands given by tables."""
     m, n, k = len(tables.left_rows), len(tables.right_columns), len(tables.left_steps)
     panels, block, frame = memory(left.dtype, m, n, k)
     c = frame[1:-1, 1:-1]
     for first, stop in division.group_pieces(n):
         sources = (right, tables.right_steps, tables.right_columns)
-        call(core, "pack_gathered", n, k, *sources, first, stop - first, panels)
+        call(packing or core, "pack_gathered", n, k, *sources, first, stop - first, panels)
     for row, row_stop in division.row_pieces(m):
         for first, stop in division.group_pieces(n):
             column, columns = first * COLUMN_GROUP, min(stop * COLUMN_GROUP, n) - first * COLUMN_GROUP
@@ -129,15 +141,21 @@ def gathered_product(core: Core, left: Array, right: Array, tables: Tables, divi
 
 def memory(dtype: Any, m: int, n: int, k: int) -> tuple[Array, Array, Array]:
     """Panels, a block, and the result in a frame."""
-    sizes = (panels_size(n, k), block_size(k), (m + 2, n + 2))
-    panels, block, frame = (np.full(size, np.nan, dtype) for size in sizes)
+    kind = panel_dtype(str(dtype))
+    sizes = (panels_size(n, k, str(dtype)), block_size(k), (m + 2, n + 2))
+    panels, block, frame = (np.full(size, _garbage(kind), kind) for size in sizes)
     return panels, block, frame
+
+
+def _garbage(dtype: str) -> float:
+    return -(2**31) + 1 if dtype == "int32" else np.nan
 
 
 def _inner(frame: Array) -> Array:
     """The result, after a look at its frame."""
     for edge in (frame[0], frame[-1], frame[:, 0], frame[:, -1]):
-        assert np.isnan(edge).all(), "an element outside of the result was written"
+        untouched = np.full(edge.shape, _garbage(str(frame.dtype)), frame.dtype)
+        np.testing.assert_array_equal(edge, untouched, "an element outside of the result was written")
     return frame[1:-1, 1:-1]
 
 

@@ -65,3 +65,22 @@ def test_the_tile_is_made_of_the_vectors_asked_for(cpu, features, vector_bits, r
     loop = max(body.split(".LBB"), key=lambda part: len(re.findall(instruction, part)))
     assert len(re.findall(instruction, loop)) >= tile.rows * tile.vectors
     assert not re.search(r"%rsp.*%[xyz]mm|%[xyz]mm.*%rsp", loop), "the tile does not fit into the registers"
+
+
+@pytest.mark.parametrize(
+    ("cpu", "features", "vector_bits", "registers", "instruction"),
+    [
+        ("icelake-server", "+avx512f,+avx512vnni", 512, 32, r"vp(?:dpwssd|maddwd)\s.*%zmm"),
+        ("skylake-avx512", "+avx512f", 512, 32, r"vpmaddwd\s.*%zmm"),
+        ("haswell", "+avx2", 256, 16, r"vpmaddwd\s.*%ymm"),
+        ("x86-64", "", 128, 16, r"pmaddwd\s.*%xmm"),
+    ],
+)
+def test_bytes_are_multiplied_by_pairs(cpu, features, vector_bits, registers, instruction):
+    machine = target_machine(cpu, features)
+    if "x86_64" not in machine.triple:
+        pytest.skip("not x86")
+    tile = tile_for(32, vector_bits, registers)
+    assembly = machine.emit_assembly(parsed_for(machine, core_module("int8", tile)))
+    body = assembly.split(f"\ntile_{tile.rows}:")[1].split(".cfi_endproc")[0]
+    assert len(re.findall(instruction, body)) >= tile.rows * tile.vectors
