@@ -18,6 +18,7 @@ from relaxdsl.kernels.schedule.merge import merge_loops
 from relaxdsl.kernels.schedule.parallel import bind_parallel_range
 from relaxdsl.kernels.schedule.shrink import shrink_scratch
 from relaxdsl.kernels.schedule.single import drop_single_loops
+from relaxdsl.kernels.schedule.split_ranges import split_ranges
 from relaxdsl.kernels.schedule.sums import block_sums
 from relaxdsl.kernels.schedule.unroll_sums import unroll_sums
 from relaxdsl.kernels.simplify import simplify_indices
@@ -34,6 +35,7 @@ DEFAULT_RULES: tuple[Rule, ...] = (
     block_columns,
     flatten_accesses,
     simplify_indices,
+    split_ranges,
     fuse_contiguous_loops,
     block_sums,
     bind_parallel_range,

@@ -1,0 +1,209 @@
+"""Loops that compute something expensive under a condition on their variable are split where the condition changes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from relaxdsl.ir.loops import (
+    For,
+    PrimFunc,
+    Seq,
+    Stmt,
+    Store,
+    loop_variable,
+    map_statements,
+    rewrite_statement,
+    sequence,
+    sub_statements,
+    substitute_variables,
+    walk,
+)
+from relaxdsl.ir.scalar import COMPARISONS, LOGICAL, Apply, Const, IndexValue, Load, ScalarExpr, Select, const, rewrite
+from relaxdsl.kernels.accesses import expressions, nodes
+from relaxdsl.kernels.simplify import Ranges, simplify_dim
+from relaxdsl.types.dims import Dim, dim_max, dim_min, substitute
+from relaxdsl.types.prove import Proof, prove_less_equal
+
+#: A loop is split at so many places at most, since its body is written once for each part.
+MAX_CUTS = 2
+#: A loop of fewer iterations is not worth splitting.
+MIN_EXTENT = 8
+
+
+def split_ranges(prim_func: PrimFunc) -> PrimFunc:
+    """Splits inner loops where conditions on their variable change, and leaves out what then has no effect.
+
+    Before::
+
+        for i in parallel(m):
+            for j in range(n):
+                out[i, j] = exp(x[i, j]) if j <= i else 0
+
+    After::
+
+        for i in parallel(m):
+            for j in range(min(i + 1, n)):
+                out[i, j] = exp(x[i, j])
+            for j in range(min(i + 1, n), n):
+                out[i, j] = 0
+
+    Vectors compute both sides of a choice, which is fine for a border of zeros, and wasted for an exponential. A
+    reduction's steps over what a condition replaces by nothing (0 in a sum, -inf in a maximum) disappear.
+    """
+    return replace(prim_func, body=_Splitter({}).statement(prim_func.body))
+
+
+_CHEAP = COMPARISONS | LOGICAL | {"add", "subtract", "multiply", "maximum", "minimum", "negative", "abs"}
+#: How far a comparison is from being false: it holds where this is positive.
+_ROOM: dict[str, Callable[[Dim, Dim], Dim]] = {
+    "less": lambda left, right: right - left,
+    "less_equal": lambda left, right: right - left + 1,
+    "greater": lambda left, right: left - right,
+    "greater_equal": lambda left, right: left - right + 1,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Cut:
+    """A comparison as a place of the loop: it holds for variables below ``place``, or else from there on."""
+
+    place: Dim
+    holds_below: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Splitter:
+    """Splits innermost loops inside loops of known ranges."""
+
+    ranges: Ranges
+
+    def statement(self, stmt: Stmt) -> Stmt:
+        if not isinstance(stmt, For):
+            return map_statements(stmt, self.statement)
+        if any(isinstance(each, For) for each in walk(stmt.body)):
+            inner = _Splitter({**self.ranges, stmt.var: (stmt.start, stmt.start + stmt.extent - 1)})
+            return replace(stmt, body=inner.statement(stmt.body))
+        is_short = isinstance(stmt.extent, int) and stmt.extent < MIN_EXTENT
+        return stmt if is_short or not self.ranges or stmt.kind == "unrolled" else self._split(stmt)
+
+    def _split(self, loop: For) -> Stmt:
+        places = self._ordered({cut.place for cut in _cuts_in(loop)}) if _has_expensive_choice(loop) else []
+        if not places:
+            return loop
+        end = loop.start + loop.extent
+        borders = [loop.start, *(self._clamped(place, loop.start, end) for place in places), end]
+        parts = (
+            self._part(loop, number, (borders[number], borders[number + 1]), _answers(places, number))
+            for number in range(len(places) + 1)
+        )
+        return sequence(*(part for part in parts if sub_statements(part.body) or isinstance(part.body, Store)))
+
+    def _ordered(self, places: Collection[Dim]) -> list[Dim]:
+        """The places in the order in which they certainly are; none if there are too many or it isn't known."""
+        if len(places) > MAX_CUTS:
+            return []
+        first, *others = places or [0]
+        if not others:
+            return list(places)
+        if prove_less_equal(first, others[0], self.ranges) is Proof.YES:
+            return [first, others[0]]
+        return [others[0], first] if prove_less_equal(others[0], first, self.ranges) is Proof.YES else []
+
+    def _clamped(self, place: Dim, start: Dim, end: Dim) -> Dim:
+        return simplify_dim(dim_max(start, dim_min(place, end)), self.ranges)
+
+    def _part(self, loop: For, number: int, borders: tuple[Dim, Dim], answers: Mapping[Dim, bool]) -> For:
+        start, end = borders
+        name = f"{loop.var}.{number}" if number else loop.var
+        decided = rewrite_statement(loop.body, lambda node: _decided(node, loop, answers))
+        body = substitute_variables(_effective(decided), {loop.var: loop_variable(name, start + loop.extent)})
+        return replace(loop, var=name, start=start, extent=end - start, body=body)
+
+
+def _has_expensive_choice(loop: For) -> bool:
+    """Whether a choice in the body guards more than arithmetic."""
+    values = (value for stmt in walk(loop.body) for value in expressions(stmt))
+    choices = (node for value in values for node in nodes(value) if isinstance(node, Select))
+    sides = (node for choice in choices for side in (choice.then_value, choice.else_value) for node in nodes(side))
+    return any(isinstance(node, Apply) and node.function not in _CHEAP for node in sides)
+
+
+def _answers(places: list[Dim], number: int) -> dict[Dim, bool]:
+    """Whether the variable is below each place, in the part of that number."""
+    return {place: position >= number for position, place in enumerate(places)}
+
+
+def _cuts_in(loop: For) -> Iterator[_Cut]:
+    """The comparisons that choices in the body depend on, of those that change once in the loop."""
+    for stmt in walk(loop.body):
+        for value in expressions(stmt):
+            choices = (node.condition for node in nodes(value) if isinstance(node, Select))
+            found = (_cut(each, loop) for condition in choices for each in nodes(condition))
+            yield from (cut for cut in found if cut is not None)
+
+
+def _cut(node: ScalarExpr, loop: For) -> _Cut | None:
+    """Where the comparison changes, if it is of integers and moves one step with the variable."""
+    if not isinstance(node, Apply) or node.function not in _ROOM:
+        return None
+    left, right = map(_as_dim, node.args)
+    if left is None or right is None:
+        return None
+    room = _ROOM[node.function](left, right)
+    zero, one, two = (substitute(room, {loop.var: value}) for value in (0, 1, 2))
+    if one - zero != two - one or one - zero not in (1, -1):
+        return None
+    return _Cut(zero, True) if one - zero == -1 else _Cut(1 - zero, False)
+
+
+def _as_dim(value: ScalarExpr) -> Dim | None:
+    match value:
+        case IndexValue(dim):
+            return dim
+        case Const(value=int() as number, dtype="int64"):
+            return number
+    return None
+
+
+def _decided(node: ScalarExpr, loop: For, answers: Mapping[Dim, bool]) -> ScalarExpr | None:
+    """The node with the choices made that are known; None where it is to be looked into."""
+
+    def visit(expr: ScalarExpr) -> ScalarExpr:
+        return rewrite(expr, lambda inner: _decided(inner, loop, answers))
+
+    match node:
+        case Select(condition, then_value, else_value):
+            known = visit(condition)
+            if isinstance(known, Const):
+                return visit(then_value if known.value else else_value)
+            return Select(known, visit(then_value), visit(else_value))
+        case Apply("logical_and", (left, right)):
+            return _both(visit(left), visit(right))
+    cut = _cut(node, loop)
+    if cut is None or cut.place not in answers:
+        return None
+    return const(answers[cut.place] is cut.holds_below, "bool")
+
+
+def _both(left: ScalarExpr, right: ScalarExpr) -> ScalarExpr:
+    if isinstance(left, Const):
+        return right if left.value else left
+    if isinstance(right, Const):
+        return left if right.value else right
+    return Apply("logical_and", (left, right), "bool")
+
+
+def _effective(stmt: Stmt) -> Stmt:
+    """The statement without reduction steps that change nothing."""
+    stmts = stmt.body if isinstance(stmt, Seq) else (stmt,)
+    return sequence(*(each for each in stmts if not _changes_nothing(each)))
+
+
+def _changes_nothing(stmt: Stmt) -> bool:
+    match stmt:
+        case Store(buffer, _, Apply("maximum", (Load(old), Const(value)))):
+            return old is buffer and value == float("-inf")
+        case Store(buffer, _, Apply("add" | "fast_add", (Load(old), Const(value)))):
+            return old is buffer and value == 0
+    return False

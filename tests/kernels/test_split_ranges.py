@@ -1,0 +1,103 @@
+"""Loops split at conditions: which ones, into what, and what they compute."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from relaxdsl.ir.loops import For, PrimFunc, walk
+from relaxdsl.ir.scalar import ScalarExpr, Select
+from relaxdsl.kernels import te
+from relaxdsl.kernels.accesses import expressions, nodes
+from relaxdsl.kernels.create import create_prim_func
+from relaxdsl.kernels.jit import compile_kernel, run_kernel
+from relaxdsl.kernels.schedule.decompose import decompose_reductions
+from relaxdsl.kernels.schedule.split_ranges import split_ranges
+from relaxdsl.types.dims import Dim, dims
+
+m, n = dims("m n")
+
+Condition = Callable[[Dim, Dim], ScalarExpr]
+
+
+def _masked(condition: Condition, function: Callable[[ScalarExpr], ScalarExpr] = te.exp, size: Dim = n) -> PrimFunc:
+    x = te.placeholder((m, size), name="x")
+
+    def body(i: Dim, j: Dim) -> ScalarExpr:
+        return te.if_then_else(condition(i, j), function(x[i, j]), te.const(0, "float32"))
+
+    return create_prim_func([x], [te.compute((m, size), body, name="out")], "masked")
+
+
+def _inner_loops(kernel: PrimFunc) -> list[str]:
+    """The ranges of the loops along rows, and whether they still choose."""
+    loops = [
+        stmt
+        for stmt in walk(split_ranges(decompose_reductions(kernel)).body)
+        if isinstance(stmt, For) and stmt.extent is not m
+    ]
+    return [f"{loop.start} {loop.start + loop.extent}{' ?' * _chooses(loop)}" for loop in loops]
+
+
+def _chooses(loop: For) -> bool:
+    values = (value for stmt in walk(loop.body) for value in expressions(stmt))
+    return any(isinstance(node, Select) for value in values for node in nodes(value))
+
+
+@pytest.mark.parametrize(
+    ("condition", "expected"),
+    [
+        (lambda i, j: te.less_equal(j, i), ["0 min(i + 1, n)", "min(i + 1, n) n"]),
+        (lambda i, j: te.less(i, j), ["0 min(i + 1, n)", "min(i + 1, n) n"]),
+        (lambda i, j: te.greater_equal(j, 3), ["0 min(n, 3)", "min(n, 3) n"]),
+        (
+            lambda i, j: te.logical_and(te.less_equal(i, j), te.greater(i + 5, j)),
+            ["0 min(i, n)", "min(i, n) min(i + 5, n)", "min(i + 5, n) n"],
+        ),
+        (lambda i, j: te.less(2 * j, i), ["0 n ?"]),  # two steps at a time
+        (lambda i, j: te.less(j * j, i), ["0 n ?"]),  # no even steps
+        (lambda i, j: te.logical_and(te.less(j, i), te.less(j, 5)), ["0 n ?"]),  # in which order is not known
+        (lambda i, j: te.less(i, 3), ["0 n ?"]),  # the same for the whole row
+    ],
+)
+def test_where_a_loop_is_split(condition: Condition, expected: list[str]) -> None:
+    assert _inner_loops(_masked(condition)) == expected
+
+
+def test_arithmetic_and_short_loops_stay() -> None:
+    assert _inner_loops(_masked(lambda i, j: te.less(j, i), lambda x: x * 2)) == ["0 n ?"]
+    assert _inner_loops(_masked(lambda i, j: te.less(j, i), size=7)) == ["0 7 ?"]
+
+
+@pytest.mark.parametrize("offset", [-40, -1, 0, 3, 40])
+def test_results_do_not_change(offset: int) -> None:
+    kernel = compile_kernel(_masked(lambda i, j: te.logical_and(te.less(j, i + offset), te.less(i, j + 7))))
+    for rows, columns in [(0, 3), (5, 0), (1, 1), (9, 33)]:
+        x = np.random.default_rng(0).standard_normal((rows, columns)).astype("float32")
+        out = np.empty_like(x)
+        run_kernel(kernel, [x, out], {"m": rows, "n": columns}, 1)
+        i, j = np.ogrid[:rows, :columns]
+        seen = (j < i + offset) & (i < j + 7)
+        np.testing.assert_allclose(out, np.where(seen, np.exp(x), 0), rtol=1e-6)
+
+
+def test_steps_without_effect_disappear() -> None:
+    x = te.placeholder((m, n), name="x")
+
+    def body(i: Dim) -> ScalarExpr:
+        j = te.reduce_axis(n, name="j")
+        return te.sum(te.if_then_else(te.less(j, i), te.exp(x[i, j]), te.const(0, "float32")), j)
+
+    made = create_prim_func([x], [te.compute((m,), body, name="out")], "total")
+    kernel = compile_kernel(made)
+    assert _sums_up_to_the_row(kernel.source)
+    array = np.random.default_rng(0).standard_normal((9, 21)).astype("float32")
+    out = np.empty(9, "float32")
+    run_kernel(kernel, [array, out], {"m": 9, "n": 21}, 1)
+    np.testing.assert_allclose(out, [np.exp(row[:i]).sum() for i, row in enumerate(array)], rtol=1e-6)
+
+
+def _sums_up_to_the_row(source: str) -> bool:
+    return " if j " not in source and "min(" in source
