@@ -61,5 +61,16 @@ for _node in (Call, Constant, If, PrimValue, SeqExpr, ShapeExpr, Tuple, TupleGet
     _node.__repr__ = _represent  # type: ignore[method-assign, assignment]
 Function.__str__ = script  # type: ignore[method-assign, assignment]
 IRModule.__str__ = script  # type: ignore[method-assign, assignment]
-Schedule.show = lambda schedule: show(str(schedule))  # type: ignore[method-assign]
-Schedule._repr_html_ = lambda schedule: to_html(str(schedule))  # type: ignore[attr-defined]
+
+
+def _show_schedule(self: Schedule) -> None:
+    """Prints the kernel as it is now; in a notebook highlighted."""
+    show(str(self))
+
+
+def _schedule_to_html(self: Schedule) -> str:
+    return to_html(str(self))
+
+
+Schedule.show = _show_schedule  # type: ignore[method-assign, assignment]
+Schedule._repr_html_ = _schedule_to_html  # type: ignore[attr-defined]

@@ -3,17 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
-from functools import wraps
-from types import MappingProxyType
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Any
 
-from relaxdsl.errors import ScheduleError
-from relaxdsl.ir.loops import Block, PrimFunc, map_statements
-from relaxdsl.ir.loops import Stmt as Statement
-from relaxdsl.ir.module import IRModule
-from relaxdsl.ir.names import UniqueNames
-from relaxdsl.ir.print_graph import script
+from relaxdsl.ir.loops import Block
 from relaxdsl.kernels.primitives import (
     caches,
     factor,
@@ -27,30 +19,13 @@ from relaxdsl.kernels.primitives import (
     tensorize,
 )
 from relaxdsl.kernels.primitives.layout import IndexMap
-from relaxdsl.kernels.primitives.trace import BlockRef, LoopRef, Step, Trace
-from relaxdsl.kernels.primitives.tree import block_path, blocks_in, loop_path, loops_on, names_in
-from relaxdsl.kernels.structural_key import structural_key
+from relaxdsl.kernels.primitives.record import RecordedSteps, block_name, loop_name, recorded
+from relaxdsl.kernels.primitives.trace import BlockRef, LoopRef
+from relaxdsl.kernels.primitives.tree import block_path, blocks_in, loop_path, loops_on
 from relaxdsl.types.dims import Dim
 
-P = ParamSpec("P")
-R = TypeVar("R")
 
-
-def _recorded(method: Callable[Concatenate[Schedule, P], R]) -> Callable[Concatenate[Schedule, P], R]:
-    """``method`` as a step of the trace. A block given by its name is looked up first, as a step of its own."""
-
-    @wraps(method)
-    def record(self: Schedule, /, *args: P.args, **kwargs: P.kwargs) -> R:
-        given = [self._given(method, place, each) for place, each in enumerate(args)]
-        named = {name: self._given(method, name, each) for name, each in kwargs.items()}
-        result = method(self, *given, **named)
-        self._steps.append(Step(method.__name__, tuple(given), MappingProxyType(named), result))  # type: ignore[arg-type]
-        return result
-
-    return record
-
-
-class Schedule:
+class Schedule(RecordedSteps):
     """A kernel whose loops are rearranged step by step; what it computes stays the same.
 
     Every step checks, from what the blocks read and write, that it changes no result (beyond the rounding of sums that
@@ -90,96 +65,33 @@ class Schedule:
         array([2., 2., 2.], dtype=float32)
     """
 
-    def __init__(self, kernel: Any, name: str | None = None) -> None:
-        self._module, func = _kernel_of(kernel, name)
-        self._names = names_in(func)
-        self._name = func.name if self._module is None else _name_in(self._module, func)
-        self._func = replace(_with_own_block_names(func), attrs=MappingProxyType({**func.attrs, "scheduled": True}))
-        self._start = self._func
-        self._steps: list[Step] = []
-
-    # ------------------------------------------------------------------------------------------------ what there is
-
-    @property
-    def func(self) -> PrimFunc:
-        """The kernel as it is now, in block form."""
-        return self._func
-
-    @property
-    def mod(self) -> IRModule:
-        """The module with the kernel as it is now; a module of its own if it came without one."""
-        functions = {} if self._module is None else self._module.functions
-        return IRModule(MappingProxyType({**functions, self._name: self._func}))
-
-    @property
-    def trace(self) -> Trace:
-        """The steps so far."""
-        return Trace(self.structure, self.block_names, tuple(self._steps))
-
-    @property
-    def structure(self) -> str:
-        """What kernels share that differ in names only, as the kernel was at the start."""
-        return structural_key(self._start)
-
-    @property
-    def block_names(self) -> tuple[str, ...]:
-        """The names of the blocks at the start, in order."""
-        return tuple(block.name for block in blocks_in(self._start.body))
-
-    def copy(self) -> Schedule:
-        """A schedule of the kernel as it is now, with the same trace, which goes its own way from here."""
-        other = Schedule(self._func)
-        other._module, other._name, other._start = self._module, self._name, self._start
-        other._names, other._steps = names_in(self._func), list(self._steps)
-        return other
-
-    def __str__(self) -> str:
-        return script(self._func)
-
-    def __repr__(self) -> str:
-        return f"<relax schedule of {self._name}: {len(self._steps)} steps>"
-
-    def show(self) -> None:
-        """Prints the kernel as it is now; in a notebook highlighted."""
-        print(self)
-
     # ----------------------------------------------------------------------------------------------------- finding
 
-    @_recorded
-    def get_block(self, name: str) -> BlockRef:
-        """The block called ``name``; a stage of tensor expressions gives its block the name of its result.
-
-        Raises:
-            ScheduleError: there is no such block.
-        """
-        block_path(self._func, name, "get_block")
-        return BlockRef(name)
-
-    @_recorded
+    @recorded
     def get_loops(self, block: BlockRef | str) -> tuple[LoopRef, ...]:
         """The loops around a block, outermost first."""
-        path, _ = block_path(self._func, _block(block), "get_loops")
+        path, _ = block_path(self._func, block_name(block), "get_loops")
         return tuple(LoopRef(loop.var) for loop in loops_on(path))
 
-    @_recorded
+    @recorded
     def get_child_blocks(self, loop: LoopRef) -> tuple[BlockRef, ...]:
         """The blocks inside of a loop, in the order they run."""
-        _, found = loop_path(self._func, _loop("get_child_blocks", loop), "get_child_blocks")
+        _, found = loop_path(self._func, loop_name("get_child_blocks", loop), "get_child_blocks")
         return tuple(BlockRef(block.name) for block in blocks_in(found.body))
 
-    @_recorded
+    @recorded
     def get_producers(self, block: BlockRef | str) -> tuple[BlockRef, ...]:
         """The blocks that write what a block reads, in the order they run."""
-        _, found = block_path(self._func, _block(block), "get_producers")
+        _, found = block_path(self._func, block_name(block), "get_producers")
         return self._blocks_that(lambda other: bool({*facts.writes_of(other)} & {*facts.reads_of(found)}))
 
-    @_recorded
+    @recorded
     def get_consumers(self, block: BlockRef | str) -> tuple[BlockRef, ...]:
         """The blocks that read what a block writes, in the order they run."""
-        _, found = block_path(self._func, _block(block), "get_consumers")
+        _, found = block_path(self._func, block_name(block), "get_consumers")
         return self._blocks_that(lambda other: bool({*facts.reads_of(other)} & {*facts.writes_of(found)}))
 
-    @_recorded
+    @recorded
     def get_output_blocks(self) -> tuple[BlockRef, ...]:
         """The blocks that write outputs of the kernel, in the order they run."""
         return self._blocks_that(lambda block: bool({*facts.writes_of(block)} & {*self._func.outputs}))
@@ -189,7 +101,7 @@ class Schedule:
 
     # ------------------------------------------------------------------------------------------------------- loops
 
-    @_recorded
+    @recorded
     def split(self, loop: LoopRef, factors: Sequence[Dim | None]) -> tuple[LoopRef, ...]:
         """The loop as several, one inside the other, as many as there are factors: their extents, one of which may be
         None.
@@ -209,10 +121,10 @@ class Schedule:
         Raises:
             ScheduleError: a factor may be less than 1; the factors are too small, or too few.
         """
-        self._func, new = loops.split(self._func, self._names, _loop("split", loop), factors)
+        self._func, new = loops.split(self._func, self._names, loop_name("split", loop), factors)
         return tuple(map(LoopRef, new))
 
-    @_recorded
+    @recorded
     def fuse(self, *loops_: LoopRef) -> LoopRef:
         """Directly nested loops as one.
 
@@ -231,10 +143,10 @@ class Schedule:
             ScheduleError: something else stands between them; the range of one depends on another; one runs over a
                 reduction, the other does not.
         """
-        self._func, new = loops.fuse(self._func, self._names, [_loop("fuse", each) for each in loops_])
+        self._func, new = loops.fuse(self._func, self._names, [loop_name("fuse", each) for each in loops_])
         return LoopRef(new)
 
-    @_recorded
+    @recorded
     def reorder(self, *loops_: LoopRef) -> None:
         """The loops in the given order; others between them stay where they are.
 
@@ -254,9 +166,9 @@ class Schedule:
             ScheduleError: they are not nested directly; the range of one depends on another that would come later; an
                 element would be read or written too early.
         """
-        self._func = loops.reorder(self._func, [_loop("reorder", each) for each in loops_])
+        self._func = loops.reorder(self._func, [loop_name("reorder", each) for each in loops_])
 
-    @_recorded
+    @recorded
     def parallel(self, loop: LoopRef) -> None:
         """Threads share the loop's iterations, if it is an outermost one; inside of another loop it runs serially.
 
@@ -265,9 +177,9 @@ class Schedule:
         Raises:
             ScheduleError: it runs over a reduction; two iterations may touch an element that one of them writes.
         """
-        self._func = kinds.parallel(self._func, _loop("parallel", loop))
+        self._func = kinds.parallel(self._func, loop_name("parallel", loop))
 
-    @_recorded
+    @recorded
     def vectorize(self, loop: LoopRef) -> None:
         """The loop's iterations may run side by side, in vectors; it should be the innermost one.
 
@@ -276,9 +188,9 @@ class Schedule:
         Raises:
             ScheduleError: as for :meth:`parallel`.
         """
-        self._func = kinds.vectorize(self._func, _loop("vectorize", loop))
+        self._func = kinds.vectorize(self._func, loop_name("vectorize", loop))
 
-    @_recorded
+    @recorded
     def unroll(self, loop: LoopRef) -> None:
         """The loop's iterations are written out one after the other.
 
@@ -287,11 +199,11 @@ class Schedule:
         Raises:
             ScheduleError: how often it runs is no number.
         """
-        self._func = kinds.unroll(self._func, _loop("unroll", loop))
+        self._func = kinds.unroll(self._func, loop_name("unroll", loop))
 
     # ------------------------------------------------------------------------------------------------------ blocks
 
-    @_recorded
+    @recorded
     def compute_at(self, block: BlockRef | str, loop: LoopRef) -> None:
         """The block runs in ``loop``, which reads its result: each iteration computes the part that it needs.
 
@@ -315,9 +227,9 @@ class Schedule:
             ScheduleError: the block is read outside of the loop, or not at all; it writes an output, or what others
                 write too; what it reads is written again before.
         """
-        self._func = moving.compute_at(self._func, self._names, _block(block), _loop("compute_at", loop))
+        self._func = moving.compute_at(self._func, self._names, block_name(block), loop_name("compute_at", loop))
 
-    @_recorded
+    @recorded
     def reverse_compute_at(self, block: BlockRef | str, loop: LoopRef) -> None:
         """The block runs at the end of each iteration of ``loop``, which makes what it reads.
 
@@ -341,10 +253,10 @@ class Schedule:
             ScheduleError: what the block reads is not complete there, or is made elsewhere; the block needs more of it.
         """
         self._func = moving.reverse_compute_at(
-            self._func, self._names, _block(block), _loop("reverse_compute_at", loop)
+            self._func, self._names, block_name(block), loop_name("reverse_compute_at", loop)
         )
 
-    @_recorded
+    @recorded
     def compute_inline(self, block: BlockRef | str) -> None:
         """The block disappears: its value is computed wherever it is read.
 
@@ -363,9 +275,9 @@ class Schedule:
         Raises:
             ScheduleError: the block is a reduction, or writes an output, or does not set each element at its own place.
         """
-        self._func = inline.compute_inline(self._func, _block(block))
+        self._func = inline.compute_inline(self._func, block_name(block))
 
-    @_recorded
+    @recorded
     def reverse_compute_inline(self, block: BlockRef | str) -> None:
         """The block disappears into the one whose result it reads, element by element.
 
@@ -384,11 +296,11 @@ class Schedule:
         Raises:
             ScheduleError: either block is a reduction; others read the same; elements are read at other places.
         """
-        self._func = inline.reverse_compute_inline(self._func, _block(block))
+        self._func = inline.reverse_compute_inline(self._func, block_name(block))
 
     # -------------------------------------------------------------------------------------------------- buffers
 
-    @_recorded
+    @recorded
     def cache_read(self, block: BlockRef | str, buffer: str | int) -> BlockRef:
         """The block that copies a buffer, called by its name or its place among those read, for ``block`` to read.
 
@@ -407,10 +319,10 @@ class Schedule:
         Raises:
             ScheduleError: the block does not read the buffer; it is written in the same loops.
         """
-        self._func, copy = caches.cache_read(self._func, self._names, _block(block), buffer)
+        self._func, copy = caches.cache_read(self._func, self._names, block_name(block), buffer)
         return BlockRef(copy)
 
-    @_recorded
+    @recorded
     def cache_write(self, block: BlockRef | str, buffer: str | int) -> BlockRef:
         """The block that copies what ``block`` now writes to scratch to the buffer that it wrote before.
 
@@ -430,10 +342,10 @@ class Schedule:
             ScheduleError: the block does not write the buffer, or another one writes it too, or it is read in the same
                 loops.
         """
-        self._func, copy = caches.cache_write(self._func, self._names, _block(block), buffer)
+        self._func, copy = caches.cache_write(self._func, self._names, block_name(block), buffer)
         return BlockRef(copy)
 
-    @_recorded
+    @recorded
     def transform_layout(
         self, block: BlockRef | str, buffer: str | int, index_map: IndexMap | Callable[..., Sequence[Any]]
     ) -> None:
@@ -454,11 +366,11 @@ class Schedule:
                 to one place.
         """
         assert isinstance(index_map, IndexMap)
-        self._func = layout.transform_layout(self._func, _block(block), buffer, index_map)
+        self._func = layout.transform_layout(self._func, block_name(block), buffer, index_map)
 
     # -------------------------------------------------------------------------------------------------- reductions
 
-    @_recorded
+    @recorded
     def decompose_reduction(self, block: BlockRef | str, loop: LoopRef) -> BlockRef:
         """The initial values of a reduction, set before ``loop`` by a block of their own, which is returned.
 
@@ -479,11 +391,11 @@ class Schedule:
             ScheduleError: the block has no init; the loop is inside of one along which the block reduces; elements are
                 computed more than once in the loop.
         """
-        place = _loop("decompose_reduction", loop)
-        self._func, first = reductions.decompose_reduction(self._func, self._names, _block(block), place)
+        place = loop_name("decompose_reduction", loop)
+        self._func, first = reductions.decompose_reduction(self._func, self._names, block_name(block), place)
         return BlockRef(first)
 
-    @_recorded
+    @recorded
     def rfactor(self, loop: LoopRef, factor_axis: int = 0) -> BlockRef:
         """The block that makes a reduction's parts, one for each iteration of ``loop``, in scratch with one more axis.
 
@@ -505,10 +417,10 @@ class Schedule:
             ScheduleError: the loop is none of a reduction; the reduction's steps can't be grouped; its result is used
                 in the same loops.
         """
-        self._func, parts = factor.rfactor(self._func, self._names, _loop("rfactor", loop), factor_axis)
+        self._func, parts = factor.rfactor(self._func, self._names, loop_name("rfactor", loop), factor_axis)
         return BlockRef(parts)
 
-    @_recorded
+    @recorded
     def tensorize(self, loop: LoopRef, intrinsic: str) -> None:
         """The loops from ``loop`` inwards, which do what an intrinsic is described to do, replaced by the intrinsic.
 
@@ -527,64 +439,4 @@ class Schedule:
         Raises:
             ScheduleError: the loops are not what the intrinsic is described to do, or are under a condition.
         """
-        self._func = tensorize.tensorize(self._func, self._names, _loop("tensorize", loop), intrinsic)
-
-    # ---------------------------------------------------------------------------------------------------- recording
-
-    def _given(self, method: Callable[..., Any], parameter: int | str, value: Any) -> Any:
-        """An argument as it is recorded: the block for a block's name, the map for a Python function."""
-        names = method.__code__.co_varnames[1:]
-        name = parameter if isinstance(parameter, str) else names[min(parameter, len(names) - 1)]
-        if name == "index_map" and not isinstance(value, IndexMap):
-            return IndexMap.of(value)
-        if name != "block" or not isinstance(value, str):
-            return value
-        known = (ref for step in self._steps for ref in step.results)
-        return BlockRef(value) if BlockRef(value) in known else self.get_block(value)
-
-
-def _block(block: BlockRef | str) -> str:
-    return block if isinstance(block, str) else block.name
-
-
-def _loop(step: str, loop: LoopRef) -> str:
-    if not isinstance(loop, LoopRef):
-        headline = f"{step}: {loop!r} is no loop of a schedule"
-        raise ScheduleError(headline, hint="take the loops from sch.get_loops(block)")
-    return loop.name
-
-
-# --------------------------------------------------------------------------------------------------------- the kernel
-
-
-def _kernel_of(kernel: Any, name: str | None) -> tuple[IRModule | None, PrimFunc]:
-    """``(module, kernel)``; no module for a kernel alone."""
-    found = getattr(kernel, "ir", kernel)
-    if isinstance(found, PrimFunc) and name is None:
-        return None, found
-    module = found if isinstance(found, IRModule) else getattr(kernel, "module", None)
-    if not isinstance(module, IRModule):
-        raise ScheduleError(f"Schedule: {kernel!r} is no kernel and has none")
-    kernels = module.kernels
-    known = ", ".join(kernels) or "none"
-    if name is None and len(kernels) != 1:
-        raise ScheduleError(f"Schedule: which kernel? The module has {known}", hint="Schedule(module, name)")
-    if name is not None and name not in kernels:
-        raise ScheduleError(f"Schedule: the module has no kernel {name}, it has {known}")
-    return module, kernels[name if name is not None else next(iter(kernels))]
-
-
-def _name_in(module: IRModule, func: PrimFunc) -> str:
-    return next(name for name, each in module.kernels.items() if each is func)
-
-
-def _with_own_block_names(func: PrimFunc) -> PrimFunc:
-    """The kernel with a name of its own for every block."""
-    names = UniqueNames()
-
-    def visit(stmt: Statement) -> Statement:
-        if isinstance(stmt, Block):
-            stmt = replace(stmt, name=names.fresh(stmt.name))
-        return map_statements(stmt, visit)
-
-    return replace(func, body=visit(func.body))
+        self._func = tensorize.tensorize(self._func, self._names, loop_name("tensorize", loop), intrinsic)

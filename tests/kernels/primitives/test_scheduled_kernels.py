@@ -101,3 +101,10 @@ def test_tiles_that_are_whole_have_no_conditions():
     sch.vectorize(j_1)
     tests = [line.strip() for line in kernel_source(schedule(sch.func)).splitlines() if " if " in line]
     assert tests == ["if row_1 + 1 < m:", "if row_1 + 1 < m:"]  # once a tile, and for the last row of the last one
+
+
+def test_a_schedule_shows_itself(capsys):
+    sch = row_softmax()
+    sch.show()
+    assert capsys.readouterr().out == f"{sch}\n"
+    assert "peak" in sch._repr_html_()

@@ -1,0 +1,163 @@
+"""A kernel, the steps done to it so far, and how a step is recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import wraps
+from types import MappingProxyType
+from typing import Any, Concatenate, ParamSpec, Self, TypeVar
+
+from relaxdsl.errors import ScheduleError
+from relaxdsl.ir.loops import Block, PrimFunc, map_statements
+from relaxdsl.ir.loops import Stmt as Statement
+from relaxdsl.ir.module import IRModule
+from relaxdsl.ir.names import UniqueNames
+from relaxdsl.ir.print_graph import script
+from relaxdsl.kernels.primitives.layout import IndexMap
+from relaxdsl.kernels.primitives.trace import BlockRef, LoopRef, Step, Trace
+from relaxdsl.kernels.primitives.tree import block_path, blocks_in, names_in
+from relaxdsl.kernels.structural_key import structural_key
+
+P = ParamSpec("P")
+R = TypeVar("R")
+S = TypeVar("S", bound="RecordedSteps")
+
+
+def recorded(method: Callable[Concatenate[S, P], R]) -> Callable[Concatenate[S, P], R]:
+    """``method`` as a step of the trace. A block given by its name is looked up first, as a step of its own."""
+
+    @wraps(method)
+    def record(self: S, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        given = [self._given(method, place, each) for place, each in enumerate(args)]
+        named = {name: self._given(method, name, each) for name, each in kwargs.items()}
+        result = method(self, *given, **named)
+        self._steps.append(Step(method.__name__, tuple(given), MappingProxyType(named), result))  # type: ignore[arg-type]
+        return result
+
+    return record
+
+
+class RecordedSteps:
+    """A kernel as it is after some steps, and these steps."""
+
+    def __init__(self, kernel: Any, name: str | None = None) -> None:
+        self._module, func = _kernel_of(kernel, name)
+        self._names = names_in(func)
+        self._name = func.name if self._module is None else _name_in(self._module, func)
+        self._func = replace(_with_own_block_names(func), attrs=MappingProxyType({**func.attrs, "scheduled": True}))
+        self._start = self._func
+        self._steps: list[Step] = []
+
+    # ------------------------------------------------------------------------------------------------ what there is
+
+    @property
+    def func(self) -> PrimFunc:
+        """The kernel as it is now, in block form."""
+        return self._func
+
+    @property
+    def mod(self) -> IRModule:
+        """The module with the kernel as it is now; a module of its own if it came without one."""
+        functions = {} if self._module is None else self._module.functions
+        return IRModule(MappingProxyType({**functions, self._name: self._func}))
+
+    @property
+    def trace(self) -> Trace:
+        """The steps so far."""
+        return Trace(self.structure, self.block_names, tuple(self._steps))
+
+    @property
+    def structure(self) -> str:
+        """What kernels share that differ in names only, as the kernel was at the start."""
+        return structural_key(self._start)
+
+    @property
+    def block_names(self) -> tuple[str, ...]:
+        """The names of the blocks at the start, in order."""
+        return tuple(block.name for block in blocks_in(self._start.body))
+
+    def copy(self) -> Self:
+        """A schedule of the kernel as it is now, with the same trace, which goes its own way from here."""
+        other = type(self)(self._func)
+        other._module, other._name, other._start = self._module, self._name, self._start
+        other._names, other._steps = names_in(self._func), list(self._steps)
+        return other
+
+    def __str__(self) -> str:
+        return script(self._func)
+
+    def __repr__(self) -> str:
+        return f"<relax schedule of {self._name}: {len(self._steps)} steps>"
+
+    def show(self) -> None:
+        """Prints the kernel as it is now; in a notebook highlighted."""
+        print(self)
+
+    @recorded
+    def get_block(self, name: str) -> BlockRef:
+        """The block called ``name``; a stage of tensor expressions gives its block the name of its result.
+
+        Raises:
+            ScheduleError: there is no such block.
+        """
+        block_path(self._func, name, "get_block")
+        return BlockRef(name)
+
+    def _given(self, method: Callable[..., Any], parameter: int | str, value: Any) -> Any:
+        """An argument as it is recorded: the block for a block's name, the map for a Python function."""
+        names = method.__code__.co_varnames[1:]
+        name = parameter if isinstance(parameter, str) else names[min(parameter, len(names) - 1)]
+        if name == "index_map" and not isinstance(value, IndexMap):
+            return IndexMap.of(value)
+        if name != "block" or not isinstance(value, str):
+            return value
+        known = (ref for step in self._steps for ref in step.results)
+        return BlockRef(value) if BlockRef(value) in known else self.get_block(value)
+
+
+def block_name(block: BlockRef | str) -> str:
+    return block if isinstance(block, str) else block.name
+
+
+def loop_name(step: str, loop: LoopRef) -> str:
+    if not isinstance(loop, LoopRef):
+        headline = f"{step}: {loop!r} is no loop of a schedule"
+        raise ScheduleError(headline, hint="take the loops from sch.get_loops(block)")
+    return loop.name
+
+
+# --------------------------------------------------------------------------------------------------------- the kernel
+
+
+def _kernel_of(kernel: Any, name: str | None) -> tuple[IRModule | None, PrimFunc]:
+    """``(module, kernel)``; no module for a kernel alone."""
+    found = getattr(kernel, "ir", kernel)
+    if isinstance(found, PrimFunc) and name is None:
+        return None, found
+    module = found if isinstance(found, IRModule) else getattr(kernel, "module", None)
+    if not isinstance(module, IRModule):
+        raise ScheduleError(f"Schedule: {kernel!r} is no kernel and has none")
+    kernels = module.kernels
+    known = ", ".join(kernels) or "none"
+    if name is None and len(kernels) != 1:
+        raise ScheduleError(f"Schedule: which kernel? The module has {known}", hint="Schedule(module, name)")
+    if name is not None and name not in kernels:
+        raise ScheduleError(f"Schedule: the module has no kernel {name}, it has {known}")
+    return module, kernels[name if name is not None else next(iter(kernels))]
+
+
+def _name_in(module: IRModule, func: PrimFunc) -> str:
+    return next(name for name, each in module.kernels.items() if each is func)
+
+
+def _with_own_block_names(func: PrimFunc) -> PrimFunc:
+    """The kernel with a name of its own for every block."""
+    names = UniqueNames()
+
+    def visit(stmt: Statement) -> Statement:
+        if isinstance(stmt, Block):
+            stmt = replace(stmt, name=names.fresh(stmt.name))
+        return map_statements(stmt, visit)
+
+    return replace(func, body=visit(func.body))
