@@ -4,7 +4,7 @@ from __future__ import annotations
 
 #: The dtypes the engine computes in.
 ENGINE_DTYPES = ("float32", "float64")
-#: Those of operands whose products are summed in int32: of the right one for ``pack``, of the left one for ``contract``.
+#: Those of operands whose products are summed in int32: the right one names ``pack``, the left one ``contract``.
 BYTE_DTYPES = ("int8", "uint8")
 #: A parameter with a star is an address of elements, one with an ampersand that of a table of int64 offsets.
 PARAMETERS = {
