@@ -240,10 +240,10 @@ def attention(
     mask = _mask(q, k, causal_mask, window_size)
     dtype = common_dtype(*(each for each in (q, k, v, biased) if each is not None))
     scores = _scores(q, k, group, dtype)
-    factor = _scale(scale, q.shape[3], dtype)
+    scale_factor = _scale(scale, q.shape[3], dtype)
 
     def score(b: Dim, h: Dim, g: Dim, i: Dim, j: Dim) -> ScalarExpr:
-        scaled = scores[b, h, g, i, j] * factor
+        scaled = scores[b, h, g, i, j] * scale_factor
         return scaled if biased is None else scaled + typed_element(biased, (b, h * group + g, i, j), dtype)
 
     powers, factor = _powers(scores.shape, score, mask)
