@@ -43,6 +43,8 @@ class RecordedSteps:
 
     def __init__(self, kernel: Any, name: str | None = None) -> None:
         self._module, func = _kernel_of(kernel, name)
+        if "in_place" in func.attrs:
+            raise ScheduleError(f"Schedule: {func.name} may write an output in the memory of an input")
         self._names = names_in(func)
         self._name = func.name if self._module is None else _name_in(self._module, func)
         self._func = replace(_with_own_block_names(func), attrs=MappingProxyType({**func.attrs, "scheduled": True}))

@@ -37,7 +37,7 @@ class Schedule(RecordedSteps):
         name: which kernel of a module; it may be left out where there is only one.
 
     Raises:
-        ScheduleError: there is no such kernel.
+        ScheduleError: there is no such kernel, or it writes an output in place of an input.
 
     Example:
         >>> from relaxdsl import te

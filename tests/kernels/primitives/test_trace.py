@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from dataclasses import replace
 
 import pytest
 from schedule_kernels import chain, matmul, row_sums
@@ -122,6 +123,12 @@ def test_a_schedule_takes_kernels_of_modules_by_name():
     with pytest.raises(relax.ScheduleError) as caught:
         relax.Schedule(program, "dubble")
     assert str(caught.value) == "Schedule: the module has no kernel dubble, it has double"
+
+
+def test_a_schedule_takes_no_kernel_that_works_in_place():
+    with pytest.raises(relax.ScheduleError) as caught:
+        relax.Schedule(replace(PLAIN, attrs={"in_place": ((1, 0),)}))
+    assert str(caught.value) == "Schedule: double may write an output in the memory of an input"
 
 
 def test_a_schedule_needs_a_kernel():
