@@ -25,12 +25,13 @@ from relaxdsl.cache.loaded import LOADED_AT_S
 
 _PACKAGE = Path(__file__).parent.parent
 _PREFIXES = ("NUMBA_", "RELAXDSL_VECTOR_BITS")
+_IRRELEVANT = ("NUMBA_CACHE_DIR", "NUMBA_NUM_THREADS")
 
 
 def content_key(*content: str) -> str | None:
     """The key of what is made from ``content``, by this version of everything, for this processor.
 
-    None: the source on the disk is not what this process runs, or there is none.
+    None: the source on the disk is not what this process runs, or what there is cannot be told.
     """
     fixed = fingerprint()
     if fixed is None:
@@ -41,18 +42,16 @@ def content_key(*content: str) -> str | None:
 @lru_cache(maxsize=1)
 def fingerprint() -> tuple[str, ...] | None:
     """What stays the same while the process runs: the versions, relaxdsl's source, the processor."""
-    digest = source_digest(_PACKAGE, LOADED_AT_S)
+    digest, numba = source_digest(_PACKAGE, LOADED_AT_S), _numba_version()
+    if digest is None or numba is None:
+        return None
     return (
-        None
-        if digest is None
-        else (
-            f"relaxdsl {digest}",
-            f"Python {sys.implementation.name} {sys.version}",
-            f"NumPy {np.__version__}",
-            f"numba {_numba_version()}",
-            f"llvmlite {llvmlite.__version__}, LLVM {llvm.llvm_version_info}",
-            f"{llvm.get_process_triple()} {processor()}",
-        )
+        f"relaxdsl {digest}",
+        f"Python {sys.implementation.name} {sys.version}",
+        f"NumPy {np.__version__}",
+        f"numba {numba}",
+        f"llvmlite {llvmlite.__version__}, LLVM {llvm.llvm_version_info}",
+        f"{llvm.get_process_triple()} {processor()}",
     )
 
 
@@ -63,7 +62,8 @@ def processor() -> str:
 
 def environment() -> tuple[str, ...]:
     """The variables of the environment that change what is compiled."""
-    return tuple(sorted(f"{name}={value}" for name, value in os.environ.items() if name.startswith(_PREFIXES)))
+    names = sorted(name for name in os.environ if name.startswith(_PREFIXES) and name not in _IRRELEVANT)
+    return tuple(f"{name}={os.environ[name]}" for name in names)
 
 
 def source_digest(package: Path, loaded_at_s: float) -> str | None:
@@ -90,12 +90,15 @@ def _source_files(folder: str) -> Iterator[str]:
                 yield from _source_files(each.path)
 
 
-def _numba_version() -> str:
-    """numba's version, without importing numba; nor, where it can be helped, the reader of packages' metadata."""
+def _numba_version() -> str | None:
+    """What identifies numba's version, without importing numba, nor, where it can be helped, the readers of metadata."""
     found = importlib.util.find_spec("numba")
     generated = Path(found.origin).parent / "_version.py" if found is not None and found.origin else None
     if generated is not None and generated.is_file():
         return hashlib.sha256(generated.read_bytes()).hexdigest()
-    from importlib.metadata import version  # which reads mail, at a price
+    from importlib.metadata import PackageNotFoundError, version  # which read mail, at a price
 
-    return version("numba")
+    try:
+        return version("numba")
+    except PackageNotFoundError:
+        return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 import os
 from collections.abc import Iterator
@@ -177,10 +178,18 @@ def test_numbas_version_makes_other_keys(folder: Path, monkeypatch: pytest.Monke
 
 
 def test_numbas_version_is_known_without_its_own_file(monkeypatch: pytest.MonkeyPatch) -> None:
-    import importlib.metadata
-
     monkeypatch.setattr(Path, "is_file", lambda path: False)
     assert fingerprint._numba_version() == importlib.metadata.version("numba")
+
+
+def test_where_numbas_version_is_unknown_there_is_no_cache(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unknown(name: str) -> str:
+        raise importlib.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(Path, "is_file", lambda path: False)
+    monkeypatch.setattr(importlib.metadata, "version", unknown)
+    fingerprint.fingerprint.cache_clear()
+    assert content_key("kernel") is None
 
 
 @pytest.mark.parametrize("variable", ["NUMBA_OPT", "NUMBA_CPU_NAME", "RELAXDSL_VECTOR_BITS"])
@@ -189,7 +198,8 @@ def test_what_the_environment_says_of_compiling_makes_other_keys(
 ) -> None:
     monkeypatch.delenv(variable, raising=False)
     before = content_key("kernel")
-    monkeypatch.setenv("RELAXDSL_NUM_THREADS", "2")
+    for irrelevant in ("RELAXDSL_NUM_THREADS", "NUMBA_NUM_THREADS", "NUMBA_CACHE_DIR"):
+        monkeypatch.setenv(irrelevant, "2")
     assert content_key("kernel") == before
     monkeypatch.setenv(variable, "128")
     assert content_key("kernel") != before
