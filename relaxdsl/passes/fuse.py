@@ -20,7 +20,7 @@ from relaxdsl.ir.module import IRModule
 from relaxdsl.ir.signature import bind_kernel_symbols
 from relaxdsl.ir.visit import used_vars, with_bindings
 from relaxdsl.kernels.combine import KernelUse, combine_kernels
-from relaxdsl.kernels.contraction.chain import loops_before_chain
+from relaxdsl.kernels.contraction.chain import Extras, extras_of
 from relaxdsl.kernels.patterns import (
     Kind,
     is_aligned,
@@ -85,7 +85,7 @@ class _Fuser:
         self._add_kernel = add_kernel
         self._kinds: dict[PrimFunc, Kind] = {}
         self._combinations: dict[Hashable, tuple[GlobalVar, PrimFunc]] = {}
-        self._loops_before: dict[Hashable, int | None] = {}
+        self._extras: dict[Hashable, Extras | None] = {}
 
     def sequence(self, sequence: SeqExpr) -> SeqExpr:
         blocks = []
@@ -180,23 +180,25 @@ class _Fuser:
         members = (call, *group)
         if not any(self._kind(each.kernel) is Kind.CONTRACTION for each in members):
             return None
-        alone = [self._loops_before_chain([each]) for each in members]
-        if all(each is None for each in alone):
+        alone = [extras for each in members if (extras := self._extras_of([each])) is not None]
+        if not alone:
             return None
-        joined = self._loops_before_chain(members)
-        return joined is not None and joined <= sum(each for each in alone if each is not None)
+        joined = self._extras_of(members)
+        return (
+            joined is not None
+            and joined.loops <= sum(each.loops for each in alone)
+            and joined.tables <= sum(each.tables for each in alone)
+        )
 
-    def _loops_before_chain(self, members: Sequence[_KernelBinding]) -> int | None:
+    def _extras_of(self, members: Sequence[_KernelBinding]) -> Extras | None:
         uses = [_use(member) for member in members]
         key = _key(uses)
-        if key not in self._loops_before:
+        if key not in self._extras:
             kernel = uses[0].kernel if len(uses) == 1 else combine_kernels(_name(members), uses)[0]
-            self._loops_before[key] = loops_before_chain(kernel)
-        return self._loops_before[key]
+            self._extras[key] = extras_of(kernel)
+        return self._extras[key]
 
-    def _why_not_in_chain(
-        self, call: _KernelBinding, reader: _KernelBinding, calls: dict[int, _KernelBinding]
-    ) -> str:
+    def _why_not_in_chain(self, call: _KernelBinding, reader: _KernelBinding, calls: dict[int, _KernelBinding]) -> str:
         """Why a call stays out of a chain that it could be in."""
         if self._kind(reader.kernel) is not Kind.CONTRACTION or moves_data(call.kernel):
             return ""
@@ -227,9 +229,8 @@ class _Fuser:
             is_free = is_plain and is_permutation(producer)
             return "" if is_free else "a contraction reads each element many times"
         if not is_plain:
-            return "a later contraction needs other rows than those at hand" if first is not Kind.CONTRACTION else (
-                "it is not used row by row of its result"
-            )
+            is_first = first is Kind.CONTRACTION
+            return "what follows needs other rows" if is_first else "a contraction later needs its rows otherwise"
         if first <= Kind.INJECTIVE and is_read_once(consumer, read):
             return ""
         if reader.is_displaced:

@@ -84,7 +84,7 @@ class Calls:
         )
 
     def contract(self, piece: Piece, columns: Span, steps: Dim | None = None) -> CallExtern:
-        """The piece's rows of these columns of the whole right operand; the sum of the first ``steps`` if not of all."""
+        """The piece's rows of these columns of the whole right operand, from all steps or the first ``steps``."""
         return self._contract(piece, self._right(piece.batch), self.contraction.sizes[1], columns, steps)
 
     def contract_piece(self, piece: Piece, columns: Span) -> CallExtern:
@@ -101,10 +101,12 @@ class Calls:
         goal = (result.buffer, result.offset, result.places, panels, 0, block, 0)
         written = (result.buffer, block)
         if self.tables is None:
-            sizes = (rows, piece.rows.count, width, columns.first, columns.count, steps, steps if summed is None else summed)
+            span = (columns.first, columns.count, steps, steps if summed is None else summed)
             operands = (left.buffer, left.offset, left.places, left.steps)
             others = (right.buffer, right.offset, right.steps, right.places)
-            return CallExtern(f"contract_{self.dtype}", (*sizes, *operands, *others, *goal), written)
+            return CallExtern(
+                f"contract_{self.dtype}", (rows, piece.rows.count, width, *span, *operands, *others, *goal), written
+            )
         sizes = (piece.rows.count, width, columns.first, columns.count, steps)
         tables = (self.tables.rows, left.places, self.tables.left_steps, 0)
         arguments = (*sizes, left.buffer, left.offset, *tables, *goal)
@@ -126,7 +128,8 @@ class Calls:
         if self.tables is not None:
             return Where(self.flat[access.buffer], offset, piece.rows.first)
         places, steps = contraction.spacing(access, contraction.rows), contraction.spacing(access, contraction.steps)
-        assert places is not None and steps is not None
+        assert places is not None
+        assert steps is not None
         return Where(self.flat[access.buffer], offset + piece.rows.first * places, places, steps)
 
     def _local(self, access: Load, steps: Sequence[str]) -> Where:
@@ -145,7 +148,8 @@ class Calls:
         if self.tables is not None:
             return Where(self.flat[access.buffer], offset)
         places, steps = contraction.spacing(access, contraction.columns), contraction.spacing(access, contraction.steps)
-        assert places is not None and steps is not None
+        assert places is not None
+        assert steps is not None
         return Where(self.flat[access.buffer], offset, places, steps)
 
     def _right_piece(self, batch: Sequence[Dim], columns: Span) -> Where:

@@ -81,18 +81,27 @@ def segments_of(prim_func: PrimFunc) -> tuple[PrimFunc, tuple[Segment, ...]] | N
     return inlined, tuple(_Cutter(inlined, statements, stages).segments())
 
 
-def loops_before_chain(prim_func: PrimFunc) -> int | None:
-    """How many statements of plain loops run before a kernel's only chain; None if it is anything else.
+@dataclass(frozen=True, slots=True)
+class Extras:
+    """What a kernel of one chain does besides: statements of plain loops before it, and operands read by tables.
 
-    Where joining kernels adds none, everything in the joined kernel is a part of the chain.
+    Where joining kernels adds none, everything in the joined kernel is a part of the chain, and it is as fast.
     """
+
+    loops: int
+    tables: int
+
+
+def extras_of(prim_func: PrimFunc) -> Extras | None:
+    """What a kernel does besides its only chain, which is the last it does; None if it is anything else."""
     found = segments_of(prim_func)
     if found is None:
         return None
     *before, last = found[1]
     if not isinstance(last, Chain) or any(isinstance(each, Chain) for each in before):
         return None
-    return sum(len(each.statements) for each in before if isinstance(each, Loops))
+    loops = sum(len(each.statements) for each in before if isinstance(each, Loops))
+    return Extras(loops, sum(not each.is_strided for each in last.contractions))
 
 
 def _stage(stmt: Stmt, sizes: Sequence[str]) -> Stage | None:
@@ -155,7 +164,8 @@ class _Cutter:
 
     def _contraction(self, place: int) -> Contraction:
         stage = self.stages[place]
-        assert stage is not None and stage.contraction is not None
+        assert stage is not None
+        assert stage.contraction is not None
         return stage.contraction
 
     def _makers(self, waiting: Sequence[int], main: int) -> list[int]:
@@ -178,9 +188,7 @@ class _Cutter:
     def _is_private(self, place: int, written: set[Buffer], users: Sequence[int]) -> bool:
         """Whether only ``users`` need what a statement makes, and it may run as late as they do."""
         others = [each for each in range(len(self.statements)) if each != place and each not in users]
-        is_late = all(
-            are_independent(self.statements[place], self.statements[each]) for each in others if each > place
-        )
+        is_late = all(are_independent(self.statements[place], self.statements[each]) for each in others if each > place)
         return (
             self.stages[place] is not None
             and written <= set(self.prim_func.scratch)

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from relaxdsl.ir.loops import Buffer, PrimFunc, Stmt, sequence
 from relaxdsl.kernels.accesses import accesses, buffers_touched
-from relaxdsl.kernels.contraction.chain import Chain, Loops, Segment, segments_of
+from relaxdsl.kernels.contraction.chain import Loops, Segment, segments_of
 from relaxdsl.kernels.contraction.pieces import Pieces
 from relaxdsl.kernels.contraction.plain import PlainLoops, Scheduler, flat_buffer
 

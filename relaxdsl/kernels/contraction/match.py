@@ -10,6 +10,7 @@ import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from relaxdsl.ir.loops import Stmt, Store, loop_variable
 from relaxdsl.ir.scalar import Apply, Cast, Const, Index, Load, ScalarExpr
@@ -53,17 +54,16 @@ class Contraction:
 
     def part(self, access: Load | Store, names: Sequence[str]) -> Dim:
         """How far the element of an access moves in memory as only the named variables move away from 0."""
-        position = position_of(access)
-        others = {name: 0 for name in self.extents if name not in names}
-        return substitute(position, others) - self.origin(access)
+        others = tuple(name for name in self.extents if name not in names)
+        return _at_zero(position_of(access), others) - self.origin(access)
 
     def origin(self, access: Load | Store) -> Dim:
         """Where the element is whose variables are all 0."""
-        return substitute(position_of(access), dict.fromkeys(self.extents, 0))
+        return _at_zero(position_of(access), tuple(self.extents))
 
     def spacing(self, access: Load | Store, names: Sequence[str]) -> Dim | None:
         """How far apart in memory neighbours along a joint index are; None if that differs from place to place."""
-        return spacing(self.part(access, names), names, self.extents)
+        return _spacing(self.part(access, names), tuple((name, self.extents[name]) for name in names))
 
     def depends_on(self, access: Load | Store, names: Sequence[str]) -> bool:
         """Whether the element moves with any of the variables."""
@@ -88,11 +88,33 @@ class Contraction:
         return made if is_complete and _is_possible(made) else None
 
 
+# Fusion asks about many kernels that are parts of each other, so the same positions come again and again.
+
+
 def position_of(access: Load | Store) -> Dim:
     """The place in memory of an access whose indices are all dims."""
-    position = flat_index(access.buffer.shape, access.indices)
+    return _position(access.buffer.shape, access.indices)
+
+
+@lru_cache(maxsize=4096)
+def _position(shape: tuple[Dim, ...], indices: tuple[Index, ...]) -> Dim:
+    position = flat_index(shape, indices)
     assert not isinstance(position, ScalarExpr)
     return position
+
+
+@lru_cache(maxsize=4096)
+def _at_zero(position: Dim, names: tuple[str, ...]) -> Dim:
+    """The position where the named variables are 0."""
+    return substitute(position, dict.fromkeys(names, 0))
+
+
+@lru_cache(maxsize=4096)
+def _spacing(position: Dim, axes: tuple[tuple[str, Dim], ...]) -> Dim | None:
+    """How far apart neighbours along the joint index of variables are, given with their extents."""
+    joint = loop_variable("joint.index", math.prod((extent for _, extent in axes), start=1))
+    names = [name for name, _ in axes]
+    return stride(substitute(position, digits(names, dict(axes), joint)), joint)
 
 
 def digits(names: Sequence[str], extents: Mapping[str, Dim], index: Dim) -> dict[str, Dim]:
@@ -103,12 +125,6 @@ def digits(names: Sequence[str], extents: Mapping[str, Dim], index: Dim) -> dict
         values[name] = index - above * extents[name]
         index = above
     return values
-
-
-def spacing(position: Dim, names: Sequence[str], extents: Mapping[str, Dim]) -> Dim | None:
-    """How far apart neighbours along the joint index are at a position in terms of the variables."""
-    joint = loop_variable("joint.index", math.prod((extents[name] for name in names), start=1))
-    return stride(substitute(position, digits(names, extents, joint)), joint)
 
 
 def contraction_of(stmt: Stmt, sizes: Sequence[str]) -> Contraction | None:
@@ -201,9 +217,7 @@ def _arranged(nest: Nest, product: _Product) -> Contraction | None:
 
 def _only(whole: Contraction, moving: Load, still: Load, names: Sequence[str]) -> tuple[str, ...]:
     """The variables that one operand moves with and the other does not."""
-    return tuple(
-        name for name in names if whole.depends_on(moving, (name,)) and not whole.depends_on(still, (name,))
-    )
+    return tuple(name for name in names if whole.depends_on(moving, (name,)) and not whole.depends_on(still, (name,)))
 
 
 def _longest(names: tuple[str, ...], is_fine: Callable[[tuple[str, ...]], bool]) -> tuple[str, ...]:

@@ -178,7 +178,9 @@ class Pieces:
                 if calls.panels is not None
             )
             count = dim_min(stop, matrices * blocks) - first
-            other, block = _divided(loop_variable(_INNER, count), blocks) if shared else (0, loop_variable(_INNER, count))
+            other, block = (
+                _divided(loop_variable(_INNER, count), blocks) if shared else (0, loop_variable(_INNER, count))
+            )
             piece = Piece(matrix(item, other), self._block(block), None)
             return sequence(*packing, For(_INNER, count, self._stages(piece, self._all_columns), start=first))
 
@@ -205,9 +207,7 @@ class Pieces:
         """All stages for a piece."""
         main = self.chain.main
         needed = columns if self.support is None else Span(0, self._needed(self.support, piece))
-        return sequence(
-            *self._loops(range(main), piece), self.calls[main].contract(piece, needed), *self._after(piece)
-        )
+        return sequence(*self._loops(range(main), piece), self.calls[main].contract(piece, needed), *self._after(piece))
 
     def _needed(self, support: Support, piece: Piece) -> Dim:
         """How many columns the rows of a piece need."""
@@ -281,6 +281,4 @@ def _parts(outer: Dim, inner: Dim, body: Callable[[Dim, Dim, Dim], Stmt]) -> Stm
     items = ceildiv(upper, inner) - first_item
     item = loop_variable(_OUTER, items)
     first = dim_max(lower - item * inner, 0)
-    return Parts(
-        _LOWER, _UPPER, extent, For(_OUTER, items, body(item, first, upper - item * inner), start=first_item)
-    )
+    return Parts(_LOWER, _UPPER, extent, For(_OUTER, items, body(item, first, upper - item * inner), start=first_item))

@@ -42,7 +42,9 @@ class Local:
     flat: Buffer
     roles: tuple[Role | None, ...]
 
-    def place(self, indices: Sequence[Index], sizes: Sequence[Dim], row: Dim, columns: Span | None) -> tuple[Index, ...]:
+    def place(
+        self, indices: Sequence[Index], sizes: Sequence[Dim], row: Dim, columns: Span | None
+    ) -> tuple[Index, ...]:
         """Where the element is that the whole buffer has at ``indices``; ``row`` counts from the piece's first one."""
         others: list[Index] = []
         column: Dim = 0

@@ -23,7 +23,7 @@ _NEUTRAL = {"add": 0.0, "maximum": float("-inf"), "minimum": float("inf")}
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Support:
-    """Row ``i`` needs the columns before ``i + offset``. ``variables``: of each stage, the one that walks along them."""
+    """Row ``i`` needs the columns before ``i + offset``; ``variables`` walk along them, one in a stage or none."""
 
     offset: Dim
     variables: tuple[str | None, ...]
