@@ -91,7 +91,7 @@ def _source_files(folder: str) -> Iterator[str]:
 
 
 def _numba_version() -> str | None:
-    """What identifies numba's version, without importing numba, nor, where it can be helped, the readers of metadata."""
+    """What identifies numba's version. numba is not imported, nor, where it can be helped, what reads metadata."""
     found = importlib.util.find_spec("numba")
     generated = Path(found.origin).parent / "_version.py" if found is not None and found.origin else None
     if generated is not None and generated.is_file():
