@@ -9,7 +9,7 @@ from typing import Any
 from llvmlite import ir
 
 from relaxdsl.kernels.contraction.emitter import INT64, Emitter
-from relaxdsl.kernels.contraction.numbers import Bytes, Floats
+from relaxdsl.kernels.contraction.numbers import Numbers
 from relaxdsl.kernels.contraction.tile import Tile
 
 _OPERANDS = ("a*", "b*", "source*")
@@ -20,7 +20,7 @@ class Library:
     """The functions of one core under construction."""
 
     tile: Tile
-    numbers: Floats | Bytes
+    numbers: Numbers
     module: ir.Module = field(default_factory=lambda: ir.Module("relaxdsl_contraction"))
     functions: dict[str, ir.Function] = field(default_factory=dict)
 

@@ -102,7 +102,7 @@ class Bytes:
         return ir.Constant(kind, [value] * kind.count if isinstance(kind, ir.VectorType) else value)
 
 
-def numbers_for(dtype: str) -> Floats | Bytes:
+def numbers_for(dtype: str) -> Numbers:
     """What the core for a dtype of operands computes with."""
     if dtype in ("int8", "uint8"):
         return Bytes(dtype == "int8")
