@@ -1,9 +1,16 @@
 """The contraction engine: sums of products of two tensors, from packed panels and register tiles.
 
 ================= =======================================================================================
-``match``         which loops are rows, columns, steps of the sum and a batch
-``neighbours``    the loops before and after the contraction, for some of the rows
-``lower``         a kernel as calls of the engine between those loops
+``match``         which variables are rows, columns, steps of the sum and a batch
+``roles``         which variables of other loops walk along them
+``split``         variables that stand for two
+``chain``         a kernel as plain loops and chains: contractions with what runs block by block with them
+``restrict``      the stages of a chain for some rows and columns
+``support``       columns that conditions leave out
+``pieces``        which pieces of a chain threads share, and what runs for each
+``calls``         the calls for a piece, tables of offsets, memory for panels
+``plain``         loops that are not the engine's
+``lower``         a kernel in phases
 ``intrinsics``    the calls, as numba sees them
 ``core``          what is called: one small library for each dtype, of the functions of the modules below
 ``blocks``        products of packed panels

@@ -54,7 +54,7 @@ class Calls:
 
     def __post_init__(self) -> None:
         size = block_size(self.contraction.sizes[2])
-        self._block = Buffer("block", (size,), self.dtype, "scratch")
+        self._block = Buffer("block", (size,), self.contraction.result.buffer.dtype, "scratch")
 
     @property
     def scratch(self) -> tuple[Buffer, ...]:
@@ -77,10 +77,12 @@ class Calls:
         goal = (first, count, self.panels, 0)
         if self.tables is None:
             arguments = (rows, width, steps, right.buffer, right.offset, right.steps, right.places, *goal)
-            return CallExtern(f"pack_{self.dtype}", arguments, (self.panels,))
+            return CallExtern(f"pack_{right.buffer.dtype}", arguments, (self.panels,))
         tables = (self.tables.right_steps, 0, self.tables.columns, right.places)
         return CallExtern(
-            f"pack_gathered_{self.dtype}", (width, steps, right.buffer, right.offset, *tables, *goal), (self.panels,)
+            f"pack_gathered_{right.buffer.dtype}",
+            (width, steps, right.buffer, right.offset, *tables, *goal),
+            (self.panels,),
         )
 
     def contract(self, piece: Piece, columns: Span, steps: Dim | None = None) -> CallExtern:
@@ -105,16 +107,14 @@ class Calls:
             operands = (left.buffer, left.offset, left.places, left.steps)
             others = (right.buffer, right.offset, right.steps, right.places)
             return CallExtern(
-                f"contract_{self.dtype}", (rows, piece.rows.count, width, *span, *operands, *others, *goal), written
+                f"contract_{left.buffer.dtype}",
+                (rows, piece.rows.count, width, *span, *operands, *others, *goal),
+                written,
             )
         sizes = (piece.rows.count, width, columns.first, columns.count, steps)
         tables = (self.tables.rows, left.places, self.tables.left_steps, 0)
         arguments = (*sizes, left.buffer, left.offset, *tables, *goal)
-        return CallExtern(f"contract_gathered_{self.dtype}", arguments, written)
-
-    @property
-    def dtype(self) -> str:
-        return self.contraction.result.buffer.dtype
+        return CallExtern(f"contract_gathered_{left.buffer.dtype}", arguments, written)
 
     # ------------------------------------------------------------------------------------------------- the operands
 
@@ -193,7 +193,7 @@ def groups_to_pack(contraction: Contraction) -> Dim:
 def panels_for(contraction: Contraction, columns: Dim, is_shared: bool) -> Buffer:
     """Memory for so many packed columns of the right operand."""
     name, dtype = f"{contraction.right.buffer.name}_panels", contraction.result.buffer.dtype
-    size = panels_size(columns, contraction.sizes[2])
+    size = panels_size(columns, contraction.sizes[2], contraction.right.dtype)
     return Buffer(name, (size,), dtype, "shared" if is_shared else "scratch")
 
 

@@ -12,10 +12,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
-from relaxdsl.ir.loops import Stmt, Store, loop_variable
+from relaxdsl.ir.loops import Buffer, Stmt, Store, loop_variable
 from relaxdsl.ir.scalar import Apply, Cast, Const, Index, Load, ScalarExpr
 from relaxdsl.kernels.accesses import flat_index, stride
-from relaxdsl.kernels.contraction.names import ENGINE_DTYPES
+from relaxdsl.kernels.contraction.names import BYTE_DTYPES, ENGINE_DTYPES
 from relaxdsl.kernels.schedule.decompose import Nest, nest_of
 from relaxdsl.types.dims import Dim, floordiv, free_symbols, substitute
 
@@ -77,7 +77,9 @@ class Contraction:
 
     @property
     def has_runs(self) -> bool:
-        """Whether few rows times the right operand need no packing: one of its axes is read in runs."""
+        """Whether few rows times the right operand need no packing: one of its axes is read in runs of floats."""
+        if self.right.dtype in BYTE_DTYPES:
+            return False
         left_step, right_step = self.spacing(self.left, self.steps), self.spacing(self.right, self.steps)
         return self.spacing(self.right, self.columns) == 1 or (left_step == 1 and right_step == 1)
 
@@ -159,9 +161,15 @@ def _product(nest: Nest) -> _Product | None:
         ) if set_buffer is result and old is result:
             left, right = _element(first), _element(second)
             if left is not None and right is not None and result not in (left.buffer, right.buffer):
-                is_known = result.dtype in ENGINE_DTYPES and left.dtype == right.dtype == result.dtype
-                return _Product(left, right, store) if is_known else None
+                return _Product(left, right, store) if _is_known(left, right, result) else None
     return None
+
+
+def _is_known(left: Load, right: Load, result: Buffer) -> bool:
+    """Whether the engine has products of these dtypes."""
+    if result.dtype == "int32":
+        return left.dtype in BYTE_DTYPES and right.dtype in BYTE_DTYPES
+    return result.dtype in ENGINE_DTYPES and left.dtype == right.dtype == result.dtype
 
 
 def _element(factor: ScalarExpr) -> Load | None:

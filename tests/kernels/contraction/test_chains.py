@@ -113,7 +113,8 @@ def test_what_is_made_of_a_convolution_is_made_of_each_piece():
 
 SUBSCRIPTS = [
     "ik,kj->ij", "ki,jk->ij", "bik,bkj->bij", "bik,kj->bij", "bhik,bhjk->bhij", "bihk,bjhk->bhij", "bhij,bjhk->bihk",
-    "ik,bkj->bij", "abk,kcd->abcd", "kab,ckd->acbd", "ik,bk->ib", "abij,acij->abc", "k,kj->j", "ik,k->i", "bki,kbj->bij",
+    "ik,bkj->bij", "abk,kcd->abcd", "kab,ckd->acbd", "ik,bk->ib", "abij,acij->abc", "k,kj->j", "ik,k->i",
+    "bki,kbj->bij",
 ]  # fmt: skip
 
 
@@ -320,3 +321,36 @@ def test_rows_columns_and_steps_of_a_convolution():
     assert [found.batch, len(found.rows), len(found.columns), len(found.steps)] == [(), 3, 1, 3]
     assert found.sizes == (b * m * n, 6, 45)
     assert not found.is_strided
+
+
+# ---------------------------------------------------------------------------------------------------------------- bytes
+
+
+@settings(max_examples=20, deadline=None)
+@given(
+    dtypes=st.tuples(*[st.sampled_from(["int8", "uint8"])] * 2),
+    sizes=st.tuples(st.integers(0, 120), st.integers(0, 120), st.integers(0, 500)),
+    is_transposed=st.booleans(),
+)
+def test_bytes_are_multiplied_exactly(dtypes, sizes, is_transposed):
+    rows, columns, depth = sizes
+    x = te.placeholder((m, k), dtypes[0], "x")
+    w = te.placeholder((n, k) if is_transposed else (k, n), dtypes[1], "w")
+    step = te.reduce_axis(k, "step")
+
+    def body(i: Dim, j: Dim) -> object:
+        right = w[(j, step) if is_transposed else (step, j)]
+        return te.sum(x[i, step].astype("int32") * right.astype("int32"), axis=step)
+
+    compiled = compile_kernel(create_prim_func([x, w], [te.compute((m, n), body, "out")], "kernel"))
+    assert f"contract_{dtypes[0]}(" in compiled.source
+    assert f"pack_{dtypes[1]}(" in compiled.source
+    random = np.random.default_rng(sizes)
+    left, right = (
+        random.integers(np.iinfo(dtype).min, np.iinfo(dtype).max + 1, shape, dtype)
+        for dtype, shape in zip(dtypes, ((rows, depth), (depth, columns)), strict=True)
+    )
+    result = np.full((rows, columns), 7, "int32")
+    stored = np.ascontiguousarray(right.T) if is_transposed else right
+    run_kernel(compiled, [left, stored, result], {"m": rows, "n": columns, "k": depth}, parts=3)
+    np.testing.assert_array_equal(result, left.astype("int32") @ right.astype("int32"))

@@ -1,0 +1,90 @@
+"""What fusion joins with contractions: attention from its parts, norms before products, what follows them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from relaxdsl.types.constructors import Tensor
+from relaxdsl.types.dims import dims
+
+from .build import OP, Built, build
+from .test_fuse import boundaries, groups
+from .test_lower import array
+
+b, s, m, n = dims("b s m n")
+HEADS, DIM = 3, 8
+WIDTH = HEADS * DIM
+TOKENS = Tensor((b, s, WIDTH), "float32")
+SQUARE = Tensor((WIDTH, WIDTH), "float32")
+READ_MANY_TIMES = "matmul reads it, and a contraction reads each element many times"
+
+
+def split(x: Any) -> Any:
+    return OP["permute_dims"](OP["reshape"](x, (b, s, HEADS, DIM)), (0, 2, 1, 3))
+
+
+def attention(q: Any, k: Any, v: Any) -> Any:
+    scores = OP["matmul"](q, OP["permute_dims"](k, (0, 1, 3, 2)))
+    return OP["matmul"](OP["softmax"](OP["multiply"](scores, 0.3), axis=-1), v)
+
+
+def run(built: Built, *shapes: tuple[int, ...]) -> tuple[Any, Any]:
+    values = [array(*shape, seed=seed) for seed, shape in enumerate(shapes)]
+    return built.run(*values), built.reference(values)
+
+
+def assert_close(results: tuple[Any, Any]) -> None:
+    np.testing.assert_allclose(*results, rtol=2e-4, atol=2e-5)
+
+
+def test_attention_is_one_kernel() -> None:
+    heads = Tensor((b, HEADS, s, DIM), "float32")
+    built = build({"q": heads, "k": heads, "v": heads}, lambda bb, q, k, v: attention(q, k, v))
+    assert groups(built) == [["permute_dims", "matmul", "multiply", "softmax", "matmul"]]
+    for batch, length in ((1, 1), (2, 7), (1, 130)):
+        assert_close(run(built, *[(batch, HEADS, length, DIM)] * 3))
+
+
+def test_heads_are_split_where_they_are_read_and_joined_where_they_are_written() -> None:
+    def body(bb: Any, x: Any, w: Any, out: Any) -> Any:
+        made = attention(split(OP["matmul"](x, w)), split(x), split(x))
+        joined = OP["reshape"](OP["permute_dims"](made, (0, 2, 1, 3)), (b, s, WIDTH))
+        return OP["add"](OP["matmul"](joined, out), x)
+
+    built = build({"x": TOKENS, "w": SQUARE, "out": SQUARE}, body)
+    first, middle, last = groups(built)
+    assert first == ["matmul"]
+    assert set(middle) == {"reshape", "permute_dims", "matmul", "multiply", "softmax"}
+    assert middle.count("matmul") == 2
+    assert last == ["reshape", "matmul", "add"]
+    for batch, length in ((1, 1), (2, 7), (1, 100)):
+        assert_close(run(built, (batch, length, WIDTH), (WIDTH, WIDTH), (WIDTH, WIDTH)))
+
+
+def test_a_norm_is_made_for_the_rows_of_a_product() -> None:
+    def body(bb: Any, x: Any, w: Any, v: Any) -> Any:
+        hidden = OP["gelu"](OP["matmul"](OP["layer_norm"](x, None, None, axes=-1), w))
+        return OP["softmax"](OP["matmul"](hidden, v))
+
+    built = build({"x": TOKENS, "w": SQUARE, "v": SQUARE}, body)
+    assert groups(built) == [["layer_norm", "matmul", "gelu"], ["matmul", "softmax"]]
+    assert boundaries(built)[0] == "matmul reads it, and it belongs to the contraction before it"
+    for batch, length in ((1, 1), (2, 7), (3, 70)):
+        assert_close(run(built, (batch, length, WIDTH), (WIDTH, WIDTH), (WIDTH, WIDTH)))
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        (lambda x, w: OP["matmul"](x, OP["exp"](w)), READ_MANY_TIMES),
+        (lambda x, w: OP["sum"](OP["matmul"](x, w), axis=0), "sum reads it, and what follows needs other rows"),
+        (lambda x, w: OP["matmul"](OP["matmul"](x, w), w), READ_MANY_TIMES),
+    ],
+)  # fmt: skip
+def test_boundaries(body: Any, reason: str) -> None:
+    built = build({"x": Tensor((m, WIDTH), "float32"), "w": SQUARE}, lambda bb, x, w: body(x, w))
+    assert boundaries(built)[0] == reason
+    assert_close(run(built, (50, WIDTH), (WIDTH, WIDTH)))
