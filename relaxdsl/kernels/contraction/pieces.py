@@ -259,7 +259,7 @@ def _moves_right(contraction: Contraction, place: int) -> bool:
 
 
 def _divided(index: Dim, by: Dim) -> tuple[Dim, Dim]:
-    above = floordiv(index, by)
+    above = floordiv(index, _at_least_one(by))
     return above, index - above * by
 
 

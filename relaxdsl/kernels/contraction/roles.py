@@ -17,7 +17,7 @@ from relaxdsl.kernels.contraction.match import Contraction
 from relaxdsl.kernels.patterns import bare_name
 from relaxdsl.kernels.schedule.decompose import Nest
 from relaxdsl.types.dims import Dim, exact_divide, free_symbols
-from relaxdsl.types.prove import Proof, prove_less, prove_less_equal
+from relaxdsl.types.prove import Proof, prove_equal, prove_less, prove_less_equal
 
 RoleKind = Literal["batch", "row", "column"]
 
@@ -105,12 +105,17 @@ def roles_of(stages: Sequence[Stage], main: int, granule: int | None) -> Roles |
     finder.variables[main].update(seeds)
     if not finder.settle():
         return None
-    wanted = {(role.kind, role.place) for role in seeds.values()}
-    without_columns = {each for each in wanted if each[0] != "column"}
+    wanted = _parts_of(seeds)
+    without_columns = [each for each in wanted if each[0] != "column"]
     for place, variables in enumerate(finder.variables):
-        if {(role.kind, role.place) for role in variables.values()} != (without_columns if place < main else wanted):
+        if _parts_of(variables) != (without_columns if place < main else wanted):
             return None
     return finder.roles()
+
+
+def _parts_of(variables: Mapping[str, Role]) -> list[tuple[RoleKind, int]]:
+    """What variables walk along, each as often as one does: ``y[i] * y[j]`` needs all rows of ``y`` for each of its."""
+    return sorted((role.kind, role.place) for role in variables.values())
 
 
 def _named(contraction: Contraction, with_columns: bool) -> dict[str, Role]:
@@ -170,9 +175,16 @@ class _Finder:
                     return False
             elif axes[axis] is None and name in variables and variables[name].scale == 1:
                 axes[axis] = role = variables[name]
-            if name is not None and role is not None and variables.setdefault(name, role) != role:
-                return False
+            if name is not None and role is not None:
+                if role.scale == 1 and not self._is_whole(place, name, use.buffer.shape[axis]):
+                    return False
+                if variables.setdefault(name, role) != role:
+                    return False
         return self._has_an_axis_for_each(place, use)
+
+    def _is_whole(self, place: int, name: str, size: Dim) -> bool:
+        """Whether a variable walks along all of an axis: one of a slice stops before its end, one of a concat after."""
+        return prove_equal(self.stages[place].extents[name], size) is Proof.YES
 
     def _scaled(self, place: int, index: Index, size: Dim, role: Role | None) -> tuple[str | None, Role | None]:
         """The variable of ``scale * variable + rest``, which takes every ``scale``-th column of an axis of columns."""
