@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from relaxdsl.ir.loops import Buffer, CallExtern, For, Stmt, Store, loop_variable, sequence
 from relaxdsl.ir.scalar import IndexValue, Load
 from relaxdsl.kernels.contraction.match import Contraction, position_of
+from relaxdsl.kernels.contraction.names import BYTE_DTYPES
 from relaxdsl.kernels.contraction.restrict import Local, Piece, Span
-from relaxdsl.kernels.contraction.tile import COLUMN_GROUP, SKINNY, block_size, panels_size
+from relaxdsl.kernels.contraction.tile import COLUMN_GROUP, FEW, SKINNY, block_size, panels_size
 from relaxdsl.types.dims import Dim, ceildiv, dim_min, floordiv, substitute
 
 
@@ -182,11 +183,11 @@ def is_direct(contraction: Contraction) -> bool:
 
 
 def groups_to_pack(contraction: Contraction) -> Dim:
-    """How many groups of columns there are to pack, 0 where the rows are so few that nothing is packed."""
+    """How many groups of columns there are to pack, 0 where the rows are so few that nothing is packed before."""
     rows, columns, _ = contraction.sizes
     groups = ceildiv(columns, COLUMN_GROUP)
-    if contraction.is_strided and contraction.has_runs:
-        return groups * dim_min(1, floordiv(rows, SKINNY + 1))
+    if contraction.is_strided and contraction.right.dtype not in BYTE_DTYPES:
+        return groups * dim_min(1, floordiv(rows, FEW + 1))
     return groups
 
 
