@@ -16,6 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
+from relaxdsl.errors import InternalError
 from relaxdsl.ir.loops import Buffer, PrimFunc, Seq, Stmt
 from relaxdsl.kernels.accesses import are_independent, buffers_touched
 from relaxdsl.kernels.contraction.match import Contraction, contraction_of, is_worthwhile
@@ -144,7 +145,7 @@ class _Cutter:
                 chain = self._joined(first, main, count)
                 if chain is not None:
                     return first, chain, count
-        raise AssertionError("a contraction is a chain by itself")
+        raise InternalError(f"{self.prim_func.name}: a contraction is no chain by itself")
 
     def _candidates(self, main: int) -> int:
         """How many statements from the contraction on may be in its chain, as far as can be told from each alone."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from relaxdsl.ir.loops import Block, For, IterVar, Stmt, loop_variable, map_statements, rewrite_statement
@@ -73,8 +73,7 @@ def _split(stmt: Stmt, nest: Nest, axis: IterVar, low_extent: Dim) -> Stmt:
     return visit(stmt)
 
 
-def _with_axes(block: Block, old: IterVar, new: tuple[IterVar, ...], on_dim: object) -> Block:
-    assert callable(on_dim)
+def _with_axes(block: Block, old: IterVar, new: tuple[IterVar, ...], on_dim: Callable[[Dim], Dim]) -> Block:
     axes = [each for axis in block.iter_vars for each in (new if axis is old else (axis,))]
     init = None if block.init is None else rewrite_statement(block.init, on_dim=on_dim)
     return replace(block, iter_vars=tuple(axes), body=rewrite_statement(block.body, on_dim=on_dim), init=init)
