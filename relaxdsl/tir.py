@@ -87,7 +87,7 @@ from relaxdsl.kernels.te_functions import (
 from relaxdsl.types.constructors import Tensor
 from relaxdsl.types.dims import SymInt, dim_max, dim_min, floordiv, modulo
 from relaxdsl.types.dims import ceildiv as _ceildiv
-from relaxdsl.types.dtype import canonical_dtype, is_bool, is_float
+from relaxdsl.types.dtype import canonical_dtype, holds, is_bool, is_float
 from relaxdsl.types.types import TensorType
 
 # ------------------------------------------------------------------------------------------------ the parser's words
@@ -212,6 +212,8 @@ def number(value: builtins.bool | int | float, dtype: str) -> ScalarExpr:
     fits = is_float(dtype) or isinstance(value, builtins.bool) or (isinstance(value, int) and not is_bool(dtype))
     if not fits:
         raise DTypeError(f"the number {value!r} is no {dtype}", hint="write T.cast(value, dtype) to convert a value")
+    if isinstance(value, int) and not holds(dtype, value):
+        raise DTypeError(f"{value} does not fit into {dtype}", hint="write T.cast(value, dtype) to keep its low bits")
     return const(value, dtype)
 
 

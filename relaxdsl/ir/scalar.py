@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
-from relaxdsl.errors import KernelError
+from relaxdsl.errors import DTypeError, KernelError
 from relaxdsl.types.dims import Dim, DimCompare, SymInt
-from relaxdsl.types.dtype import canonical_dtype, is_float, promote
+from relaxdsl.types.dtype import canonical_dtype, holds, is_float, is_integer, itemsize, promote
 
 if TYPE_CHECKING:
     from relaxdsl.ir.loops import Buffer
@@ -35,6 +35,8 @@ COMPARISONS = frozenset(COMPARISON_NAMES.values())
 LOGICAL = frozenset({"logical_and", "logical_or", "logical_xor", "logical_not"})
 BITWISE = frozenset({"bitwise_and", "bitwise_or", "bitwise_xor", "bitwise_not", "left_shift", "right_shift"})
 PREDICATES = frozenset({"isnan", "isinf", "isfinite"})
+# Of integers, their low bits depend on the operands' low bits only: narrow ones give what wide ones would.
+MODULAR = frozenset({"add", "subtract", "multiply", "bitwise_and", "bitwise_or", "bitwise_xor"})
 
 # Written by the schedule for the combination step of a float reduction only: an addition or multiplication whose
 # terms may be reordered (into vector lanes) and fused (into multiply-adds).
@@ -288,19 +290,45 @@ def unary(function: str, value: ScalarLike) -> ScalarExpr:
 
 
 def binary(function: str, left: ScalarLike, right: ScalarLike) -> ScalarExpr:
-    """``function(left, right)``; dtypes promote as NumPy's, numbers and dims are weak, ``divide`` gives floats."""
+    """``function(left, right)``; dtypes promote as NumPy's, numbers and dims are weak, ``divide`` gives floats.
+
+    A dim beside a narrow integer is not cut to its bits where that would change the result.
+
+    Raises:
+        DTypeError: a number does not fit into the dtype of the other operand.
+    """
+    narrow = None if function in MODULAR else _narrow_beside_dim(left, right)
+    if narrow is not None:
+        result = binary(function, *(cast(as_scalar(each), "int64") for each in (left, right)))
+        return cast(result, narrow) if result.dtype == "int64" else result
     left, right = promote_operands(left, right)
     if function == "divide" and not is_float(left.dtype):
         left, right = cast(left, "float64"), cast(right, "float64")
     return Apply(function, (left, right), "bool" if function in COMPARISONS else left.dtype)
 
 
+def _narrow_beside_dim(left: ScalarLike, right: ScalarLike) -> str | None:
+    """The dtype of the operand beside a dim, if it is an integer that may be too narrow for it."""
+    value = left if isinstance(right, SymInt) else right if isinstance(left, SymInt) else None
+    if isinstance(value, ScalarExpr) and is_integer(value.dtype) and itemsize(value.dtype) < 8:
+        return value.dtype
+    return None
+
+
 def promote_operands(*operands: ScalarLike) -> tuple[ScalarExpr, ...]:
-    """The operands as nodes of one common dtype."""
+    """The operands as nodes of one common dtype.
+
+    Raises:
+        DTypeError: a number does not fit into it.
+    """
     operands = tuple(as_scalar(each) if isinstance(each, np.generic) else each for each in operands)
     typed = [operand.dtype for operand in operands if isinstance(operand, ScalarExpr)]
     weak = [_weak_example(operand) for operand in operands if not isinstance(operand, ScalarExpr)]
     dtype = promote(*typed, *weak)
+    for operand in operands:
+        if isinstance(operand, int) and not holds(dtype, operand):
+            hint = "convert the other operand: T.cast(value, dtype)"
+            raise DTypeError(f"{operand} does not fit into {dtype}", hint=hint)
     return tuple(cast(as_scalar(operand, dtype), dtype) for operand in operands)
 
 
@@ -309,7 +337,8 @@ def cast(value: ScalarExpr, dtype: str) -> ScalarExpr:
     dtype = canonical_dtype(dtype)
     if value.dtype == dtype:
         return value
-    if isinstance(value, Const) and not (isinstance(value.value, float) and not dtype.startswith("float")):
+    is_cut = isinstance(value, Const) and isinstance(value.value, float) and not is_float(dtype)
+    if isinstance(value, Const) and not is_cut and (isinstance(value.value, float) or holds(dtype, value.value)):
         return const(value.value, dtype)
     return Cast(value, dtype)
 

@@ -116,6 +116,14 @@ def is_bool(dtype: str) -> bool:
     return dtype == "bool"
 
 
+def holds(dtype: str, value: int) -> bool:
+    """Whether the integer ``value`` is in the dtype's range; every float dtype takes it, rounded."""
+    if not is_integer(dtype):
+        return True
+    limits = np.iinfo(dtype)
+    return int(limits.min) <= value <= int(limits.max)
+
+
 def itemsize(dtype: str) -> int:
     """Bytes of one element."""
     return np.dtype(canonical_dtype(dtype)).itemsize

@@ -270,3 +270,29 @@ def test_loops_run_as_they_are_written() -> None:
     x = np.arange(21, dtype="float32").reshape(3, 7)
     np.testing.assert_array_equal(copy(x), x)
     assert "for j0 in range(" in copy.source()
+
+
+def test_sizes_beside_narrow_integers() -> None:
+    @relax.prim_func
+    def kernel(x: T.Buffer((n,), "int8"), less: T.Buffer((n,), "bool"), z: T.Buffer((n,), "int8"), k: T.int64):
+        for i in range(n):
+            less[i] = x[i] < k
+            z[i] = T.min(x[i], k) + (x[i] % k) + k
+
+    x = np.array([-128, -1, 0, 5, 127], "int8")
+    for size in (3, 100, 200, 300):
+        less, z = kernel(x, size)
+        wide = x.astype("int64")
+        np.testing.assert_array_equal(less, wide < size)
+        np.testing.assert_array_equal(z, (np.minimum(wide, size) + wide % size + size).astype("int8"))
+
+
+def test_what_was_written_at_first_may_be_read() -> None:
+    @relax.prim_func
+    def prefix_sums(x: T.Buffer((n,), "float32"), y: T.Buffer((n,), "float32")):
+        for i in range(n):
+            for j in range(i):
+                y[i] = y[j] + x[i]
+            y[i] = y[i - 1] + x[i] if i > 0 else x[i]
+
+    np.testing.assert_array_equal(prefix_sums(np.array([1, 2, 4], "float32")), [1, 3, 7])

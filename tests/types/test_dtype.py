@@ -14,6 +14,7 @@ from relaxdsl.types.dtype import (
     UNSUPPORTED_BY_KERNELS,
     Weak,
     canonical_dtype,
+    holds,
     is_bool,
     is_float,
     is_integer,
@@ -81,3 +82,13 @@ def test_refusals(action: Callable[[], object], message: str) -> None:
     with pytest.raises(DTypeError) as caught:
         action()
     assert str(caught.value) == message.replace("hint: bool,", "hint: the dtypes are bool,")
+
+
+@pytest.mark.parametrize(("dtype", "value"), [("int8", -128), ("int8", 127), ("uint64", 2**64 - 1), ("float32", 2**40)])
+def test_a_dtype_holds_integers_in_its_range(dtype: str, value: int) -> None:
+    assert holds(dtype, value)
+
+
+@pytest.mark.parametrize(("dtype", "value"), [("int8", -129), ("int8", 128), ("uint64", 2**64), ("uint8", -1)])
+def test_a_dtype_holds_no_other_integers(dtype: str, value: int) -> None:
+    assert not holds(dtype, value)

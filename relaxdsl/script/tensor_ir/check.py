@@ -1,16 +1,20 @@
-"""What is wrong with a kernel as a whole, at the user's lines: accesses out of range, axes that promise too much."""
+"""What is wrong with a kernel as a whole, at the user's lines.
+
+Accesses out of range, axes that promise too much, steps that meet, memory read before it is written.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 from relaxdsl.errors import KernelError, RelaxError
-from relaxdsl.ir.loops import Block, PrimFunc
+from relaxdsl.ir.loops import Block, Buffer, PrimFunc
 from relaxdsl.ir.print_loops import format_scalar
-from relaxdsl.ir.scalar import Index, ScalarExpr
+from relaxdsl.ir.scalar import Index, Load, ScalarExpr
 from relaxdsl.kernels.access_sites import AxisValue, Fact, LoopRange, Site, sites_of
 from relaxdsl.kernels.accesses import expression_dims, loads_of
+from relaxdsl.kernels.first_reads import unset_reads_of
 from relaxdsl.kernels.independence import Conflict, conflicts_of
 from relaxdsl.kernels.out_of_range import Values, find_example, index_at, is_proved, size_at
 from relaxdsl.kernels.races import Race, races_of
@@ -18,17 +22,23 @@ from relaxdsl.script.tensor_ir.interpreter import Places
 from relaxdsl.types.dims import free_symbols
 
 
-def errors_of(kernel: PrimFunc, places: Places, shown: Mapping[str, str]) -> Iterator[RelaxError]:
+def errors_of(
+    kernel: PrimFunc, places: Places, shown: Mapping[str, str], given: Collection[Buffer]
+) -> Iterator[RelaxError]:
     """Every error of a kernel that was read from a user's source.
 
     Args:
         places: where its accesses are.
         shown: what the user calls its loops and axes.
+        given: outputs that hold something when the kernel begins.
     """
-    for conflict in conflicts_of(kernel):
+    conflicts = list(conflicts_of(kernel))
+    for conflict in conflicts:
         yield _of_conflict(kernel, conflict, places, shown)
     for race in races_of(kernel):
         yield _of_race(kernel, race, places, shown)
+    for load in () if conflicts else unset_reads_of(kernel, given):
+        yield _of_unset_read(kernel, load, places)
     seen = set()
     for site in sites_of(kernel):
         if site.node in seen or is_proved(site):
@@ -56,6 +66,17 @@ def _of_race(kernel: PrimFunc, race: Race, places: Places, shown: Mapping[str, s
         details=[f"for {sizes}, {what}" if sizes else what],
         hint="make the loop serial, with range",
         span=places.get(race.other),
+    )
+
+
+def _of_unset_read(kernel: PrimFunc, load: Load, places: Places) -> RelaxError:
+    name = load.buffer.name
+    is_output = load.buffer in kernel.outputs
+    return KernelError(
+        f"{kernel.name}: {name} is read before anything is written to it",
+        details=[f"{name} is an output, new in every call" if is_output else f"{name} is new in every call"],
+        hint="write it first, in loops before or under T.init() of a block",
+        span=places.get(load),
     )
 
 

@@ -60,7 +60,7 @@ def parse_kernel_node(
         kernel = _read(interp, node)
         if is_checked:
             kernel = _as_it_runs(kernel)
-            for error in errors_of(kernel, interp.places, interp.shown):
+            for error in errors_of(kernel, interp.places, interp.shown, interp.declared_outputs or ()):
                 interp.report(error)
         if interp.errors:
             raise interp.errors[0]
