@@ -43,7 +43,7 @@ def rfactor(func: PrimFunc, names: UniqueNames, loop: str, factor_axis: int) -> 
     require_axes_in_place(func, block, "rfactor")
     _require_reduce_loop(func, block, place)
     _require_unread(func, block, store.buffer)
-    if not 0 <= factor_axis <= len(store.indices):
+    if not isinstance(factor_axis, int) or not 0 <= factor_axis <= len(store.indices):
         refuse(func, f"rfactor: {store.buffer.name} has no place {factor_axis} for another axis", loop)
     shape = _with_axis(store.buffer.shape, factor_axis, place.extent)
     parts = Buffer(names.fresh(f"{store.buffer.name}_rf"), shape, store.buffer.dtype, "scratch")

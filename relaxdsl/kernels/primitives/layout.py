@@ -27,6 +27,8 @@ class IndexMap:
     @classmethod
     def of(cls, function: Callable[..., Sequence[Any]]) -> IndexMap:
         """The map that a Python function of as many indices is."""
+        if not callable(function):
+            raise ScheduleError(f"transform_layout: {function!r} is no function of indices")
         axes = tuple(inspect.signature(function).parameters)
         indices = function(*map(symbol, axes))
         if not isinstance(indices, list | tuple) or not all(isinstance(each, int | SymInt) for each in indices):

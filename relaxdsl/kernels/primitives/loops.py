@@ -35,6 +35,7 @@ def split(
     """The kernel with a loop as several, one inside the other, and their names; see :meth:`.Schedule.split`."""
     _, old = loop_path(func, loop, "split")
     _require_serial(func, old, "split")
+    _require_sizes(func, loop, factors)
     extents = _extents(func, old, factors)
     variables = [names.fresh(f"{loop}_{number}") for number in range(len(factors))]
     loops = [For(name, extent, old.body) for name, extent in zip(variables, extents, strict=True)]
@@ -58,6 +59,15 @@ def guarded(body: Stmt, left: Dim, right: Dim) -> Stmt:
 def _require_serial(func: PrimFunc, loop: For, step: str) -> None:
     if loop.kind != "serial":
         refuse(func, f"{step}: {loop.var} is {loop.kind}", loop.var, hint=f"{step} it before you make it {loop.kind}")
+
+
+def _require_sizes(func: PrimFunc, loop: str, factors: object) -> None:
+    if not isinstance(factors, list | tuple):
+        hint = "one for each new loop: factors=[None, 4]"
+        refuse(func, f"split: factors={factors!r} is no list", loop, hint=hint)
+    for each in factors:
+        if isinstance(each, bool) or not isinstance(each, int | SymInt | None):
+            refuse(func, f"split: the factor {each!r} is no size", loop)
 
 
 def _extents(func: PrimFunc, loop: For, factors: Sequence[Dim | None]) -> list[Dim]:

@@ -8,6 +8,8 @@ from functools import wraps
 from types import MappingProxyType
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
+import numpy as np
+
 from relaxdsl.errors import ScheduleError
 from relaxdsl.ir.loops import Block, PrimFunc, map_statements
 from relaxdsl.ir.loops import Stmt as Statement
@@ -107,18 +109,23 @@ class RecordedSteps:
         return BlockRef(name)
 
     def _given(self, method: Callable[..., Any], parameter: int | str, value: Any) -> Any:
-        """An argument as it is recorded: the block for a block's name, the map for a Python function."""
+        """An argument as it is recorded: the block for its name, the map for a function, an int for NumPy's."""
         names = method.__code__.co_varnames[1:]
         name = parameter if isinstance(parameter, str) else names[min(parameter, len(names) - 1)]
         if name == "index_map" and not isinstance(value, IndexMap):
             return IndexMap.of(value)
+        if name == "factors" and isinstance(value, list | tuple):
+            return [int(each) if isinstance(each, np.integer) else each for each in value]
         if name != "block" or not isinstance(value, str):
             return value
         known = (ref for step in self._steps for ref in step.results)
         return BlockRef(value) if BlockRef(value) in known else self.get_block(value)
 
 
-def block_name(block: BlockRef | str) -> str:
+def block_name(step: str, block: BlockRef | str) -> str:
+    if not isinstance(block, BlockRef | str):
+        headline = f"{step}: {block!r} is no block of a schedule"
+        raise ScheduleError(headline, hint="give its name, or take it from sch.get_block(name)")
     return block if isinstance(block, str) else block.name
 
 

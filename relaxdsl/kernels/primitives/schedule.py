@@ -70,7 +70,7 @@ class Schedule(RecordedSteps):
     @recorded
     def get_loops(self, block: BlockRef | str) -> tuple[LoopRef, ...]:
         """The loops around a block, outermost first."""
-        path, _ = block_path(self._func, block_name(block), "get_loops")
+        path, _ = block_path(self._func, block_name("get_loops", block), "get_loops")
         return tuple(LoopRef(loop.var) for loop in loops_on(path))
 
     @recorded
@@ -82,13 +82,13 @@ class Schedule(RecordedSteps):
     @recorded
     def get_producers(self, block: BlockRef | str) -> tuple[BlockRef, ...]:
         """The blocks that write what a block reads, in the order they run."""
-        _, found = block_path(self._func, block_name(block), "get_producers")
+        _, found = block_path(self._func, block_name("get_producers", block), "get_producers")
         return self._blocks_that(lambda other: bool({*facts.writes_of(other)} & {*facts.reads_of(found)}))
 
     @recorded
     def get_consumers(self, block: BlockRef | str) -> tuple[BlockRef, ...]:
         """The blocks that read what a block writes, in the order they run."""
-        _, found = block_path(self._func, block_name(block), "get_consumers")
+        _, found = block_path(self._func, block_name("get_consumers", block), "get_consumers")
         return self._blocks_that(lambda other: bool({*facts.reads_of(other)} & {*facts.writes_of(found)}))
 
     @recorded
@@ -227,7 +227,9 @@ class Schedule(RecordedSteps):
             ScheduleError: the block is read outside of the loop, or not at all; it writes an output, or what others
                 write too; what it reads is written again before.
         """
-        self._func = moving.compute_at(self._func, self._names, block_name(block), loop_name("compute_at", loop))
+        self._func = moving.compute_at(
+            self._func, self._names, block_name("compute_at", block), loop_name("compute_at", loop)
+        )
 
     @recorded
     def reverse_compute_at(self, block: BlockRef | str, loop: LoopRef) -> None:
@@ -253,7 +255,7 @@ class Schedule(RecordedSteps):
             ScheduleError: what the block reads is not complete there, or is made elsewhere; the block needs more of it.
         """
         self._func = moving.reverse_compute_at(
-            self._func, self._names, block_name(block), loop_name("reverse_compute_at", loop)
+            self._func, self._names, block_name("reverse_compute_at", block), loop_name("reverse_compute_at", loop)
         )
 
     @recorded
@@ -275,7 +277,7 @@ class Schedule(RecordedSteps):
         Raises:
             ScheduleError: the block is a reduction, or writes an output, or does not set each element at its own place.
         """
-        self._func = inline.compute_inline(self._func, block_name(block))
+        self._func = inline.compute_inline(self._func, block_name("compute_inline", block))
 
     @recorded
     def reverse_compute_inline(self, block: BlockRef | str) -> None:
@@ -296,7 +298,7 @@ class Schedule(RecordedSteps):
         Raises:
             ScheduleError: either block is a reduction; others read the same; elements are read at other places.
         """
-        self._func = inline.reverse_compute_inline(self._func, block_name(block))
+        self._func = inline.reverse_compute_inline(self._func, block_name("reverse_compute_inline", block))
 
     # -------------------------------------------------------------------------------------------------- buffers
 
@@ -319,7 +321,7 @@ class Schedule(RecordedSteps):
         Raises:
             ScheduleError: the block does not read the buffer; it is written in the same loops.
         """
-        self._func, copy = caches.cache_read(self._func, self._names, block_name(block), buffer)
+        self._func, copy = caches.cache_read(self._func, self._names, block_name("cache_read", block), buffer)
         return BlockRef(copy)
 
     @recorded
@@ -342,7 +344,7 @@ class Schedule(RecordedSteps):
             ScheduleError: the block does not write the buffer, or another one writes it too, or it is read in the same
                 loops.
         """
-        self._func, copy = caches.cache_write(self._func, self._names, block_name(block), buffer)
+        self._func, copy = caches.cache_write(self._func, self._names, block_name("cache_write", block), buffer)
         return BlockRef(copy)
 
     @recorded
@@ -366,7 +368,7 @@ class Schedule(RecordedSteps):
                 to one place.
         """
         assert isinstance(index_map, IndexMap)
-        self._func = layout.transform_layout(self._func, block_name(block), buffer, index_map)
+        self._func = layout.transform_layout(self._func, block_name("transform_layout", block), buffer, index_map)
 
     # -------------------------------------------------------------------------------------------------- reductions
 
@@ -392,7 +394,9 @@ class Schedule(RecordedSteps):
                 computed more than once in the loop.
         """
         place = loop_name("decompose_reduction", loop)
-        self._func, first = reductions.decompose_reduction(self._func, self._names, block_name(block), place)
+        self._func, first = reductions.decompose_reduction(
+            self._func, self._names, block_name("decompose_reduction", block), place
+        )
         return BlockRef(first)
 
     @recorded

@@ -573,6 +573,13 @@ def rfactor_refuses_loops_without_a_reduction() -> relax.Schedule:
 
 
 @case
+def rfactor_refuses_a_place_that_is_no_integer() -> relax.Schedule:
+    sch = start("row_sums")
+    sch.rfactor(sch.get_loops("s")[1], "first")  # type: ignore[arg-type]
+    return sch
+
+
+@case
 def rfactor_refuses_a_place_that_is_none() -> relax.Schedule:
     sch = start("row_sums")
     sch.rfactor(sch.get_loops("s")[1], 2)
@@ -673,6 +680,13 @@ def transform_layout_refuses_a_map_below_zero() -> relax.Schedule:
 def transform_layout_refuses_a_map_to_no_indices() -> relax.Schedule:
     sch = start("chain")
     sch.transform_layout("t", "t", lambda i, j: "ij")
+    return sch
+
+
+@case
+def transform_layout_refuses_what_is_no_map() -> relax.Schedule:
+    sch = start("chain")
+    sch.transform_layout("t", "t", None)  # type: ignore[arg-type]
     return sch
 
 

@@ -104,6 +104,8 @@ LOOP = """
         ([None, None], "split: factors=[None, None]: give two factors or more, at most one of them None"),
         ([None, 0], "split: the factor 0 is not known to be at least 1"),
         ([None, n], "split: the factor n is not known to be at least 1"),
+        ([None, 2.5], "split: the factor 2.5 is no size"),
+        ([None, True], "split: the factor True is no size"),
         ([None, m], "split: the factor m uses m, which is no size of the kernel"),
         ([4, 4], "split: factors=[4, 4] make 16 iterations, i has n"),
     ],
@@ -111,6 +113,26 @@ LOOP = """
 def test_split_refuses(factors, message):
     hint = "\n   hint: leave one factor open: None" if "make" in message else ""
     assert_refuses(lambda: split_error(factors), message + LOOP + hint)
+
+
+def test_split_refuses_factors_that_are_no_list():
+    message = "split: factors=4 is no list" + LOOP + "\n   hint: one for each new loop: factors=[None, 4]"
+    assert_refuses(lambda: split_error(4), message)
+
+
+def test_factors_of_numpy_are_recorded_as_ints():
+    sch = relax.Schedule(double())
+    sch.split(*sch.get_loops("y"), factors=[None, np.int64(4)])
+    again = relax.Schedule(double())
+    relax.Trace.from_json(sch.trace.as_json()).apply_to(again)
+    assert str(again) == str(sch)
+
+
+def test_blocks_are_names_or_references():
+    assert_refuses(
+        lambda: relax.Schedule(double()).get_loops(None),
+        "get_loops: None is no block of a schedule\n   hint: give its name, or take it from sch.get_block(name)",
+    )
 
 
 def test_split_refuses_a_loop_that_has_a_kind():
