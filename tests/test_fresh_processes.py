@@ -31,6 +31,19 @@ print(json.dumps({
 }))
 """
 
+USERS_NUMBA = """
+import numba
+
+@numba.njit
+def sums(rows):
+    found = {0: np.abs(np.zeros(1) + 1j)}
+    for row in rows:
+        found[len(found)] = row + np.sum(row)
+    return [each[0] for each in found.values()]
+
+print(json.dumps({"sums": sums(np.ones((1, 3)))}))
+"""
+
 
 def start(program: Path, cache: Path, folder: Path, **environment: str) -> subprocess.Popen[str]:
     settings = os.environ | {"RELAXDSL_CACHE": "1", "RELAXDSL_CACHE_DIR": str(cache)} | environment
@@ -63,3 +76,9 @@ def test_two_processes_compile_at_once_and_a_third_loads(tmp_path: Path) -> None
     assert first["compiled"] + first["loaded"] == second["compiled"] + second["loaded"] > 0
     assert (third["compiled"], third["loaded"], third["numba"]) == (0, first["compiled"] + first["loaded"], False)
     assert first["result"] == second["result"] == third["result"]
+
+
+def test_numba_functions_of_the_user_find_everything_after_a_kernel(tmp_path: Path) -> None:
+    program = tmp_path / "program.py"
+    program.write_text(PROGRAM.partition("explained =")[0] + USERS_NUMBA)
+    assert outcome(start(program, tmp_path / "cache", tmp_path / "here", RELAXDSL_CACHE="0")) == {"sums": [1.0, 4.0]}

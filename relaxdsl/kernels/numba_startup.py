@@ -1,9 +1,10 @@
 """A quick start for numba: kernels use numbers, pointers and ranges, so only support for these is loaded.
 
 Before its first compilation, numba loads the implementations of arrays, lists, dicts, strings, random numbers and
-linear algebra (and with that scipy.linalg, where it is installed): two thirds of the time to a first kernel. numba
-adds what is new to its registries at every compilation, so a user's own functions, compiled outside of here, find
-everything as always.
+linear algebra (and with that scipy.linalg, where it is installed): two thirds of the time to a first kernel. And it
+loads the types of NumPy's functions, and then asks of each operator on numbers whether that is one. numba adds what
+is new to its registries at every compilation, so a user's own functions, compiled outside of here, find everything as
+always.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from contextlib import contextmanager
 
 from numba.core.compiler_lock import global_compiler_lock
 from numba.core.cpu import CPUContext
+from numba.core.typing.context import Context
 
 
 @contextmanager
@@ -23,16 +25,18 @@ def quick_start() -> Iterator[None]:
         if "numba.np.arraymath" in sys.modules:
             yield
             return
-        load_everything = CPUContext.load_additional_registries
+        load_implementations, load_types = CPUContext.load_additional_registries, Context.load_additional_registries
         CPUContext.load_additional_registries = _load_what_kernels_use  # type: ignore[method-assign]
+        Context.load_additional_registries = _load_no_types  # type: ignore[method-assign]
         try:
             yield
         finally:
-            CPUContext.load_additional_registries = load_everything  # type: ignore[method-assign]
+            CPUContext.load_additional_registries = load_implementations  # type: ignore[method-assign]
+            Context.load_additional_registries = load_types  # type: ignore[method-assign]
 
 
 def _load_what_kernels_use(context: CPUContext) -> None:
-    """In place of numba's own method of this name."""
+    """In place of numba's own method."""
     from numba.core import optional  # noqa: F401 - importing registers
     from numba.core.runtime import rtsys  # type: ignore[attr-defined]
     from numba.cpython import (  # noqa: F401
@@ -48,3 +52,7 @@ def _load_what_kernels_use(context: CPUContext) -> None:
 
     rtsys.initialize(context)
     context.install_registry(mathimpl.registry)  # type: ignore[no-untyped-call]
+
+
+def _load_no_types(context: Context) -> None:
+    """In place of numba's own method: those of numbers are always there."""
