@@ -25,7 +25,7 @@ from relaxdsl.kernels.contraction.match import Contraction, digits
 from relaxdsl.kernels.contraction.plain import PlainLoops
 from relaxdsl.kernels.contraction.restrict import Local, Piece, Restriction, Span, local_for
 from relaxdsl.kernels.contraction.support import Support, support_of
-from relaxdsl.kernels.contraction.tile import COLUMN_GROUP, ROW_BLOCK
+from relaxdsl.kernels.contraction.tile import COLUMN_GROUP, PACKED_ROWS, ROW_BLOCK
 from relaxdsl.types.dims import Dim, ceildiv, dim_max, dim_min, floordiv
 
 #: Columns that threads share out among them: a multiple of every tile's.
@@ -43,6 +43,7 @@ class Pieces:
     Args:
         local: the buffers of which there is no more than a piece.
         calls: the engine's calls, by the stage.
+        height: rows of a block; as many as the engine packs at once, where no other stage wants a row in cache.
     """
 
     loops: PlainLoops
@@ -50,6 +51,7 @@ class Pieces:
     local: dict[Buffer, Local] = field(default_factory=dict)
     calls: dict[int, Calls] = field(default_factory=dict)
     support: Support | None = None
+    height: int = ROW_BLOCK
 
     def phases(self) -> Iterator[Stmt]:
         """What is done once, and then the pieces."""
@@ -59,6 +61,8 @@ class Pieces:
         if has_own and not is_by_group:
             self.chain = chain.in_whole_rows()
         self.support = support_of(self.chain)
+        if not has_own and self.chain.has_columns:
+            self.height = PACKED_ROWS
         self._take_local(is_by_group)
         yield from self._tables_and_calls(has_own, is_by_group)
         if is_by_group:
@@ -91,7 +95,7 @@ class Pieces:
 
     def _take_local(self, is_by_group: bool) -> None:
         """Memory for the pieces of what the stages hand on to each other."""
-        rows = dim_min(ROW_BLOCK, self._rows)
+        rows = dim_min(self.height, self._rows)
         columns = dim_min(COLUMN_GROUP, self._columns) if is_by_group else self._columns
         for buffer in self.chain.roles.axes:
             if buffer in self.chain.local:
@@ -124,7 +128,7 @@ class Pieces:
                 yield For(_GROUP, groups, calls.pack(batch, loop_variable(_GROUP, groups), 1), "parallel")
 
     def _by_columns(self) -> Stmt:
-        blocks = ceildiv(self._rows, ROW_BLOCK)
+        blocks = ceildiv(self._rows, self.height)
         outer = math.prod(self._batch, start=1) * blocks
 
         def piece(item: Dim, columns: Span | None) -> Piece:
@@ -143,7 +147,7 @@ class Pieces:
         return _parts(outer, _at_least_one(ceildiv(self._columns, GRANULE)), body)
 
     def _by_group(self) -> Stmt:
-        groups, all_blocks = ceildiv(self._columns, COLUMN_GROUP), ceildiv(self._rows, ROW_BLOCK)
+        groups, all_blocks = ceildiv(self._columns, COLUMN_GROUP), ceildiv(self._rows, self.height)
         spans = ceildiv(all_blocks, BLOCKS_OF_GROUP)
         count = math.prod(self._batch, start=1) * groups * spans
         rest, span = _divided(loop_variable(_OUTER, count), spans)
@@ -165,7 +169,7 @@ class Pieces:
         names = self.chain.contraction.batch
         own = [place for place in range(len(names)) if any(_moves_right(each, place) for each in contractions)]
         shared = [place for place in range(len(names)) if place not in own]
-        blocks = ceildiv(self._rows, ROW_BLOCK)
+        blocks = ceildiv(self._rows, self.height)
 
         def matrix(item: Dim, other: Dim) -> tuple[Dim, ...]:
             found = {**self._places(own, item), **self._places(shared, other)}
@@ -198,8 +202,8 @@ class Pieces:
         return {place: found[str(place)] for place in places}
 
     def _block(self, block: Dim) -> Span:
-        first = block * ROW_BLOCK
-        return Span(first, dim_min(ROW_BLOCK, self._rows - first))
+        first = block * self.height
+        return Span(first, dim_min(self.height, self._rows - first))
 
     # ----------------------------------------------------------------------------------------------------- the stages
 
