@@ -19,6 +19,7 @@ from relaxdsl.ir.loops import PrimFunc
 from relaxdsl.ir.module import IRModule
 from relaxdsl.ir.print_graph import script
 from relaxdsl.kernel_function import KernelFunction
+from relaxdsl.kernels.primitives.schedule import Schedule
 from relaxdsl.script.parse import ParsedProgram, parse_function
 from relaxdsl.script.parse_module import FunctionOptions, KernelOptions, ModuleMember, is_in_class, parse_module
 from relaxdsl.script.tensor_ir.debug import debug_kernel, is_debug
@@ -324,7 +325,7 @@ def function(
 
 
 @overload
-def prim_func(fn: Callable[..., Any] | PrimFunc) -> KernelFunction: ...
+def prim_func(fn: Callable[..., Any] | PrimFunc | Schedule) -> KernelFunction: ...
 
 
 @overload
@@ -334,7 +335,7 @@ def prim_func(
 
 
 def prim_func(
-    fn: Callable[..., Any] | PrimFunc | None = None,
+    fn: Callable[..., Any] | PrimFunc | Schedule | None = None,
     *,
     attrs: Mapping[str, Any] | None = None,
     debug: bool | None = None,
@@ -342,7 +343,7 @@ def prim_func(
     """Decorator: the Python function, read from its source, as a kernel: loops over elements of buffers.
 
     The last parameters are the outputs: those that it writes. Integers may follow, for sizes that no shape has.
-    A PrimFunc, such as that of a schedule, is made callable.
+    A schedule's kernel as it is now, or another PrimFunc, is made callable.
 
     Args:
         attrs: attributes that the kernel carries.
@@ -373,8 +374,8 @@ def prim_func(
         functools.update_wrapper(kernel, fn)
         return kernel
 
-    if isinstance(fn, PrimFunc):
-        return KernelFunction(fn, CompiledFunction)
+    if isinstance(fn, PrimFunc | Schedule):
+        return KernelFunction(fn if isinstance(fn, PrimFunc) else fn.func, CompiledFunction)
     return decorate if fn is None else decorate(fn)
 
 

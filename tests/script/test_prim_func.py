@@ -254,6 +254,7 @@ def test_schedules_of_kernels() -> None:
     sch.vectorize(sch.split(loop, [None, 4])[1])
     x = np.arange(7, dtype="float32")
     np.testing.assert_array_equal(relax.compile(sch.func)(x), 2 * x)
+    np.testing.assert_array_equal(relax.prim_func(sch)(x), 2 * x)
     assert_structural_equal(parse_kernel_source(script(sch.func), {}), sch.func)
 
 
