@@ -264,7 +264,7 @@ def _moves_right(contraction: Contraction, place: int) -> bool:
 
 def _divided(index: Dim, by: Dim) -> tuple[Dim, Dim]:
     above = floordiv(index, _at_least_one(by))
-    return above, index - above * by
+    return above, index - above * _at_least_one(by)
 
 
 def _at_least_one(count: Dim) -> Dim:
