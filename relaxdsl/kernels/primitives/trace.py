@@ -205,6 +205,8 @@ class _Replay:
             self._bind(step, result, place)
 
     def _call(self, step: Step) -> Result:
+        if not hasattr(getattr(type(self._schedule), step.primitive, None), "__wrapped__"):  # what `recorded` leaves
+            raise ScheduleError(f"a schedule has no step {step.primitive}")
         primitive = getattr(self._schedule, step.primitive)
         args = [self._moved(each) for each in step.args]
         kwargs = {name: self._moved(value) for name, value in step.kwargs.items()}

@@ -108,6 +108,16 @@ def test_a_text_that_is_no_trace():
     )
 
 
+@pytest.mark.parametrize("name", ["no_such_step", "show"])
+def test_a_trace_with_a_step_that_is_none(name):
+    sch = relax.Schedule(matmul())
+    sch.get_loops("c")
+    trace = relax.Trace.from_json(sch.trace.as_json().replace("get_loops", name))
+    with pytest.raises(relax.ScheduleError) as caught:
+        trace.apply_to(relax.Schedule(matmul()))
+    assert str(caught.value) == f"replay: step 2, l1, l2, l3 = sch.{name}(b0): a schedule has no step {name}"
+
+
 # ----------------------------------------------------------------------------------------------------- the schedule
 
 
