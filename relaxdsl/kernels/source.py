@@ -14,12 +14,14 @@ from dataclasses import dataclass, replace
 
 from relaxdsl.errors import InternalError
 from relaxdsl.ir.loops import Block, Buffer, CallExtern, For, IfThenElse, Parts, PrimFunc, Seq, Stmt, Store, walk
+from relaxdsl.ir.scalar import REORDERED, Apply
 from relaxdsl.kernels.accesses import accesses, dims_in
 from relaxdsl.kernels.contraction.names import ENGINE_FUNCTIONS
 from relaxdsl.kernels.expression_source import SUM, ExpressionPrinter
 from relaxdsl.kernels.math import supported_functions
 from relaxdsl.kernels.offsets import Offsets
 from relaxdsl.kernels.schedule.parallel import is_divided, phases
+from relaxdsl.kernels.schedule.unroll_sums import MAX_STEPS
 from relaxdsl.types.dims import Dim, Min, free_symbols, terms
 from relaxdsl.types.dtype import DTYPES
 
@@ -185,7 +187,7 @@ class _Writer:
 
     def _range(self, loop: For) -> str:
         stop = self._stop(loop)
-        if loop.kind == "vectorized" and isinstance(loop.extent, int) and loop.start == 0:
+        if _is_hidden(loop):
             return f"range(lanes({stop}))"
         return f"range({stop})" if loop.start == 0 else f"range({self.printer.dim(loop.start).code}, {stop})"
 
@@ -196,6 +198,24 @@ class _Writer:
             ends = (self.printer.dim(loop.start + extent).code for extent in factors[0][0].args)
             return f"min({', '.join(ends)})"
         return self.printer.dim(loop.start + loop.extent).code
+
+
+def _is_hidden(loop: For) -> bool:
+    """Whether LLVM must not see how often a loop runs, so that it does not write the loop out.
+
+    It should make vectors of some; others are sums in whatever order it likes. Of a sum that is written out it adds the
+    terms of several rows at once, and those of the rows left over in another order: then a result would depend on which
+    part of the range its row is in.
+    """
+    is_sum = isinstance(loop.extent, int) and loop.extent > MAX_STEPS and _sums_freely(loop)
+    return isinstance(loop.extent, int) and loop.start == 0 and (loop.kind == "vectorized" or is_sum)
+
+
+def _sums_freely(loop: For) -> bool:
+    inside = list(walk(loop.body))
+    values = [each.value for each in inside if isinstance(each, Store)]
+    adds = any(isinstance(value, Apply) and value.function in REORDERED.values() for value in values)
+    return adds and not any(isinstance(each, For) for each in inside)
 
 
 def _indented(lines: Iterator[str]) -> Iterator[str]:

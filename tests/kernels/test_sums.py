@@ -49,3 +49,15 @@ def test_short_loops_are_left_alone() -> None:
     x = te.placeholder((n, 64), "float32", "x")
     kernel = compile_kernel(create_prim_func([x], [rows(x)], "rows"))
     assert sum(isinstance(stmt, For) for stmt in walk(kernel.scheduled.body)) == 2
+
+
+@pytest.mark.parametrize("columns", [17, 33, 48])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_row_is_added_up_in_one_order_wherever_its_part_begins(columns: int, dtype: str) -> None:
+    x = te.placeholder((n, columns), dtype, "x")
+    kernel = compile_kernel(create_prim_func([x], [rows(x)], "rows"))
+    values = np.random.default_rng(0).standard_normal((131, columns)).astype(dtype)
+    results = [np.empty(131, dtype) for _ in range(4)]
+    for parts, result in zip((1, 2, 3, 7), results, strict=True):
+        run_kernel(kernel, [values, result], {"n": 131}, parts=parts)
+        np.testing.assert_array_equal(result, results[0])
