@@ -6,14 +6,14 @@ the first block, one after the other, then those of the next: where a panel is d
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from relaxdsl.kernels.contraction.emitter import INT64, Emitter
 from relaxdsl.kernels.contraction.library import Library
-from relaxdsl.kernels.contraction.operands import GATHERED, LAYOUTS, STRIDED, Gathered, Layout, Strided
+from relaxdsl.kernels.contraction.operands import GATHERED, STRIDED, Gathered, Layout, Strided
 from relaxdsl.kernels.contraction.packing import emit_panels
 from relaxdsl.kernels.contraction.tile import COLUMN_GROUP, DEPTH, NARROW, PACKED_COLUMNS, PACKED_ROWS, PACKED_STEPS
 from relaxdsl.kernels.contraction.tiles import UNROLLED, emit_tiles
@@ -24,16 +24,16 @@ _RIGHT = "source b* b_steps b_columns"
 _RESULT = "c* c_rows panels* block*"
 
 
-def emit_blocks(library: Library) -> None:
-    """``all_panels`` and ``all_tiles``, and the same for operands given by tables."""
+def emit_blocks(library: Library, layouts: Sequence[Layout]) -> None:
+    """``all_panels`` and ``all_tiles``, and the same for operands given by tables, as far as the layouts are wanted."""
     emit_tiles(library)
-    for layout in LAYOUTS:
+    for layout in layouts:
         emit_panels(library, layout)
         _emit_right_group(library, layout)
         _emit_all_panels(library, layout)
         _emit_left_block(library, layout)
     _emit_group_of_tiles(library)
-    for layout in LAYOUTS:
+    for layout in layouts:
         _emit_all_tiles(library, layout)
 
 

@@ -1,4 +1,4 @@
-"""The engine's core: one small library for each dtype, called by every contraction.
+"""The engine's core: a small library for each dtype, called by every contraction.
 
 ``c[i, j] = sum over k of a[i, k] * b[k, j]`` for matrices with any strides, given as addresses and steps in elements.
 The result may be computed piece by piece, and pieces at once:
@@ -28,6 +28,7 @@ It is LLVM IR written by :class:`.emitter.Emitter`; numba's type inference would
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from llvmlite import ir
@@ -38,17 +39,26 @@ from relaxdsl.kernels.contraction.emitter import Emitter
 from relaxdsl.kernels.contraction.library import Library
 from relaxdsl.kernels.contraction.names import PARAMETERS, symbol_name
 from relaxdsl.kernels.contraction.numbers import numbers_for
+from relaxdsl.kernels.contraction.operands import LAYOUTS
 from relaxdsl.kernels.contraction.tile import CACHED, FEW, SKINNY, SMALL, Tile
 
 #: Without tiles; the other ways are those in which tiles read the right operand.
 DIRECT = 3
 
 
-def core_module(dtype: str, tile: Tile) -> ir.Module:
-    """The core's LLVM IR."""
+def core_module(dtype: str, tile: Tile, entries: Sequence[str]) -> ir.Module:
+    """The LLVM IR of a core with all entries of some :data:`.FAMILIES`."""
     library = Library(tile, numbers_for(dtype))
-    emit_blocks(library)
+    emit_blocks(library, [each for each in LAYOUTS if f"contract{each.suffix}" in entries])
     _emit_clear(library.function("clear", "rows columns c* c_rows"))
+    if "contract" in entries:
+        _emit_entries(library, dtype)
+    if "contract_gathered" in entries:
+        _emit_gathered_entries(library, dtype)
+    return library.module
+
+
+def _emit_entries(library: Library, dtype: str) -> None:
     if library.numbers.is_read_in_place:
         direct.emit_products(library)
         _emit_way(library.function("way", "m n k b_steps b_columns"))
@@ -56,8 +66,6 @@ def core_module(dtype: str, tile: Tile) -> ir.Module:
         _emit_contract(library, dtype)
     else:
         _emit_packed_entries(library, dtype)
-    _emit_gathered_entries(library, dtype)
-    return library.module
 
 
 def _entry(library: Library, entry: str, dtype: str) -> Emitter:

@@ -1,5 +1,7 @@
 """The engine's compiled cores: from the disk, or compiled, once a process; the linker knows their entries.
 
+There is one for each dtype and family of entries, compiled when a kernel calls one of these.
+
 Importing this module imports llvmlite.
 """
 
@@ -8,11 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
+from itertools import product
 from typing import Any
 
 import llvmlite.binding as llvm
 
-from relaxdsl.kernels.contraction.names import BYTE_DTYPES, ENGINE_DTYPES, PARAMETERS, symbol_name
+from relaxdsl.kernels.contraction.names import BYTE_DTYPES, ENGINE_DTYPES, FAMILIES, symbol_name
 from relaxdsl.kernels.contraction.tile import Tile, host_tile
 from relaxdsl.kernels.disk import object_code
 from relaxdsl.kernels.object_code import LoadedObject, native_target, parsed_for
@@ -31,20 +34,21 @@ class Core:
 
 
 @cache
-def core(dtype: str) -> Core:
-    """The core for ``dtype``, whose entries the linker knows by :func:`symbol_name` from now on."""
+def core(dtype: str, family: tuple[str, ...]) -> Core:
+    """The core for ``dtype`` with one of :data:`.FAMILIES`, which the linker knows by :func:`.symbol_name` then."""
     tile = host_tile(element_bits(dtype))
-    made = Core(dtype, tile, LoadedObject(object_code(lambda: compile_core(dtype, tile), "core", dtype, repr(tile))))
-    for entry in PARAMETERS:
+    content = "core", dtype, *family, repr(tile)
+    made = Core(dtype, tile, LoadedObject(object_code(lambda: compile_core(dtype, tile, family), *content)))
+    for entry in family:
         llvm.add_symbol(symbol_name(entry, dtype), made.address(entry))
     return made
 
 
 def provide(names: Iterable[str]) -> None:
     """Makes the cores whose entries are among ``names``, which code is about to be linked with."""
-    for dtype in (*ENGINE_DTYPES, *BYTE_DTYPES):
-        if not {symbol_name(entry, dtype) for entry in PARAMETERS}.isdisjoint(names):
-            core(dtype)
+    for dtype, family in product((*ENGINE_DTYPES, *BYTE_DTYPES), FAMILIES):
+        if not {symbol_name(entry, dtype) for entry in family}.isdisjoint(names):
+            core(dtype, family)
 
 
 def element_bits(dtype: str) -> int:
@@ -52,12 +56,12 @@ def element_bits(dtype: str) -> int:
     return 64 if dtype == "float64" else 32
 
 
-def compile_core(dtype: str, tile: Tile) -> bytes:
-    """The object code of a core with the given tile. It runs through no passes: it is written as it should run."""
+def compile_core(dtype: str, tile: Tile, entries: tuple[str, ...]) -> bytes:
+    """The object code of a core. It runs through no passes: it is written as it should run."""
     from relaxdsl.kernels.contraction.core import core_module  # seldom needed: the disk has the core
 
     machine = target_machine(llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten())
-    made: bytes = machine.emit_object(parsed_for(machine, core_module(dtype, tile)))
+    made: bytes = machine.emit_object(parsed_for(machine, core_module(dtype, tile, entries)))
     return made
 
 

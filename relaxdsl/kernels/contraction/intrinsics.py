@@ -20,11 +20,12 @@ from numba import types
 from numba.core.typing.templates import Signature
 from numba.extending import intrinsic
 
-from relaxdsl.kernels.contraction.names import BYTE_DTYPES, ENGINE_DTYPES, PARAMETERS, is_address, symbol_name
+from relaxdsl.kernels.contraction.names import BYTE_DTYPES, ENGINE_DTYPES, FAMILIES, PARAMETERS, is_address, symbol_name
 
 
 def _make(entry: str, dtype: str) -> Any:
     """The function ``entry`` for ``dtype``, as kernels call it."""
+    (family,) = (each for each in FAMILIES if entry in each)
     are_addresses = [is_address(name) for name in PARAMETERS[entry].split()]
 
     def define(typing_context: Any, *arguments: types.Type) -> tuple[Signature, Any]:
@@ -35,7 +36,7 @@ def _make(entry: str, dtype: str) -> Any:
         # Here, so that a process without contractions does not compile the core.
         from relaxdsl.kernels.contraction.engine import core
 
-        core(dtype)
+        core(dtype, family)
         rest = iter(arguments)
         values = [builder.gep(next(rest), [next(rest)]) if each else next(rest) for each in are_addresses]
         kind = ir.FunctionType(ir.IntType(64), [value.type for value in values])

@@ -15,6 +15,8 @@ PARAMETERS = {
     "pack_gathered": "n k b* b_step_offsets& b_column_offsets& first count panels*",
     "contract_gathered": ("rows n first_column columns k a* a_row_offsets& a_step_offsets& c* c_rows panels* block*"),
 }
+#: Entries that are compiled together: few programs have both operands with strides and operands given by tables.
+FAMILIES = (("pack", "contract"), ("pack_gathered", "contract_gathered"))
 #: What kernels call them.
 ENGINE_FUNCTIONS = tuple(f"{entry}_{dtype}" for entry in PARAMETERS for dtype in (*ENGINE_DTYPES, *BYTE_DTYPES))
 

@@ -36,7 +36,7 @@ def core_for(dtype: str, vector_bits: int | None = None) -> Core:
     else:
         tile = tile_for(bits, max(vector_bits, bits), 32 if vector_bits == 512 else 16)
     if (dtype, tile) not in _cores:
-        _cores[dtype, tile] = Core(dtype, tile, LoadedObject(compile_core(dtype, tile)))
+        _cores[dtype, tile] = Core(dtype, tile, LoadedObject(compile_core(dtype, tile, tuple(PARAMETERS))))
     return _cores[dtype, tile]
 
 

@@ -9,6 +9,7 @@ import pytest
 from relaxdsl.errors import KernelError
 from relaxdsl.kernels.contraction.core import core_module
 from relaxdsl.kernels.contraction.engine import target_machine
+from relaxdsl.kernels.contraction.names import PARAMETERS
 from relaxdsl.kernels.contraction.tile import (
     COLUMN_GROUP,
     PACKED_COLUMNS,
@@ -60,7 +61,7 @@ def test_the_tile_is_made_of_the_vectors_asked_for(cpu, features, vector_bits, r
     if "x86_64" not in machine.triple:
         pytest.skip("not x86")
     tile = tile_for(32, vector_bits, registers)
-    assembly = machine.emit_assembly(parsed_for(machine, core_module("float32", tile)))
+    assembly = machine.emit_assembly(parsed_for(machine, core_module("float32", tile, tuple(PARAMETERS))))
     body = assembly.split(f"\ntile_{tile.rows}:")[1].split(".cfi_endproc")[0]
     loop = max(body.split(".LBB"), key=lambda part: len(re.findall(instruction, part)))
     assert len(re.findall(instruction, loop)) >= tile.rows * tile.vectors
@@ -81,6 +82,6 @@ def test_bytes_are_multiplied_by_pairs(cpu, features, vector_bits, registers, in
     if "x86_64" not in machine.triple:
         pytest.skip("not x86")
     tile = tile_for(32, vector_bits, registers)
-    assembly = machine.emit_assembly(parsed_for(machine, core_module("int8", tile)))
+    assembly = machine.emit_assembly(parsed_for(machine, core_module("int8", tile, tuple(PARAMETERS))))
     body = assembly.split(f"\ntile_{tile.rows}:")[1].split(".cfi_endproc")[0]
     assert len(re.findall(instruction, body)) >= tile.rows * tile.vectors
