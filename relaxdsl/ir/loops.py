@@ -133,6 +133,7 @@ class PrimFunc:
         symbols: the names of the sizes the caller passes, in order: every free symbol of the function.
         scratch: intermediates that the caller provides memory for, ``scratch`` and ``shared`` ones.
         attrs: ``in_place``, pairs of positions in ``params``: an output and the input whose memory it may be.
+            ``constants``, positions of inputs that are the same arrays in every call.
     """
 
     name: str

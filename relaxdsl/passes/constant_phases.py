@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 import numpy as np
 
+from relaxdsl.ir.loops import PrimFunc
 from relaxdsl.kernels.jit import CompiledKernel, aligned_array, run_phase
+from relaxdsl.kernels.patterns import Kind, kind_of
 from relaxdsl.types.dims import Dim, evaluate, free_symbols, substitute
 from relaxdsl.types.symint import bounds_of
 
@@ -21,6 +24,18 @@ class DoneWhenCompiling:
 
     phases: frozenset[int]
     shared: Mapping[int, np.ndarray]
+
+
+def with_constants(kernel: PrimFunc, arrays: Sequence[np.ndarray | None]) -> PrimFunc:
+    """The kernel, told which matrices it gets in every call, if it multiplies: it packs them for any number of rows.
+
+    Args:
+        arrays: of each input, the array it is in every call, or None.
+    """
+    places = tuple(place for place, array in enumerate(arrays) if array is not None and array.ndim > 1)
+    if not places or kind_of(kernel) is not Kind.CONTRACTION:
+        return kernel
+    return replace(kernel, attrs=MappingProxyType({**kernel.attrs, "constants": places}))
 
 
 def run_constant_phases(

@@ -41,6 +41,7 @@ from relaxdsl.kernels import te
 from relaxdsl.kernels.create import create_prim_func
 from relaxdsl.kernels.jit import CompiledKernel, compile_kernel
 from relaxdsl.operators import registry
+from relaxdsl.passes.constant_phases import with_constants
 from relaxdsl.passes.kernel_calls import Constants, KernelCall, KernelCaller
 from relaxdsl.passes.liveness import Place, last_uses, output_places
 from relaxdsl.passes.storage import Storage, Workspace, size_bytes
@@ -216,6 +217,7 @@ class _Lowering:
         for dim, least, message in call.attrs.get("requires", ()):
             self._require(dim, least, message, call.span)
         inputs = [self._tensor(operand) for operand in operands[: len(kernel.inputs)]]
+        kernel = with_constants(kernel, [self._constants.arrays.get(each.pointer) for each in inputs])
         result = self._new_tensors(var, call.type, call.span)
         note = _fusion_note(kernel, call)
         tensors = [*inputs, *tensor_leaves(result)]

@@ -38,6 +38,20 @@ def test_a_constant_matrix_is_packed_once() -> None:
         np.testing.assert_allclose(dense(x, scale), np.exp(x @ WEIGHTS) * scale, rtol=2e-5, atol=1e-5)
 
 
+def test_few_rows_use_what_is_packed_and_a_kernel_without_constants_does_not() -> None:
+    (bound,) = dense._get_compiled().kernels
+    assert bound.prim_func.attrs["constants"] == (1,)
+    assert "contract_float32(m + 1048576 * min(m // 2, 1), " in bound.source
+
+    @relax.function
+    def free(x: relax.Tensor[(m, 100), "float32"], w: relax.Tensor[(100, n), "float32"]):
+        return x @ w
+
+    (kernel,) = free._get_compiled().kernels
+    assert "constants" not in kernel.prim_func.attrs
+    assert "1048576" not in kernel.source
+
+
 def test_threads_share_what_is_packed() -> None:
     x = np.random.default_rng(1).uniform(-1, 1, (500, 100)).astype("float32")
     scale = np.ones(300, "float32")

@@ -14,6 +14,9 @@ from relaxdsl.kernels.contraction.restrict import Local, Piece, Span
 from relaxdsl.kernels.contraction.tile import COLUMN_GROUP, FEW, SKINNY, block_size, panels_size
 from relaxdsl.types.dims import Dim, ceildiv, dim_min, floordiv, substitute
 
+#: More rows than any for which a right operand is not packed before.
+_MANY_ROWS = 1 << 20
+
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Tables:
@@ -44,6 +47,7 @@ class Calls:
         local: the buffers of which there is no more than a piece.
         panels: where the packed right operand is; None if nothing is ever packed.
         tables: the offsets of operands that are not evenly spaced.
+        is_constant: the right operand is the same in every call, so that it is packed once, for any number of rows.
     """
 
     contraction: Contraction
@@ -51,6 +55,7 @@ class Calls:
     local: Mapping[Buffer, Local]
     panels: Buffer | None
     tables: Tables | None
+    is_constant: bool = False
     _block: Buffer = field(init=False)
 
     def __post_init__(self) -> None:
@@ -73,8 +78,9 @@ class Calls:
         return self._pack(self._right_piece(batch, columns), columns.count, 0, ceildiv(columns.count, COLUMN_GROUP))
 
     def _pack(self, right: Where, width: Dim, first: Dim, count: Dim) -> CallExtern:
-        rows, _, steps = self.contraction.sizes
+        _, _, steps = self.contraction.sizes
         assert self.panels is not None
+        rows = _MANY_ROWS if self.is_constant else self._deciding_rows
         goal = (first, count, self.panels, 0)
         if self.tables is None:
             arguments = (rows, width, steps, right.buffer, right.offset, right.steps, right.places, *goal)
@@ -98,7 +104,7 @@ class Calls:
     def _contract(
         self, piece: Piece, right: Where, width: Dim, columns: Span, summed: Dim | None, shift: Dim = 0
     ) -> CallExtern:
-        rows, _, steps = self.contraction.sizes
+        _, _, steps = self.contraction.sizes
         left, result = self._left(piece), self._result(piece, columns.first + shift)
         panels, block = self.panels or result.buffer, result.buffer if self.panels is None else self._block
         goal = (result.buffer, result.offset, result.places, panels, 0, block, 0)
@@ -109,13 +115,19 @@ class Calls:
             others = (right.buffer, right.offset, right.steps, right.places)
             return CallExtern(
                 f"contract_{left.buffer.dtype}",
-                (rows, piece.rows.count, width, *span, *operands, *others, *goal),
+                (self._deciding_rows, piece.rows.count, width, *span, *operands, *others, *goal),
                 written,
             )
         sizes = (piece.rows.count, width, columns.first, columns.count, steps)
         tables = (self.tables.rows, left.places, self.tables.left_steps, 0)
         arguments = (*sizes, left.buffer, left.offset, *tables, *goal)
         return CallExtern(f"contract_gathered_{left.buffer.dtype}", arguments, written)
+
+    @property
+    def _deciding_rows(self) -> Dim:
+        """The rows by which the engine decides whether it packs: many where it has already, unless there is one."""
+        rows = self.contraction.sizes[0]
+        return rows + _MANY_ROWS * dim_min(1, floordiv(rows, 2)) if self.is_constant else rows
 
     # ------------------------------------------------------------------------------------------------- the operands
 
@@ -176,17 +188,17 @@ class Calls:
         return substitute(position_of(access), values | dict(zip(self.contraction.batch, batch, strict=True)))
 
 
-def is_direct(contraction: Contraction) -> bool:
+def is_direct(contraction: Contraction, is_constant: bool) -> bool:
     """Whether nothing is packed, whatever the sizes."""
-    rows = contraction.sizes[0]
-    return isinstance(rows, int) and rows <= SKINNY and contraction.is_strided and contraction.has_runs
+    rows, most = contraction.sizes[0], 1 if is_constant else SKINNY
+    return isinstance(rows, int) and rows <= most and contraction.is_strided and contraction.has_runs
 
 
-def groups_to_pack(contraction: Contraction) -> Dim:
+def groups_to_pack(contraction: Contraction, is_constant: bool) -> Dim:
     """How many groups of columns there are to pack, 0 where the rows are so few that nothing is packed before."""
     rows, columns, _ = contraction.sizes
     groups = ceildiv(columns, COLUMN_GROUP)
-    if contraction.is_strided and contraction.right.dtype not in BYTE_DTYPES:
+    if contraction.is_strided and contraction.right.dtype not in BYTE_DTYPES and not is_constant:
         return groups * dim_min(1, floordiv(rows, FEW + 1))
     return groups
 

@@ -110,12 +110,13 @@ class Pieces:
                 continue
             columns = contraction.sizes[1]
             width = dim_min(COLUMN_GROUP, columns) if is_by_group else columns
-            panels = None if is_direct(contraction) else panels_for(contraction, width, not has_own)
+            is_constant = contraction.right.buffer in self.loops.constants
+            panels = None if is_direct(contraction, is_constant) else panels_for(contraction, width, not has_own)
             tables = None
             if not contraction.is_strided:
                 tables, filling = tables_for(contraction)
                 yield filling
-            self.calls[place] = Calls(contraction, self.loops.flat, self.local, panels, tables)
+            self.calls[place] = Calls(contraction, self.loops.flat, self.local, panels, tables, is_constant)
 
     # ---------------------------------------------------------------------------------------------------- three forms
 
@@ -123,7 +124,7 @@ class Pieces:
         """A phase that packs the right operand of each contraction, for the whole batch."""
         for calls in self.calls.values():
             if calls.panels is not None:
-                groups = groups_to_pack(calls.contraction)
+                groups = groups_to_pack(calls.contraction, calls.is_constant)
                 batch = (0,) * len(self._batch)
                 yield For(_GROUP, groups, calls.pack(batch, loop_variable(_GROUP, groups), 1), "parallel")
 

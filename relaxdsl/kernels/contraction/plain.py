@@ -28,6 +28,11 @@ class PlainLoops:
     flat: Mapping[Buffer, Buffer]
     scratch: list[Buffer] = field(default_factory=list)
 
+    @property
+    def constants(self) -> frozenset[Buffer]:
+        """The parameters that are the same in every call."""
+        return frozenset(self.prim_func.params[place] for place in self.prim_func.attrs.get("constants", ()))
+
     def scheduled(self, statements: Sequence[Stmt], local: Mapping[Buffer, Buffer]) -> Stmt:
         """The statements in their final form.
 

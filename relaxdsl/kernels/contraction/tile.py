@@ -37,7 +37,7 @@ FEW = 192
 #: A right operand of so many elements stays in the first-level cache: tiles read it where it is.
 CACHED = 4096
 #: Up to so many rows are computed without packing, where the strides allow it.
-SKINNY = 16
+SKINNY = 8
 #: Up to so many products are computed without packing.
 SMALL = 32 * 32 * 32
 
