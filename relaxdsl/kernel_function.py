@@ -60,7 +60,23 @@ class KernelFunction:
         """
         if any(isinstance(each, Expr) for each in (*args, *keywords.values())):
             return self._call_in_program(args, keywords)
+        if keywords or len(args) > len(self.ir.inputs):
+            self._refuse_outputs(args, keywords)
         return self._runnable()(*args, **keywords)
+
+    def _refuse_outputs(self, args: tuple[Any, ...], keywords: Mapping[str, Any]) -> None:
+        """Refuses outputs among the arguments, where TVM has them: calls allocate them."""
+        names = [each.name for each in self.ir.outputs]
+        extra = args[len(self.ir.inputs) :]
+        is_array = bool(extra) and hasattr(extra[0], "__dlpack__")
+        named = (each for each in names if each in keywords and each != "out")
+        given = names[0] if is_array else next(named, None)
+        if given is not None:
+            arrays = names[0] if len(names) == 1 else f"({', '.join(names)})"
+            raise ArgumentError(
+                f"{self.__name__}: {given} is an output, which the call makes and returns",
+                hint=f"to have it written into an array of yours, pass out={arrays}",
+            )
 
     def _call_in_program(self, args: tuple[Any, ...], keywords: Mapping[str, Any]) -> Any:
         if current_builder() is None or keywords:

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any, Literal, NoReturn
 
+from relaxdsl.errors import ArgumentError
 from relaxdsl.ir.scalar import Index, ScalarExpr, rewrite
 from relaxdsl.types.dims import Dim, Symbol, SymInt, substitute
 from relaxdsl.types.symint import from_atom
@@ -151,6 +152,17 @@ class PrimFunc:
     @property
     def outputs(self) -> tuple[Buffer, ...]:
         return self.params[len(self.params) - self.num_outputs :]
+
+    def __call__(self, *_: Any, **__: Any) -> NoReturn:
+        """Refuses, and says how to run it.
+
+        Raises:
+            ArgumentError: always.
+        """
+        raise ArgumentError(
+            f"{self.name}: a PrimFunc is not called",
+            hint="relax.prim_func(kernel) makes a function of arrays; in programs: relax.call_tir(kernel, (x, y))",
+        )
 
 
 # ---------------------------------------------------------------------------- visiting and rewriting

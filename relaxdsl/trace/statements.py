@@ -13,6 +13,7 @@ from typing import Any, Protocol, runtime_checkable
 from relaxdsl.errors import ScriptError
 from relaxdsl.ir.graph import Call, Expr, GlobalVar, PrimValue, Tuple, Var
 from relaxdsl.ir.loops import PrimFunc
+from relaxdsl.kernels.primitives.schedule import Schedule
 from relaxdsl.operators.calls import as_expr, current_context
 from relaxdsl.trace import kernel_calls
 from relaxdsl.trace.builder import BlockBuilder, current_builder
@@ -62,8 +63,8 @@ def emit_te(fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Call:
     return _builder("emit_te").call_te(fn, *args, **kwargs)
 
 
-def call_tir(kernel: GlobalVar | PrimFunc | Kernel, args: Any, out: Any = None) -> Call:
-    """A call of a kernel: of the module (by its name), or a ``@relax.prim_func`` or PrimFunc, which joins the module.
+def call_tir(kernel: GlobalVar | PrimFunc | Schedule | Kernel, args: Any, out: Any = None) -> Call:
+    """A call of a kernel: of the module (by its name) or, joining it, a ``@relax.prim_func``, PrimFunc or Schedule.
 
     Args:
         args: the inputs, then an integer for each symbol of the kernel that no input's shape binds. The integers may
@@ -79,10 +80,10 @@ def call_tir(kernel: GlobalVar | PrimFunc | Kernel, args: Any, out: Any = None) 
         return _call_tir(_builder("call_tir"), kernel, args, out)
 
 
-def _callee(builder: BlockBuilder, kernel: GlobalVar | PrimFunc | Kernel) -> Any:
+def _callee(builder: BlockBuilder, kernel: GlobalVar | PrimFunc | Schedule | Kernel) -> Any:
     """The kernel's name in the module."""
-    if isinstance(kernel, PrimFunc):
-        return builder.add_func(kernel)
+    if isinstance(kernel, PrimFunc | Schedule):
+        return builder.add_func(kernel if isinstance(kernel, PrimFunc) else kernel.func)
     if not isinstance(kernel, Kernel) or not isinstance(kernel.ir, PrimFunc):
         return kernel
     callee = builder.add_func(kernel.ir)
@@ -91,7 +92,7 @@ def _callee(builder: BlockBuilder, kernel: GlobalVar | PrimFunc | Kernel) -> Any
     return callee
 
 
-def _call_tir(builder: BlockBuilder, kernel: GlobalVar | PrimFunc | Kernel, args: Any, out: Any) -> Call:
+def _call_tir(builder: BlockBuilder, kernel: GlobalVar | PrimFunc | Schedule | Kernel, args: Any, out: Any) -> Call:
     callee = _callee(builder, kernel)
     function = builder.get()[callee.name] if isinstance(callee, GlobalVar) and callee.name in builder.get() else None
     if not isinstance(function, PrimFunc):

@@ -297,3 +297,82 @@ def test_what_was_written_at_first_may_be_read() -> None:
             y[i] = y[i - 1] + x[i] if i > 0 else x[i]
 
     np.testing.assert_array_equal(prefix_sums(np.array([1, 2, 4], "float32")), [1, 3, 7])
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (
+            lambda x, y: exp(x, y),
+            "exp: Y is an output, which the call makes and returns\n"
+            "   hint: to have it written into an array of yours, pass out=Y",
+        ),
+        (
+            lambda x, y: two_outputs(x, sign=y),
+            "two_outputs: sign is an output, which the call makes and returns\n"
+            "   hint: to have it written into an array of yours, pass out=(low, sign)",
+        ),
+        (
+            lambda x, y: exp(x, 3),
+            'exp: expected 1 argument, got 2\n   1 too many\n   exp(X: Tensor((size,), "float32"))',
+        ),
+    ],
+    ids=["by position", "by name", "too many"],
+)
+def test_outputs_are_no_arguments(call: Any, message: str) -> None:
+    with pytest.raises(relax.ArgumentError) as caught:
+        call(np.ones(3, "float32"), np.ones(3, "float32"))
+    assert str(caught.value) == message
+
+
+def test_an_output_may_be_called_out() -> None:
+    @relax.prim_func
+    def double(x: T.Buffer((n,), "float32"), out: T.Buffer((n,), "float32")):
+        for i in range(n):
+            out[i] = x[i] * 2
+
+    result = np.empty(3, "float32")
+    assert double(np.ones(3, "float32"), out=result) is result
+
+
+def test_integers_follow_the_inputs_where_outputs_are_refused() -> None:
+    with pytest.raises(relax.ArgumentError) as caught:
+        fill(np.ones((2, 2), "int64"), 5, 2, 1)
+    assert str(caught.value).startswith("fill: y is an output, which the call makes and returns\n")
+    assert fill(5, np.int64(2), 1).shape == (2, 2)
+
+
+def test_a_schedule_is_called_by_programs() -> None:
+    schedule = relax.Schedule(exp)
+
+    @relax.function
+    def program(x: relax.Tensor[(n,), "float32"]):
+        return relax.call_tir(schedule, (x,))
+
+    x = np.ones(3, "float32")
+    np.testing.assert_array_equal(program(x), exp(x))
+
+
+def test_what_schedules_make_is_not_called() -> None:
+    schedule = relax.Schedule(exp)
+    with pytest.raises(relax.ScheduleError) as caught:
+        schedule(np.ones(3, "float32"))
+    assert str(caught.value) == (
+        "exp: a schedule is not called\n"
+        "   hint: relax.prim_func(schedule) makes a function of arrays; in programs: relax.call_tir(schedule, (x, y))"
+    )
+    with pytest.raises(relax.ArgumentError) as refused:
+        schedule.func(np.ones(3, "float32"))
+    assert str(refused.value) == (
+        "exp: a PrimFunc is not called\n"
+        "   hint: relax.prim_func(kernel) makes a function of arrays; in programs: relax.call_tir(kernel, (x, y))"
+    )
+
+
+def test_a_kernel_without_blocks_says_what_to_write() -> None:
+    with pytest.raises(relax.ScheduleError) as caught:
+        relax.Schedule(exp).get_loops("y")
+    assert str(caught.value) == (
+        "get_block: there is no block y\n   for i in range(size):\n       Y[i] = T.exp(X[i])\n"
+        '   hint: the kernel has none; write `with T.block("name"):` around its statements'
+    )

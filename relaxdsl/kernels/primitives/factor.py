@@ -43,16 +43,23 @@ def rfactor(func: PrimFunc, names: UniqueNames, loop: str, factor_axis: int) -> 
     require_axes_in_place(func, block, "rfactor")
     _require_reduce_loop(func, block, place)
     _require_unread(func, block, store.buffer)
-    if not isinstance(factor_axis, int) or not 0 <= factor_axis <= len(store.indices):
-        refuse(func, f"rfactor: {store.buffer.name} has no place {factor_axis} for another axis", loop)
-    shape = _with_axis(store.buffer.shape, factor_axis, place.extent)
+    axis = _place_of(func, store, loop, factor_axis)
+    shape = _with_axis(store.buffer.shape, axis, place.extent)
     parts = Buffer(names.fresh(f"{store.buffer.name}_rf"), shape, store.buffer.dtype, "scratch")
-    first = _parts_block(block_path(func, block.name, "rfactor")[0], store, parts, place, factor_axis, names)
-    second = _combining_nest(block, store, parts, factor_axis, place, names)
+    first = _parts_block(block_path(func, block.name, "rfactor")[0], store, parts, place, axis, names)
+    second = _combining_nest(block, store, parts, axis, place, names)
     func = replaced(func, block, first)
     top = top_statement(block_path(func, first.name, "rfactor")[0])
     func = inserted_after(func, top, second)
     return replace(func, scratch=(*func.scratch, parts)), first.name
+
+
+def _place_of(func: PrimFunc, store: Store, loop: str, factor_axis: int) -> int:
+    """The place of the new axis, counted from the front."""
+    rank = len(store.indices) + 1
+    if not isinstance(factor_axis, int) or not -rank <= factor_axis < rank:
+        refuse(func, f"rfactor: {store.buffer.name} has no place {factor_axis} for another axis", loop)
+    return factor_axis % rank
 
 
 def _only_block(func: PrimFunc, loop: For) -> Block:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import wraps
 from types import MappingProxyType
-from typing import Any, Concatenate, ParamSpec, Self, TypeVar
+from typing import Any, Concatenate, NoReturn, ParamSpec, Self, TypeVar
 
 import numpy as np
 
@@ -88,6 +88,17 @@ class RecordedSteps:
         other._names, other._steps = names_in(self._func), list(self._steps)
         return other
 
+    def __call__(self, *_: Any, **__: Any) -> NoReturn:
+        """Refuses, and says how to run what was scheduled.
+
+        Raises:
+            ScheduleError: always.
+        """
+        raise ScheduleError(
+            f"{self._name}: a schedule is not called",
+            hint="relax.prim_func(schedule) makes a function of arrays; in programs: relax.call_tir(schedule, (x, y))",
+        )
+
     def __str__(self) -> str:
         return script(self._func)
 
@@ -134,6 +145,13 @@ def loop_name(step: str, loop: LoopRef) -> str:
         headline = f"{step}: {loop!r} is no loop of a schedule"
         raise ScheduleError(headline, hint="take the loops from sch.get_loops(block)")
     return loop.name
+
+
+def loop_names(step: str, loops: Sequence[LoopRef]) -> list[str]:
+    """The names of the loops that a step takes as arguments of their own."""
+    if any(isinstance(each, list | tuple) for each in loops):
+        raise ScheduleError(f"{step}: the loops are arguments of their own, no list", hint=f"{step}(*loops)")
+    return [loop_name(step, each) for each in loops]
 
 
 # --------------------------------------------------------------------------------------------------------- the kernel

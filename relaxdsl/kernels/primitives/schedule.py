@@ -19,7 +19,7 @@ from relaxdsl.kernels.primitives import (
     tensorize,
 )
 from relaxdsl.kernels.primitives.layout import IndexMap
-from relaxdsl.kernels.primitives.record import RecordedSteps, block_name, loop_name, recorded
+from relaxdsl.kernels.primitives.record import RecordedSteps, block_name, loop_name, loop_names, recorded
 from relaxdsl.kernels.primitives.trace import BlockRef, LoopRef
 from relaxdsl.kernels.primitives.tree import block_path, blocks_in, loop_path, loops_on
 from relaxdsl.types.dims import Dim
@@ -143,7 +143,7 @@ class Schedule(RecordedSteps):
             ScheduleError: something else stands between them; the range of one depends on another; one runs over a
                 reduction, the other does not.
         """
-        self._func, new = loops.fuse(self._func, self._names, [loop_name("fuse", each) for each in loops_])
+        self._func, new = loops.fuse(self._func, self._names, loop_names("fuse", loops_))
         return LoopRef(new)
 
     @recorded
@@ -166,7 +166,7 @@ class Schedule(RecordedSteps):
             ScheduleError: they are not nested directly; the range of one depends on another that would come later; an
                 element would be read or written too early.
         """
-        self._func = loops.reorder(self._func, [loop_name("reorder", each) for each in loops_])
+        self._func = loops.reorder(self._func, loop_names("reorder", loops_))
 
     @recorded
     def parallel(self, loop: LoopRef) -> None:
@@ -416,6 +416,9 @@ class Schedule(RecordedSteps):
                     s_rf[k_1] = s_rf[k_1] + x[4 * k_0 + k_1]    init: s_rf[k_1] = 0
             for ax0 in range(4):
                 s[()] = s[()] + s_rf[ax0]    init: s[()] = 0
+
+        Args:
+            factor_axis: the place of the axis among those of the scratch; a negative one counts from the end.
 
         Raises:
             ScheduleError: the loop is none of a reduction; the reduction's steps can't be grouped; its result is used

@@ -86,7 +86,9 @@ class Trace:
             data = json.loads(text)
             steps = tuple(_step_of(each) for each in data["steps"])
             return cls(data["kernel"], tuple(data["blocks"]), steps)
-        except (ValueError, KeyError, TypeError) as error:
+        except KeyError as error:
+            raise ScheduleError(f"Trace.from_json: the text is no trace: it has no {error}") from None
+        except (ValueError, TypeError, AttributeError) as error:
             raise ScheduleError(f"Trace.from_json: the text is no trace: {error}") from None
 
     def apply_to(self, schedule: Schedule) -> None:
@@ -96,8 +98,10 @@ class Trace:
         name.
 
         Raises:
-            ScheduleError: a step does not fit the kernel.
+            ScheduleError: a step does not fit the kernel; ``schedule`` is none.
         """
+        if not hasattr(type(schedule), "block_names"):
+            raise ScheduleError(f"apply_to: {schedule!r} is no schedule", hint="make one: relax.Schedule(kernel)")
         blocks = schedule.block_names
         is_same = schedule.structure == self.kernel
         renamed = dict(zip(self.blocks, blocks, strict=True)) if is_same else {}

@@ -66,9 +66,16 @@ def block_path(func: PrimFunc, name: str, step: str) -> tuple[Path, Block]:
     found = ((path, path[-1]) for path in _paths(func.body))
     place = next(((path, stmt) for path, stmt in found if isinstance(stmt, Block) and stmt.name == name), None)
     if place is None:
-        close = nearest(name, [block.name for block in blocks_in(func.body)])
-        refuse(func, f"{step}: there is no block {name}", hint=f"did you mean {close}?" if close else None)
+        refuse(func, f"{step}: there is no block {name}", hint=_blocks_there_are(func, name))
     return place
+
+
+def _blocks_there_are(func: PrimFunc, name: str) -> str:
+    known = [block.name for block in blocks_in(func.body)]
+    if not known:
+        return 'the kernel has none; write `with T.block("name"):` around its statements'
+    close = nearest(name, known)
+    return f"did you mean {close}?" if close else f"the kernel has {', '.join(known)}"
 
 
 def _paths(root: Stmt, above: Path = ()) -> Iterator[Path]:

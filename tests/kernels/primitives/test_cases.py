@@ -558,6 +558,23 @@ def rfactor_of_an_outer_loop() -> relax.Schedule:
     return sch
 
 
+def test_rfactor_counts_axes_from_the_end_too() -> None:
+    def parts(axis: int) -> str:
+        sch = start("row_sums")
+        sch.rfactor(sch.get_loops("s")[1], axis)
+        return str(sch)
+
+    assert parts(-1) == parts(1)
+    assert parts(-2) == parts(0)
+
+
+@case
+def rfactor_refuses_a_place_before_the_first() -> relax.Schedule:
+    sch = start("row_sums")
+    sch.rfactor(sch.get_loops("s")[1], -3)
+    return sch
+
+
 @case
 def rfactor_refuses_a_loop_of_no_reduction() -> relax.Schedule:
     sch = start("matmul")

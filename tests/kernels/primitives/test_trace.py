@@ -86,6 +86,7 @@ def test_a_trace_refuses_a_kernel_without_its_blocks():
                with T.init():
                    s[v_i] = T.float32(0.0)
                s[v_i] = s[v_i] + x[v_i, v_k]
+       hint: the kernel has s
     """
     assert str(caught.value) == textwrap.dedent(expected).strip()
 
@@ -176,3 +177,34 @@ def test_blocks_inside_of_a_loop():
     with pytest.raises(relax.ScheduleError) as caught:
         sch.get_block("w")
     assert str(caught.value).startswith("get_block: there is no block w\n   t = T.alloc_buffer")
+
+
+@pytest.mark.parametrize("step", ["reorder", "fuse"])
+def test_loops_are_arguments_of_their_own(step: str) -> None:
+    sch = relax.Schedule(matmul())
+    i, j, _ = sch.get_loops("c")
+    with pytest.raises(relax.ScheduleError) as caught:
+        getattr(sch, step)([i, j])
+    assert str(caught.value) == f"{step}: the loops are arguments of their own, no list\n   hint: {step}(*loops)"
+
+
+def test_a_trace_is_done_to_schedules_only() -> None:
+    with pytest.raises(relax.ScheduleError) as caught:
+        tiled(matmul()).trace.apply_to(3)  # type: ignore[arg-type]
+    assert str(caught.value) == "apply_to: 3 is no schedule\n   hint: make one: relax.Schedule(kernel)"
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("{}", "it has no 'steps'"),
+        (
+            '{"kernel": "", "blocks": [], "steps": [{"args": [], "kwargs": []}]}',
+            "'list' object has no attribute 'items'",
+        ),
+    ],
+)
+def test_what_is_no_trace_is_refused(text: str, reason: str) -> None:
+    with pytest.raises(relax.ScheduleError) as caught:
+        relax.Trace.from_json(text)
+    assert str(caught.value) == f"Trace.from_json: the text is no trace: {reason}"
