@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 from relaxdsl.errors import DTypeError, ScriptError
-from relaxdsl.ir.scalar import REORDERED, Apply, ScalarExpr, ScalarLike, as_scalar, promote_operands
+from relaxdsl.ir.scalar import FUSED, REORDERED, Apply, ScalarExpr, ScalarLike, as_scalar, promote_operands
 from relaxdsl.ir.scalar import Cast as _CastNode
 from relaxdsl.kernels.te_functions import (
     abs,
@@ -276,18 +276,21 @@ Not = logical_not
 Cast = cast
 
 
-def _reordered(name: str) -> Callable[[ScalarLike, ScalarLike], ScalarExpr]:
+def _summing(function: str, name: str) -> Callable[[ScalarLike, ScalarLike], ScalarExpr]:
     def apply(left: ScalarLike, right: ScalarLike) -> ScalarExpr:
         operands = promote_operands(left, right)
-        return Apply(REORDERED[name], operands, operands[0].dtype)
+        return Apply(name, operands, operands[0].dtype)
 
-    apply.__name__ = apply.__qualname__ = REORDERED[name]
-    apply.__doc__ = f"``{name}(left, right)``, which a sum may reorder and fuse: what schedules write."
+    what = "fuse" if name in FUSED.values() else "reorder and fuse"
+    apply.__name__ = apply.__qualname__ = name
+    apply.__doc__ = f"``{function}(left, right)``, which a sum may {what}: what schedules write."
     return apply
 
 
-fast_add = _reordered("add")
-fast_multiply = _reordered("multiply")
+fast_add = _summing("add", REORDERED["add"])
+fast_multiply = _summing("multiply", REORDERED["multiply"])
+fused_add = _summing("add", FUSED["add"])
+fused_multiply = _summing("multiply", FUSED["multiply"])
 
 __all__ = [
     "And",
@@ -337,6 +340,8 @@ __all__ = [
     "floormod",
     "fmod",
     "func_attr",
+    "fused_add",
+    "fused_multiply",
     "gelu",
     "gelu_tanh",
     "greater",

@@ -41,6 +41,9 @@ MODULAR = frozenset({"add", "subtract", "multiply", "bitwise_and", "bitwise_or",
 # Written by the schedule for the combination step of a float reduction only: an addition or multiplication whose
 # terms may be reordered (into vector lanes) and fused (into multiply-adds).
 REORDERED = {"add": "fast_add", "multiply": "fast_multiply"}
+# The same for a few terms, which stay in order: they may be fused into multiply-adds, no more.
+FUSED = {"add": "fused_add", "multiply": "fused_multiply"}
+SUMMING = frozenset({*REORDERED.values(), *FUSED.values()})
 
 Index: TypeAlias = "Dim | ScalarExpr"
 ScalarLike: TypeAlias = "ScalarExpr | Dim | float | bool | DimCompare"

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from relaxdsl.errors import InternalError, KernelError
 from relaxdsl.ir.loops import Buffer
-from relaxdsl.ir.scalar import REORDERED, Apply, Cast, Const, Index, IndexValue, Load, ScalarExpr, Select
+from relaxdsl.ir.scalar import SUMMING, Apply, Cast, Const, Index, IndexValue, Load, ScalarExpr, Select
 from relaxdsl.kernels.math import supported_functions
 from relaxdsl.kernels.offsets import Offsets
 from relaxdsl.types.dims import Dim, free_symbols, substitute
@@ -173,7 +173,7 @@ class ExpressionPrinter:
         if function in _UNARY_SIGNS:
             text = f"{_UNARY_SIGNS[function]}{self._print(args[0]).within(UNARY)}"
             return self._exact(Text(text, UNARY), dtype, exact=dtype in ("int64", "float32", "float64"))
-        if function not in supported_functions() and function not in REORDERED.values():
+        if function not in supported_functions() and function not in SUMMING:
             raise KernelError(f"{self.kernel}: there is no scalar function {function!r}")
         return Text(f"{function}({', '.join(self._print(arg).code for arg in args)})")
 

@@ -33,6 +33,8 @@ NUMBA_TYPES: dict[str, types.Type] = {
 }
 #: Terms in another order (vector lanes), either sign of zero, fused multiply-adds. NaN and inf are kept.
 REORDERED_FLAGS = ("reassoc", "nsz", "contract")
+#: Fused multiply-adds only, so that vectors and single elements get the same bits.
+FUSED_FLAGS = ("contract",)
 
 
 class BufferType(types.Type):
@@ -133,16 +135,16 @@ def _scope(module: ir.Module, number: int) -> Any:
     return module.add_metadata([f"buffer {number}", domain])
 
 
-def _make_reordered(instruction: str) -> Any:
+def _make_summing(instruction: str, flags: tuple[str, ...]) -> Any:
     """The intrinsic that adds or multiplies two floats of one dtype as a reduction may."""
 
-    def reordered(typing_context: Any, left: types.Type, right: types.Type) -> tuple[Signature, Any]:
+    def summing(typing_context: Any, left: types.Type, right: types.Type) -> tuple[Signature, Any]:
         def emit(context: Any, builder: Any, sig: Signature, args: Any) -> Any:
-            return getattr(builder, instruction)(*args, flags=REORDERED_FLAGS)
+            return getattr(builder, instruction)(*args, flags=flags)
 
         return left(left, left), emit
 
-    return intrinsic(reordered)
+    return intrinsic(summing)
 
 
 def _make_extreme(comparison: str) -> Any:
@@ -180,8 +182,10 @@ def lanes(typing_context: Any, count: types.Type) -> tuple[Signature, Any]:
 INTRINSICS: dict[str, Any] = {
     **{f"{name}_buffer": _make_buffer_at(dtype) for name, dtype in NUMBA_TYPES.items()},
     **{f"{name}_buffer_over": _make_buffer_over(dtype) for name, dtype in NUMBA_TYPES.items()},
-    "fast_add": _make_reordered("fadd"),
-    "fast_multiply": _make_reordered("fmul"),
+    "fast_add": _make_summing("fadd", REORDERED_FLAGS),
+    "fast_multiply": _make_summing("fmul", REORDERED_FLAGS),
+    "fused_add": _make_summing("fadd", FUSED_FLAGS),
+    "fused_multiply": _make_summing("fmul", FUSED_FLAGS),
     "min": _make_extreme("<"),
     "max": _make_extreme(">"),
     "lanes": lanes,

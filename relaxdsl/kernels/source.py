@@ -14,14 +14,14 @@ from dataclasses import dataclass, replace
 
 from relaxdsl.errors import InternalError
 from relaxdsl.ir.loops import Block, Buffer, CallExtern, For, IfThenElse, Parts, PrimFunc, Seq, Stmt, Store, walk
-from relaxdsl.ir.scalar import REORDERED, Apply
+from relaxdsl.ir.scalar import REORDERED, SUMMING, Apply
 from relaxdsl.kernels.accesses import accesses, dims_in
 from relaxdsl.kernels.contraction.names import ENGINE_FUNCTIONS
 from relaxdsl.kernels.expression_source import SUM, ExpressionPrinter
 from relaxdsl.kernels.math import supported_functions
 from relaxdsl.kernels.offsets import Offsets
 from relaxdsl.kernels.schedule.parallel import is_divided, phases
-from relaxdsl.kernels.schedule.unroll_sums import MAX_STEPS
+from relaxdsl.kernels.schedule.steps import MAX_STEPS
 from relaxdsl.types.dims import Dim, Min, free_symbols, terms
 from relaxdsl.types.dtype import DTYPES
 
@@ -31,7 +31,7 @@ PHASE_NUMBER = "phase.number"
 #: Names the source uses for itself, so that no buffer, size or loop may be called so.
 _RESERVED = frozenset(
     {
-        *("args", "lo", "hi", "phase", "inf", "nan", "fast_add", "fast_multiply", "lanes"),
+        *("args", "lo", "hi", "phase", "inf", "nan", *SUMMING, "lanes"),
         *(*DTYPES, *ENGINE_FUNCTIONS, *dir(builtins)),
     }
 )

@@ -51,11 +51,13 @@ def test_short_loops_are_left_alone() -> None:
     assert sum(isinstance(stmt, For) for stmt in walk(kernel.scheduled.body)) == 2
 
 
-@pytest.mark.parametrize("columns", [17, 33, 48])
+@pytest.mark.parametrize(("columns", "step"), [(16, 1), (17, 1), (33, 1), (48, 1), (30, 2), (36, 3)])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_a_row_is_added_up_in_one_order_wherever_its_part_begins(columns: int, dtype: str) -> None:
+def test_a_row_is_added_up_in_one_order_wherever_its_part_begins(columns: int, step: int, dtype: str) -> None:
     x = te.placeholder((n, columns), dtype, "x")
-    kernel = compile_kernel(create_prim_func([x], [rows(x)], "rows"))
+    k = te.reduce_axis(columns // step, "k")
+    sums = te.compute((n,), lambda i: te.sum(x[i, k * step], axis=k), name="rows")
+    kernel = compile_kernel(create_prim_func([x], [sums], "rows"))
     values = np.random.default_rng(0).standard_normal((131, columns)).astype(dtype)
     results = [np.empty(131, dtype) for _ in range(4)]
     for parts, result in zip((1, 2, 3, 7), results, strict=True):

@@ -49,9 +49,9 @@ def test_a_window_is_one_statement() -> None:
 def _shown(value: object) -> str:
     """A sum of products as text."""
     match value:
-        case Apply("fast_add", (left, right)):
+        case Apply("fused_add", (left, right)):
             return f"({_shown(left)}+{_shown(right)})"
-        case Apply("fast_multiply", (left, right)):
+        case Apply("fused_multiply", (left, right)):
             return f"{_shown(left)}*{_shown(right)}"
         case Load(buffer, indices):
             return f"{buffer.name}[{', '.join(map(str, indices))}]"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from relaxdsl.ir.loops import (
@@ -22,9 +22,9 @@ from relaxdsl.ir.loops import (
     substitute_variables,
     walk,
 )
-from relaxdsl.ir.scalar import REORDERED, Apply, IndexValue, Load, ScalarExpr, const
+from relaxdsl.ir.scalar import FUSED, REORDERED, Apply, IndexValue, Load, ScalarExpr, const
 from relaxdsl.kernels.accesses import accesses, flat_index, stride
-from relaxdsl.kernels.schedule.steps import is_unrollable, unrolled
+from relaxdsl.kernels.schedule.steps import has_few_steps, is_unrollable, unrolled
 from relaxdsl.types.dims import is_symbol
 from relaxdsl.types.dtype import is_float
 
@@ -129,7 +129,7 @@ def _lower_nest(nest: Nest) -> Stmt:
     if nest.block.init is None:
         return _around(nest.spatial, _around(nest.reduce, body, "serial"), "parallel")
     init = _bound(nest.block, nest.block.init)
-    update = reordered(body)
+    update = reordered(body, has_few_steps(nest.reduce))
     inner = _innermost_loop(nest, update)
     reduce = tuple(sorted(nest.reduce, key=lambda loop: loop is inner))
     if isinstance(update, Store) and nest.reduce and nest.spatial and inner is nest.spatial[-1]:
@@ -194,19 +194,25 @@ def _passes(loop: For, row: For, update: Store) -> Iterator[For]:
         yield replace(loop, var=rest, start=done, extent=extent - done, body=_row_loop(row, step, "rest"))
 
 
-def reordered(update: Stmt) -> Stmt:
-    """``s = s + a * b`` on floats becomes ``s = fast_add(s, fast_multiply(a, b))``: see :data:`REORDERED`."""
+def reordered(update: Stmt, is_short: bool = False) -> Stmt:
+    """``s = s + a * b`` on floats becomes ``s = fast_add(s, fast_multiply(a, b))``: see :data:`REORDERED`.
+
+    Args:
+        is_short: there are so few terms that LLVM writes them out, for several rows at once and for the rows left over.
+            They keep their order, so that no result depends on which it was.
+    """
+    functions = FUSED if is_short else REORDERED
     if not isinstance(update, Store) or not is_float(update.buffer.dtype):
         return update
     match update.value:
         case Apply("add" | "multiply" as function, (Load(buffer) as old, step), dtype) if buffer is update.buffer:
-            return replace(update, value=Apply(REORDERED[function], (old, _fusable(step)), dtype))
+            return replace(update, value=Apply(functions[function], (old, _fusable(step, functions)), dtype))
     return update
 
 
-def _fusable(step: ScalarExpr) -> ScalarExpr:
+def _fusable(step: ScalarExpr, functions: Mapping[str, str]) -> ScalarExpr:
     if isinstance(step, Apply) and step.function == "multiply":
-        return Apply(REORDERED["multiply"], step.args, step.dtype)
+        return Apply(functions["multiply"], step.args, step.dtype)
     return step
 
 

@@ -204,6 +204,6 @@ def _changes_nothing(stmt: Stmt) -> bool:
     match stmt:
         case Store(buffer, _, Apply("maximum", (Load(old), Const(value)))):
             return old is buffer and value == float("-inf")
-        case Store(buffer, _, Apply("add" | "fast_add", (Load(old), Const(value)))):
+        case Store(buffer, _, Apply("add" | "fast_add" | "fused_add", (Load(old), Const(value)))):
             return old is buffer and value == 0
     return False

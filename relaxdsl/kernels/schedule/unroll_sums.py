@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 from itertools import product
 
@@ -10,12 +9,9 @@ from relaxdsl.ir.loops import Block, PrimFunc, Stmt, Store, loop_variable, map_s
 from relaxdsl.ir.scalar import Apply, Const, Load, ScalarExpr, rewrite
 from relaxdsl.kernels.accesses import flat_index, loads_of, stride
 from relaxdsl.kernels.schedule.decompose import Nest, nest_of, reordered
-from relaxdsl.kernels.schedule.steps import is_unrollable, unrolled
+from relaxdsl.kernels.schedule.steps import has_few_steps, is_unrollable, unrolled
 from relaxdsl.types.dims import Dim, free_symbols, substitute
 
-#: The most steps that are written out: their weights stay in vector registers. Windows of 5 x 5 gain nothing, of 7 x 7
-#: they lose half; both are fast enough in passes over a row.
-MAX_STEPS = 16
 #: A loop of fewer iterations is not worth making into vectors.
 MIN_COLUMNS = 8
 #: How far apart neighbours may be in memory for vectors to be loaded fast; 0 is one element for all.
@@ -48,13 +44,9 @@ def _unroll(stmt: Stmt) -> Stmt:
     init, update = nest.block.init, nest.block.body
     if not (isinstance(init, Store) and isinstance(update, Store) and is_unrollable(update)):
         return stmt
-    is_worthwhile = _is_short(nest) and _runs_along_memory(nest, update) and not _is_matrix_product(nest, update)
+    is_short = has_few_steps(nest.reduce) and _runs_along_memory(nest, update)
+    is_worthwhile = is_short and not _is_matrix_product(nest, update)
     return _written_out(nest, init, update) if is_worthwhile else stmt
-
-
-def _is_short(nest: Nest) -> bool:
-    extents = [loop.extent for loop in nest.reduce if isinstance(loop.extent, int)]
-    return len(extents) == len(nest.reduce) and 1 < math.prod(extents) <= MAX_STEPS
 
 
 def _runs_along_memory(nest: Nest, update: Store) -> bool:
@@ -91,7 +83,7 @@ def _written_out(nest: Nest, init: Store, update: Store) -> Stmt:
     points: list[dict[str, Dim]] = [
         dict(zip((axis.var for axis in axes), point, strict=True)) for point in product(*ranges)
     ]
-    step = reordered(update)
+    step = reordered(update, is_short=True)
     assert isinstance(step, Store)
     store = unrolled(step, points[1:], _after_first(init, step, points[0]))
     spatial = tuple(each for each in nest.block.iter_vars if each.kind == "spatial")
@@ -104,6 +96,6 @@ def _written_out(nest: Nest, init: Store, update: Store) -> Stmt:
 def _after_first(init: Store, update: Store, first: dict[str, Dim]) -> ScalarExpr:
     """The value after the first step; nothing is added to zero."""
     match init.value, update.value:
-        case Const(value=0), Apply("fast_add", (Load(), step)):
+        case Const(value=0), Apply("fused_add", (Load(), step)):
             return rewrite(step, on_dim=lambda dim: substitute(dim, first))
     return unrolled(update, [first], init.value).value
