@@ -40,10 +40,15 @@ class Timing:
 
 @dataclass(frozen=True, slots=True)
 class Effort:
-    """How long to measure: rounds, and about how many seconds each contender has in each."""
+    """How long to measure: rounds, about how many seconds each contender has in each, and a pause before.
+
+    The threads of OpenBLAS and OpenMP go on spinning for tens of milliseconds after a call, on cores that the next
+    contender's threads need.
+    """
 
     rounds: int
     slot_s: float
+    pause_s: float = 0.0
 
 
 def time_calls(calls: Mapping[Key, Call], effort: Effort) -> dict[Key, Timing]:
@@ -54,6 +59,7 @@ def time_calls(calls: Mapping[Key, Call], effort: Effort) -> dict[Key, Timing]:
     with without_garbage_collection():
         for _ in range(effort.rounds):
             for name in order.sample(list(calls), len(calls)):
+                time.sleep(effort.pause_s)
                 seconds[name].append(_seconds_per_call(calls[name], loops[name]))
     return {name: Timing(statistics.median(each), min(each)) for name, each in seconds.items()}
 
