@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TypeAlias
 
-from relaxdsl.ir.loops import Block, Buffer, For, IfThenElse, Parts, Seq, Stmt, Store
+from relaxdsl.ir.loops import Buffer, Seq, Stmt, Store, sub_statements
 from relaxdsl.ir.scalar import Load
 from relaxdsl.ir.visit_loops import scalars_of, walk_scalar
 
@@ -42,11 +42,4 @@ def _accesses(stmt: Stmt, path: Path) -> Iterator[tuple[Buffer, bool, Path]]:
 
 def _bodies(stmt: Stmt) -> tuple[Stmt, ...]:
     """The statements inside that have names of their own."""
-    match stmt:
-        case For(body=body) | Parts(body=body):
-            return (body,)
-        case IfThenElse(_, then_body, else_body):
-            return (then_body,) if else_body is None else (then_body, else_body)
-        case Block(body=body, init=init):
-            return (body,) if init is None else (init, body)
-    return ()
+    return () if isinstance(stmt, Seq) else sub_statements(stmt)

@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import Any, Literal, NoReturn
 
 from relaxdsl.errors import ArgumentError
-from relaxdsl.ir.scalar import Index, ScalarExpr, rewrite
+from relaxdsl.ir.scalar import Index, Load, ScalarExpr, rewrite
 from relaxdsl.types.dims import Dim, Symbol, SymInt, substitute
 from relaxdsl.types.symint import from_atom
 
@@ -261,3 +261,18 @@ def rewrite_statement(
 def substitute_variables(stmt: Stmt, values: Mapping[str, Dim]) -> Stmt:
     """``stmt`` with the named symbols replaced in every dim."""
     return rewrite_statement(stmt, on_dim=lambda dim: substitute(dim, values)) if values else stmt
+
+
+def substitute_buffers(stmt: Stmt, read: Mapping[Buffer, Buffer], written: Mapping[Buffer, Buffer]) -> Stmt:
+    """``stmt`` with other buffers of the same shape read and written."""
+
+    def on_node(node: ScalarExpr) -> ScalarExpr | None:
+        if not isinstance(node, Load) or node.buffer not in read:
+            return None
+        indices = (rewrite(each, on_node) if isinstance(each, ScalarExpr) else each for each in node.indices)
+        return Load(read[node.buffer], tuple(indices))
+
+    def on_store(store: Store) -> Store:
+        return replace(store, buffer=written.get(store.buffer, store.buffer))
+
+    return rewrite_statement(stmt, on_node, on_store=on_store)

@@ -7,8 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
-from relaxdsl.ir.loops import Buffer, PrimFunc, Stmt, Store, rewrite_statement, sequence
-from relaxdsl.ir.scalar import Load, ScalarExpr, rewrite
+from relaxdsl.ir.loops import Buffer, PrimFunc, Stmt, sequence, substitute_buffers
 from relaxdsl.kernels.accesses import accesses
 
 Scheduler: TypeAlias = Callable[[PrimFunc], PrimFunc]
@@ -47,24 +46,10 @@ class PlainLoops:
         kernel = replace(self.prim_func, params=params, num_outputs=1, scratch=own, body=body)
         made = self.schedule(kernel)
         self.scratch += made.scratch
-        return _on(made.body, {old: known[each] for each, old in zip(params, made.params, strict=True)})
+        buffers = {old: known[each] for each, old in zip(params, made.params, strict=True)}
+        return substitute_buffers(made.body, buffers, buffers)
 
 
 def flat_buffer(buffer: Buffer) -> Buffer:
     """A buffer of one axis for the same elements."""
     return replace(buffer, shape=(math.prod(buffer.shape, start=1),))
-
-
-def _on(stmt: Stmt, buffers: Mapping[Buffer, Buffer]) -> Stmt:
-    """``stmt`` on other buffers of the same shape."""
-
-    def on_node(node: ScalarExpr) -> ScalarExpr | None:
-        if not isinstance(node, Load) or node.buffer not in buffers:
-            return None
-        indices = (rewrite(each, on_node) if isinstance(each, ScalarExpr) else each for each in node.indices)
-        return Load(buffers[node.buffer], tuple(indices))
-
-    def on_store(store: Store) -> Store:
-        return replace(store, buffer=buffers.get(store.buffer, store.buffer))
-
-    return rewrite_statement(stmt, on_node, on_store=on_store)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from relaxdsl.ir.loops import Block, Buffer, For, IterVar, PrimFunc, Seq, Stmt, Store, loop_variable
+from relaxdsl.ir.loops import Block, Buffer, For, IterVar, PrimFunc, Seq, Stmt, Store, loop_variable, substitute_buffers
 from relaxdsl.ir.names import UniqueNames
 from relaxdsl.ir.scalar import Load
 from relaxdsl.kernels.primitives.facts import buffer_called, reads_of, require_only_writer, writes_of
@@ -18,7 +18,6 @@ from relaxdsl.kernels.primitives.tree import (
     replaced,
     top_statement,
     variable,
-    with_buffers,
 )
 
 
@@ -32,7 +31,7 @@ def cache_read(func: PrimFunc, names: UniqueNames, block: str, buffer: str | int
             refuse(func, headline, block, other.name)
     cache = replace(source, name=names.fresh(f"{source.name}_cache"), scope="scratch")
     copy = _copy(names, source, cache, cache.name)
-    func = replaced(func, reader, with_buffers(reader, {source: cache}, {}))
+    func = replaced(func, reader, substitute_buffers(reader, {source: cache}, {}))
     func = inserted_before(func, top_statement(block_path(func, block, "cache_read")[0]), copy)
     return replace(func, scratch=(*func.scratch, cache)), blocks_in(copy)[0].name
 
@@ -48,7 +47,7 @@ def cache_write(func: PrimFunc, names: UniqueNames, block: str, buffer: str | in
             refuse(func, headline, block, other.name)
     cache = replace(target, name=names.fresh(f"{target.name}_cache"), scope="scratch")
     copy = _copy(names, cache, target, names.fresh(f"{target.name}_copy"))
-    func = replaced(func, writer, with_buffers(writer, {target: cache}, {target: cache}))
+    func = replaced(func, writer, substitute_buffers(writer, {target: cache}, {target: cache}))
     func = inserted_after(func, top_statement(block_path(func, block, "cache_write")[0]), copy)
     return replace(func, scratch=(*func.scratch, cache)), blocks_in(copy)[0].name
 

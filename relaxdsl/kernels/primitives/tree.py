@@ -22,7 +22,6 @@ from relaxdsl.ir.loops import (
     Store,
     loop_variable,
     map_statements,
-    rewrite_statement,
     sequence,
     sub_statements,
     substitute_variables,
@@ -30,7 +29,6 @@ from relaxdsl.ir.loops import (
 )
 from relaxdsl.ir.names import UniqueNames
 from relaxdsl.ir.print_loops import add_prim_func
-from relaxdsl.ir.scalar import Load, ScalarExpr, rewrite
 from relaxdsl.ir.visit_loops import used_buffers
 from relaxdsl.types.dims import Dim, SymInt
 
@@ -167,21 +165,6 @@ def renamed(stmt: Stmt, names: UniqueNames, suffix: str = "") -> Stmt:
 
     copy = visit(stmt)
     return substitute_variables(copy, values)
-
-
-def with_buffers(stmt: Stmt, read: dict[Buffer, Buffer], written: dict[Buffer, Buffer]) -> Stmt:
-    """``stmt`` with other buffers of the same shape read and written."""
-
-    def on_node(node: ScalarExpr) -> ScalarExpr | None:
-        if not isinstance(node, Load) or node.buffer not in read:
-            return None
-        indices = (rewrite(each, on_node) if isinstance(each, ScalarExpr) else each for each in node.indices)
-        return Load(read[node.buffer], tuple(indices))
-
-    def on_store(store: Store) -> Store:
-        return replace(store, buffer=written.get(store.buffer, store.buffer))
-
-    return rewrite_statement(stmt, on_node, on_store=on_store)
 
 
 def inserted_before(func: PrimFunc, place: Stmt, new: Stmt) -> PrimFunc:
