@@ -115,7 +115,7 @@ def _row(workload: Workload, variant: str, found: list[Contender], times: Times,
 
 
 def _effort(options: argparse.Namespace, thorough: bool) -> Effort:
-    pause = 0.0 if options.threads == 1 else 0.1
+    pause = 0.0 if options.threads == 1 else 0.16
     if options.quick:
         return Effort(rounds=3, slot_s=0.005, pause_s=pause)
     return Effort(rounds=13 if thorough else 5, slot_s=0.02, pause_s=pause)

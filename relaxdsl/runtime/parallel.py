@@ -34,6 +34,7 @@ from relaxdsl.runtime.native import (
 )
 from relaxdsl.runtime.threads import (
     BUSY,
+    CALLER_PROCESSOR,
     CONDITION,
     DONE,
     HANDLES,
@@ -42,6 +43,7 @@ from relaxdsl.runtime.threads import (
     JOB_PARTS,
     JOB_SLOTS,
     LAST_CALL,
+    LAST_PLACED,
     LEAST_WORK,
     MUTEX,
     POOL,
@@ -63,8 +65,18 @@ SPIN_COUNT = 2000
 """How often a thread looks for what it waits for before it gives its core away: for some 50 microseconds, as long as
 waking a thread takes. It does not yield before: on a busy machine, who yields waits for milliseconds."""
 
+AWAKE_COUNT = 200
+"""How often a worker without work then lets others run, and looks again, before it sleeps. While a job that it may
+share runs, it does not sleep at all: the next one often follows at once, such as the next phase of the same kernel."""
+
 WAKING_FACTOR, SOON_NS = 16, 100_000
 """So many times the work from which threads share is worth waking one; calls that begin so close follow closely."""
+
+PLACE_NS = 1_000_000
+"""How long workers at least stay where they may run: a caller that moves about does not move them each time."""
+
+MASK_WORDS = 16
+"""The words of a set of processors, as the C library has it."""
 
 INT32_MASK = 0xFFFFFFFF
 PART_MASK = 0xFFFF
@@ -90,6 +102,9 @@ pthread_cond_wait = _c_function("pthread_cond_wait")
 pthread_cond_signal = _c_function("pthread_cond_signal")
 pthread_cond_broadcast = _c_function("pthread_cond_broadcast")
 sched_yield = _c_function("sched_yield")
+sched_getcpu = _c_function("sched_getcpu")
+sched_getaffinity = _c_function("sched_getaffinity")
+pthread_setaffinity_np = _c_function("pthread_setaffinity_np")
 clock_gettime = _c_function("clock_gettime")
 CLOCK_MONOTONIC = getattr(time, "CLOCK_MONOTONIC", 0)
 
@@ -141,6 +156,7 @@ def run_job(extent: int, most: int, wakes: int) -> int:
     """Runs the job on up to ``most`` threads."""
     threads = minimum(most, extent)
     start_workers(threads - 1)
+    place_workers()
     parts = minimum(threads * PARTS_PER_THREAD, extent)
     store(POOL + JOB_PARTS, parts)
     atomic_store(POOL + DONE, 0)
@@ -241,7 +257,53 @@ def start_workers(count: int) -> int:
         if call(pthread_create, POOL + HANDLES + 8 * workers, 0, load(POOL + WORKER_CODE), workers + 1) & INT32_MASK:
             return 0
         store(POOL + WORKER_COUNT, workers + 1)
+        store(POOL + CALLER_PROCESSOR, 0)
     return 0
+
+
+def place_workers() -> int:
+    """Keeps the workers off the processor that the calling thread runs on, where they could only take turns with it.
+
+    The system wakes a thread where it ran last or where it is woken from, and on a busy machine it does not look for
+    a free processor; the two threads then share one for many milliseconds.
+    """
+    if sched_getcpu == 0 or sched_getaffinity == 0 or pthread_setaffinity_np == 0:
+        return 0
+    processor = call(sched_getcpu) & INT32_MASK
+    placed = load(POOL + CALLER_PROCESSOR)
+    if placed == processor + 1 or processor >= 64 * MASK_WORDS:
+        return 0
+    now = nanoseconds()
+    if placed > 0 and now - load(POOL + LAST_PLACED) < PLACE_NS:
+        return 0
+    store(POOL + LAST_PLACED, now)
+    store(POOL + CALLER_PROCESSOR, processor + 1)
+    return keep_off(processor)
+
+
+def keep_off(processor: int) -> int:
+    """Lets the workers run wherever the calling thread may, but there; anywhere, if that leaves too few processors."""
+    mask = stack_words(MASK_WORDS)
+    if call(sched_getaffinity, 0, 8 * MASK_WORDS, mask) & INT32_MASK:
+        return 0
+    workers = load(POOL + WORKER_COUNT)
+    if count_processors(mask) > workers:
+        word = mask + 8 * (processor >> 6)
+        store(word, load(word) & (-1 - (1 << (processor & 63))))
+    for i in range(workers):
+        call(pthread_setaffinity_np, load(POOL + HANDLES + 8 * i), 8 * MASK_WORDS, mask)
+    return 0
+
+
+def count_processors(mask: int) -> int:
+    """How many processors a set has."""
+    count = 0
+    for i in range(MASK_WORDS):
+        word = load(mask + 8 * i)
+        while word != 0:
+            word = word & (word - 1)
+            count += 1
+    return count
 
 
 def stop_workers() -> int:
@@ -286,12 +348,22 @@ def is_wanted(thread: int) -> int:
 
 
 def spin(thread: int) -> int:
-    """Waits a moment; returns whether there is anything to do."""
-    for _ in range(SPIN_COUNT):
+    """Waits a moment, or until the job is done; returns whether there is anything to do."""
+    looks = 0
+    while looks < SPIN_COUNT + AWAKE_COUNT or shares_job(thread):
         if is_wanted(thread):
             return 1
-        pause()
+        looks += 1
+        if looks < SPIN_COUNT:
+            pause()
+        else:
+            call(sched_yield)
     return 0
+
+
+def shares_job(thread: int) -> int:
+    """Whether a job runs that the thread may take parts of."""
+    return atomic_load(POOL + BUSY) and thread < atomic_load(POOL + TICKET) >> THREADS_AT & PART_MASK
 
 
 def sleep(thread: int) -> int:
@@ -318,10 +390,14 @@ FUNCTIONS = (
     run_part,
     run_with_own_scratch,
     start_workers,
+    place_workers,
+    keep_off,
+    count_processors,
     stop_workers,
     wake_workers,
     work,
     is_wanted,
     spin,
+    shares_job,
     sleep,
 )

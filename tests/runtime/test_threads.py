@@ -143,6 +143,32 @@ def test_each_thread_has_scratch_of_its_own() -> None:
     assert sorted(seen.values()) == [[11, 1000, 2000], [11, 1064, 2128], [11, 1128, 2256]]
 
 
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="the system does not say where threads may run")
+@pytest.mark.parametrize("thread_count", [2, 3])
+def test_workers_keep_off_the_callers_processor(thread_count: int) -> None:
+    allowed = os.sched_getaffinity(0)
+    relax.set_num_threads(1)  # ends the workers of other tests
+    os.sched_setaffinity(0, {max(allowed)})  # the caller stays where it is
+    try:
+        relax.set_num_threads(thread_count)
+        before = native_threads()
+        parts_of(1000)
+        started = native_threads() - before
+        assert [os.sched_getaffinity(thread) for thread in started] == [{max(allowed)}] * (thread_count - 1)
+    finally:
+        os.sched_setaffinity(0, allowed)
+    threads._set_word(threads.CALLER_PROCESSOR, 0)  # the set of the caller has changed
+    parts_of(1000)
+    caller = threads._word(threads.CALLER_PROCESSOR) - 1
+    places = allowed - {caller} if len(allowed) >= thread_count else allowed
+    assert [os.sched_getaffinity(thread) for thread in started] == [places] * (thread_count - 1)
+
+
+def native_threads() -> set[int]:
+    """The system's numbers of this process's threads."""
+    return {int(name) for name in os.listdir("/proc/self/task")}
+
+
 # ------------------------------------------------------------------------------------------------------------- results
 
 
