@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import builtins
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, NoReturn
 
+from relaxdsl.dataclass import dataclass
 from relaxdsl.errors import DTypeError, ScriptError
 from relaxdsl.ir.scalar import FUSED, REORDERED, Apply, ScalarExpr, ScalarLike, as_scalar, promote_operands
 from relaxdsl.ir.scalar import Cast as _CastNode

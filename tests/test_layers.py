@@ -13,6 +13,7 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "relaxdsl"
 
 LAYERS = {
+    "dataclass": 0,
     "errors": 0,
     "cache": 1,
     "types": 1,

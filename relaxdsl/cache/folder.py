@@ -12,8 +12,9 @@ import stat
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
+
+from relaxdsl.dataclass import dataclass
 
 SUFFIX = ".relaxdsl"
 _UNFINISHED = ".unfinished"

@@ -16,12 +16,13 @@ A program in this IR::
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from types import MappingProxyType
 from typing import Any, NoReturn
 
 import numpy as np
 
+from relaxdsl.dataclass import dataclass
 from relaxdsl.errors import ScriptError, ShapeError, Span
 from relaxdsl.types.dims import Dim, symbol
 from relaxdsl.types.dtype import DTypeName

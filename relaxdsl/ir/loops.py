@@ -7,10 +7,11 @@ and the value of a reduction before its first step. Then, after scheduling, with
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from types import MappingProxyType
 from typing import Any, Literal, NoReturn
 
+from relaxdsl.dataclass import dataclass
 from relaxdsl.errors import ArgumentError
 from relaxdsl.ir.scalar import Index, Load, ScalarExpr, rewrite
 from relaxdsl.types.dims import Dim, Symbol, SymInt, substitute

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from types import MappingProxyType
 from typing import Any
 
+from relaxdsl.dataclass import dataclass
 from relaxdsl.ir.graph import Function
 from relaxdsl.ir.loops import PrimFunc
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
+
+from relaxdsl.dataclass import dataclass
 
 Stage = Literal["graph", "lowered", "scheduled"]
 """How far a program has come: operators are allowed in ``graph`` only, kernels have blocks until ``scheduled``."""

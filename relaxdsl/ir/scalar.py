@@ -8,11 +8,11 @@ Loop variables and reduction axes are dims too: symbols with a range.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
+from relaxdsl.dataclass import dataclass
 from relaxdsl.errors import DTypeError, KernelError
 from relaxdsl.types.dims import Dim, DimCompare, SymInt
 from relaxdsl.types.dtype import canonical_dtype, holds, is_float, is_integer, itemsize, promote

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from relaxdsl.dataclass import dataclass
 from relaxdsl.errors import KernelError
 from relaxdsl.ir.loops import Buffer
 from relaxdsl.ir.scalar import Index, IndexValue, Load, ScalarExpr

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import TypeAlias
 
+from relaxdsl.dataclass import dataclass
 from relaxdsl.ir.loops import Block, Buffer, For, IfThenElse, PrimFunc, Stmt, Store, sub_statements
 from relaxdsl.ir.scalar import Apply, Index, IndexValue, Load, ScalarExpr, Select, children, const
 from relaxdsl.types.dims import Dim

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
+from relaxdsl.dataclass import dataclass
 from relaxdsl.ir.loops import Block, Buffer, CallExtern, For, IfThenElse, Parts, Stmt, Store, sub_statements, walk
 from relaxdsl.ir.scalar import Apply, Cast, Index, IndexValue, Load, ScalarExpr, children
 from relaxdsl.types.dims import Dim, SymInt, free_symbols, is_symbol, substitute

@@ -7,8 +7,9 @@ out, so that nothing outside of a buffer is touched. The kernel then runs on one
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from relaxdsl.dataclass import dataclass
 from relaxdsl.ir.loops import (
     Block,
     Buffer,

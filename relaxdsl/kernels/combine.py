@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from relaxdsl.dataclass import dataclass
 from relaxdsl.ir.loops import (
     Block,
     Buffer,

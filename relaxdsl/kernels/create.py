@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import keyword
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
+from relaxdsl.dataclass import dataclass
 from relaxdsl.errors import KernelError
 from relaxdsl.ir.loops import Block, Buffer, For, IterVar, PrimFunc, Stmt, Store, loop_variable, sequence
 from relaxdsl.ir.scalar import IndexValue, Load, Reduce, ScalarExpr, ScalarVar, children, rewrite

@@ -9,8 +9,8 @@ from __future__ import annotations
 import ast
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 
+from relaxdsl.dataclass import dataclass
 from relaxdsl.errors import InternalError, KernelError
 from relaxdsl.ir.loops import Buffer
 from relaxdsl.ir.scalar import SUMMING, Apply, Cast, Const, Index, IndexValue, Load, ScalarExpr, Select

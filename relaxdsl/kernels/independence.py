@@ -6,8 +6,8 @@ The steps of a spatial axis run in any order, at once too; a reduction starts wi
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
+from relaxdsl.dataclass import dataclass
 from relaxdsl.ir.loops import Block, PrimFunc, Stmt, Store, walk
 from relaxdsl.ir.scalar import Index, Load, ScalarExpr
 from relaxdsl.kernels.accesses import expression_dims, expressions, loads_of

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from relaxdsl.dataclass import dataclass
 from relaxdsl.ir.loops import Buffer, PrimFunc
 from relaxdsl.types.dims import Dim, substitute, symbol, symbols_of
 from relaxdsl.types.symint import from_atom

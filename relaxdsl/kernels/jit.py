@@ -6,13 +6,14 @@ import ctypes
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from relaxdsl.dataclass import dataclass
 from relaxdsl.ir.loops import Buffer, PrimFunc
 from relaxdsl.kernels.interface import Interface
 from relaxdsl.kernels.stored import StoredKernel, from_parts, is_kept, to_parts

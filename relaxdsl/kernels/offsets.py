@@ -7,8 +7,9 @@ takes a millisecond for every few operations it is given.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
+from relaxdsl.dataclass import dataclass
 from relaxdsl.ir.loops import For, Stmt, sub_statements
 from relaxdsl.kernels.accesses import value_dims
 from relaxdsl.types.dims import Dim, free_symbols, is_symbol, terms

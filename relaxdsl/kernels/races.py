@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import islice
 
+from relaxdsl.dataclass import dataclass
 from relaxdsl.ir.loops import Block, Buffer, For, PrimFunc, Store, walk
 from relaxdsl.ir.scalar import Load
 from relaxdsl.kernels.access_sites import Fact, LoopRange, Site, sites_of

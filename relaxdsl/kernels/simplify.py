@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from relaxdsl.dataclass import dataclass
 from relaxdsl.ir.loops import For, IfThenElse, Parts, PrimFunc, Seq, Stmt, Store, loop_variable, sequence
 from relaxdsl.ir.scalar import Apply, Const, Index, IndexValue, ScalarExpr, Select, const, rewrite
 from relaxdsl.types.dims import (

@@ -10,8 +10,9 @@ from __future__ import annotations
 import builtins
 import keyword
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from relaxdsl.dataclass import dataclass
 from relaxdsl.errors import InternalError
 from relaxdsl.ir.loops import Block, Buffer, CallExtern, For, IfThenElse, Parts, PrimFunc, Seq, Stmt, Store, walk
 from relaxdsl.ir.scalar import REORDERED, SUMMING, Apply

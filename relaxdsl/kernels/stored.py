@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
+from relaxdsl.dataclass import dataclass
 from relaxdsl.ir.loops import Buffer, PrimFunc
 from relaxdsl.kernels.interface import Interface, Phase, own_sizes
 from relaxdsl.types.dim_parser import parse_expression

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from relaxdsl.dataclass import dataclass
 from relaxdsl.errors import DTypeError, ShapeError
 from relaxdsl.ir.scalar import ScalarExpr
 from relaxdsl.kernels import te

@@ -12,12 +12,13 @@ import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
+from relaxdsl.dataclass import dataclass
 from relaxdsl.errors import DTypeError, InternalError, RelaxError, ScriptError, ShapeError, Span, nearest
 from relaxdsl.ir.graph import Call, Constant, Expr, PrimValue, Tuple
 from relaxdsl.ir.loops import Buffer

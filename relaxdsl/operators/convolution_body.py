@@ -7,11 +7,11 @@ at indices without conditions, which makes it a contraction for the engine.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from relaxdsl.dataclass import dataclass
 from relaxdsl.errors import DTypeError, ShapeError
 from relaxdsl.ir.scalar import ScalarExpr
 from relaxdsl.kernels import te

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import string
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from relaxdsl.dataclass import dataclass
 from relaxdsl.errors import ShapeError
 from relaxdsl.ir.graph import Call, Expr, Tuple
 from relaxdsl.ir.scalar import ScalarExpr

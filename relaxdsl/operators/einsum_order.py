@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import combinations
 
+from relaxdsl.dataclass import dataclass
 from relaxdsl.types.dims import Dim, evaluate, free_symbols
 
 #: What a symbolic size counts as: the order is chosen once, for all sizes.

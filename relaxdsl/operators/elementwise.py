@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
+from relaxdsl.dataclass import dataclass
 from relaxdsl.errors import DTypeError, ShapeError
 from relaxdsl.ir.graph import Call
 from relaxdsl.ir.scalar import ScalarExpr, as_scalar

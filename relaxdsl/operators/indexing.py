@@ -7,11 +7,12 @@ other memory.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, TypeAlias
 
 import numpy as np
 
+from relaxdsl.dataclass import dataclass
 from relaxdsl.errors import DTypeError, ScriptError, ShapeError, nearest
 from relaxdsl.ir.scalar import Const, ScalarExpr, ScalarLike, as_scalar
 from relaxdsl.kernels import te

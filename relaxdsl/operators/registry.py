@@ -22,10 +22,11 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
+from relaxdsl.dataclass import dataclass
 from relaxdsl.errors import RelaxError
 from relaxdsl.ir.graph import Op
 from relaxdsl.ir.scalar import ScalarExpr

@@ -7,8 +7,8 @@ length come out simple where they can: ``x[1:]`` has ``max(n, 1) - 1`` elements,
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 
+from relaxdsl.dataclass import dataclass
 from relaxdsl.errors import ShapeError
 from relaxdsl.types.dims import Dim, SymInt, ceildiv, dim_max, dim_min
 from relaxdsl.types.prove import Proof, prove_less, prove_less_equal

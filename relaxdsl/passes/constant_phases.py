@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from types import MappingProxyType
 
 import numpy as np
 
+from relaxdsl.dataclass import dataclass
 from relaxdsl.ir.loops import PrimFunc
 from relaxdsl.kernels.jit import CompiledKernel, aligned_array, run_phase
 from relaxdsl.kernels.patterns import Kind, kind_of

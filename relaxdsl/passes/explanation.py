@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from relaxdsl.dataclass import dataclass
 from relaxdsl.errors import Span
 from relaxdsl.ir.graph import Function
 from relaxdsl.ir.visit import all_bindings

@@ -10,9 +10,10 @@ among threads.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from types import MappingProxyType
 
+from relaxdsl.dataclass import dataclass
 from relaxdsl.errors import InternalError
 from relaxdsl.ir.graph import Binding, Call, Expr, Function, GlobalVar, If, MatchCast, Op, SeqExpr, Tuple, Var
 from relaxdsl.ir.loops import Buffer, PrimFunc

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
+from relaxdsl.dataclass import dataclass
 from relaxdsl.ir.graph import Function
 from relaxdsl.ir.loops import PrimFunc
 from relaxdsl.ir.module import IRModule

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from relaxdsl.dataclass import dataclass
 from relaxdsl.ir.graph import Var
 from relaxdsl.runtime.program import WORKSPACE_SIZE_SLOT, WORKSPACE_SLOT, Arith, Instruction
 from relaxdsl.runtime.slots import DimCompiler, SlotAllocator

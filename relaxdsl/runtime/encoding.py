@@ -9,10 +9,11 @@ scratch_bytes…``.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 import numpy as np
 
+from relaxdsl.dataclass import dataclass
 from relaxdsl.errors import InternalError
 from relaxdsl.runtime.program import (
     Allocate,

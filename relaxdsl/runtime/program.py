@@ -16,11 +16,12 @@ outputs and workspace exist, and the *body* calls kernels.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Protocol
 
 import numpy as np
 
+from relaxdsl.dataclass import dataclass
 from relaxdsl.errors import RelaxError, Span
 
 WORKSPACE_SLOT = 0

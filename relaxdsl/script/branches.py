@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
+from relaxdsl.dataclass import dataclass
 from relaxdsl.errors import DTypeError, ScriptError, ShapeError
 from relaxdsl.ir.graph import Expr, If, SeqExpr, Tuple, TupleGetItem, Var
 from relaxdsl.ir.visit import all_bindings

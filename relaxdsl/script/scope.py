@@ -5,9 +5,11 @@ from __future__ import annotations
 import builtins
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from types import FunctionType
 from typing import Any
+
+from relaxdsl.dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True)

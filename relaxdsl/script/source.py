@@ -7,9 +7,9 @@ import inspect
 import linecache
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from types import FunctionType
 
+from relaxdsl.dataclass import dataclass
 from relaxdsl.errors import ScriptError, Span
 
 

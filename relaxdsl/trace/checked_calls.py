@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+from relaxdsl.dataclass import dataclass
 from relaxdsl.ir.graph import Call, Expr, GlobalVar, TupleGetItem
 from relaxdsl.ir.loops import PrimFunc
 from relaxdsl.trace.builder import BlockBuilder

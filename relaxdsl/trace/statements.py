@@ -7,9 +7,9 @@ They work inside ``@relax.function`` and in plain Python helpers it calls.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
+from relaxdsl.dataclass import dataclass
 from relaxdsl.errors import ScriptError
 from relaxdsl.ir.graph import Call, Expr, GlobalVar, PrimValue, Tuple, Var
 from relaxdsl.ir.loops import PrimFunc

@@ -7,10 +7,11 @@ Equal atoms are the same object, so equality is identity. Their arguments are di
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass, field, fields
+from dataclasses import field, fields
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias, TypeVar
 from weakref import WeakValueDictionary
 
+from relaxdsl.dataclass import dataclass
 from relaxdsl.errors import ShapeError
 
 if TYPE_CHECKING:

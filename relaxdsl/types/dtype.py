@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
+from relaxdsl.dataclass import dataclass
 from relaxdsl.errors import DTypeError, nearest
 
 SIGNED = ("int8", "int16", "int32", "int64")

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import NoReturn, TypeAlias
 
+from relaxdsl.dataclass import dataclass
 from relaxdsl.errors import ArgumentError, DTypeError, RelaxError, ShapeError
 from relaxdsl.types.atoms import Symbol
 from relaxdsl.types.binding import (

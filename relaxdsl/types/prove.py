@@ -7,13 +7,14 @@ the other by something no greater, until every coefficient is non-negative. Only
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import Enum
 from functools import lru_cache
 from itertools import islice, product
 from math import gcd
 from typing import Literal, NoReturn, TypeAlias
 
+from relaxdsl.dataclass import dataclass
 from relaxdsl.errors import ShapeError
 from relaxdsl.types.atoms import Atom, FloorDiv, Max, Min, Symbol, atom_operands
 from relaxdsl.types.dims import Dim, SymInt, evaluate, free_symbols, has_atoms, modulo, substitute, symbol, symbols_of

@@ -6,10 +6,10 @@ Each names operator and argument when it refuses.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from operator import index
 from typing import TypeAlias
 
+from relaxdsl.dataclass import dataclass
 from relaxdsl.errors import ShapeError
 from relaxdsl.types.dims import Dim, SymInt, exact_divide, has_atoms, is_symbol
 from relaxdsl.types.prove import Proof, find_counterexample, prove_equal

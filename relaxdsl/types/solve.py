@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from relaxdsl.dataclass import dataclass
 from relaxdsl.types.atoms import Symbol
 from relaxdsl.types.dims import Dim, SymInt, free_symbols, substitute, symbols_of
 from relaxdsl.types.polynomial import divide_monomials

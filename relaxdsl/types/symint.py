@@ -11,12 +11,12 @@ import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
 from functools import lru_cache
 from operator import index
 from typing import Any, ClassVar, NoReturn, TypeAlias
 from weakref import WeakValueDictionary
 
+from relaxdsl.dataclass import dataclass
 from relaxdsl.errors import ShapeError
 from relaxdsl.types import polynomial
 from relaxdsl.types.atoms import Atom, FloorDiv, Max, Min, Symbol, dim_sort_key

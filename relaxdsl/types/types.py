@@ -7,11 +7,11 @@ Types are data that prints as relaxdsl script. :func:`is_base_of` says how well 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from enum import IntEnum
 from operator import index
 from typing import NoReturn
 
+from relaxdsl.dataclass import dataclass
 from relaxdsl.errors import ShapeError
 from relaxdsl.types.dims import Dim, SymInt, free_symbols, substitute, symbol, symbols_of
 from relaxdsl.types.dtype import canonical_dtype

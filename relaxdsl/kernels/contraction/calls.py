@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from relaxdsl.dataclass import dataclass
 from relaxdsl.ir.loops import Buffer, CallExtern, For, Stmt, Store, loop_variable, sequence
 from relaxdsl.ir.scalar import IndexValue, Load
 from relaxdsl.kernels.contraction.match import Contraction, position_of

@@ -13,9 +13,10 @@ Everything else is loops, which run wholly before the chain or after it.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TypeAlias
 
+from relaxdsl.dataclass import dataclass
 from relaxdsl.errors import InternalError
 from relaxdsl.ir.loops import Buffer, PrimFunc, Seq, Stmt
 from relaxdsl.kernels.accesses import are_independent, buffers_touched

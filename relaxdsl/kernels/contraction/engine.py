@@ -8,13 +8,13 @@ Importing this module imports llvmlite.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from functools import cache
 from itertools import product
 from typing import Any
 
 import llvmlite.binding as llvm
 
+from relaxdsl.dataclass import dataclass
 from relaxdsl.kernels.contraction.names import BYTE_DTYPES, ENGINE_DTYPES, FAMILIES, symbol_name
 from relaxdsl.kernels.contraction.tile import Tile, host_tile
 from relaxdsl.kernels.disk import object_code

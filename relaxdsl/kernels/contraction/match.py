@@ -9,9 +9,10 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache
 
+from relaxdsl.dataclass import dataclass
 from relaxdsl.ir.loops import Buffer, Stmt, Store, loop_variable
 from relaxdsl.ir.scalar import Apply, Cast, Const, Index, Load, ScalarExpr
 from relaxdsl.kernels.accesses import flat_index, stride

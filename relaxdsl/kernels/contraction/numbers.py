@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 from llvmlite import ir
 
+from relaxdsl.dataclass import dataclass
 from relaxdsl.kernels.contraction.emitter import INT32, Emitter
 
 _INT8, _INT16 = ir.IntType(8), ir.IntType(16)

@@ -5,9 +5,10 @@ A *place* is a row of the left operand or a column of the right one; a *step* is
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Protocol, Self
 
+from relaxdsl.dataclass import dataclass
 from relaxdsl.kernels.contraction.emitter import Emitter, Integer
 
 

@@ -11,11 +11,11 @@ vectors along the steps are transposed in registers; otherwise elements go one b
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 from llvmlite import ir
 
+from relaxdsl.dataclass import dataclass
 from relaxdsl.kernels.contraction.emitter import Emitter
 from relaxdsl.kernels.contraction.library import Library
 from relaxdsl.kernels.contraction.operands import STRIDED, Gathered, Layout, Strided

@@ -15,8 +15,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from relaxdsl.dataclass import dataclass
 from relaxdsl.ir.loops import Buffer, For, Parts, Stmt, loop_variable, sequence
 from relaxdsl.kernels.accesses import buffers_touched
 from relaxdsl.kernels.contraction.calls import Calls, groups_to_pack, is_direct, panels_for, tables_for

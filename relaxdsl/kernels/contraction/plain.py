@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import TypeAlias
 
+from relaxdsl.dataclass import dataclass
 from relaxdsl.ir.loops import Buffer, PrimFunc, Stmt, sequence, substitute_buffers
 from relaxdsl.kernels.accesses import accesses
 

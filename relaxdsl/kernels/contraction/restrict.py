@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
+from relaxdsl.dataclass import dataclass
 from relaxdsl.ir.loops import Block, Buffer, For, IterVar, Stmt, Store, loop_variable, rewrite_statement
 from relaxdsl.ir.scalar import Index, Load, ScalarExpr, rewrite
 from relaxdsl.kernels.contraction.match import digits

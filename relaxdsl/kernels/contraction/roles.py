@@ -7,9 +7,10 @@ contraction's variables are, the axes of its result are, and then the variables 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Literal
 
+from relaxdsl.dataclass import dataclass
 from relaxdsl.ir.loops import Buffer, Stmt, Store, loop_variable, walk
 from relaxdsl.ir.scalar import Index, ScalarExpr
 from relaxdsl.kernels.accesses import expressions, loads_of

@@ -8,8 +8,9 @@ contraction that follows.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from relaxdsl.dataclass import dataclass
 from relaxdsl.ir.loops import Buffer, Store, loop_variable
 from relaxdsl.ir.scalar import Apply, Const, IndexValue, Load, ScalarExpr, Select
 from relaxdsl.kernels.contraction.chain import Chain

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 
+from relaxdsl.dataclass import dataclass
 from relaxdsl.errors import KernelError
 from relaxdsl.kernels.contraction.names import BYTE_DTYPES
 from relaxdsl.types.dims import Dim, ceildiv, dim_min

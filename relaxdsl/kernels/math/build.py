@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
 from typing import Any
 
 from llvmlite import binding, ir
 from numba.core import config
+
+from relaxdsl.dataclass import dataclass
 
 Number = int | float
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from llvmlite import ir
 
+from relaxdsl.dataclass import dataclass
 from relaxdsl.kernels.math.build import DOUBLE, FUSABLE, SINGLE, Format
 
 

@@ -7,8 +7,9 @@ gone.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from relaxdsl.dataclass import dataclass
 from relaxdsl.ir.loops import Buffer, For, PrimFunc, Store, rewrite_statement
 from relaxdsl.ir.scalar import Index, Load, ScalarExpr, rewrite
 from relaxdsl.kernels.primitives.dependence import Touch, touches

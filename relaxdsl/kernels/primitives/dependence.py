@@ -7,10 +7,11 @@ sign, cannot meet if the prover shows for some index, or for some sum of indices
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from itertools import chain
 from typing import Literal, TypeAlias
 
+from relaxdsl.dataclass import dataclass
 from relaxdsl.ir.loops import Block, Buffer, CallExtern, For, IfThenElse, Stmt, Store, loop_variable, sub_statements
 from relaxdsl.ir.scalar import Apply, Index, IndexValue, ScalarExpr
 from relaxdsl.ir.visit_loops import scalars_of

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
+from relaxdsl.dataclass import dataclass
 from relaxdsl.errors import ScheduleError
 from relaxdsl.ir.loops import Buffer, For, PrimFunc, Seq, Store, loop_variable, rewrite_statement
 from relaxdsl.ir.scalar import Index, Load, ScalarExpr

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from relaxdsl.dataclass import dataclass
 from relaxdsl.ir.loops import For, loop_variable
 from relaxdsl.ir.scalar import Index, ScalarExpr
 from relaxdsl.kernels.primitives.dependence import Guard, Touch

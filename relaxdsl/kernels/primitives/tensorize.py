@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any, ClassVar
 
+from relaxdsl.dataclass import dataclass
 from relaxdsl.errors import ScheduleError, nearest
 from relaxdsl.ir.loops import (
     Block,

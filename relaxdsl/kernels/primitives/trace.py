@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from relaxdsl.dataclass import dataclass
 from relaxdsl.errors import ScheduleError
 from relaxdsl.kernels.primitives.layout import IndexMap
 from relaxdsl.types.dims import SymInt, parse_dim

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from relaxdsl.dataclass import dataclass
 from relaxdsl.ir.loops import For, PrimFunc, Stmt, Store, loop_variable, map_statements, sub_statements
 from relaxdsl.kernels.accesses import Access, accesses, is_variable
 from relaxdsl.types.dims import Dim, ceildiv, dim_min, free_symbols

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from relaxdsl.dataclass import dataclass
 from relaxdsl.ir.loops import Buffer, PrimFunc, Seq, Stmt, Store, map_statements, rewrite_statement, sequence
 from relaxdsl.ir.scalar import Index, Load, ScalarExpr, rewrite
 from relaxdsl.kernels.accesses import Access, accesses, buffers_touched
