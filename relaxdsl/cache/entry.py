@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping
+
+from relaxdsl.cache import container
+from relaxdsl.cache.container import DamagedError
 
 MAGIC = b"relaxdsl cache 1\n"
 """What every entry starts with. The number is the format's: an entry of another format is no entry."""
 
-_DIGEST_BYTES = hashlib.sha256().digest_size
-_LENGTH_BYTES = 8
-
 
 def pack(key: str, parts: Mapping[str, bytes]) -> bytes:
-    """The entry: the format's name, a checksum of all that follows, a header (JSON), and the parts."""
-    header = json.dumps({"key": key, "parts": [[name, len(data)] for name, data in parts.items()]}).encode()
-    content = b"".join([len(header).to_bytes(_LENGTH_BYTES, "little"), header, *parts.values()])
-    return MAGIC + hashlib.sha256(content).digest() + content
+    """The entry of this key."""
+    return container.pack(MAGIC, {"key": key}, parts)
 
 
 def unpack(key: str, data: bytes) -> dict[str, bytes] | None:
@@ -30,15 +26,8 @@ def unpack(key: str, data: bytes) -> dict[str, bytes] | None:
         >>> print(unpack("another", entry), unpack("k", entry[:-1]))
         None None
     """
-    digest, content = data[len(MAGIC) :][:_DIGEST_BYTES], data[len(MAGIC) + _DIGEST_BYTES :]
-    if not data.startswith(MAGIC) or hashlib.sha256(content).digest() != digest:
+    try:
+        header, parts = container.unpack(MAGIC, data)
+    except DamagedError:
         return None
-    start = _LENGTH_BYTES + int.from_bytes(content[:_LENGTH_BYTES], "little")
-    header = json.loads(content[_LENGTH_BYTES:start])
-    if header["key"] != key:
-        return None
-    parts = {}
-    for name, size_bytes in header["parts"]:
-        parts[name] = content[start : start + size_bytes]
-        start += size_bytes
-    return parts
+    return parts if header.get("key") == key else None

@@ -31,9 +31,18 @@ def places() -> tuple[Place, ...]:
     return tuple(_places())
 
 
+def lasting_places() -> tuple[Place, ...]:
+    """The folders that stay the same whatever the environment says of the cache."""
+    return tuple(_lasting_places())
+
+
 def _places() -> Iterator[Place]:
     if (chosen := _chosen()) is not None:
         yield Place(Folder(chosen), DIR_VARIABLE)
+    yield from _lasting_places()
+
+
+def _lasting_places() -> Iterator[Place]:
     if (home := _user_caches()) is not None:
         yield Place(Folder(home / "relaxdsl"), "the user's caches")
     if (temporary := _temporary()) is not None:

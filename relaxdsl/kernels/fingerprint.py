@@ -36,23 +36,24 @@ def content_key(*content: str) -> str | None:
     fixed = fingerprint()
     if fixed is None:
         return None
-    return hashlib.sha256("\0".join((*fixed, *environment(), *content)).encode()).hexdigest()
+    return hashlib.sha256("\0".join((*fixed.values(), *environment(), *content)).encode()).hexdigest()
 
 
 @lru_cache(maxsize=1)
-def fingerprint() -> tuple[str, ...] | None:
-    """What stays the same while the process runs: the versions, relaxdsl's source, the processor."""
+def fingerprint() -> dict[str, str] | None:
+    """What stays the same while the process runs, by what it is of: the versions, relaxdsl's source, the processor."""
     digest, numba = source_digest(_PACKAGE, LOADED_AT_S), _numba_version()
     if digest is None or numba is None:
         return None
-    return (
-        f"relaxdsl {digest}",
-        f"Python {sys.implementation.name} {sys.version}",
-        f"NumPy {np.__version__}",
-        f"numba {numba}",
-        f"llvmlite {llvmlite.__version__}, LLVM {llvm.llvm_version_info}",
-        f"{llvm.get_process_triple()} {processor()}",
-    )
+    return {
+        "the source of relaxdsl": digest,
+        "Python": f"{sys.implementation.name} {sys.version}",
+        "NumPy": np.__version__,
+        "numba": numba,
+        "LLVM": f"{'.'.join(map(str, llvm.llvm_version_info))}, llvmlite {llvmlite.__version__}",
+        "the system": llvm.get_process_triple(),
+        "the processor": processor(),
+    }
 
 
 def processor() -> str:

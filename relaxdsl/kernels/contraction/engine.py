@@ -7,7 +7,7 @@ Importing this module imports llvmlite.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import cache
 from itertools import product
 from typing import Any
@@ -37,18 +37,30 @@ class Core:
 def core(dtype: str, family: tuple[str, ...]) -> Core:
     """The core for ``dtype`` with one of :data:`.FAMILIES`, which the linker knows by :func:`.symbol_name` then."""
     tile = host_tile(element_bits(dtype))
-    content = "core", dtype, *family, repr(tile)
+    content = content_of_core(dtype, family)
     made = Core(dtype, tile, LoadedObject(object_code(lambda: compile_core(dtype, tile, family), *content)))
     for entry in family:
         llvm.add_symbol(symbol_name(entry, dtype), made.address(entry))
     return made
 
 
+def content_of_core(dtype: str, family: tuple[str, ...]) -> tuple[str, ...]:
+    """What a core is made from, as the disk knows it."""
+    return "core", dtype, *family, repr(host_tile(element_bits(dtype)))
+
+
 def provide(names: Iterable[str]) -> None:
     """Makes the cores whose entries are among ``names``, which code is about to be linked with."""
+    for dtype, family in cores_of(names):
+        core(dtype, family)
+
+
+def cores_of(names: Iterable[str]) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """The dtypes and families of the cores whose entries are among ``names``."""
+    wanted = set(names)
     for dtype, family in product((*ENGINE_DTYPES, *BYTE_DTYPES), FAMILIES):
-        if not {symbol_name(entry, dtype) for entry in family}.isdisjoint(names):
-            core(dtype, family)
+        if not wanted.isdisjoint(symbol_name(entry, dtype) for entry in family):
+            yield dtype, family
 
 
 def element_bits(dtype: str) -> int:
