@@ -18,7 +18,7 @@ from relaxdsl.script.parameters import declare_signature
 from relaxdsl.script.parse import ParsedProgram, Request, parse_request
 from relaxdsl.script.scope import Scope, Surroundings
 from relaxdsl.script.source import Source, source_of_text
-from relaxdsl.script.tensor_ir.parse import parse_kernel_node
+from relaxdsl.script.tensor_ir.parse import ParsedKernel, parse_kernel_node
 from relaxdsl.trace.builder import BlockBuilder
 from relaxdsl.types.types import AnyType, FuncType
 
@@ -45,8 +45,23 @@ def parse_source(
         RelaxError: the text is no program.
     """
     tree, source = source_of_text(text, filename)
-    reader = _Reader(source, Surroundings({}, {"T": tir, **namespace}), constants, module)
-    statements = [node for node in tree.body if not isinstance(node, ast.Import | ast.ImportFrom)]
+    return parse_tree(tree, source, Surroundings({}, {"T": tir, **namespace}), constants, module)
+
+
+def parse_tree(
+    tree: ast.Module,
+    source: Source,
+    around: Surroundings,
+    constants: Sequence[Any] = (),
+    module: IRModule | None = None,
+) -> ParsedProgram:
+    """The program that the syntax tree of a printed text means; what names mean is ``around``.
+
+    Raises:
+        RelaxError: the text is no program.
+    """
+    reader = _Reader(source, around, constants, module)
+    statements = _without_imports(tree)
     match statements:
         case [ast.FunctionDef() as node]:
             return reader.function(node)
@@ -63,12 +78,25 @@ def parse_kernel_source(text: str, namespace: Mapping[str, Any], filename: str =
         RelaxError: the text is no kernel.
     """
     tree, source = source_of_text(text, filename)
-    statements = [node for node in tree.body if not isinstance(node, ast.Import | ast.ImportFrom)]
+    return parse_kernel_tree(tree, source, Surroundings({}, {"T": tir, **namespace})).prim_func
+
+
+def parse_kernel_tree(tree: ast.Module, source: Source, around: Surroundings) -> ParsedKernel:
+    """The kernel that the syntax tree of a printed text means; what names mean is ``around``.
+
+    Raises:
+        RelaxError: the text is no kernel.
+    """
+    statements = _without_imports(tree)
     match statements:
         case [ast.FunctionDef() as node] if _is_kernel(node):
-            return _Reader(source, Surroundings({}, {"T": tir, **namespace}), (), None).kernel(node)
+            return _Reader(source, around, (), None).kernel(node)
     span = source.span(statements[-1]) if statements else None
     raise ScriptError("a kernel's text is one `@relax.prim_func`", span=span)
+
+
+def _without_imports(tree: ast.Module) -> list[ast.stmt]:
+    return [node for node in tree.body if not isinstance(node, ast.Import | ast.ImportFrom)]
 
 
 class _Reader:
@@ -113,7 +141,7 @@ class _Reader:
         if not isinstance(node, ast.FunctionDef):
             raise ScriptError("a module contains functions only", span=self.source.span(node))
         if _is_kernel(node):
-            self.functions[node.name] = self.builder.add_named(node.name, self.kernel(node))
+            self.functions[node.name] = self.builder.add_named(node.name, self.kernel(node).prim_func)
             return
         interp = self.interpreter(node, is_pure=True)
         signature = declare_signature(interp, node, {})
@@ -121,10 +149,10 @@ class _Reader:
         pure = bool(self.options_of(node).get("pure", True))
         self.functions[node.name] = GlobalVar(node.name, FuncType(params, signature.result or AnyType(), pure))
 
-    def kernel(self, node: ast.FunctionDef) -> PrimFunc:
+    def kernel(self, node: ast.FunctionDef) -> ParsedKernel:
         """A kernel of the text."""
         attrs = self.options_of(node).get("attrs", {})
-        return parse_kernel_node(node, self.source, self.around, attrs, is_checked=False).prim_func
+        return parse_kernel_node(node, self.source, self.around, attrs, is_checked=False)
 
     def parse(self, node: ast.FunctionDef) -> ParsedProgram:
         """One function of the text."""
