@@ -141,6 +141,8 @@ def _engine_work(call: CallExtern) -> Dim:
     sizes = _sizes_passed(call)
     if "rows" in sizes:
         return sizes["rows"] * sizes["columns"] * sizes.get("steps", sizes["k"])
+    if "columns" in sizes:
+        return sizes["columns"] * sizes["steps"]
     return sizes["count"] * COLUMN_GROUP * sizes["k"]
 
 

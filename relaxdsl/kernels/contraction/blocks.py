@@ -53,8 +53,26 @@ def _emit_all_panels(library: Library, layout: Layout) -> None:
     ):
         width = emit.smaller(COLUMN_GROUP, emit.sub(stop, column))
         group = emit.at(panels, _group_offset(library, emit, n, start, column, depth))
-        arguments = (width, depth, *operand.moved(column, start).arguments, group)
+        arguments = (width, depth, depth, *operand.moved(column, start).arguments, group)
         library.call(emit, f"right_group{layout.suffix}", arguments)
+    emit.builder.ret(emit.integer(0))
+
+
+def emit_fill(library: Library, emit: Emitter) -> None:
+    """Packs some steps of some columns, which start where a panel does; ``b`` is at the first of both.
+
+    Where an element of a panel is several steps, the first one starts an element.
+    """
+    n, k, b, b_steps, b_columns, first_column, columns, first_step, steps, panels = emit.function.args
+    operand = Strided(emit, b, b_columns, b_steps)
+    last_step = emit.add(first_step, steps)
+    with _depths(library, emit, k, k) as (start, depth):
+        lower, upper = emit.larger(start, first_step), emit.smaller(emit.add(start, depth), last_step)
+        with emit.builder.if_then(emit.compare("<", lower, upper)):
+            above = emit.mul(library.units(emit, emit.sub(lower, start)), library.tile.columns)
+            group = emit.at(panels, emit.add(_group_offset(library, emit, n, start, first_column, depth), above))
+            part = operand.moved(0, emit.sub(lower, first_step))
+            library.call(emit, "right_group", (columns, emit.sub(upper, lower), depth, *part.arguments, group))
     emit.builder.ret(emit.integer(0))
 
 
@@ -79,13 +97,12 @@ def _group_offset(library: Library, emit: Emitter, n: Any, start: Any, column: A
 
 
 def _emit_right_group(library: Library, layout: Layout) -> None:
-    """Packs neighbouring panels, some steps of all of them at a time, so that a page of memory is read at once.
-
-    Where the steps are neighbours, it is read at once anyway.
+    """Packs neighbouring panels of ``panel_depth`` steps, or ``depth`` steps of each: some of all of them at a time,
+    so that a page of memory is read at once. Where the steps are neighbours, it is read at once anyway.
     """
-    parameters = f"width depth {layout.parameters('b', 'b_columns', 'b_steps')} group*"
+    parameters = f"width depth panel_depth {layout.parameters('b', 'b_columns', 'b_steps')} group*"
     emit = library.function(f"right_group{layout.suffix}", parameters)
-    width, depth, *right, group = emit.function.args
+    width, depth, panel_depth, *right, group = emit.function.args
     operand, columns = layout.operand(emit, *right), library.tile.columns
     chunk = emit.integer(PACKED_STEPS)
     if layout is STRIDED:
@@ -93,7 +110,7 @@ def _emit_right_group(library: Library, layout: Layout) -> None:
     with emit.loop(0, depth, chunk) as start, emit.loop(0, width, columns) as column:
         steps = emit.smaller(chunk, emit.sub(depth, start))
         count = emit.smaller(columns, emit.sub(width, column))
-        place = emit.mul(column, library.units(emit, depth))
+        place = emit.mul(column, library.units(emit, panel_depth))
         target = emit.at(group, emit.add(place, emit.mul(library.units(emit, start), columns)))
         arguments = (steps, count, *operand.moved(column, start).arguments, target)
         library.call(emit, f"right_panel{layout.suffix}", arguments)
@@ -191,7 +208,7 @@ class _Tiles:
         rest, width = operand.moved(in_place, 0), emit.sub(width, in_place)
         is_before = emit.compare("==", source, FROM_PANELS)
         with emit.builder.if_then(emit.builder.not_(is_before)):
-            self.library.call(emit, "right_group", (width, self.depth, *rest.arguments, packed))
+            self.library.call(emit, "right_group", (width, self.depth, self.depth, *rest.arguments, packed))
         pairs = ((group, packed), (self.panel_depth, self.depth))
         panels = tuple(emit.builder.select(is_before, *pair) for pair in pairs)
         self.multiply_panels(width, panels, emit.at(goal, in_place))

@@ -17,6 +17,13 @@ is formed in the same order wherever it is: any division gives the same bits. Wh
 ``pack_gathered`` and ``contract_gathered`` are the same for operands whose elements are where tables of offsets say:
 element (row, step) of ``a`` at ``a_row_offsets[row] + a_step_offsets[step]``. Such products always need panels.
 
+An operand that is nowhere in memory is evaluated rectangle by rectangle, which calls use at once:
+
+- ``fill`` packs ``steps`` from ``first_step`` on of ``columns`` from ``first_column`` on, where a panel starts.
+- ``contract_packed`` is ``contract`` for panels that have been filled.
+- ``accumulate`` multiplies without packing: where columns are neighbours, it adds the products of ``k`` steps to the
+  result, which is cleared by the first; where they are not, ``k`` is all steps.
+
 Products of bytes, each int8 or uint8, are summed in int32. Their operands are always packed: the right one by the
 ``pack`` of its dtype, the left one by the ``contract`` of its own.
 
@@ -34,7 +41,7 @@ from typing import Any
 from llvmlite import ir
 
 from relaxdsl.kernels.contraction import direct
-from relaxdsl.kernels.contraction.blocks import FROM_PANELS, IN_PLACE, PACKING, emit_blocks
+from relaxdsl.kernels.contraction.blocks import FROM_PANELS, IN_PLACE, PACKING, emit_blocks, emit_fill
 from relaxdsl.kernels.contraction.emitter import Emitter
 from relaxdsl.kernels.contraction.library import Library
 from relaxdsl.kernels.contraction.names import PARAMETERS, symbol_name
@@ -64,8 +71,11 @@ def _emit_entries(library: Library, dtype: str) -> None:
         _emit_way(library.function("way", "m n k b_steps b_columns"))
         _emit_pack(library, dtype)
         _emit_contract(library, dtype)
+        direct.emit_accumulate(library, _entry(library, "accumulate", dtype))
     else:
         _emit_packed_entries(library, dtype)
+    emit_fill(library, _entry(library, "fill", dtype))
+    _emit_contract_packed(library, dtype)
 
 
 def _entry(library: Library, entry: str, dtype: str) -> Emitter:
@@ -123,6 +133,15 @@ def _emit_packed_entries(library: Library, dtype: str) -> None:
     left, right = operands[:3], operands[3:]
     sizes = (rows, n, first_column, columns, k, steps)
     library.call(emit, "all_tiles", (*sizes, *left, FROM_PANELS, *right, c, c_rows, panels, block))
+    _clear_if_empty(library, emit, steps, (rows, columns, c, c_rows))
+    emit.builder.ret(emit.integer(0))
+
+
+def _emit_contract_packed(library: Library, dtype: str) -> None:
+    emit = _entry(library, "contract_packed", dtype)
+    rows, n, first_column, columns, k, steps, a, a_rows, a_steps, c, c_rows, panels, block = emit.function.args
+    sizes, right = (rows, n, first_column, columns, k, steps), (FROM_PANELS, a, 0, 0)
+    library.call(emit, "all_tiles", (*sizes, a, a_rows, a_steps, *right, c, c_rows, panels, block))
     _clear_if_empty(library, emit, steps, (rows, columns, c, c_rows))
     emit.builder.ret(emit.integer(0))
 

@@ -15,7 +15,7 @@ from typing import Any
 import llvmlite.binding as llvm
 
 from relaxdsl.dataclass import dataclass
-from relaxdsl.kernels.contraction.names import BYTE_DTYPES, ENGINE_DTYPES, FAMILIES, symbol_name
+from relaxdsl.kernels.contraction.names import BYTE_DTYPES, ENGINE_DTYPES, FAMILIES, has_entry, symbol_name
 from relaxdsl.kernels.contraction.tile import Tile, host_tile
 from relaxdsl.kernels.disk import object_code
 from relaxdsl.kernels.object_code import LoadedObject, native_target, parsed_for
@@ -39,7 +39,7 @@ def core(dtype: str, family: tuple[str, ...]) -> Core:
     tile = host_tile(element_bits(dtype))
     content = content_of_core(dtype, family)
     made = Core(dtype, tile, LoadedObject(object_code(lambda: compile_core(dtype, tile, family), *content)))
-    for entry in family:
+    for entry in (each for each in family if has_entry(each, dtype)):
         llvm.add_symbol(symbol_name(entry, dtype), made.address(entry))
     return made
 

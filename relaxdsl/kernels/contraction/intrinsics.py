@@ -20,7 +20,7 @@ from numba import types
 from numba.core.typing.templates import Signature
 from numba.extending import intrinsic
 
-from relaxdsl.kernels.contraction.names import BYTE_DTYPES, ENGINE_DTYPES, FAMILIES, PARAMETERS, is_address, symbol_name
+from relaxdsl.kernels.contraction.names import ENGINE_ENTRIES, FAMILIES, PARAMETERS, is_address, symbol_name
 
 
 def _make(entry: str, dtype: str) -> Any:
@@ -58,6 +58,4 @@ def _parameters(entry: str) -> Iterator[inspect.Parameter]:
             yield inspect.Parameter(part, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
 
-ENGINE_INTRINSICS: dict[str, Any] = {
-    f"{entry}_{dtype}": _make(entry, dtype) for entry in PARAMETERS for dtype in (*ENGINE_DTYPES, *BYTE_DTYPES)
-}
+ENGINE_INTRINSICS: dict[str, Any] = {f"{entry}_{dtype}": _make(entry, dtype) for entry, dtype in ENGINE_ENTRIES}
