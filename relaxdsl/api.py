@@ -18,6 +18,7 @@ from relaxdsl.ir.graph import Expr, Function
 from relaxdsl.ir.loops import PrimFunc
 from relaxdsl.ir.module import IRModule
 from relaxdsl.ir.print_graph import script
+from relaxdsl.ir.symbol_bounds import module_with_declared_bounds, with_declared_bounds
 from relaxdsl.kernel_function import KernelFunction
 from relaxdsl.kernels.primitives.schedule import Schedule
 from relaxdsl.script.parse import ParsedProgram, parse_function
@@ -406,8 +407,9 @@ def compile(program: IRModule | Function | PrimFunc | CompiledFunction) -> Any:
         array([1., 1.], dtype=float32)
     """
     if isinstance(program, IRModule):
-        return CompiledModule(program)
+        return CompiledModule(module_with_declared_bounds(program))
     if isinstance(program, Function):
+        program = with_declared_bounds(program)
         return CompiledFunction(program, IRModule({program.name: program}))
     if isinstance(program, PrimFunc):
         return KernelFunction(program, CompiledFunction)

@@ -39,6 +39,7 @@ from relaxdsl.ir.scalar import (
     Select,
 )
 from relaxdsl.ir.visit_loops import all_dims, used_buffers
+from relaxdsl.types.bounds import attributes_of
 from relaxdsl.types.dims import Dim, Symbol, SymInt, free_symbols, substitute, symbols_of
 from relaxdsl.types.symint import from_atom
 
@@ -143,6 +144,7 @@ class _KernelPrinter:
         kernel, lines = self.kernel, self.lines
         assert kernel is not None
         attrs = {key: value for key, value in kernel.attrs.items() if value is not None}
+        attrs |= attributes_of(each for name in kernel.symbols for each in symbols_of(self.symbols[name]))
         lines.add(f"@relax.prim_func(attrs={attrs!r})" if attrs else "@relax.prim_func")
         params = [f"{self.buffer(each)}: {self._buffer_type(each)}" for each in kernel.params]
         params += [f"{self.symbol(each)}: T.int64" for each in kernel.symbols]

@@ -7,8 +7,11 @@ from collections.abc import Mapping, Sequence
 from relaxdsl.errors import DTypeError, ShapeError
 from relaxdsl.ir.graph import Expr
 from relaxdsl.ir.loops import Buffer, PrimFunc
-from relaxdsl.types.dims import Dim, free_symbols, is_symbol, substitute
-from relaxdsl.types.prove import Proof, prove_equal
+from relaxdsl.ir.visit_loops import all_dims
+from relaxdsl.types.bounds import bounded_symbols, describe_bounds
+from relaxdsl.types.dims import Dim, SymInt, free_symbols, is_symbol, substitute, symbol, symbols_of
+from relaxdsl.types.prove import Proof, prove_equal, prove_less_equal
+from relaxdsl.types.symint import from_atom
 from relaxdsl.types.types import PrimType, TensorType, TupleType, Type, tensor_type
 
 
@@ -46,6 +49,7 @@ def output_type(kernel: PrimFunc, values: Mapping[str, Dim]) -> Type:
     """The type of a call's result: one tensor, or a tuple of them."""
     tensors = tuple(
         tensor_type([substitute(size, values) for size in buffer.shape], buffer.dtype) for buffer in kernel.outputs
+    _check_bounds(kernel, values)
     )
     return tensors[0] if len(tensors) == 1 else TupleType(tensors)
 

@@ -10,9 +10,9 @@ from relaxdsl.ir.module import IRModule
 from relaxdsl.ir.names import UniqueNames
 from relaxdsl.ir.visit import all_bindings, bound_vars, copy_function, rewrite_function, substitute
 from relaxdsl.passes.flatten_blocks import to_non_dataflow
-from relaxdsl.types.dims import Dim, free_symbols, is_symbol, symbol
+from relaxdsl.types.dims import Dim, Symbol, free_symbols, is_symbol, symbol, symbols_of
 from relaxdsl.types.match import unify_types
-from relaxdsl.types.types import Type, dims_of, free_symbols_of
+from relaxdsl.types.types import Type, dims_of
 
 
 def inline_functions(function: Function, module: IRModule) -> Function:
@@ -78,9 +78,9 @@ class _Inliner:
         dims = unify_types(params, [arg.type for arg in call.args], callee=callee.name)
         for inner, outer in _fresh_sizes(callee.ret_type, call.type):
             dims.setdefault(inner, outer)
-        for name in _symbols_in(callee):
+        for name, own in _symbols_in(callee).items():
             if name not in dims:
-                dims[name] = symbol(self._symbols.fresh(name))
+                dims[name] = symbol(self._symbols.fresh(name), lower=own.lower, upper=own.upper)
         return dims
 
 
@@ -90,7 +90,7 @@ def _fresh_sizes(result: Type, call: Type) -> Iterator[tuple[str, Dim]]:
             yield free_symbols(inner)[0], outer
 
 
-def _symbols_in(function: Function) -> Iterator[str]:
-    """Every symbol of the function's parameters and variables."""
-    for var in (*function.params, *(binding.var for binding in all_bindings(function))):
-        yield from free_symbols_of(var.type)
+def _symbols_in(function: Function) -> dict[str, Symbol]:
+    """Every symbol of the function's parameters and variables, by name."""
+    variables = (*function.params, *(binding.var for binding in all_bindings(function)))
+    return {each.name: each for var in variables for dim in dims_of(var.type) for each in symbols_of(dim)}

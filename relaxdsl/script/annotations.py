@@ -22,7 +22,7 @@ from relaxdsl.types.types import (
     Type,
     free_symbols_of,
     is_base_of,
-    rename_symbols,
+    substitute_type,
 )
 
 
@@ -38,8 +38,7 @@ def evaluate_type(interp: Interpreter, node: ast.expr) -> Type:
     except ScriptError as error:
         error.at(interp.source.span(node))
         raise
-    interp.declare(type_)
-    return type_
+    return interp.declare(type_)
 
 
 def evaluate_annotation(interp: Interpreter, node: ast.expr) -> Any:
@@ -103,7 +102,8 @@ def name_fresh_sizes(interp: Interpreter, declared: Type, value: Any, known: set
     names: dict[str, str] = {}
     if isinstance(value, Call):
         names = names_for_sizes(declared, value.type, new_names, set(interp.new_symbols))
-        value = replace(value, type=rename_symbols(value.type, names))
+        sizes = {old: interp.symbols[new] for old, new in names.items()}
+        value = replace(value, type=substitute_type(value.type, sizes))
         interp.fresh_symbols.update(names.values())
     unbound = sorted(new_names.difference(names.values(), _symbols_of_value(value)))
     if unbound:

@@ -154,8 +154,7 @@ def _hint_for(name: str, values: list[Any]) -> str | None:
 
 
 def _match_cast(interp: Interpreter, node: ast.Call, value: Any, target: Any) -> Var:
-    type_ = as_type(target)
-    interp.declare(type_)
+    type_ = interp.declare(as_type(target))
     interp.last_bound = interp.builder.match_cast(as_expr(value, "match_cast"), type_, interp.take_hint())
     return interp.last_bound
 

@@ -23,6 +23,7 @@ from relaxdsl.script.source import Source
 from relaxdsl.script.trees import stored_names
 from relaxdsl.script.unsupported import unsupported_syntax
 from relaxdsl.trace.builder import BlockBuilder
+from relaxdsl.types.bounds import has_bounds
 from relaxdsl.types.constructors import (
     CallableAnnotation,
     PrimAnnotation,
@@ -30,9 +31,9 @@ from relaxdsl.types.constructors import (
     TensorAnnotation,
     TupleAnnotation,
 )
-from relaxdsl.types.dims import Dim, SymInt, free_symbols, symbols_of
+from relaxdsl.types.dims import Dim, SymInt, free_symbols, substitute, symbol, symbols_of
 from relaxdsl.types.symint import from_atom
-from relaxdsl.types.types import ShapeType, Type, dims_of
+from relaxdsl.types.types import ShapeType, Type, dims_of, substitute_type
 
 CONSTRUCTORS = (CallableAnnotation, PrimAnnotation, ShapeAnnotation, TensorAnnotation, TupleAnnotation)
 
@@ -103,6 +104,8 @@ class Interpreter:
         self.options = options
         self.frame = Frame(ast.Module([], []), Scope())
         self.symbols: dict[str, SymInt] = {}
+        self.bounded: Mapping[str, SymInt] = {}
+        """What symbols become whose bounds are declared in attributes."""
         self.symbol_places: dict[str, str] = {}
         self.new_symbols: list[str] = []
         self.fresh_symbols: set[str] = set()
@@ -264,17 +267,27 @@ class Interpreter:
         place, name = self.hint
         return name if place is not None and place == current_context().span else ""
 
-    def declare(self, type_: Type) -> None:
-        """Makes the symbols of a type known by name."""
-        for dim in dims_of(type_):
-            for each in symbols_of(dim):
-                self.symbols.setdefault(each.name, from_atom(each))
+    def declare(self, type_: Type) -> Type:
+        """The type with the bounds that are known of its symbols; they are known by name from here on."""
+        symbols = dict.fromkeys(each for dim in dims_of(type_) for each in symbols_of(dim))
+        known = {each.name: self.known_size(from_atom(each)) for each in symbols}
+        for name, size in known.items():
+            self.symbols.setdefault(name, size)
+        return substitute_type(type_, known)
 
     def declared(self, value: Any) -> Any:
         """``value``; if it is a type, its symbols are known by name from here on."""
-        if isinstance(value, Type):
-            self.declare(value)
-        return value
+        return self.declare(value) if isinstance(value, Type) else value
+
+    def known_size(self, dim: SymInt) -> SymInt:
+        """The dim with the bounds that are known of its symbols, where it says none itself."""
+        plain = [each.name for each in symbols_of(dim) if not has_bounds(each)]
+        known = substitute(dim, {name: self.symbols.get(name, self.size(name)) for name in plain})
+        return known if isinstance(known, SymInt) else dim
+
+    def size(self, name: str) -> SymInt:
+        """A symbol of this name that was not there before."""
+        return self.bounded[name] if name in self.bounded else symbol(name)
 
     @staticmethod
     def is_type_constructor(value: Any) -> bool:

@@ -11,7 +11,7 @@ from relaxdsl.errors import ScriptError, nearest
 from relaxdsl.operators import registry
 from relaxdsl.script.interpreter import Interpreter, expression
 from relaxdsl.script.scope import NOT_FOUND, Missing
-from relaxdsl.types.dims import SymInt, symbol
+from relaxdsl.types.dims import SymInt
 
 
 @expression(ast.Name)
@@ -31,14 +31,16 @@ def _free_name(interp: Interpreter, name: str) -> Any:
         return ModuleNames(interp)
     captured = _captured(interp, name)
     if isinstance(captured, TypeVar):
-        captured = symbol(captured.__name__)
+        captured = interp.size(captured.__name__)
+    elif isinstance(captured, SymInt):
+        captured = interp.known_size(captured)
     size = interp.symbols.get(name)
     if size is not None:
         return size if interp.options.exact else _size_or_captured(name, size, captured)
     if captured is not NOT_FOUND:
         return captured
     if interp.names_symbols:
-        return symbol(name)
+        return interp.size(name)
     return _undefined(interp, name)
 
 

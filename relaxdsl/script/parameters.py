@@ -79,7 +79,7 @@ def _declare_param(interp: Interpreter, arg: ast.arg, evaluated: Mapping[str, An
     type_ = _annotation(interp, arg.annotation, evaluated.get(arg.arg, ""))
     if not interp.options.exact:
         type_ = with_symbols(type_, arg.arg)
-        interp.declare(type_)
+        type_ = interp.declare(type_)
     var = Var(arg.arg, type_, span)
     interp.frame.scope.variables[arg.arg] = var if interp.options.exact else _meaning(var)
     return var
@@ -94,8 +94,7 @@ def _annotation(interp: Interpreter, node: ast.expr, evaluated: Any) -> Type:
     except ScriptError as error:
         error.at(interp.source.span(node))
         raise
-    interp.declare(type_)
-    return type_
+    return interp.declare(type_)
 
 
 def with_symbols(type_: Type, name: str) -> Type:

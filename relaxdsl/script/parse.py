@@ -25,6 +25,7 @@ from relaxdsl.script.scope import Scope, Surroundings, surroundings_of
 from relaxdsl.script.source import Source, source_of
 from relaxdsl.script.trees import has_dataflow_block, mentioned_names
 from relaxdsl.trace.builder import BlockBuilder
+from relaxdsl.types.bounds import sizes_of_attributes
 
 __all__ = ["ParsedProgram", "Request", "evaluated_annotations", "parse_function", "parse_request"]
 
@@ -115,14 +116,21 @@ def parse_request(request: Request, builder: BlockBuilder) -> ParsedProgram:
     Raises:
         RelaxError: the source is no program.
     """
-    interp = Interpreter(builder, request.source, request.around, request.options)
-    interp.frame = Frame(request.node, Scope())
+    interp = interpreter_of(request, builder)
     try:
         return _parse(interp, request)
     except RelaxError as error:
         errors = [*interp.errors, error] if error not in interp.errors else interp.errors
         first, *others = [_explained(interp, each) for each in errors]
         raise first.with_others(others) from first.__cause__
+
+
+def interpreter_of(request: Request, builder: BlockBuilder) -> Interpreter:
+    """What reads the definition, from its parameters on."""
+    interp = Interpreter(builder, request.source, request.around, request.options)
+    interp.frame = Frame(request.node, Scope())
+    interp.bounded = sizes_of_attributes(request.attrs)
+    return interp
 
 
 def _parse(interp: Interpreter, request: Request) -> ParsedProgram:

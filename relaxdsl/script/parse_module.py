@@ -12,10 +12,10 @@ from typing import Any, Literal, NoReturn, TypedDict
 from relaxdsl.errors import ScriptError
 from relaxdsl.ir.graph import GlobalVar
 from relaxdsl.ir.module import IRModule
-from relaxdsl.script.interpreter import Frame, Interpreter, Options
+from relaxdsl.script.interpreter import Options
 from relaxdsl.script.parameters import declare_signature
-from relaxdsl.script.parse import Request, evaluated_annotations, parse_request
-from relaxdsl.script.scope import Scope, surroundings_of
+from relaxdsl.script.parse import Request, evaluated_annotations, interpreter_of, parse_request
+from relaxdsl.script.scope import surroundings_of
 from relaxdsl.script.source import source_of
 from relaxdsl.script.tensor_ir.debug import debug_kernel, is_debug
 from relaxdsl.script.tensor_ir.parse import parse_kernel
@@ -126,8 +126,7 @@ class _ModuleReader:
 
     def _declared(self, name: str, request: Request) -> GlobalVar:
         """The function's name with its type, for calls of it that are parsed before it is."""
-        interp = Interpreter(self._builder, request.source, request.around, request.options)
-        interp.frame = Frame(request.node, Scope())
+        interp = interpreter_of(request, self._builder)
         signature = declare_signature(interp, request.node, request.evaluated)
         params = tuple(param.type for param in signature.params)
         return GlobalVar(name, FuncType(params, signature.result or AnyType(), request.options.is_pure))

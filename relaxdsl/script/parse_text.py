@@ -20,6 +20,7 @@ from relaxdsl.script.scope import Scope, Surroundings
 from relaxdsl.script.source import Source, source_of_text
 from relaxdsl.script.tensor_ir.parse import ParsedKernel, parse_kernel_node
 from relaxdsl.trace.builder import BlockBuilder
+from relaxdsl.types.bounds import sizes_of_attributes
 from relaxdsl.types.types import AnyType, FuncType
 
 _OPTIONS = ("pure", "dataflow", "attrs", "private")
@@ -144,6 +145,7 @@ class _Reader:
             self.functions[node.name] = self.builder.add_named(node.name, self.kernel(node).prim_func)
             return
         interp = self.interpreter(node, is_pure=True)
+        interp.bounded = sizes_of_attributes(self.options_of(node).get("attrs", {}))
         signature = declare_signature(interp, node, {})
         params = tuple(param.type for param in signature.params)
         pure = bool(self.options_of(node).get("pure", True))

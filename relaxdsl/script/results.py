@@ -12,7 +12,7 @@ from relaxdsl.ir.visit import all_bindings, all_dims, copy_function
 from relaxdsl.operators.calls import as_expr, current_context
 from relaxdsl.script.annotations import is_undecided, misfit, names_for_sizes, unknown_size
 from relaxdsl.script.interpreter import Interpreter
-from relaxdsl.types.dims import SymInt, free_symbols, symbol
+from relaxdsl.types.dims import SymInt, free_symbols
 from relaxdsl.types.types import (
     Grade,
     PrimType,
@@ -91,7 +91,7 @@ def finish(interp: Interpreter, function: Function, declared: Type | None) -> Fu
         if unbound:
             raise unknown_size(unbound[0]).at(interp.result_annotation_span)
         if names:
-            function = copy_function(function, dims={old: symbol(new) for old, new in names.items()})
+            function = copy_function(function, dims={old: interp.size(new) for old, new in names.items()})
             bound.update(names.values())
         function = _checked(interp, function, declared)
     _require_bound(function, bound)

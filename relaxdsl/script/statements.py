@@ -61,8 +61,7 @@ def run_annotated_assign(interp: Interpreter, node: ast.AnnAssign) -> Flow:
         assign(interp, node.target, value)
         return Flow.NEXT
     try:
-        declared = annotated_type(annotation)
-        interp.declare(declared)
+        declared = interp.declare(annotated_type(annotation))
         value = name_fresh_sizes(interp, declared, as_declared(value, declared, node.target.id), known)
     except ScriptError as error:
         error.at(interp.source.span(node.annotation))

@@ -35,6 +35,7 @@ from relaxdsl.ir.graph import (
 from relaxdsl.ir.loops import PrimFunc
 from relaxdsl.ir.module import IRModule
 from relaxdsl.ir.names import UniqueNames
+from relaxdsl.ir.symbol_bounds import with_declared_bounds
 from relaxdsl.ir.visit import rewrite, used_globals
 from relaxdsl.operators.calls import as_expr, call_context, current_context
 from relaxdsl.trace.dataflow import close_dataflow_block, form_dataflow_blocks, require_dataflow
@@ -167,7 +168,7 @@ class BlockBuilder:
         function = Function(
             state.name, state.params or (), body, ret_type or value.type, state.is_pure, state.attrs, state.span
         )
-        state.result = self.add_named(state.name, function)
+        state.result = self.add_named(state.name, with_declared_bounds(function))
         return state.result
 
     def add_func(self, function: Function | PrimFunc, name: str | None = None) -> GlobalVar:

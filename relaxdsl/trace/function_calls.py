@@ -10,9 +10,9 @@ from relaxdsl.ir.graph import NO_ATTRS, Call, Expr, Function, GlobalVar, PrimVal
 from relaxdsl.ir.module import IRModule
 from relaxdsl.operators.calls import as_expr, current_context, fresh_symbol
 from relaxdsl.trace.builder import BlockBuilder
-from relaxdsl.types.dims import Dim, SymInt
+from relaxdsl.types.dims import Dim, Symbol, SymInt, free_symbols, symbol, symbols_of
 from relaxdsl.types.match import unify_types
-from relaxdsl.types.types import FuncType, PrimType, ShapeType, TensorType, Type, free_symbols_of, substitute_type
+from relaxdsl.types.types import FuncType, PrimType, ShapeType, TensorType, Type, dims_of, substitute_type
 
 
 @runtime_checkable
@@ -99,9 +99,16 @@ def _call(
     except RelaxError as error:
         error.at(context.span)
         raise
-    fresh: dict[str, Dim] = {each: fresh_symbol(each) for each in free_symbols_of(ret) if each not in symbols}
+    found = dict.fromkeys(each for dim in dims_of(ret) for each in symbols_of(dim) if each.name not in symbols)
+    fresh: dict[str, Dim] = {each.name: _fresh_like(each) for each in found}
     call = Call(callee, args, NO_ATTRS, substitute_type(ret, {**symbols, **fresh}), context.span)
     return call if pure or context.emit_impure is None else context.emit_impure(call)
+
+
+def _fresh_like(known: Symbol) -> Dim:
+    """A new symbol of the caller's for one of the callee's, with its bounds."""
+    (name,) = free_symbols(fresh_symbol(known.name))
+    return symbol(name, lower=known.lower, upper=known.upper)
 
 
 def _as_argument(value: Any, declared: Type, what: str) -> Expr:

@@ -11,12 +11,12 @@ from relaxdsl.errors import DTypeError, KernelError, RelaxError, ScriptError, Sh
 from relaxdsl.ir.graph import NO_ATTRS, Call, Constant, Expr, GlobalVar, Op, PrimValue, ShapeExpr, Tuple
 from relaxdsl.ir.loops import Buffer, PrimFunc
 from relaxdsl.ir.names import UniqueNames
-from relaxdsl.ir.signature import bind_kernel_symbols, output_type, unbound_symbols
+from relaxdsl.ir.signature import bind_kernel_symbols, output_type, own_symbols, unbound_symbols
 from relaxdsl.ir.te import Tensor
 from relaxdsl.kernels.bounds import require_in_bounds
 from relaxdsl.kernels.create import create_prim_func
 from relaxdsl.operators.calls import constant, current_context
-from relaxdsl.types.dims import SymInt, symbol
+from relaxdsl.types.dims import SymInt
 from relaxdsl.types.match import unify_types
 from relaxdsl.types.symint import user_compares
 from relaxdsl.types.types import Grade, PrimType, ShapeType, TensorType, TupleType, Type, is_base_of, tensor_type
@@ -60,7 +60,9 @@ def _described(
 
 def call_kernel(callee: GlobalVar, kernel: PrimFunc, tensors: Sequence[Expr]) -> Call:
     """``call_tir`` of a kernel made for exactly these tensors: its unbound symbols are passed under their own names."""
-    extra = [PrimValue(symbol(name)) for name in unbound_symbols(kernel)]
+    unbound = unbound_symbols(kernel)
+    own = own_symbols(kernel) if unbound else {}
+    extra = [PrimValue(own[name]) for name in unbound]
     args = (*tensors, *extra)
     return _call_tir(callee, args, output_type(kernel, bind_kernel_symbols(kernel, args)))
 

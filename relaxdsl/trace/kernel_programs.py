@@ -8,11 +8,10 @@ from relaxdsl.errors import ScriptError
 from relaxdsl.ir.graph import Function, Var
 from relaxdsl.ir.loops import Buffer, PrimFunc
 from relaxdsl.ir.module import IRModule
-from relaxdsl.ir.signature import unbound_symbols
+from relaxdsl.ir.signature import own_symbols, unbound_symbols
 from relaxdsl.trace.builder import BlockBuilder
 from relaxdsl.trace.statements import Kernel, call_tir
 from relaxdsl.types.binding import plan_binding
-from relaxdsl.types.dims import symbol
 from relaxdsl.types.types import PrimType, TensorType, Type
 
 
@@ -23,10 +22,11 @@ def program_of(kernel: Kernel) -> tuple[Function, IRModule]:
     """
     ir = kernel.ir
     inputs = [Var(buffer.name, tensor_type_of(buffer)) for buffer in ir.inputs]
-    sizes = [Var(name, PrimType("int64", symbol(name))) for name in sizes_to_pass(ir)]
+    own = own_symbols(ir)
+    sizes = [Var(name, PrimType("int64", own[name])) for name in sizes_to_pass(ir)]
     builder = BlockBuilder()
     with builder.function(ir.name, [*inputs, *sizes]):
-        values = [symbol(name) for name in unbound_symbols(ir)]
+        values = [own[name] for name in unbound_symbols(ir)]
         builder.emit_func_output(builder.emit(call_tir(kernel, [*inputs, *values])))
     module = builder.get()
     return module.graph_functions[ir.name], module

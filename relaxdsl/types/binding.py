@@ -12,6 +12,7 @@ from typing import NamedTuple, NoReturn, TypeAlias
 
 from relaxdsl.errors import ScriptError
 from relaxdsl.types.atoms import Symbol
+from relaxdsl.types.bounds import describe_bounds, has_bounds
 from relaxdsl.types.dims import Dim, free_symbols, is_symbol, symbols_of
 from relaxdsl.types.solve import Solution, solve_for
 from relaxdsl.types.symint import from_atom
@@ -199,8 +200,8 @@ class _Planner:
                     raise ScriptError(
                         f"symbol {each.name} is declared with different bounds",
                         details=(
-                            f"{place.describe(self._names)} has {_bounds_text(earlier)}",
-                            f"{source.describe(self._names)} has {_bounds_text(each)}",
+                            f"{place.describe(self._names)} has {describe_bounds(earlier)}",
+                            f"{source.describe(self._names)} has {describe_bounds(each)}",
                         ),
                     )
 
@@ -208,9 +209,4 @@ class _Planner:
 def _needs_bounds(step: Bind | Solve) -> bool:
     """An axis is never negative; a solved value or a prim may be."""
     may_be_negative = isinstance(step, Solve) or step.source.axis is None
-    return may_be_negative or step.symbol.lower > 0 or step.symbol.upper is not None
-
-
-def _bounds_text(each: Symbol) -> str:
-    upper = "" if each.upper is None else f" <= {each.upper}"
-    return f"{each.lower} <= {each.name}{upper}"
+    return may_be_negative or has_bounds(step.symbol)

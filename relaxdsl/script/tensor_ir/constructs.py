@@ -13,6 +13,7 @@ from relaxdsl.errors import ScriptError
 from relaxdsl.ir.loops import Buffer, CallExtern, IterKind, IterVar, Scope, loop_variable
 from relaxdsl.script.tensor_ir.buffers import BufferView
 from relaxdsl.script.tensor_ir.interpreter import KernelInterpreter
+from relaxdsl.types.bounds import without_bounds
 from relaxdsl.types.constructors import Tensor
 from relaxdsl.types.dims import Dim, SymInt, free_symbols, is_symbol
 from relaxdsl.types.dtype import canonical_dtype
@@ -209,6 +210,11 @@ def _outputs(interp: KernelInterpreter, *buffers: Any) -> None:
 def _func_attr(interp: KernelInterpreter, attrs: Any) -> None:
     if not isinstance(attrs, dict):
         raise ScriptError("T.func_attr takes a dict of attributes")
+    if len(without_bounds(attrs)) != len(attrs):
+        raise ScriptError(
+            "T.func_attr stands after the sizes that it bounds",
+            hint='write @relax.prim_func(attrs={"tir_var_upper_bound": {"m": 1024}})',
+        )
     interp.attrs.update(attrs)
 
 

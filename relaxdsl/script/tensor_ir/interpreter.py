@@ -22,6 +22,7 @@ from relaxdsl.script.source import Source
 from relaxdsl.script.trees import walk_own
 from relaxdsl.trace.builder import BlockBuilder
 from relaxdsl.types.dims import Dim, SymInt, free_symbols
+from relaxdsl.types.types import TensorType, dims_of
 
 #: What accesses of elements are noted with: the node that makes it, and its place in the user's source.
 Places: TypeAlias = dict[Load | Stmt, Span | None]
@@ -115,6 +116,11 @@ class KernelInterpreter(Interpreter):
         name = self.names.fresh(wanted)
         self.shown[name] = wanted
         return name
+
+    def new_buffer(self, name: str, type_: TensorType) -> Buffer:
+        """A buffer of that type, whose sizes are known by name from here on."""
+        sizes = dims_of(self.declare(type_))
+        return Buffer(self.names.fresh(name), tuple(sizes), str(type_.dtype))
 
     # ------------------------------------------------------------------------------------------------------ statements
 

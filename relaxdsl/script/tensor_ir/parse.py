@@ -18,6 +18,7 @@ from relaxdsl.script.tensor_ir import blocks, expressions, loops, statements
 from relaxdsl.script.tensor_ir.check import errors_of
 from relaxdsl.script.tensor_ir.interpreter import KernelInterpreter, Places
 from relaxdsl.script.tensor_ir.signature import count_outputs, declare_params, matched_params, size_symbols
+from relaxdsl.types.bounds import sizes_of_attributes, without_bounds
 
 # Importing these makes the kinds of syntax they handle known to the interpreter.
 _LOADED = (programs, blocks, expressions, loops, statements)
@@ -55,7 +56,8 @@ def parse_kernel_node(
     """
     interp = KernelInterpreter(source, around, node, is_checked=is_checked)
     interp.frame = Frame(node, Scope())
-    interp.attrs.update(attrs)
+    interp.attrs.update(without_bounds(attrs))
+    interp.bounded = sizes_of_attributes(attrs)
     try:
         kernel = _read(interp, node)
         if is_checked:

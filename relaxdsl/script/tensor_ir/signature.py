@@ -13,7 +13,7 @@ from relaxdsl.script.annotations import evaluate_annotation
 from relaxdsl.script.tensor_ir.buffers import BufferView
 from relaxdsl.script.tensor_ir.constructs import Handle
 from relaxdsl.script.tensor_ir.interpreter import KernelInterpreter
-from relaxdsl.types.dims import free_symbols, symbol
+from relaxdsl.types.dims import free_symbols
 from relaxdsl.types.types import TensorType
 
 
@@ -96,13 +96,12 @@ def _declare_size(interp: KernelInterpreter, arg: ast.arg, declared: tir.DTypeFu
             hint=f'pass it as a buffer without axes: T.Buffer((), "{declared.dtype}")',
             span=interp.source.span(arg),
         )
-    interp.symbols.setdefault(arg.arg, symbol(arg.arg))
+    interp.symbols.setdefault(arg.arg, interp.size(arg.arg))
     interp.sizes.append(arg.arg)
 
 
 def _declare_buffer(interp: KernelInterpreter, arg: ast.arg, type_: TensorType) -> None:
-    interp.declare(type_)
-    buffer = Buffer(interp.names.fresh(arg.arg), type_.shape or (), str(type_.dtype))
+    buffer = interp.new_buffer(arg.arg, type_)
     interp.params[arg.arg] = buffer
     interp.frame.scope.variables[arg.arg] = BufferView(interp, buffer)
 

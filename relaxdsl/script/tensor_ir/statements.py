@@ -26,7 +26,6 @@ from relaxdsl.script.tensor_ir.interpreter import (
     LocalVariable,
     kernel_statement,
 )
-from relaxdsl.types.dims import symbol
 
 
 @kernel_statement(ast.Assign)
@@ -138,12 +137,11 @@ def _named(interp: KernelInterpreter, name: str, value: Any) -> Any:
         case AxisBinding():
             return add_axis(interp, value, name)
         case MatchedBuffer(param=param, type=type_):
-            interp.declare(type_)
-            buffer = Buffer(interp.names.fresh(name), type_.shape or (), str(type_.dtype))
+            buffer = interp.new_buffer(name, type_)
             interp.params[param] = buffer
             return BufferView(interp, buffer)
         case tir.FreshSize():
-            interp.symbols[name] = symbol(name)
+            interp.symbols[name] = interp.size(name)
             return interp.symbols[name]
     return value
 
