@@ -54,8 +54,8 @@ Rules that make it exact:
   that ``relax.output`` names are Vars, all others DataflowVars.
 * Branches. Both end by assigning the same name: the If's variable. What is assigned there is the branch's result,
   not a binding.
-* Attributes that are None are left out; they mean the same as absent ones.
 * Bounds of symbols are attributes of the function: ``attrs={"tir_var_upper_bound": {"m": 1024}}``.
+* Attributes that are None are left out; they mean the same as absent ones.
 * A number in a call's arguments is never printed bare: constants are ``relax.const``, dims ``relax.prim_value``.
 * A constant of at most 64 elements stands in the text; others are ``relax.constant(i)``, with
   :func:`script_with_constants` giving the arrays. Either way the bytes are exact.
@@ -99,6 +99,7 @@ from relaxdsl.ir.print_loops import add_prim_func, format_scalar, summarize_stmt
 from relaxdsl.ir.print_types import format_type
 from relaxdsl.ir.scalar import ScalarExpr
 from relaxdsl.ir.visit import all_bindings, all_dims, copy_function, used_globals, used_vars, walk
+from relaxdsl.types.bounds import attributes_of
 from relaxdsl.types.dims import Dim, SymInt, free_symbols, symbol, symbols_of
 from relaxdsl.types.bounds import attributes_of
 from relaxdsl.types.types import PrimType, Type, free_symbols_of
@@ -223,8 +224,8 @@ class _FunctionPrinter:
         if _has_plain_blocks_only(function):
             options.append("dataflow=False")
         attrs = {name: value for name, value in function.attrs.items() if value is not None}
-        if attrs:
         attrs |= attributes_of(each for dim in all_dims(function) for each in symbols_of(dim))
+        if attrs:
             options.append(f"attrs={self._literal(attrs)}")
         return f"({', '.join(options)})" if options else ""
 

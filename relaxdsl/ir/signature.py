@@ -23,6 +23,13 @@ def unbound_symbols(kernel: PrimFunc) -> tuple[str, ...]:
     return tuple(name for name in kernel.symbols if name not in bound)
 
 
+def own_symbols(kernel: PrimFunc) -> dict[str, SymInt]:
+    """The kernel's symbols by name, with the bounds that they have in it."""
+    shapes = (size for buffer in (*kernel.params, *kernel.scratch) for size in buffer.shape)
+    found = {each.name: from_atom(each) for dim in (*shapes, *all_dims(kernel.body)) for each in symbols_of(dim)}
+    return {name: found[name] if name in found else symbol(name) for name in kernel.symbols}
+
+
 def bind_kernel_symbols(kernel: PrimFunc, args: Sequence[Expr]) -> dict[str, Dim]:
     """The value of each of the kernel's symbols in a call with ``args`` (tensors, then one prim per unbound symbol).
 
@@ -42,6 +49,7 @@ def bind_kernel_symbols(kernel: PrimFunc, args: Sequence[Expr]) -> dict[str, Dim
         _bind_buffer(kernel, buffer, _tensor_type(kernel, buffer, arg), values)
     for buffer, arg in zip(kernel.inputs, inputs, strict=True):
         _check_buffer(kernel, buffer, _tensor_type(kernel, buffer, arg), values)
+    _check_bounds(kernel, values)
     return values
 
 
@@ -49,7 +57,6 @@ def output_type(kernel: PrimFunc, values: Mapping[str, Dim]) -> Type:
     """The type of a call's result: one tensor, or a tuple of them."""
     tensors = tuple(
         tensor_type([substitute(size, values) for size in buffer.shape], buffer.dtype) for buffer in kernel.outputs
-    _check_bounds(kernel, values)
     )
     return tensors[0] if len(tensors) == 1 else TupleType(tensors)
 
@@ -84,3 +91,12 @@ def _check_buffer(kernel: PrimFunc, buffer: Buffer, actual: TensorType, values: 
         if prove_equal(wanted, got) is not Proof.YES:
             meaning = f"{wanted}" if wanted is size else f"{wanted} ({size})"
             raise ShapeError(f"{kernel.name}: {buffer.name}, axis {axis}: expected {meaning}, got {got}")
+
+
+def _check_bounds(kernel: PrimFunc, values: Mapping[str, Dim]) -> None:
+    """What the kernel relies on must hold for the caller's sizes."""
+    for name, each in bounded_symbols(size for buffer in kernel.params for size in buffer.shape).items():
+        value = values.get(name, each.lower)
+        at_most = Proof.YES if each.upper is None else prove_less_equal(value, each.upper)
+        if prove_less_equal(each.lower, value) is not Proof.YES or at_most is not Proof.YES:
+            raise ShapeError(f"{kernel.name}: {name} is {value}, which is not known to keep {describe_bounds(each)}")
