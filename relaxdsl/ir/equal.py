@@ -15,6 +15,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -74,11 +75,8 @@ def structural_hash(node: Node) -> int:
 
 def structural_digest(node: Node) -> str:
     """A digest (64 hex digits), the same for structurally equal programs and no others, in every process."""
-    digest = hashlib.blake2b(digest_size=32)
-    for _, token, _ in _Tokens(map_free_vars=False).stream(node):
-        digest.update(repr(token).encode())
-        digest.update(b"\n")
-    return digest.hexdigest()
+    lines = (f"{token!r}\n" for _, token, _ in _Tokens(map_free_vars=False).stream(node))
+    return hashlib.blake2b("".join(lines).encode(), digest_size=32).hexdigest()
 
 
 def assert_structural_equal(a: Node, b: Node, *, map_free_vars: bool = False) -> None:
@@ -336,16 +334,17 @@ class _Tokens:
             return int(dim)
         if dim not in self.dim_tokens:
             numbered: dict[str, Dim] = {
-                each.name: from_atom(self.numbered(each)) for each in symbols_of(dim) if each.name in self.symbols
+                each.name: self.numbered(each) for each in symbols_of(dim) if each.name in self.symbols
             }
             renamed = substitute(dim, numbered)
             self.dim_tokens[dim] = renamed.sort_key if isinstance(renamed, SymInt) else str(renamed)
         return self.dim_tokens[dim]
 
-    def numbered(self, symbol: Symbol) -> Symbol:
+    def numbered(self, symbol: Symbol) -> SymInt:
         """The symbol by its number. What bounds a loop's variable is the loop, which is compared by itself."""
-        name = f"%{self.symbols[symbol.name]}"
-        return Symbol(name) if symbol.name in self.variables_of_loops else Symbol(name, symbol.lower, symbol.upper)
+        is_of_loop = symbol.name in self.variables_of_loops
+        lower, upper = (0, None) if is_of_loop else (symbol.lower, symbol.upper)
+        return _numbered_symbol(self.symbols[symbol.name], lower, upper)
 
     def attrs(self, attrs: Mapping[Any, Any]) -> Any:
         return tuple((name, self.attr(attrs[name])) for name in sorted(attrs) if attrs[name] is not None)
@@ -491,6 +490,11 @@ class _Tokens:
             self.variables[each.name] = next(self.numbers)
         yield from self.scalars(path, "results", combiner.results)
         yield from self.scalars(path, "identities", combiner.identities)
+
+
+@lru_cache(maxsize=256)
+def _numbered_symbol(number: int, lower: int, upper: int | None) -> SymInt:
+    return from_atom(Symbol(f"%{number}", lower, upper))
 
 
 def _array_token(array: np.ndarray[Any, Any]) -> Any:

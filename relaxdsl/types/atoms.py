@@ -27,10 +27,17 @@ class Interned(type):
     """Makes equal constructions return the same object."""
 
     def __call__(cls: type[T], *args: Any, **kwargs: Any) -> T:
-        new = type.__call__(cls, *args, **kwargs)
-        with _lock:
-            found: T = _interned.setdefault((cls, *_field_values(new)), new)
-        return found
+        as_written = (cls, *args, *kwargs.items())
+        known: T | None = _interned.get(as_written)
+        return _intern(as_written, type.__call__(cls, *args, **kwargs)) if known is None else known
+
+
+def _intern(as_written: tuple[Any, ...], new: T) -> T:
+    """The one instance with the fields of ``new``, found by the arguments as they were written from now on."""
+    with _lock:
+        found: T = _interned.setdefault((type(new), *_field_values(new)), new)
+        _interned[as_written] = found
+    return found
 
 
 def _field_values(atom: Any) -> tuple[Any, ...]:

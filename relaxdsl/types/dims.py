@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import keyword
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 
 from relaxdsl.errors import InternalError, ScriptError, ShapeError, nearest
+from relaxdsl.types import polynomial
 from relaxdsl.types.atoms import Atom, FloorDiv, Max, Min, Symbol, atom_operands
 from relaxdsl.types.dim_parser import Scope, parse_expression
-from relaxdsl.types.polynomial import Term
+from relaxdsl.types.polynomial import ONE, Polynomial, Term
 from relaxdsl.types.symint import (
     Dim,
     DimCompare,
@@ -19,7 +20,9 @@ from relaxdsl.types.symint import (
     exact_divide,
     floordiv,
     from_atom,
+    from_polynomial,
     modulo,
+    to_polynomial,
 )
 
 __all__ = [
@@ -95,21 +98,12 @@ def terms(dim: Dim) -> tuple[Term, ...]:
 
 def symbols_of(dim: Dim) -> tuple[Symbol, ...]:
     """The symbols in a dim, in order of first appearance."""
-    return tuple(dict.fromkeys(_walk_symbols(dim)))
-
-
-def _walk_symbols(dim: Dim) -> Iterator[Symbol]:
-    for _, factors in terms(dim):
-        for atom, _ in factors:
-            if isinstance(atom, Symbol):
-                yield atom
-            for operand in atom_operands(atom):
-                yield from _walk_symbols(operand)
+    return dim.symbols if isinstance(dim, SymInt) else ()
 
 
 def free_symbols(dim: Dim) -> tuple[str, ...]:
     """The names of the symbols in a dim, in order of first appearance."""
-    return tuple(dict.fromkeys(each.name for each in _walk_symbols(dim)))
+    return dim.names if isinstance(dim, SymInt) else ()
 
 
 def is_symbol(dim: object) -> bool:
@@ -131,17 +125,19 @@ def substitute(dim: Dim, values: Mapping[str, Dim]) -> Dim:
     Raises:
         ShapeError: a denominator becomes 0.
     """
-    if not isinstance(dim, SymInt) or not any(name in values for name in free_symbols(dim)):
+    if not isinstance(dim, SymInt) or values.keys().isdisjoint(dim.names):
         return dim
-    total: Dim = 0
-    for coefficient, factors in dim.terms:
-        product: Dim = coefficient
-        for atom, power in factors:
-            value = _substitute_atom(atom, values)
+    if is_symbol(dim):
+        return values[dim.names[0]]
+    total: Polynomial = {}
+    for monomial, coefficient in dim.polynomial.items():
+        product: Polynomial = {ONE: coefficient}
+        for atom, power in monomial:
+            value = to_polynomial(_substitute_atom(atom, values))
             for _ in range(power):
-                product = product * value
-        total = total + product
-    return total
+                product = polynomial.multiply(product, value)
+        total = polynomial.add(total, product)
+    return from_polynomial(dict(total))
 
 
 def _substitute_atom(atom: Atom, values: Mapping[str, Dim]) -> Dim:

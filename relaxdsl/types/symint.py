@@ -19,7 +19,7 @@ from weakref import WeakValueDictionary
 from relaxdsl.dataclass import dataclass
 from relaxdsl.errors import ShapeError
 from relaxdsl.types import polynomial
-from relaxdsl.types.atoms import Atom, FloorDiv, Max, Min, Symbol, dim_sort_key
+from relaxdsl.types.atoms import Atom, FloorDiv, Max, Min, Symbol, atom_operands, dim_sort_key
 from relaxdsl.types.dim_printer import format_operand, format_polynomial
 from relaxdsl.types.intervals import Interval, interval_of
 from relaxdsl.types.polynomial import ONE, Monomial, Polynomial, Term
@@ -57,7 +57,7 @@ class SymInt:
     Equality is identity. Build one with :func:`relaxdsl.types.dims.symbol` and the operators.
     """
 
-    __slots__ = ("__weakref__", "_bounds", "_sort_key", "_terms", "_text", "polynomial")
+    __slots__ = ("__weakref__", "_bounds", "_names", "_sort_key", "_symbols", "_terms", "_text", "polynomial")
 
     # NumPy must let our reflected operators answer instead of looking for the elements of a SymInt.
     __array_ufunc__: ClassVar[None] = None
@@ -67,6 +67,8 @@ class SymInt:
     _sort_key: str | None
     _text: str | None
     _bounds: Interval | None
+    _symbols: tuple[Symbol, ...] | None
+    _names: tuple[str, ...] | None
 
     def __init__(self, *_: object) -> None:
         raise ShapeError("a SymInt is built by relax.dims and arithmetic, not by its class")
@@ -101,6 +103,22 @@ class SymInt:
             object.__setattr__(self, "_bounds", interval_of(self.polynomial, _own_interval))
         assert self._bounds is not None
         return self._bounds
+
+    @property
+    def symbols(self) -> tuple[Symbol, ...]:
+        """The symbols in it, in order of first appearance."""
+        if self._symbols is None:
+            object.__setattr__(self, "_symbols", tuple(dict.fromkeys(_walk_symbols(self))))
+        assert self._symbols is not None
+        return self._symbols
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of its symbols, in order of first appearance."""
+        if self._names is None:
+            object.__setattr__(self, "_names", tuple(dict.fromkeys(each.name for each in self.symbols)))
+        assert self._names is not None
+        return self._names
 
     def __str__(self) -> str:
         if self._text is None:
@@ -254,7 +272,7 @@ def from_polynomial(terms: dict[Monomial, int]) -> Dim:
 def _intern(key: frozenset[tuple[Monomial, int]], terms: dict[Monomial, int]) -> SymInt:
     new = object.__new__(SymInt)
     object.__setattr__(new, "polynomial", terms)
-    for cache in ("_terms", "_sort_key", "_text", "_bounds"):
+    for cache in ("_terms", "_sort_key", "_text", "_bounds", "_symbols", "_names"):
         object.__setattr__(new, cache, None)
     with _lock:
         return _interned.setdefault(key, new)
@@ -290,6 +308,17 @@ def _operand(value: object) -> Polynomial | None:
         _refuse_number(f"a size combined with {value}")
     dim = _as_dim(value)
     return None if dim is None else to_polynomial(dim)
+
+
+def _walk_symbols(dim: Dim) -> Iterator[Symbol]:
+    if isinstance(dim, SymInt):
+        for _, factors in dim.terms:
+            for atom, _ in factors:
+                if isinstance(atom, Symbol):
+                    yield atom
+                else:
+                    for operand in atom_operands(atom):
+                        yield from _walk_symbols(operand)
 
 
 def _own_interval(symbol: Symbol) -> Interval:
