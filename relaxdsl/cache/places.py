@@ -6,10 +6,10 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from relaxdsl.cache.folder import Folder
+from relaxdsl.dataclass import dataclass
 from relaxdsl.errors import ArgumentError
 
 DIR_VARIABLE = "RELAXDSL_CACHE_DIR"

@@ -9,12 +9,13 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import Enum, auto
 from typing import Any, TypeAlias
 
 import numpy as np
 
+from relaxdsl.dataclass import dataclass
 from relaxdsl.errors import RelaxError, ScriptError, Span
 from relaxdsl.ir.graph import Call, Constant, Expr, GlobalVar, If, SeqExpr, ShapeExpr, TupleGetItem, Var
 from relaxdsl.operators.calls import call_context, constant, current_context

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
+from relaxdsl.dataclass import dataclass
 from relaxdsl.errors import ScriptError, Span, display_name
 from relaxdsl.ir.graph import Var
 from relaxdsl.script.annotations import annotated_type, evaluate_type

@@ -6,10 +6,11 @@ import ast
 import re
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from types import FunctionType
 from typing import Any, Literal
 
+from relaxdsl.dataclass import dataclass
 from relaxdsl.errors import RelaxError, ScriptError, ShapeError
 from relaxdsl.ir.graph import Function
 from relaxdsl.ir.module import IRModule

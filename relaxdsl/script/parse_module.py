@@ -5,10 +5,10 @@ kernels as ``relax.call_tir(cls.kernel, (x,))``.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import FunctionType, MappingProxyType
 from typing import Any, Literal, NoReturn, TypedDict
 
+from relaxdsl.dataclass import dataclass
 from relaxdsl.errors import ScriptError
 from relaxdsl.ir.graph import GlobalVar
 from relaxdsl.ir.module import IRModule

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import field
 from types import MappingProxyType
 from typing import Any
 
+from relaxdsl.dataclass import dataclass
 from relaxdsl.errors import ScriptError, Span
 from relaxdsl.ir.equal import structural_equal, structural_hash
 from relaxdsl.ir.graph import (

@@ -7,9 +7,9 @@ is data: the runtime compiles it, :mod:`relaxdsl.types.match` evaluates it.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple, NoReturn, TypeAlias
 
+from relaxdsl.dataclass import dataclass
 from relaxdsl.errors import ScriptError
 from relaxdsl.types.atoms import Symbol
 from relaxdsl.types.bounds import describe_bounds, has_bounds

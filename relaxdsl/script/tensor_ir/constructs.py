@@ -5,10 +5,10 @@ from __future__ import annotations
 import ast
 import inspect
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from relaxdsl import tir
+from relaxdsl.dataclass import dataclass
 from relaxdsl.errors import ScriptError
 from relaxdsl.ir.loops import Buffer, CallExtern, IterKind, IterVar, Scope, loop_variable
 from relaxdsl.script.tensor_ir.buffers import BufferView

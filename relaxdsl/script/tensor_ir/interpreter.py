@@ -8,10 +8,11 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, TypeAlias
 
 from relaxdsl import tir
+from relaxdsl.dataclass import dataclass
 from relaxdsl.errors import ScriptError, Span
 from relaxdsl.ir.loops import Buffer, IterVar, LoopKind, Stmt, sequence
 from relaxdsl.ir.names import UniqueNames

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from types import FunctionType, MappingProxyType
 from typing import Any
 
+from relaxdsl.dataclass import dataclass
 from relaxdsl.errors import RelaxError
 from relaxdsl.ir.loops import For, PrimFunc, walk
 from relaxdsl.script import parse as programs
