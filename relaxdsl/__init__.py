@@ -4,7 +4,7 @@ The usual import is ``import relaxdsl as relax``; ``relax.function`` and ``relax
 """
 
 from relaxdsl import nn, tir
-from relaxdsl.api import CompiledFunction, CompiledModule, compile, function, module, prim_func
+from relaxdsl.api import CompiledFunction, CompiledModule, compile, function, load, module, prim_func
 from relaxdsl.cache import loaded as _loaded  # noqa: F401 - notes the time
 from relaxdsl.errors import (
     ArgumentError,
@@ -266,6 +266,7 @@ __all__ = [
     "less",
     "less_equal",
     "linear",
+    "load",
     "log",
     "log1p",
     "log2",

@@ -5,7 +5,9 @@ The passes and the runtime are imported at the first compilation: a third of the
 
 from __future__ import annotations
 
+import copyreg
 import functools
+import os
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -21,6 +23,9 @@ from relaxdsl.ir.print_graph import script
 from relaxdsl.ir.symbol_bounds import module_with_declared_bounds, with_declared_bounds
 from relaxdsl.kernel_function import KernelFunction
 from relaxdsl.kernels.primitives.schedule import Schedule
+from relaxdsl.saved.code import FileCode, save_program
+from relaxdsl.saved.file import SavedFile, from_bytes, read_file, to_bytes
+from relaxdsl.saved.program import SavedProgram, saved_function, saved_module
 from relaxdsl.script.parse import ParsedProgram, parse_function
 from relaxdsl.script.parse_module import FunctionOptions, KernelOptions, ModuleMember, is_in_class, parse_module
 from relaxdsl.script.tensor_ir.debug import debug_kernel, is_debug
@@ -30,6 +35,7 @@ from relaxdsl.trace.function_calls import call_program
 from relaxdsl.types.symint import user_compares
 
 if TYPE_CHECKING:
+    from relaxdsl.kernels.jit import CompiledKernel
     from relaxdsl.passes.comparison import Comparison
     from relaxdsl.passes.explanation import Explanation
     from relaxdsl.passes.pipeline import Compiled
@@ -51,6 +57,7 @@ class CompiledFunction:
         *,
         accepted: tuple[str, ...] = (),
         parse_seconds: float = 0.0,
+        code: FileCode | None = None,
     ) -> None:
         self.ir = ir
         self.module = module
@@ -58,6 +65,8 @@ class CompiledFunction:
         """How often this function was compiled: 0 before the first call, 1 after it, whatever the shapes."""
         self._accepted = accepted
         self._parse_seconds = parse_seconds
+        self._code = code
+        self._code_use = ""
         self._lock = threading.RLock()
         self._compiled: Compiled | None = None
         self._executable: Executable | None = None
@@ -119,6 +128,44 @@ class CompiledFunction:
         function, module = bind_params(self.ir, self.module, values)
         return CompiledFunction(function, module, accepted=self._accepted, parse_seconds=self._parse_seconds)
 
+    # --------------------------------------------------------------------------------------- saving
+
+    def save(self, path: str | os.PathLike[str], *, code: bool = True) -> None:
+        """Writes the function to a file, from which ``relax.load`` makes it again.
+
+        The file holds the program, its constants, and the machine code of its kernels, so that a process on such a
+        machine compiles nothing. A file that was there before is replaced by a whole one or stays.
+
+        Args:
+            code: whether to put machine code into the file, for which the function is compiled if it was not yet.
+
+        Raises:
+            ArgumentError: the program holds a Python object that is no data.
+            OSError: the file cannot be written.
+        """
+        save_program(path, self._saved(), self.compiled_kernels() if code else None)
+
+    def compiled_kernels(self) -> tuple[CompiledKernel, ...]:
+        """The kernels that a call runs, each once; compiled now if they were not yet."""
+        return self.compile()._get_compiled().kernels
+
+    def _saved(self) -> SavedProgram:
+        return saved_function(self.ir, self.module, accepted=self._accepted, doc=self.__dict__.get("__doc__"))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _from_pickle, (_pickled(self._saved()),)
+
+    def __copy__(self) -> CompiledFunction:
+        """A function of its own for the same program, which nothing changes."""
+        copy = CompiledFunction(
+            self.ir, self.module, accepted=self._accepted, parse_seconds=self._parse_seconds, code=self._code
+        )
+        copy.__dict__.update({name: self.__dict__[name] for name in _FROM_PYTHON if name in self.__dict__})
+        return copy
+
+    def __deepcopy__(self, memo: Any) -> CompiledFunction:
+        return self.__copy__()
+
     # --------------------------------------------------------------------------------------- seeing
 
     def script(self) -> str:
@@ -147,7 +194,7 @@ class CompiledFunction:
         executable = self._get_executable()
         executable.prepare()
         seconds = {"parse": self._parse_seconds, **compiled.seconds, "machine": executable.machine_seconds}
-        return explain(self.ir, compiled, self._accepted, seconds)
+        return explain(self.ir, compiled, self._accepted, seconds, self._code_use)
 
     def check(self, *args: Any) -> Comparison:
         """Runs the reference interpreter beside the compiled code on ``args``.
@@ -200,6 +247,7 @@ class CompiledFunction:
 
         with self._lock:
             if self._compiled is None:
+                self._code_use = "" if self._code is None else self._code.bring()
                 self._compiled = compile_function(self.ir, self.module)
                 self.compile_count += 1
             return self._compiled
@@ -221,12 +269,13 @@ def _has_expression(args: Sequence[Any], keywords: Mapping[str, Any]) -> bool:
 class CompiledModule(Mapping[str, CompiledFunction]):
     """The functions of a module, by name; each compiles when it is first called."""
 
-    def __init__(self, module: IRModule) -> None:
+    def __init__(self, module: IRModule, *, code: FileCode | None = None) -> None:
         self.ir = module
         self._functions = {
-            name: CompiledFunction(function, module) for name, function in module.graph_functions.items()
+            name: CompiledFunction(function, module, code=code) for name, function in module.graph_functions.items()
         }
-        self._kernels = {name: KernelFunction(kernel, CompiledFunction) for name, kernel in module.kernels.items()}
+        compile = functools.partial(CompiledFunction, code=code)
+        self._kernels = {name: KernelFunction(kernel, compile) for name, kernel in module.kernels.items()}
 
     def __getitem__(self, name: str) -> CompiledFunction:
         return self._functions[name]
@@ -243,6 +292,25 @@ class CompiledModule(Mapping[str, CompiledFunction]):
         if name.startswith("_") or name not in self._functions:
             raise AttributeError(f"the module has no function {name!r}; it has {', '.join(self._functions)}")
         return self._functions[name]
+
+    def save(self, path: str | os.PathLike[str], *, code: bool = True) -> None:
+        """Writes the module to a file, from which ``relax.load`` makes it again; see :meth:`CompiledFunction.save`.
+
+        Raises:
+            ArgumentError: a program holds a Python object that is no data.
+            OSError: the file cannot be written.
+        """
+        kernels = [each for function in self.values() for each in function.compiled_kernels()] if code else None
+        save_program(path, saved_module(self.ir), kernels)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _from_pickle, (_pickled(saved_module(self.ir)),)
+
+    def __copy__(self) -> CompiledModule:
+        return CompiledModule(self.ir)
+
+    def __deepcopy__(self, memo: Any) -> CompiledModule:
+        return self.__copy__()
 
     def script(self) -> str:
         """The module as Python text."""
@@ -444,4 +512,76 @@ def module(cls: type) -> CompiledModule:
     return CompiledModule(parse_module(cls))
 
 
-__all__ = ["CompiledFunction", "CompiledModule", "compile", "function", "module", "prim_func"]
+# ------------------------------------------------------------------------------------------------------ saved programs
+
+_FROM_PYTHON = ("__doc__", "__module__", "__qualname__", "__wrapped__")
+
+
+def load(path: str | os.PathLike[str], *, trust_code: bool = False) -> Any:
+    """The function, module or kernel that ``save`` has written to a file.
+
+    Nothing in the file is run but the program, when it is called. Its machine code is used, and nothing compiled, where
+    it fits this machine and these versions; ``explain()`` of a function says so, or what differs.
+
+    Args:
+        trust_code: use machine code that another user, or another machine, has compiled, if it fits. It is run as it
+            is, so the file must come from somebody whom you would let run programs here.
+
+    Raises:
+        ArgumentError: the file is damaged, of another format, or no saved program.
+        OSError: the file cannot be read.
+
+    Example:
+        >>> import os, tempfile
+        >>> import numpy as np, relaxdsl as relax
+        >>> n = relax.dims("n")
+        >>> @relax.function
+        ... def double(x: relax.Tensor[(n,), "float32"]):
+        ...     return x + x
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = os.path.join(folder, "double.rlx")
+        ...     double.save(path)
+        ...     loaded = relax.load(path)
+        >>> loaded(np.arange(3, dtype="float32"))
+        array([0., 2., 4.], dtype=float32)
+    """
+    name = os.path.basename(os.fspath(path))
+    file = from_bytes(read_file(path), name)
+    return _restored(file, name, FileCode(name, file, trust_code))
+
+
+def _pickled(program: SavedProgram) -> bytes:
+    return to_bytes(SavedFile(program))
+
+
+def _reduce_kernel(kernel: KernelFunction) -> tuple[Any, ...]:
+    return _from_pickle, (_pickled(kernel.as_saved()),)
+
+
+copyreg.pickle(KernelFunction, _reduce_kernel)  # what makes one again is here, above the class
+
+
+def _from_pickle(data: bytes) -> Any:
+    """What was pickled; its kernels come from the cache, or are compiled."""
+    return _restored(from_bytes(data, "the pickle"), "the pickle", None)
+
+
+def _restored(file: SavedFile, where: str, code: FileCode | None) -> CompiledFunction | CompiledModule | KernelFunction:
+    started = time.perf_counter()
+    program, parsed = file.program, file.read(where)
+    made: CompiledFunction | CompiledModule | KernelFunction
+    if not isinstance(parsed, ParsedProgram):
+        debug = debug_kernel(parsed) if program.is_debug else None
+        made = KernelFunction(parsed.prim_func, functools.partial(CompiledFunction, code=code), debug)
+    elif program.kind == "module":
+        return CompiledModule(parsed.module, code=code)
+    else:
+        function = file.function_of(parsed, where)
+        seconds = time.perf_counter() - started
+        made = CompiledFunction(function, parsed.module, accepted=program.accepted, parse_seconds=seconds, code=code)
+    if program.doc is not None:
+        made.__doc__ = program.doc
+    return made
+
+
+__all__ = ["CompiledFunction", "CompiledModule", "compile", "function", "load", "module", "prim_func"]

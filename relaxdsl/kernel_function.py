@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from relaxdsl.display import show, to_html
@@ -12,6 +13,8 @@ from relaxdsl.ir.graph import Expr, Function
 from relaxdsl.ir.loops import PrimFunc
 from relaxdsl.ir.module import IRModule
 from relaxdsl.ir.print_graph import script
+from relaxdsl.saved.code import save_program
+from relaxdsl.saved.program import SavedProgram, saved_kernel
 from relaxdsl.trace.builder import current_builder
 from relaxdsl.trace.checked_calls import DebugKernel
 from relaxdsl.trace.kernel_programs import program_of
@@ -27,6 +30,9 @@ class Runnable(Protocol):
 
     def source(self) -> str:
         """The generated Python of its kernels."""
+
+    def compiled_kernels(self) -> Sequence[Any]:
+        """Its kernels in machine code."""
 
 
 class KernelFunction:
@@ -86,6 +92,29 @@ class KernelFunction:
             )
         with user_compares(False):
             return call_tir(self, args)
+
+    def save(self, path: str | os.PathLike[str], *, code: bool = True) -> None:
+        """Writes the kernel to a file, from which ``relax.load`` makes it again.
+
+        Args:
+            code: whether to put machine code into the file, for which the kernel is compiled if it was not yet.
+
+        Raises:
+            OSError: the file cannot be written.
+        """
+        save_program(path, self.as_saved(), self._runnable().compiled_kernels() if code else None)
+
+    def as_saved(self) -> SavedProgram:
+        """The kernel as data, for files and pickles."""
+        return saved_kernel(self.ir, doc=self.__dict__.get("__doc__"), is_debug=self.debug is not None)
+
+    def __copy__(self) -> KernelFunction:
+        copy = KernelFunction(self.ir, self._compile, self.debug)
+        copy.__doc__ = self.__doc__
+        return copy
+
+    def __deepcopy__(self, memo: Any) -> KernelFunction:
+        return self.__copy__()
 
     def script(self) -> str:
         """The kernel as Python text, which parses back to an equal kernel."""

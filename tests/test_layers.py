@@ -26,6 +26,7 @@ LAYERS = {
     "script": 7,
     "passes": 7,
     "display": 8,
+    "saved": 8,
     "kernel_function": 9,
     "api": 10,
     "nn": 10,

@@ -64,6 +64,7 @@ class Explanation:
         kernels_compiled: how many kernels were compiled for this function. kernels_loaded: how many came from the
         cache on the disk.
         kernels_shared: the names of the others, which functions before it had in equal structure.
+        code_in_file: of a function that was loaded, what became of the machine code in its file.
     """
 
     function: str
@@ -78,6 +79,7 @@ class Explanation:
     kernels_loaded: int
     kernels_shared: tuple[str, ...]
     seconds: dict[str, float]
+    code_in_file: str = ""
 
     def __repr__(self) -> str:
         return str(self)  # what a notebook or a prompt shows
@@ -93,20 +95,25 @@ class Explanation:
         lines += _section("steps in Python", self.steps_in_python)
         compiled = f"kernels compiled for this function: {self.kernels_compiled}"
         if self.kernels_loaded:
-            compiled += f"; loaded from the cache: {self.kernels_loaded}"
+            origin = "its file or the cache" if self.code_in_file else "the cache"
+            compiled += f"; loaded from {origin}: {self.kernels_loaded}"
         if self.kernels_shared:
             compiled += f"; shared with functions before it: {', '.join(self.kernels_shared)}"
         times = ", ".join(f"{part} {seconds:.3f} s" for part, seconds in self.seconds.items())
-        return "\n".join([*lines, compiled, f"compile time: {times}"])
+        saved = [f"machine code in {self.code_in_file}"] if self.code_in_file else []
+        return "\n".join([*lines, compiled, *saved, f"compile time: {times}"])
 
 
-def explain(source: Function, compiled: Compiled, accepted: tuple[str, ...], seconds: dict[str, float]) -> Explanation:
+def explain(
+    source: Function, compiled: Compiled, accepted: tuple[str, ...], seconds: dict[str, float], code_in_file: str = ""
+) -> Explanation:
     """The explanation of a compiled function.
 
     Args:
         source: the function as it was written.
         accepted: equalities that were not decided when compiling.
         seconds: compile time by part.
+        code_in_file: what became of the machine code of a file.
     """
     program = compiled.program
     names = [slot.name for slot in program.slots]
@@ -125,6 +132,7 @@ def explain(source: Function, compiled: Compiled, accepted: tuple[str, ...], sec
         kernels_loaded=sum(kernel.load_seconds > 0 for kernel in compiled.kernels),
         kernels_shared=tuple(kernel.name for kernel in compiled.kernels if _is_shared(kernel)),
         seconds=seconds,
+        code_in_file=code_in_file,
     )
 
 
