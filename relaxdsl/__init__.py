@@ -3,7 +3,7 @@
 The usual import is ``import relaxdsl as relax``; ``relax.function`` and ``relax.Tensor`` are all a first program needs.
 """
 
-from relaxdsl import nn, tir
+from relaxdsl import builtin, memory, nn, tir
 from relaxdsl.api import CompiledFunction, CompiledModule, compile, function, load, module, prim_func
 from relaxdsl.cache import loaded as _loaded  # noqa: F401 - notes the time
 from relaxdsl.errors import (
@@ -219,6 +219,7 @@ __all__ = [
     "bitwise_or",
     "bitwise_xor",
     "broadcast_to",
+    "builtin",
     "call_dps_packed",
     "call_packed",
     "call_pure_packed",
@@ -282,6 +283,7 @@ __all__ = [
     "maximum",
     "mean",
     "median",
+    "memory",
     "min",
     "minimum",
     "mod",

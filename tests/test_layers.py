@@ -30,6 +30,8 @@ LAYERS = {
     "kernel_function": 9,
     "api": 10,
     "nn": 10,
+    "memory": 10,
+    "builtin": 10,
     "__main__": 10,
     "__init__": 10,
 }

@@ -15,6 +15,7 @@ What is printed is a subset of the surface language in which every construct mea
                | name [":" type] "=" "relax.match_cast(" leaf "," type ")"            MatchCast
                | "if" leaf ":" branch "else:" branch                                  VarBinding of an If
                | function                                                             VarBinding of an inner Function
+               | call                                         VarBinding of a call for its effect (memory stage)
     branch     = statement*  name [":" type] "=" leaf
     value      = leaf | call | leaf "[" int "]"                                       the last: TupleGetItem
     call       = "relax." operator "(" leaf,* (attr "=" literal),* ")"
@@ -101,8 +102,7 @@ from relaxdsl.ir.scalar import ScalarExpr
 from relaxdsl.ir.visit import all_bindings, all_dims, copy_function, used_globals, used_vars, walk
 from relaxdsl.types.bounds import attributes_of
 from relaxdsl.types.dims import Dim, SymInt, free_symbols, symbol, symbols_of
-from relaxdsl.types.bounds import attributes_of
-from relaxdsl.types.types import PrimType, Type, free_symbols_of
+from relaxdsl.types.types import FuncType, PrimType, TupleType, Type, free_symbols_of
 
 MAX_INLINE_ELEMENTS = 64
 RESERVED_NAMES = ("relax", "cls", "min", "max", "float", "slice", "Module")
@@ -257,6 +257,8 @@ class _FunctionPrinter:
                 self._if(binding.var, choice)
             case VarBinding(value=Function() as function):
                 self.function(self.name(binding.var), function)
+            case VarBinding(value=Call() as call) if is_effect(call):
+                self._add(self.expr(call))
             case _:
                 self._assign(binding.var, self.expr(binding.value), annotated=self.types)
 
@@ -340,6 +342,13 @@ class _FunctionPrinter:
 
     def _literal(self, value: object) -> str:
         return _format_literal(value, self.constants)
+
+
+def is_effect(call: Call) -> bool:
+    """Whether a call stands for its effect on explicit memory alone, as a statement: of a kernel, or of a memory op."""
+    if isinstance(call.op, GlobalVar):
+        return isinstance(call.op.type, FuncType) and call.op.type.params is None and call.type == TupleType(())
+    return isinstance(call.op, Op) and call.op.name.startswith("memory.") and call.type == TupleType(())
 
 
 def _has_plain_blocks_only(function: Function) -> bool:

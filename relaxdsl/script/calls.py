@@ -15,6 +15,7 @@ import numpy as np
 
 from relaxdsl.errors import RelaxError, ScriptError, display_name
 from relaxdsl.ir.graph import Expr, GlobalVar, Var
+from relaxdsl.ir.loops import PrimFunc
 from relaxdsl.operators.calls import as_expr
 from relaxdsl.operators.numpy_protocol import operator_hint, refuse
 from relaxdsl.script.expressions import as_dim, as_operand, items_of
@@ -22,6 +23,7 @@ from relaxdsl.script.interpreter import Interpreter, expression
 from relaxdsl.script.scope import Poisoned
 from relaxdsl.trace import literals, statements
 from relaxdsl.trace.function_calls import Program, call_global, call_program
+from relaxdsl.trace.memory_calls import call_kernel_into
 from relaxdsl.types.constructors import as_type
 from relaxdsl.types.dims import SymInt, dim_max, dim_min
 from relaxdsl.types.symint import user_compares
@@ -76,6 +78,8 @@ def call_value(interp: Interpreter, node: ast.Call, function: Any, args: list[An
     if intrinsic is not None:
         return intrinsic(interp, node, *args, **kwargs)
     if isinstance(function, GlobalVar):
+        if interp.options.exact and isinstance(interp.builder.get().functions.get(function.name), PrimFunc):
+            return call_kernel_into(function, args, kwargs)
         return call_global(interp.builder, function, args)
     if isinstance(function, Expr):
         raise ScriptError(f"{ast.unparse(node.func)} is a {function.type}, which cannot be called")
