@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from relaxdsl.dataclass import dataclass
-from relaxdsl.errors import InternalError
+from relaxdsl.errors import InternalError, KernelError
 from relaxdsl.ir.loops import Block, Buffer, CallExtern, For, IfThenElse, Parts, PrimFunc, Seq, Stmt, Store, walk
 from relaxdsl.ir.scalar import REORDERED, SUMMING, Apply
 from relaxdsl.kernels.accesses import accesses, dims_in
@@ -147,6 +147,8 @@ class _Writer:
             case Store(buffer, indices, value):
                 yield f"{self.printer.element(buffer, indices)} = {self.printer.value(value)}"
             case CallExtern(function, arguments):
+                if function not in ENGINE_FUNCTIONS:  # anything else in there would be source as well
+                    raise KernelError(f"{self.printer.kernel}: kernels know no function {function!r}")
                 yield f"{function}({', '.join(map(self._argument, arguments))})"
             case For():
                 yield from self._loop(stmt, self._range(stmt))

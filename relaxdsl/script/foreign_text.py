@@ -16,7 +16,7 @@ from relaxdsl.dataclass import dataclass
 from relaxdsl.errors import ScriptError, Span
 from relaxdsl.operators import registry
 from relaxdsl.script.parse import ParsedProgram
-from relaxdsl.script.parse_text import parse_kernel_tree, parse_tree
+from relaxdsl.script.parse_text import is_kernel, parse_kernel_tree, parse_tree
 from relaxdsl.script.scope import NOT_FOUND, Surroundings
 from relaxdsl.script.source import Source, source_of_text
 from relaxdsl.script.tensor_ir.parse import ParsedKernel
@@ -26,6 +26,7 @@ _VALUES = ("const", "constant", "shape", "prim_value", "extern", "host")
 _CALLS = ("match_cast", "call_tir", "call_tir_inplace", "call_dps_packed", "call_packed", "call_pure_packed")
 _FORMS = ("function", "module", "prim_func", "dataflow", "output")
 _AXES = ("axis.spatial", "axis.reduce", "axis.remap")
+_NOT_FROM_OUTSIDE = ("axis", "call_extern")
 _BUILTINS = ("min", "max", "float", "slice", "range", "abs")
 _IMPORTS = ("import relaxdsl as relax", "from relaxdsl import tir as T")
 
@@ -152,7 +153,7 @@ def _relax_names() -> tuple[str, ...]:
 
 
 def _tir_names() -> tuple[str, ...]:
-    return (*(name for name in tir.__all__ if name != "axis"), *_AXES)
+    return (*(name for name in tir.__all__ if name not in _NOT_FROM_OUTSIDE), *_AXES)
 
 
 # -------------------------------------------------------------------------------------------------------------- places
@@ -184,6 +185,8 @@ class _Fence:
     def __init__(self, source: Source, tree: ast.Module) -> None:
         self._source = source
         self._tree = tree
+        kernels = (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef) and is_kernel(node))
+        self._of_kernels = {each for kernel in kernels for each in ast.walk(kernel)}
         functions = (node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef))
         relax = (f"relax.{name}" for name in _relax_names())
         words = (f"T.{name}" for name in _tir_names())
@@ -201,8 +204,9 @@ class _Fence:
         for node in ast.walk(self._tree):
             if node in inner or node is self._tree:
                 continue
-            if not self._is_printed(node):
-                raise self._refusal(node)
+            refused = node if not self._is_printed(node) else self._annotation_of_no_type(node)
+            if refused is not None:
+                raise self._refusal(refused)
             if isinstance(node, ast.Attribute | ast.Import | ast.ImportFrom):
                 inner.update(ast.walk(node))
 
@@ -213,11 +217,7 @@ class _Fence:
             case ast.Attribute():
                 return _dotted_name(node) in self._dotted
             case ast.For(iter=ast.Call(), orelse=[]):
-                return True
-            case ast.FunctionDef(args=args, returns=returns):
-                return self._is_annotation(returns) and all(self._is_annotation(arg.annotation) for arg in args.args)
-            case ast.AnnAssign(annotation=annotation):
-                return self._is_annotation(annotation)
+                return node in self._of_kernels
             case ast.BinOp():
                 return _is_small_operation(node)
             case ast.Call(func=func, keywords=keywords):
@@ -228,10 +228,11 @@ class _Fence:
                 return value is None or isinstance(value, bool | int | float | str)
         return isinstance(node, (*_STATEMENTS, *_EXPRESSIONS, *_PARTS, *_MARKS))
 
-    def _is_annotation(self, node: ast.expr | None) -> bool:
-        """Whether the annotation is none, or a type; text would be read as an expression."""
-        named = node.func if isinstance(node, ast.Call) else node
-        return named is None or _dotted_name(named) in self._annotations
+    def _annotation_of_no_type(self, node: ast.AST) -> ast.expr | None:
+        """The node's annotation, if it is not plainly a type: a text would be read as an expression."""
+        annotation = node.returns if isinstance(node, ast.FunctionDef) else getattr(node, "annotation", None)
+        named = annotation.func if isinstance(annotation, ast.Call) else annotation
+        return None if named is None or _dotted_name(named) in self._annotations else annotation
 
     def _refusal(self, node: ast.AST) -> ScriptError:
         what = next(iter(ast.unparse(node).splitlines()), "") or type(node).__name__

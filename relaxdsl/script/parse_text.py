@@ -90,7 +90,7 @@ def parse_kernel_tree(tree: ast.Module, source: Source, around: Surroundings) ->
     """
     statements = _without_imports(tree)
     match statements:
-        case [ast.FunctionDef() as node] if _is_kernel(node):
+        case [ast.FunctionDef() as node] if is_kernel(node):
             return _Reader(source, around, (), None).kernel(node)
     span = source.span(statements[-1]) if statements else None
     raise ScriptError("a kernel's text is one `@relax.prim_func`", span=span)
@@ -129,7 +129,7 @@ class _Reader:
         for each in definitions:
             self.declare(each)
         functions = [each for each in definitions if isinstance(each, ast.FunctionDef)]
-        parsed = [self.parse(each) for each in functions if not _is_kernel(each)]
+        parsed = [self.parse(each) for each in functions if not is_kernel(each)]
         if not parsed:
             raise ScriptError("the module has no graph function", span=self.source.name_span(node))
         built = self.builder.get()
@@ -141,7 +141,7 @@ class _Reader:
         """Makes a function's name known with its type, before any body is parsed."""
         if not isinstance(node, ast.FunctionDef):
             raise ScriptError("a module contains functions only", span=self.source.span(node))
-        if _is_kernel(node):
+        if is_kernel(node):
             self.functions[node.name] = self.builder.add_named(node.name, self.kernel(node).prim_func)
             return
         interp = self.interpreter(node, is_pure=True)
@@ -199,7 +199,8 @@ class _Reader:
         )
 
 
-def _is_kernel(node: ast.FunctionDef) -> bool:
+def is_kernel(node: ast.FunctionDef) -> bool:
+    """Whether a definition of the text is a kernel's."""
     decorators = (each.func if isinstance(each, ast.Call) else each for each in node.decorator_list)
     return any(getattr(each, "attr", getattr(each, "id", None)) == "prim_func" for each in decorators)
 
