@@ -13,9 +13,9 @@ import numpy as np
 
 from relaxdsl.errors import DTypeError, InternalError, RelaxError, ShapeError
 from relaxdsl.runtime.arguments import Conversion, plain_array
-from relaxdsl.runtime.encoding import FAILED, STATUS_BITS, STATUS_MASK, STOPPED, Table
+from relaxdsl.runtime.encoding import FAILED, LATE, STATUS_BITS, STATUS_MASK, STOPPED, Table
 from relaxdsl.runtime.frame import Frame, address_of
-from relaxdsl.runtime.machine import run_table
+from relaxdsl.runtime.machine import next_pause, run_table
 from relaxdsl.runtime.program import (
     WORKSPACE_SIZE_SLOT,
     Allocate,
@@ -85,10 +85,12 @@ class Activation:
 
     def _run(self, pc: int) -> None:
         while True:
-            stopped = run_table(self._frame.slots_address, self._table.address, pc)
+            stopped = run_table(self._frame.slots_address, self._table.address, pc, next_pause())
             pc, status = stopped >> STATUS_BITS, stopped & STATUS_MASK
             if status == STOPPED:
                 return
+            if status == LATE:
+                continue  # Python has looked for signals before it came here
             step = self._table.instructions[pc]
             if status == FAILED:
                 raise self._failure(step)

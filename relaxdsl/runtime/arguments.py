@@ -9,7 +9,7 @@ float dtype), a bool for bool.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from operator import index
 from typing import Any
 
@@ -38,6 +38,11 @@ class ArgumentReader:
         for name, tree, value in zip(self.names, self.trees, self._ordered(args, keywords), strict=True):
             self._convert(name, tree, value, conversions)
         return conversions
+
+    def arrays(self, args: Sequence[Any], keywords: Mapping[str, Any]) -> Iterator[tuple[str, np.ndarray]]:
+        """The caller's arrays, and where they are, such as ``x[0]``, of a call that :meth:`read` has accepted."""
+        for name, value in zip(self.names, self._ordered(args, keywords), strict=True):
+            yield from _arrays_in(name, value)
 
     def signature(self) -> str:
         """The function as the errors show it."""
@@ -150,6 +155,14 @@ class ArgumentReader:
 
     def _error(self, headline: str, hint: str | None = None) -> ArgumentError:
         return ArgumentError(headline, details=[self.signature()], hint=hint)
+
+
+def _arrays_in(path: str, value: Any) -> Iterator[tuple[str, np.ndarray]]:
+    if isinstance(value, np.ndarray):
+        yield path, value
+    elif isinstance(value, tuple | list):
+        for place, item in enumerate(value):
+            yield from _arrays_in(f"{path}[{place}]", item)
 
 
 def plain_array(array: np.ndarray, dtype: np.dtype[Any]) -> np.ndarray:

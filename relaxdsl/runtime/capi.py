@@ -43,12 +43,16 @@ DTYPE_BYTE_ORDER = _HEAD + 10
 DTYPE_NUMBER = _HEAD + 12
 
 C_CONTIGUOUS_AND_ALIGNED = 0x0001 | 0x0100
+WRITEABLE = 0x0400
 SWAPPED_BYTE_ORDER = ord(">" if sys.byteorder == "little" else "<")
 
 ARRAY_TYPE = Address(id(np.ndarray))
 INT_TYPE = Address(id(int))
 TUPLE_TYPE = Address(id(tuple))
+NONE = Address(id(None))
+OUT_NAME = Address(id(sys.intern("out")))
 
+PyErr_CheckSignals = _python_function("PyErr_CheckSignals")
 PyErr_Clear = _python_function("PyErr_Clear")
 PyEval_RestoreThread = _python_function("PyEval_RestoreThread")
 PyEval_SaveThread = _python_function("PyEval_SaveThread")
@@ -63,6 +67,7 @@ PyTuple_New = _python_function("PyTuple_New")
 PyTuple_SetItem = _python_function("PyTuple_SetItem")
 PyTuple_Size = _python_function("PyTuple_Size")
 Py_DecRef = _python_function("Py_DecRef")
+Py_IncRef = _python_function("Py_IncRef")
 PyArray_New = _numpy_function(93)
 
 

@@ -46,7 +46,7 @@ RELATIONS = {"equal": CHECK_EQUAL, "at_least": CHECK_AT_LEAST, "divisible": CHEC
 # `run` returns `pc << STATUS_BITS | status`: why it stopped, and at which word of the table.
 STATUS_BITS = 2
 STATUS_MASK = (1 << STATUS_BITS) - 1
-STOPPED, LEFT, FAILED = range(3)
+STOPPED, LEFT, FAILED, LATE = range(4)
 
 PLAIN_WIDTH = 4
 CALL_WIDTH = 4

@@ -6,11 +6,12 @@ It is bound to a tuple ``(state, slow, idle)``:
 - ``slow`` is the Python function that does whatever the entry does not;
 - ``idle`` is the set of the addresses of idle frames.
 
-The entry takes a frame, stores pointers and sizes, runs the prologue, allocates the outputs, runs the body and returns
-the outputs. At anything unusual it gives up and calls ``slow`` with the same arguments: another argument count,
-keywords, a wrong type or dtype, an array that is not contiguous, a failed check, a workspace that is too small, no
-idle frame. Since a program that the entry may run has no side effect, ``slow`` simply starts again; it knows how to do
-the unusual, or raises the error that explains it.
+The entry takes a frame, stores pointers and sizes, runs the prologue, allocates the outputs (or takes those of
+``out=``), runs the body and returns the outputs. At anything unusual it gives up and calls ``slow`` with the same
+arguments: another argument count, an unknown keyword, a wrong type or dtype, an array that is not contiguous, a failed
+check, a workspace that is too small, no idle frame, an ``out`` that may overlap an argument. Since a program that the
+entry may run has no side effect but to write ``out``, ``slow`` simply starts again; it knows how to do the unusual, or
+raises the error that explains it.
 """
 
 from __future__ import annotations
@@ -26,11 +27,16 @@ from relaxdsl.runtime.capi import (
     DTYPE_BYTE_ORDER,
     DTYPE_NUMBER,
     INT_TYPE,
+    NONE,
+    OUT_NAME,
     SWAPPED_BYTE_ORDER,
     TUPLE_TYPE,
     TYPE_OF,
+    WRITEABLE,
     Py_DecRef,
+    Py_IncRef,
     PyArray_New,
+    PyErr_CheckSignals,
     PyErr_Clear,
     PyEval_RestoreThread,
     PyEval_SaveThread,
@@ -45,14 +51,17 @@ from relaxdsl.runtime.capi import (
     PyTuple_SetItem,
     PyTuple_Size,
 )
-from relaxdsl.runtime.encoding import STATUS_MASK, STOPPED
+from relaxdsl.runtime.encoding import LATE, STATUS_BITS, STATUS_MASK, STOPPED
 from relaxdsl.runtime.native import call, load, load_byte, load_int32, store
+from relaxdsl.runtime.parallel import INT32_MASK
 from relaxdsl.runtime.program import WORKSPACE_SIZE_SLOT
 from relaxdsl.runtime.signature import (
     ARGUMENT_ROW_COUNT,
     BODY,
     CAPACITY,
+    CONSTANT_ELEMENTS,
     INT,
+    NAMES,
     OUTPUT_ROW_COUNT,
     PARAMETER_COUNT,
     PROLOGUE,
@@ -63,71 +72,119 @@ from relaxdsl.runtime.signature import (
     SLOTS,
     TABLE,
     TENSOR,
+    TUPLE,
 )
-from relaxdsl.runtime.vm import run
+from relaxdsl.runtime.vm import next_pause, run
 
 HOLD_BELOW = 1024
 """A call that touches fewer elements keeps Python's lock: giving it back can cost far more than such a call takes."""
 
-UNUSUAL = -1
+UNUSUAL, RAISED = -1, -2
 
 
 def enter(bound: int, arguments: int, count: int, keywords: int) -> int:
     """The Python function: its result, or NULL with an exception set."""
     state = load(call(PyTuple_GetItem, bound, 0) + ARRAY_DATA)
-    if keywords == 0 and count == load(state + 8 * PARAMETER_COUNT) and load(state + 8 * RUNS_IN_PYTHON) == 0:
+    if count <= load(state + 8 * PARAMETER_COUNT) and load(state + 8 * RUNS_IN_PYTHON) == 0:
         idle = call(PyTuple_GetItem, bound, 2)
         if call(PySet_Size, idle) > 0:
             handle = call(PySet_Pop, idle)
-            result = compute(state, call(PyLong_AsLongLong, handle), arguments)
+            frame = call(PyLong_AsLongLong, handle)
+            result = order_arguments(state, frame, arguments, count, keywords)
+            if result != UNUSUAL:
+                result = compute(state, frame, result)
             call(PySet_Add, idle, handle)
             call(Py_DecRef, handle)
-            if result != 0:
-                return result
+            if result != UNUSUAL:
+                return 0 if result == RAISED else result
             call(PyErr_Clear)
     return call(PyObject_Vectorcall, call(PyTuple_GetItem, bound, 1), arguments, count, keywords)
 
 
-def compute(state: int, frame: int, arguments: int) -> int:
-    """The program's result on plain arguments, or 0 if anything is unusual."""
-    touched = read_arguments(state, frame, arguments)
+def compute(state: int, frame: int, out: int) -> int:
+    """The program's result on plain arguments, ``UNUSUAL``, or ``RAISED``. Without an ``out``, that is 0."""
+    touched = read_arguments(state, frame)
     if touched == UNUSUAL:
-        return 0
+        return UNUSUAL
     slots = frame + 8 * SLOTS
     table = load(state + 8 * TABLE)
-    if run(slots, table, load(state + 8 * PROLOGUE)) & STATUS_MASK != STOPPED:
-        return 0
+    if run(slots, table, load(state + 8 * PROLOGUE), 0) & STATUS_MASK != STOPPED:
+        return UNUSUAL
     workspace = load(slots + 8 * WORKSPACE_SIZE_SLOT)
     if workspace > load(frame + 8 * CAPACITY):
-        return 0
-    made = allocate_outputs(state, frame)
+        return UNUSUAL
+    if out == 0:
+        made = allocate_outputs(state, frame)
+    else:
+        made = take_outputs(state, frame, out)
     if made == UNUSUAL:
-        return 0
-    status = run_body(slots, table, load(state + 8 * BODY), touched + made + workspace)
-    if status & STATUS_MASK != STOPPED:
-        release_outputs(state, frame)
-        return 0
-    return pack_outputs(state, frame)
+        return UNUSUAL
+    touched += made + workspace + load(state + 8 * CONSTANT_ELEMENTS)
+    status = run_body(slots, table, load(state + 8 * BODY), touched)
+    if status != STOPPED:
+        if out == 0:
+            release_outputs(state, frame)
+        return RAISED if status == LATE else UNUSUAL
+    if out == 0:
+        return pack_outputs(state, frame)
+    call(Py_IncRef, out)
+    return out
 
 
 def run_body(slots: int, table: int, body: int, touched: int) -> int:
-    """Runs the body, without Python's lock if it may take long."""
+    """Runs the body, without Python's lock if it may take long. Returns its status: ``LATE`` if a signal raised."""
     if touched < HOLD_BELOW:
-        return run(slots, table, body)
-    thread = call(PyEval_SaveThread)
-    status = run(slots, table, body)
-    call(PyEval_RestoreThread, thread)
-    return status
+        return run(slots, table, body, 0) & STATUS_MASK
+    at = body << STATUS_BITS | LATE
+    while at & STATUS_MASK == LATE:
+        thread = call(PyEval_SaveThread)
+        at = run(slots, table, at >> STATUS_BITS, next_pause())
+        call(PyEval_RestoreThread, thread)
+        if at & STATUS_MASK == LATE and call(PyErr_CheckSignals) & INT32_MASK:
+            return LATE
+    return at & STATUS_MASK
 
 
 # ----------------------------------------------------------------------------------------------------------- arguments
 
 
-def read_arguments(state: int, frame: int, arguments: int) -> int:
+def order_arguments(state: int, frame: int, arguments: int, count: int, keywords: int) -> int:
+    """Lists the arguments in the order of the parameters; returns the object given as ``out``, 0, or ``UNUSUAL``."""
+    objects = frame + 8 * load(state + 8 * SCRATCH)
+    for i in range(count):
+        store(objects + 8 * i, load(arguments + 8 * i))
+    missing = load(state + 8 * PARAMETER_COUNT) - count
+    if keywords == 0:
+        return UNUSUAL if missing else 0
+    for i in range(missing):
+        store(objects + 8 * (count + i), 0)
+    out = 0
+    for i in range(call(PyTuple_Size, keywords)):
+        name = call(PyTuple_GetItem, keywords, i)
+        value = load(arguments + 8 * (count + i))
+        place = place_of(state, name)
+        if place >= count:  # a call has no keyword twice
+            store(objects + 8 * place, value)
+            missing = missing - 1
+        elif place >= 0 or name != OUT_NAME:
+            return UNUSUAL
+        elif value != NONE:
+            out = value
+    return UNUSUAL if missing else out
+
+
+def place_of(state: int, name: int) -> int:
+    """Which parameter has the name, or -1."""
+    names = state + 8 * load(state + 8 * NAMES)
+    for i in range(load(state + 8 * PARAMETER_COUNT)):
+        if load(names + 8 * i) == name:
+            return i
+    return -1
+
+
+def read_arguments(state: int, frame: int) -> int:
     """Stores every leaf's pointer and sizes; returns how many elements they have, or ``UNUSUAL``."""
     objects = frame + 8 * load(state + 8 * SCRATCH)
-    for i in range(load(state + 8 * PARAMETER_COUNT)):
-        store(objects + 8 * i, load(arguments + 8 * i))
     touched = 0
     row = state + 8 * ROWS
     for i in range(load(state + 8 * ARGUMENT_ROW_COUNT)):
@@ -148,22 +205,26 @@ def read_arguments(state: int, frame: int, arguments: int) -> int:
 
 def read_tensor(row: int, array: int, slot: int) -> int:
     """Stores a plain array's pointer and sizes; returns its element count, or ``UNUSUAL``."""
-    if load(array + TYPE_OF) != ARRAY_TYPE:
-        return UNUSUAL
-    dtype = load(array + ARRAY_DTYPE)
-    if load_int32(dtype + DTYPE_NUMBER) != load(row + 8) or load_byte(dtype + DTYPE_BYTE_ORDER) == SWAPPED_BYTE_ORDER:
-        return UNUSUAL
-    ndim = load_int32(array + ARRAY_NDIM)
-    if ndim != load(row + 16) or load_int32(array + ARRAY_FLAGS) & C_CONTIGUOUS_AND_ALIGNED != C_CONTIGUOUS_AND_ALIGNED:
+    if not is_plain(row, array, C_CONTIGUOUS_AND_ALIGNED):
         return UNUSUAL
     store(slot, load(array + ARRAY_DATA))
     sizes = load(array + ARRAY_SIZES)
     elements = 1
-    for axis in range(ndim):
+    for axis in range(load(row + 16)):
         size = load(sizes + 8 * axis)
         store(slot + 8 + 8 * axis, size)
         elements = elements * size
     return elements
+
+
+def is_plain(row: int, array: int, flags: int) -> int:
+    """Whether an object is an array of the row's dtype and rank that has the flags."""
+    if load(array + TYPE_OF) != ARRAY_TYPE:
+        return 0
+    dtype = load(array + ARRAY_DTYPE)
+    if load_int32(dtype + DTYPE_NUMBER) != load(row + 8) or load_byte(dtype + DTYPE_BYTE_ORDER) == SWAPPED_BYTE_ORDER:
+        return 0
+    return load_int32(array + ARRAY_NDIM) == load(row + 16) and load_int32(array + ARRAY_FLAGS) & flags == flags
 
 
 def read_int(number: int, slot: int) -> int:
@@ -212,12 +273,17 @@ def allocate_outputs(state: int, frame: int) -> int:
                 return UNUSUAL
             store(objects + 8 * i, array)
             store(slot, load(array + ARRAY_DATA))
-            elements = 1
-            for axis in range(load(row + 16)):
-                elements = elements * load(slot + 8 + 8 * axis)
-            touched += elements
+            touched += element_count(row, slot)
         row += 8 * ROW_WIDTH
     return touched
+
+
+def element_count(row: int, slot: int) -> int:
+    """How many elements the tensor has whose sizes follow ``slot``."""
+    elements = 1
+    for axis in range(load(row + 16)):
+        elements = elements * load(slot + 8 + 8 * axis)
+    return elements
 
 
 def release_outputs(state: int, frame: int) -> int:
@@ -251,12 +317,70 @@ def pack_tuple(length: int, parts: int) -> int:
     return items
 
 
+# ------------------------------------------------------------------------------------------------------------------ out
+
+
+def take_outputs(state: int, frame: int, out: int) -> int:
+    """Makes the caller's arrays the outputs; returns how many elements they have, or ``UNUSUAL`` if they do not fit."""
+    objects = frame + 8 * load(state + 8 * SCRATCH)
+    store(objects, out)
+    row = output_row(state)
+    touched = 0
+    for i in range(load(state + 8 * OUTPUT_ROW_COUNT)):
+        item = load(objects + 8 * i)
+        kind = load(row)
+        if kind == TENSOR:
+            elements = take_tensor(state, frame, row, item)
+        elif kind == TUPLE:
+            elements = read_tuple(row, item, objects)
+        else:
+            elements = UNUSUAL
+        if elements == UNUSUAL:
+            return UNUSUAL
+        touched += elements
+        row += 8 * ROW_WIDTH
+    return touched
+
+
+def take_tensor(state: int, frame: int, row: int, array: int) -> int:
+    """Makes an array the output of this row if it fits and overlaps nothing; its element count, or ``UNUSUAL``."""
+    if not is_plain(row, array, C_CONTIGUOUS_AND_ALIGNED | WRITEABLE):
+        return UNUSUAL
+    slot = frame + 8 * SLOTS + 8 * load(row + 24)
+    sizes = load(array + ARRAY_SIZES)
+    for axis in range(load(row + 16)):
+        if load(sizes + 8 * axis) != load(slot + 8 + 8 * axis):
+            return UNUSUAL
+    start = load(array + ARRAY_DATA)
+    elements = element_count(row, slot)
+    if overlaps(state, frame, row, start, start + elements * load(row + 32)):
+        return UNUSUAL
+    store(slot, start)
+    return elements
+
+
+def overlaps(state: int, frame: int, end_row: int, start: int, end: int) -> int:
+    """Whether the bytes from ``start`` to ``end`` are some of an argument's, or of an output's before ``end_row``."""
+    row = state + 8 * ROWS
+    while row < end_row:
+        if load(row) == TENSOR:
+            slot = frame + 8 * SLOTS + 8 * load(row + 24)
+            other = load(slot)
+            if start < other + element_count(row, slot) * load(row + 32) and other < end:
+                return 1
+        row += 8 * ROW_WIDTH
+    return 0
+
+
 FUNCTIONS = (
     enter,
     compute,
     run_body,
+    order_arguments,
+    place_of,
     read_arguments,
     read_tensor,
+    is_plain,
     read_int,
     read_tuple,
     output_row,
@@ -264,4 +388,8 @@ FUNCTIONS = (
     release_outputs,
     pack_outputs,
     pack_tuple,
+    element_count,
+    take_outputs,
+    take_tensor,
+    overlaps,
 )

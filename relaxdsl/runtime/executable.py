@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -63,7 +64,7 @@ class Executable:
 
         with self._preparing:
             if self.entry == self._call_first:
-                self.entry = make_entry((self._state, self._call_slowly, self._frames.idle))
+                self.entry = make_entry((self._state, self._call_slowly, self._frames.idle, self._names))
 
     @property
     def machine_seconds(self) -> float:
@@ -80,7 +81,11 @@ class Executable:
 
     @cached_property
     def _state(self) -> np.ndarray:
-        return encode_signature(self.program, self._table)
+        return encode_signature(self.program, self._table, self._names)
+
+    @cached_property
+    def _names(self) -> tuple[str, ...]:
+        return tuple(sys.intern(name) for name, _ in self.params)
 
     @cached_property
     def _frames(self) -> FramePool:
@@ -120,7 +125,7 @@ class Executable:
 
         out = keywords.pop("out", None) if "out" not in self._reader.names else None
         conversions = self._reader.read(args, keywords)
-        inputs = list(_arrays_in((*args, *keywords.values())))
+        inputs = list(self._reader.arrays(args, keywords))
         frame = self._frames.take()
         try:
             activation = Activation(self.program, self._table, frame)
@@ -131,15 +136,6 @@ class Executable:
                 array = np.empty(activation.output_shape(leaf), leaf.dtype) if given is None else given[place]
                 activation.place_output(leaf, array)
             activation.run_body()
-            return activation.result(inputs) if out is None else out
+            return activation.result([array for _, array in inputs]) if out is None else out
         finally:
             self._frames.give_back(frame)
-
-
-def _arrays_in(value: Any) -> Iterator[np.ndarray]:
-    """The arrays in an argument, which may be a nested tuple."""
-    if isinstance(value, np.ndarray):
-        yield value
-    elif isinstance(value, tuple | list):
-        for item in value:
-            yield from _arrays_in(item)

@@ -19,8 +19,11 @@ _code = NativeCode((*vm.FUNCTIONS, *entry.FUNCTIONS, *parallel.FUNCTIONS))
 make_entry = BuiltinMaker("enter", _code.address("enter"))
 """Binds the entry to ``(state, slow, idle)``."""
 
-run_table = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64, ctypes.c_int64, ctypes.c_int64)(_code.address("run"))
-"""``run_table(slots, table, pc)``: the VM, called from Python without Python's lock."""
+run_table = ctypes.CFUNCTYPE(ctypes.c_int64, *[ctypes.c_int64] * 4)(_code.address("run"))
+"""``run_table(slots, table, pc, until)``: the VM, called from Python without Python's lock."""
+
+next_pause = ctypes.CFUNCTYPE(ctypes.c_int64)(_code.address("next_pause"))
+"""The time at which the VM should stop to let Python look for signals."""
 
 stop_workers = ctypes.CFUNCTYPE(ctypes.c_int64)(_code.address("stop_workers"))
 """Ends the threads that share work; waits for the job they are at."""

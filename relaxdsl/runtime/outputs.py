@@ -11,6 +11,8 @@ from relaxdsl.errors import ArgumentError
 from relaxdsl.runtime.program import TensorLeaf, Tree, TupleTree
 
 ShapeOf = Callable[[TensorLeaf], tuple[int, ...]]
+Named = tuple[str, np.ndarray]
+"""An array, and what messages call it."""
 
 
 class OutputChecker:
@@ -21,28 +23,30 @@ class OutputChecker:
         self._output = output
         self._late_pointers = late_pointers
 
-    def check(self, out: Any, shape_of: ShapeOf, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
+    def check(self, out: Any, shape_of: ShapeOf, inputs: Sequence[Named]) -> list[np.ndarray]:
         """The arrays for the output leaves, in order. Raises ArgumentError."""
-        arrays: list[np.ndarray] = []
-        self._collect("out", self._output, out, shape_of, arrays)
-        for place, array in enumerate(arrays):
-            if any(_overlap(array, other) for other in arrays[:place]):
-                raise self._error("out", "two outputs overlap in memory")
-            if any(_overlap(array, other) for other in inputs):
-                hint = "arguments are never written: pass another array"
-                raise self._error("out", "overlaps an argument in memory", hint)
-        return arrays
+        outputs: list[Named] = []
+        self._collect("out", self._output, out, shape_of, outputs)
+        for place, (path, array) in enumerate(outputs):
+            for other, known in outputs[:place]:
+                if _overlap(array, known):
+                    raise self._error(path, f"overlaps {other} in memory")
+            for name, known in inputs:
+                if _overlap(array, known):
+                    hint = "arguments are never written: pass another array"
+                    raise self._error(path, f"overlaps argument {name} in memory", hint)
+        return [array for _, array in outputs]
 
-    def _collect(self, path: str, tree: Tree, out: Any, shape_of: ShapeOf, arrays: list[np.ndarray]) -> None:
+    def _collect(self, path: str, tree: Tree, out: Any, shape_of: ShapeOf, outputs: list[Named]) -> None:
         match tree:
             case TensorLeaf():
                 self._check_array(path, tree, out, shape_of)
-                arrays.append(out)
+                outputs.append((path, out))
             case TupleTree():
                 if not isinstance(out, tuple) or len(out) != len(tree.fields):
                     raise self._error(path, f"expected a tuple of {len(tree.fields)}, got {_describe(out)}")
                 for place, (part, item) in enumerate(zip(tree.fields, out, strict=True)):
-                    self._collect(f"{path}[{place}]", part, item, shape_of, arrays)
+                    self._collect(f"{path}[{place}]", part, item, shape_of, outputs)
             case _:
                 raise self._error(path, "this output is no array, so it cannot be written into one")
 
@@ -56,7 +60,7 @@ class OutputChecker:
         if out.shape != shape_of(leaf):
             raise self._error(path, f"expected shape {shape_of(leaf)}, got {out.shape}")
         if not (out.flags.c_contiguous and out.flags.aligned):
-            raise self._error(path, "must be C-contiguous and aligned")
+            raise self._error(path, _layout_mistake(out))
         if not out.flags.writeable:
             raise self._error(path, "is read-only")
 
@@ -66,6 +70,12 @@ class OutputChecker:
 
 def _overlap(one: np.ndarray, other: np.ndarray) -> bool:
     return np.may_share_memory(one, other) and np.shares_memory(one, other)
+
+
+def _layout_mistake(out: np.ndarray) -> str:
+    if not out.flags.aligned:
+        return f"expected an aligned array: the address is no multiple of {out.dtype.alignment}"
+    return f"expected a C-contiguous array, got strides {out.strides} of shape {out.shape}"
 
 
 def _describe(out: Any) -> str:

@@ -1,12 +1,13 @@
-"""A program's signature as the entry reads it: an int64 array of header words, then four words a row.
+"""A program's signature as the entry reads it: an int64 array of header words, then five words a row, then names.
 
 Rows list a tree breadth first, so a tuple's row says where its parts' rows start::
 
-    TENSOR  dtype number, ndim, slot of the pointer (sizes follow it)
+    TENSOR  dtype number, ndim, slot of the pointer (sizes follow it), bytes of an element
     INT     slot
     TUPLE   length, row of the first part
 
-A shape is a tuple of ints.
+A shape is a tuple of ints. Names are the addresses of the parameters' interned names: a call's keywords are interned,
+too, so that equal ones are the same object.
 """
 
 from __future__ import annotations
@@ -22,8 +23,9 @@ from relaxdsl.runtime.program import IntLeaf, Leaf, ObjectLeaf, Program, ShapeLe
 
 # Header words.
 TABLE, PROLOGUE, BODY, RUNS_IN_PYTHON, PARAMETER_COUNT, SCRATCH, ARGUMENT_ROW_COUNT, OUTPUT_ROW_COUNT = range(8)
-ROWS = 8
-ROW_WIDTH = 4
+NAMES, CONSTANT_ELEMENTS = 8, 9
+ROWS = 10
+ROW_WIDTH = 5
 
 TENSOR, INT, TUPLE = range(3)
 
@@ -32,8 +34,8 @@ CAPACITY = 0
 SLOTS = 1
 
 
-def encode_signature(program: Program, table: Table) -> np.ndarray:
-    """The state that the entry is bound to. ``table`` must outlive it."""
+def encode_signature(program: Program, table: Table, names: Sequence[str]) -> np.ndarray:
+    """The state that the entry is bound to. ``table`` and the interned ``names`` must outlive it."""
     runs_in_python = program.leaves_compiled_code or any(
         isinstance(leaf, ObjectLeaf) for tree in (*program.arguments, program.output) for leaf in leaves_of(tree)
     )
@@ -41,13 +43,15 @@ def encode_signature(program: Program, table: Table) -> np.ndarray:
     outputs = [] if runs_in_python else _rows([program.output])
     scratch = SLOTS + table.slot_count + table.gathered_count
     header = [table.address, table.prologue, table.body, int(runs_in_python)]
+    rows = arguments + outputs
     header += [len(program.arguments), scratch, len(arguments), len(outputs)]
-    return np.array([*header, *chain.from_iterable(arguments + outputs)], np.int64)
+    header += [ROWS + ROW_WIDTH * len(rows), sum(array.size for array in program.constants)]
+    return np.array([*header, *chain.from_iterable(rows), *map(id, names)], np.int64)
 
 
 def frame_word_count(state: np.ndarray) -> int:
     """How many words a frame has."""
-    return int(state[SCRATCH] + max(state[ARGUMENT_ROW_COUNT], state[OUTPUT_ROW_COUNT]))
+    return int(state[SCRATCH] + max(state[PARAMETER_COUNT], state[ARGUMENT_ROW_COUNT], state[OUTPUT_ROW_COUNT]))
 
 
 def _rows(trees: Sequence[Tree]) -> list[list[int]]:
@@ -70,17 +74,18 @@ def _row(tree: Tree, first_part: int) -> tuple[list[int], Sequence[Tree]]:
             parts = [IntLeaf(tree.name, slot) for slot in tree.slots]
         case _:
             return _leaf_row(tree), ()
-    return [TUPLE, len(parts), first_part, 0], parts
+    return [TUPLE, len(parts), first_part, 0, 0], parts
 
 
 def _leaf_row(leaf: Leaf) -> list[int]:
     match leaf:
         case TensorLeaf():
             _check_layout(leaf)
-            return [TENSOR, np.dtype(leaf.dtype).num, len(leaf.sizes), leaf.pointer]
+            dtype = np.dtype(leaf.dtype)
+            return [TENSOR, dtype.num, len(leaf.sizes), leaf.pointer, dtype.itemsize]
         case _:
             (slot,) = slots_of(leaf)
-            return [INT, slot, 0, 0]
+            return [INT, slot, 0, 0, 0]
 
 
 def _check_layout(leaf: TensorLeaf) -> None:

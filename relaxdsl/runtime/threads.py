@@ -7,6 +7,7 @@ may use. The threads themselves are :mod:`relaxdsl.runtime.parallel`'s: they sta
 from __future__ import annotations
 
 import os
+import threading
 from operator import index
 
 import numpy as np
@@ -25,6 +26,7 @@ BUSY = 128  # 1 while a call uses the pool
 SLEEPER_COUNT, STOPPING = 192, 200
 THREAD_COUNT, LEAST_WORK, WORKER_CODE, WORKER_COUNT, LAST_CALL = 256, 264, 272, 280, 288
 CALLER_PROCESSOR, LAST_PLACED = 296, 304  # where the workers are kept away from (plus 1), and since when
+MAIN_THREAD = 312  # the thread in which Python handles signals
 JOB_CALL, JOB_SLOTS, JOB_ARGUMENTS, JOB_PARTS = 320, 328, 336, 344  # what the parts are parts of
 MUTEX, CONDITION = 384, 512
 HANDLES = 640
@@ -109,13 +111,15 @@ def _set_word(offset: int, value: int) -> None:
 
 
 def _forget_threads() -> None:
-    """After a fork: the child has the pool's words, but none of its threads."""
+    """After a fork: the child has the pool's words, but none of its threads. The one that forked is its main thread."""
     kept = {offset: _word(offset) for offset in (THREAD_COUNT, LEAST_WORK, WORKER_CODE)}
     _pool[:] = 0
     for offset, value in kept.items():
         _set_word(offset, value)
+    _set_word(MAIN_THREAD, threading.get_ident())
 
 
+_set_word(MAIN_THREAD, threading.main_thread().ident or 0)
 share_from(SHARED_FROM)
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forget_threads)

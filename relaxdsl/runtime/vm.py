@@ -1,9 +1,12 @@
 """The interpreter of the table: a loop over int64, compiled once a process (see :mod:`relaxdsl.runtime.native`).
 
-Sizes wrap as the machine's int64 does. A division by zero fails at its instruction.
+Sizes wrap as the machine's int64 does. A division by zero fails at its instruction. A call that may take long has a
+time at which it stops after the kernel it is at, so that Python may see to its signals; then it goes on.
 """
 
 from __future__ import annotations
+
+import sys
 
 from relaxdsl.runtime.encoding import (
     ADD,
@@ -18,6 +21,7 @@ from relaxdsl.runtime.encoding import (
     FAILED,
     FLOORDIV,
     JUMP,
+    LATE,
     LEFT,
     MAX,
     MIN,
@@ -30,13 +34,23 @@ from relaxdsl.runtime.encoding import (
     STOPPED,
     SUB,
 )
-from relaxdsl.runtime.native import call, divide, load, load_byte, store
-from relaxdsl.runtime.parallel import share
-from relaxdsl.runtime.threads import POOL, THREAD_COUNT
+from relaxdsl.runtime.native import call, divide, load, load_byte, stack_words, store
+from relaxdsl.runtime.parallel import CLOCK_MONOTONIC, clock_gettime, pthread_self, share
+from relaxdsl.runtime.threads import MAIN_THREAD, POOL, THREAD_COUNT
+
+COARSE_CLOCK = 6 if sys.platform == "linux" else CLOCK_MONOTONIC
+"""The system's cheapest clock: on Linux it is read in 5 ns, and is right to some milliseconds."""
+
+PAUSE_NS = 20_000_000
+"""How long a call runs before it looks for signals."""
 
 
-def run(slots: int, table: int, pc: int) -> int:
-    """Runs the table from word ``pc`` until it stops, leaves or fails; returns ``pc << STATUS_BITS | status``."""
+def run(slots: int, table: int, pc: int, until: int) -> int:
+    """Runs the table from word ``pc`` until it stops, leaves, fails, or it is later than ``until`` (unless that is 0).
+
+    Returns:
+        ``pc << STATUS_BITS | status``, with the instruction that it stopped at, or would go on with.
+    """
     gathered = slots + 8 * load(table)
     at = table + 8 * pc
     while True:
@@ -58,6 +72,8 @@ def run(slots: int, table: int, pc: int) -> int:
             gather(slots, at, at + 8 * CALL_WIDTH, gathered)
             call(load(at + 8), gathered, 0, load(slots + 8 * load(at + 16)))
             at += 8 * (CALL_WIDTH + load(at + 24))
+            if until != 0 and is_later(until):
+                return stopped(table, at, LATE)
         elif code == SHARED_CALL:
             extent = load(slots + 8 * load(at + 16))
             if extent > 0:
@@ -65,6 +81,8 @@ def run(slots: int, table: int, pc: int) -> int:
                 if not share(slots, at, gathered):
                     call(load(at + 8), gathered, 0, extent)
             at += 8 * (SHARED_CALL_WIDTH + load(at + 24) + load(at + 48))
+            if until != 0 and is_later(until):
+                return stopped(table, at, LATE)
         elif code == JUMP:
             at = table + 8 * load(at + 8)
         elif code == BRANCH:
@@ -75,6 +93,25 @@ def run(slots: int, table: int, pc: int) -> int:
             at += 8 * PLAIN_WIDTH
         else:
             return stopped(table, at, STOPPED if code == STOP else LEFT)
+
+
+def coarse_nanoseconds() -> int:
+    """The time, give or take some milliseconds, at little cost."""
+    memory = stack_words(2)
+    call(clock_gettime, COARSE_CLOCK, memory)
+    return load(memory) * 1000000000 + load(memory + 8)
+
+
+def next_pause() -> int:
+    """The time at which a call should look for signals; 0, never, where Python handles none."""
+    if pthread_self == 0 or call(pthread_self) != load(POOL + MAIN_THREAD):
+        return 0
+    return coarse_nanoseconds() + PAUSE_NS
+
+
+def is_later(until: int) -> int:
+    """Whether the time ``until`` is over."""
+    return coarse_nanoseconds() > until
 
 
 def stopped(table: int, at: int, status: int) -> int:
@@ -130,4 +167,4 @@ def floor_divide(left: int, right: int) -> int:
     return quotient - 1 if rest != 0 and (rest < 0) != (right < 0) else quotient
 
 
-FUNCTIONS = (run, stopped, gather, plain, holds, arithmetic, floor_divide)
+FUNCTIONS = (run, coarse_nanoseconds, next_pause, is_later, stopped, gather, plain, holds, arithmetic, floor_divide)

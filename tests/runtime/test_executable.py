@@ -19,6 +19,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from relaxdsl.errors import ArgumentError, ShapeError
+from relaxdsl.runtime import machine
 from relaxdsl.runtime.executable import Executable
 from relaxdsl.runtime.program import Arith, Branch, CheckTrue, IntLeaf, Jump, TupleTree
 from relaxdsl.types.dims import dims, symbol
@@ -253,13 +254,18 @@ def read_only(shape: tuple[int, ...]) -> np.ndarray:
     return out
 
 
+def misaligned(shape: tuple[int, ...]) -> np.ndarray:
+    return np.empty(25, np.uint8)[1:].view(np.float32).reshape(shape)
+
+
 @pytest.mark.parametrize(
     ("out", "message"),
     [
         ([1], "expected an array, got list"),
         (np.empty((2, 3)), "expected dtype float32, got float64"),
         (np.empty((2, 4), np.float32), "expected shape (2, 3), got (2, 4)"),
-        (np.empty((3, 2), np.float32).T, "must be C-contiguous and aligned"),
+        (np.empty((3, 2), np.float32).T, "expected a C-contiguous array, got strides (4, 8) of shape (2, 3)"),
+        (misaligned((2, 3)), "expected an aligned array: the address is no multiple of 4"),
         (read_only((2, 3)), "is read-only"),
     ],
 )
@@ -275,10 +281,66 @@ def test_out_must_not_overlap_an_argument() -> None:
     with pytest.raises(ArgumentError) as caught:
         adder()(x[:2], x[:2], out=x[1:3])
     assert str(caught.value) == (
-        "add: out: overlaps an argument in memory\n   hint: arguments are never written: pass another array"
+        "add: out: overlaps argument x in memory\n   hint: arguments are never written: pass another array"
     )
     adder()(x[:2], x[:2], out=x[2:])
     np.testing.assert_array_equal(x, [[1] * 3, [1] * 3, [2] * 3, [2] * 3])
+
+
+def test_usual_keywords_and_outputs_stay_in_the_entry() -> None:
+    slow_calls: list[tuple[object, ...]] = []
+
+    def fast(executable: Executable) -> Callable[..., object]:
+        executable.prepare()
+        state = (
+            executable._state,
+            lambda *args, **keywords: slow_calls.append((args, keywords)),
+            executable._frames.idle,
+        )
+        executable._frames.give_back(executable._frames.take())
+        return machine.make_entry(state)
+
+    x, y, out = np.ones((2, 3), np.float32), np.full((2, 3), 2, np.float32), np.empty((2, 3), np.float32)
+    add = fast(adder())
+    for result in (add(x=x, y=y), add(y=y, x=x), add(x, y=y), add(x, y, out=None)):
+        np.testing.assert_array_equal(result, 3)
+    for result in (add(x, y, out=out), add(x, out=out, y=x), add(y=y, out=out, x=y)):
+        assert result is out
+    np.testing.assert_array_equal(out, 4)
+    assert not slow_calls
+    for args, keywords in (
+        ((x, y), {"z": 1}),
+        ((x,), {}),
+        ((x,), {"x": x}),
+        ((x,), {"out": out}),
+        ((x, y), {"out": x}),
+        ((x, y), {"out": y[::-1]}),
+        ((x, y), {"out": out[:1]}),
+        ((x, y), {"out": out.view("int32")}),
+        ((x, y), {"out": read_only((2, 3))}),
+        ((x, y), {"out": (out,)}),
+    ):
+        add(*args, **keywords)
+    assert len(slow_calls) == 10
+    np.testing.assert_array_equal(x, 1)
+
+
+def test_usual_tuples_of_outputs_stay_in_the_entry() -> None:
+    x, buffer = np.ones(3, np.float32), np.zeros((2, 3), np.float32)
+    executable = pair()
+    executable(x)
+    executable._call_slowly = None  # type: ignore[method-assign, assignment]
+    out = (buffer[1], buffer[0])
+    before = sys.getrefcount(out)
+    for _ in range(10):
+        assert executable(x=x, out=out) is out
+    assert sys.getrefcount(out) == before
+    np.testing.assert_array_equal(buffer, 1)
+
+
+def test_empty_outputs_overlap_nothing() -> None:
+    x = np.ones((0, 3), np.float32)
+    assert adder()(x, x, out=x[:0]).shape == (0, 3)
 
 
 def pair() -> Executable:
@@ -297,7 +359,7 @@ def test_out_must_not_overlap_an_argument_in_a_tuple() -> None:
     builder = Builder("first", [("t", TupleType((TensorType((M,), "int32"),)))], TensorType((M,), "int32"))
     with pytest.raises(ArgumentError) as caught:
         builder.executable()((x,), out=x)
-    assert caught.value.headline == "first: out: overlaps an argument in memory"
+    assert caught.value.headline == "first: out: overlaps argument t[0] in memory"
 
 
 def test_out_tuple() -> None:
@@ -308,7 +370,7 @@ def test_out_tuple() -> None:
     for wrong, message in [
         (buffer, "pair: out: expected a tuple of 2, got ndarray"),
         ((buffer[0],), "pair: out: expected a tuple of 2, got a tuple of 1"),
-        ((buffer[0], buffer[0]), "pair: out: two outputs overlap in memory"),
+        ((buffer[0], buffer[0]), "pair: out[1]: overlaps out[0] in memory"),
         ((buffer[0], buffer), "pair: out[1]: expected shape (3,), got (2, 3)"),
     ]:
         with pytest.raises(ArgumentError) as caught:

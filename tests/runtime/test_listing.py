@@ -127,14 +127,14 @@ def empty(*arguments: TensorLeaf, slot_count: int = 6) -> Program:
 def test_sizes_that_do_not_follow_their_pointer() -> None:
     program = empty(TensorLeaf("x", "int8", 2, (4,)))
     with pytest.raises(InternalError) as caught:
-        encode_signature(program, encode(program))
+        encode_signature(program, encode(program), ())
     assert str(caught.value) == "the sizes of x do not follow its pointer"
 
 
 def activation(program: Program) -> Activation:
     table = encode(program)
     initial = np.zeros(len(program.slots), np.int64)
-    frame = Frame(frame_word_count(encode_signature(program, table)), initial)
+    frame = Frame(frame_word_count(encode_signature(program, table, ())), initial)
     return Activation(program, table, frame)
 
 

@@ -52,7 +52,7 @@ def run(dims: DimCompiler, values: dict[str, int]) -> list[int]:
     slots = np.array([slot.initial for slot in program.slots])
     for name, value in values.items():
         slots[dims.symbols()[name]] = value
-    stopped = run_table(address_of(slots), address_of(table.words), table.prologue)
+    stopped = run_table(address_of(slots), address_of(table.words), table.prologue, 0)
     assert stopped & STATUS_MASK == STOPPED
     return slots.tolist()
 

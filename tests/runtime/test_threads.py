@@ -75,7 +75,7 @@ def run(call: CallKernel, *slots: int) -> None:
     table = encode(program)
     memory = np.zeros(table.slot_count + table.gathered_count, np.int64)
     memory[:count] = slots
-    run_table(address_of(memory), table.address, table.body)
+    run_table(address_of(memory), table.address, table.body, 0)
 
 
 def parts_of(extent: int, work: int = 0) -> list[tuple[int, int]]:

@@ -52,7 +52,7 @@ def run(body: list[Instruction], *values: int) -> tuple[int, Instruction | None,
     table = encode(program(body))
     slots = np.zeros(table.slot_count + table.gathered_count, np.int64)
     slots[: len(values)] = values
-    stopped = run_table(address_of(slots), address_of(table.words), table.body)
+    stopped = run_table(address_of(slots), address_of(table.words), table.body, 0)
     where = table.instructions.get(stopped >> STATUS_BITS)
     return stopped & STATUS_MASK, where, slots.tolist()
 
