@@ -8,7 +8,6 @@ from __future__ import annotations
 import copyreg
 import functools
 import os
-import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from types import FunctionType
@@ -23,6 +22,7 @@ from relaxdsl.ir.print_graph import script
 from relaxdsl.ir.symbol_bounds import module_with_declared_bounds, with_declared_bounds
 from relaxdsl.kernel_function import KernelFunction
 from relaxdsl.kernels.primitives.schedule import Schedule
+from relaxdsl.locks import COMPILING
 from relaxdsl.saved.code import FileCode, save_program
 from relaxdsl.saved.file import SavedFile, from_bytes, read_file, to_bytes
 from relaxdsl.saved.program import SavedProgram, saved_function, saved_module
@@ -67,7 +67,6 @@ class CompiledFunction:
         self._parse_seconds = parse_seconds
         self._code = code
         self._code_use = ""
-        self._lock = threading.RLock()
         self._compiled: Compiled | None = None
         self._executable: Executable | None = None
         self._entry: Callable[..., Any] = self._call_first
@@ -245,7 +244,7 @@ class CompiledFunction:
     def _get_compiled(self) -> Compiled:
         from relaxdsl.passes.pipeline import compile_function
 
-        with self._lock:
+        with COMPILING:
             if self._compiled is None:
                 self._code_use = "" if self._code is None else self._code.bring()
                 self._compiled = compile_function(self.ir, self.module)
@@ -255,7 +254,7 @@ class CompiledFunction:
     def _get_executable(self) -> Executable:
         from relaxdsl.runtime.executable import Executable
 
-        with self._lock:
+        with COMPILING:
             if self._executable is None:
                 params = [(param.name, param.type) for param in self.ir.params]
                 self._executable = Executable(self._get_compiled().program, params)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
@@ -13,6 +12,7 @@ from relaxdsl.ir.graph import Expr, Function
 from relaxdsl.ir.loops import PrimFunc
 from relaxdsl.ir.module import IRModule
 from relaxdsl.ir.print_graph import script
+from relaxdsl.locks import COMPILING
 from relaxdsl.saved.code import save_program
 from relaxdsl.saved.program import SavedProgram, saved_kernel
 from relaxdsl.trace.builder import current_builder
@@ -51,7 +51,6 @@ class KernelFunction:
         self.__name__ = ir.name
         self.__qualname__ = ir.name
         self._compile = compile
-        self._lock = threading.Lock()
         self._compiled: Runnable | None = None
 
     def __call__(self, *args: Any, **keywords: Any) -> Any:
@@ -139,7 +138,7 @@ class KernelFunction:
         return to_html(self.script())
 
     def _runnable(self) -> Runnable:
-        with self._lock:
+        with COMPILING:
             if self._compiled is None:
                 self._compiled = self._compile(*program_of(self))
             return self._compiled

@@ -15,6 +15,7 @@ PACKAGE = Path(__file__).parent.parent / "relaxdsl"
 LAYERS = {
     "dataclass": 0,
     "errors": 0,
+    "locks": 0,
     "cache": 1,
     "types": 1,
     "ir": 2,

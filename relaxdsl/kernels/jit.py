@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -18,6 +17,7 @@ from relaxdsl.ir.loops import Buffer, PrimFunc
 from relaxdsl.kernels.interface import Interface
 from relaxdsl.kernels.stored import StoredKernel, from_parts, is_kept, to_parts
 from relaxdsl.kernels.structural_key import structural_key
+from relaxdsl.locks import COMPILING
 from relaxdsl.types.dims import Dim, evaluate
 
 CACHE_LINE_BYTES = 64
@@ -104,7 +104,6 @@ class CompiledKernel:
 
 
 _compiled: dict[str, CompiledKernel] = {}
-_lock = threading.RLock()
 
 
 def compile_kernel(prim_func: PrimFunc) -> CompiledKernel:
@@ -115,7 +114,7 @@ def compile_kernel(prim_func: PrimFunc) -> CompiledKernel:
         InternalError: the generated source does not compile.
     """
     key = structural_key(prim_func)
-    with _lock:
+    with COMPILING:
         found = _compiled.get(key)
         if found is None:
             made = _compiled[key] = _load(prim_func, key) or _compile(prim_func, key)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import sys
-import threading
 from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from relaxdsl.locks import COMPILING
 from relaxdsl.runtime.arguments import ArgumentReader, Params
 from relaxdsl.runtime.encoding import Table, encode, leaves_of, written_slots
 from relaxdsl.runtime.frame import FramePool
@@ -36,7 +36,6 @@ class Executable:
     def __init__(self, program: Program, params: Params) -> None:
         self.program = program
         self.params = tuple(params)
-        self._preparing = threading.Lock()
         self.entry: Callable[..., Any] = self._call_first
         """What a call calls; using it saves Python's call of :meth:`__call__`. It changes at the first call."""
 
@@ -62,7 +61,7 @@ class Executable:
         """Compiles everything that a call needs."""
         from relaxdsl.runtime.machine import make_entry  # imports llvmlite and compiles
 
-        with self._preparing:
+        with COMPILING:
             if self.entry == self._call_first:
                 self.entry = make_entry((self._state, self._call_slowly, self._frames.idle, self._names))
 

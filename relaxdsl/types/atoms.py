@@ -6,13 +6,13 @@ Equal atoms are the same object, so equality is identity. Their arguments are di
 
 from __future__ import annotations
 
-import threading
 from dataclasses import field, fields
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias, TypeVar
 from weakref import WeakValueDictionary
 
 from relaxdsl.dataclass import dataclass
 from relaxdsl.errors import ShapeError
+from relaxdsl.locks import ATOMS
 
 if TYPE_CHECKING:
     from relaxdsl.types.symint import Dim
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _interned: WeakValueDictionary[tuple[Any, ...], Any] = WeakValueDictionary()
-_lock = threading.Lock()
 
 
 class Interned(type):
@@ -34,7 +33,7 @@ class Interned(type):
 
 def _intern(as_written: tuple[Any, ...], new: T) -> T:
     """The one instance with the fields of ``new``, found by the arguments as they were written from now on."""
-    with _lock:
+    with ATOMS:
         found: T = _interned.setdefault((type(new), *_field_values(new)), new)
         _interned[as_written] = found
     return found

@@ -7,7 +7,6 @@ minimum and maximum follow Python and are simplified only where that is right fo
 from __future__ import annotations
 
 import math
-import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -18,6 +17,7 @@ from weakref import WeakValueDictionary
 
 from relaxdsl.dataclass import dataclass
 from relaxdsl.errors import ShapeError
+from relaxdsl.locks import SIZES
 from relaxdsl.types import polynomial
 from relaxdsl.types.atoms import Atom, FloorDiv, Max, Min, Symbol, atom_operands, dim_sort_key
 from relaxdsl.types.dim_printer import format_operand, format_polynomial
@@ -28,7 +28,6 @@ from relaxdsl.types.remainders import split_remainder
 Dim: TypeAlias = "int | SymInt"
 
 _interned: WeakValueDictionary[frozenset[tuple[Monomial, int]], SymInt]
-_lock = threading.Lock()
 _user_compares: ContextVar[bool] = ContextVar("relaxdsl_user_compares", default=False)
 _CACHED_DIVISIONS = 4096
 
@@ -274,7 +273,7 @@ def _intern(key: frozenset[tuple[Monomial, int]], terms: dict[Monomial, int]) ->
     object.__setattr__(new, "polynomial", terms)
     for cache in ("_terms", "_sort_key", "_text", "_bounds", "_symbols", "_names"):
         object.__setattr__(new, cache, None)
-    with _lock:
+    with SIZES:
         return _interned.setdefault(key, new)
 
 
