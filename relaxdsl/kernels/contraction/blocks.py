@@ -15,7 +15,15 @@ from relaxdsl.kernels.contraction.emitter import INT64, Emitter
 from relaxdsl.kernels.contraction.library import Library
 from relaxdsl.kernels.contraction.operands import GATHERED, STRIDED, Gathered, Layout, Strided
 from relaxdsl.kernels.contraction.packing import emit_panels
-from relaxdsl.kernels.contraction.tile import COLUMN_GROUP, DEPTH, NARROW, PACKED_COLUMNS, PACKED_ROWS, PACKED_STEPS
+from relaxdsl.kernels.contraction.tile import (
+    COLUMN_GROUP,
+    DEPTH,
+    GATHERED_STEPS,
+    NARROW,
+    PACKED_COLUMNS,
+    PACKED_ROWS,
+    PACKED_STEPS,
+)
 from relaxdsl.kernels.contraction.tiles import UNROLLED, emit_tiles
 
 #: From where a tile reads the right operand: panels packed before, panels it packs, or where it is.
@@ -98,13 +106,14 @@ def _group_offset(library: Library, emit: Emitter, n: Any, start: Any, column: A
 
 def _emit_right_group(library: Library, layout: Layout) -> None:
     """Packs neighbouring panels of ``panel_depth`` steps, or ``depth`` steps of each: some of all of them at a time,
-    so that a page of memory is read at once. Where the steps are neighbours, it is read at once anyway.
+    so that a page of memory is read at once. Where the steps are neighbours, it is read at once anyway. Tables are
+    looked into before, which takes as long as many steps.
     """
     parameters = f"width depth panel_depth {layout.parameters('b', 'b_columns', 'b_steps')} group*"
     emit = library.function(f"right_group{layout.suffix}", parameters)
     width, depth, panel_depth, *right, group = emit.function.args
     operand, columns = layout.operand(emit, *right), library.tile.columns
-    chunk = emit.integer(PACKED_STEPS)
+    chunk = emit.integer(PACKED_STEPS if layout is STRIDED else GATHERED_STEPS)
     if layout is STRIDED:
         chunk = emit.builder.select(emit.compare("==", operand.steps, 1), emit.integer(DEPTH), chunk)
     with emit.loop(0, depth, chunk) as start, emit.loop(0, width, columns) as column:

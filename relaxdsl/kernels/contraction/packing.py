@@ -18,7 +18,7 @@ from llvmlite import ir
 from relaxdsl.dataclass import dataclass
 from relaxdsl.kernels.contraction.emitter import Emitter
 from relaxdsl.kernels.contraction.library import Library
-from relaxdsl.kernels.contraction.operands import STRIDED, Gathered, Layout, Strided
+from relaxdsl.kernels.contraction.operands import Gathered, Layout, Strided
 from relaxdsl.kernels.contraction.tile import PACKED_STEPS
 from relaxdsl.kernels.contraction.transposition import transposed
 
@@ -42,10 +42,8 @@ def _emit_right_panel(library: Library, emit: Emitter, layout: Layout) -> None:
     """Strip by strip, unless the whole panel is a run: then line by line of the caches."""
     depth, count, *where, target = emit.function.args
     operand, columns, lanes = layout.operand(emit, *where), library.tile.columns, library.tile.lanes
-    if layout is STRIDED:
-        panel = _Strip(library, emit, operand, emit.integer(columns), columns, columns, depth, target)
-        is_run = emit.all(emit.compare("==", operand.places, 1), emit.compare("==", count, columns))
-        panel.copy(is_run, panel.read_run)
+    panel = _Strip(library, emit, operand, count, columns, columns, depth, target)
+    panel.copy(*panel.as_run())
     with emit.loop(0, columns, lanes) as first:
         place = emit.smaller(first, emit.sub(count, 1))
         arguments = (depth, emit.sub(count, place), *operand.moved(place, 0).arguments, emit.at(target, first))
@@ -128,6 +126,19 @@ class _Strip:
             yield from self._readings_of_strided(self.operand)
         else:
             yield from self._readings_of_gathered(self.operand)
+
+    def as_run(self) -> _Reading:
+        """As vectors along its places: right if all of them exist and are neighbours."""
+        emit, operand = self.emit, self.operand
+        is_whole = emit.compare("==", self.count, self.places)
+        if isinstance(operand, Strided):
+            return emit.all(is_whole, emit.compare("==", operand.places, 1)), self.read_run
+        first = operand.place(0)
+        runs = []
+        for start in range(0, self.places, emit.lanes):
+            offsets = emit.load_masked(operand.places, start, emit.lanes_below(emit.sub(self.count, start)))
+            runs.append(emit.every(emit.are_from(offsets, emit.add(first, start), 1)))
+        return emit.all(is_whole, *runs), lambda step: self.read_run(emit.add(step, first))
 
     def _readings_of_strided(self, operand: Strided) -> Iterator[_Reading]:
         yield self._is_strided_by(1), self.read_run

@@ -30,6 +30,8 @@ PACKED_COLUMNS = 96
 NARROW = 256
 #: Steps of the sum that are packed of one panel before the next one.
 PACKED_STEPS = 16
+#: The same where tables say where elements are.
+GATHERED_STEPS = 96
 #: Elements after a packed block that packing may write.
 BLOCK_MARGIN = 16
 #: Up to so many rows use the right operand so few times that each call packs what it uses, just before it does.
