@@ -110,13 +110,22 @@ class Activation:
             case Allocate(leaf=leaf):
                 self.place_output(leaf, np.empty(self.output_shape(leaf), leaf.dtype))
             case HostCall():
-                outputs = [self._view(leaf, is_writable=True) for leaf in step.outputs]
-                value = step.function(*map(self._value, step.args), *outputs)
+                value = self._call_host(step)
                 if step.results is not None:
                     _ResultReader(step).check(step.results, value)
                     self._store_result(step.results, value)
             case _:
                 raise InternalError(f"{self._program.name}: {step} does not leave compiled code")
+
+    def _call_host(self, step: HostCall) -> Any:
+        """What the Python function returns; what it raises is noted with the user's line, and otherwise as it is."""
+        outputs = [self._view(leaf, is_writable=True) for leaf in step.outputs]
+        try:
+            return step.function(*map(self._value, step.args), *outputs)
+        except Exception as error:
+            at = "" if step.span is None else f" ({step.span})"
+            error.add_note(f"{step.name} is called by {self._program.name}{at}")
+            raise
 
     # ----------------------------------------------------------------------------------------------- slots from values
 
