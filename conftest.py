@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
+import tempfile
 from typing import Any
 
 import numpy as np
@@ -12,6 +15,8 @@ import relaxdsl
 
 # Every run compiles what it tests, and leaves nothing in its user's home.
 os.environ["RELAXDSL_CACHE"] = "0"
+os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="relaxdsl-tests-")
+atexit.register(shutil.rmtree, os.environ["XDG_CACHE_HOME"], ignore_errors=True)
 
 
 @pytest.fixture(autouse=True)

@@ -578,8 +578,7 @@ def _restored(file: SavedFile, where: str, code: FileCode | None) -> CompiledFun
         function = file.function_of(parsed, where)
         seconds = time.perf_counter() - started
         made = CompiledFunction(function, parsed.module, accepted=program.accepted, parse_seconds=seconds, code=code)
-    if program.doc is not None:
-        made.__doc__ = program.doc
+    made.__doc__ = program.doc
     return made
 
 

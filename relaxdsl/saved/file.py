@@ -244,15 +244,20 @@ def _array_of_npy(name: str, data: bytes) -> np.ndarray:
     """The array, if its header asks for as many bytes as there are."""
     buffer = io.BytesIO(data)
     try:
-        version = np.lib.format.read_magic(buffer)
-        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        shape, is_fortran, dtype = read(buffer, _LARGEST_HEADER_BYTES)
-        if dtype.hasobject:
-            raise DamagedError(f"is damaged: its part {name!r} holds Python objects")
+        shape, is_fortran, dtype = _header_of_npy(buffer)
         rest = data[buffer.tell() :]
+        if dtype.hasobject or min(shape, default=0) < 0:
+            raise ValueError(dtype, shape)
         return np.frombuffer(rest, dtype).reshape(shape, order="F" if is_fortran else "C").copy(order="K")
-    except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError, OverflowError):
-        raise DamagedError(f"is damaged: its part {name!r} is no array") from None
+    except Exception:  # NumPy and Python's tokenizer raise many kinds
+        raise DamagedError(f"is damaged: its part {name!r} is no array of data") from None
+
+
+def _header_of_npy(buffer: io.BytesIO) -> tuple[tuple[int, ...], bool, np.dtype]:
+    """Shape, whether the first axis varies fastest, and dtype."""
+    version = np.lib.format.read_magic(buffer)
+    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    return read(buffer, _LARGEST_HEADER_BYTES)
 
 
 def _line(item: Any, files: Sequence[Any]) -> tuple[int, Span]:
