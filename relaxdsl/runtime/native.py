@@ -23,9 +23,8 @@ Importing this module imports llvmlite.
 from __future__ import annotations
 
 import ast
-import inspect
-import textwrap
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import linecache
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import llvmlite.binding as llvm
 from llvmlite import ir
@@ -184,7 +183,7 @@ def _python_call(name: str) -> InternalError:
 
 
 def _declare(module: ir.Module, function: Callable[..., int]) -> ir.Function:
-    parameters = list(inspect.signature(function).parameters)
+    parameters = function.__code__.co_varnames[: function.__code__.co_argcount]
     declared = ir.Function(module, ir.FunctionType(INT64, [INT64] * len(parameters)), function.__name__)
     for argument, name in zip(declared.args, parameters, strict=True):
         argument.name = name
@@ -195,8 +194,8 @@ def _compile(functions: Sequence[Callable[..., int]]) -> bytes:
     """The object code of the functions."""
     module = ir.Module("relaxdsl_runtime")
     declared = {function.__name__: _declare(module, function) for function in functions}
-    for function in functions:
-        _FunctionEmitter(function, declared).emit()
+    for function, tree in zip(functions, _definitions(functions), strict=True):
+        _FunctionEmitter(function, tree, declared).emit()
     # With `jit`, an address may be anywhere in memory.
     machine = native_target().create_target_machine(opt=1, jit=True)
     parsed = llvm.parse_assembly(str(module))
@@ -209,15 +208,23 @@ def _compile(functions: Sequence[Callable[..., int]]) -> bytes:
     return made
 
 
+def _definitions(functions: Iterable[Callable[..., int]]) -> Iterator[ast.FunctionDef]:
+    """The functions' syntax trees. Their files are parsed once: `inspect.getsource` takes six times as long."""
+    codes = [function.__code__ for function in functions]
+    found = {}
+    for path in {code.co_filename for code in codes}:
+        nodes = ast.walk(ast.parse("".join(linecache.getlines(path))))
+        found.update({(path, node.lineno): node for node in nodes if isinstance(node, ast.FunctionDef)})
+    return (found[code.co_filename, code.co_firstlineno] for code in codes)
+
+
 class _FunctionEmitter:
     """Emits one function: variables are stack cells, which LLVM turns into registers."""
 
-    def __init__(self, function: Callable[..., int], functions: dict[str, ir.Function]) -> None:
+    def __init__(self, function: Callable[..., int], tree: ast.FunctionDef, functions: dict[str, ir.Function]) -> None:
         self.target = functions[function.__name__]
         self.functions = functions
         self.constants = function.__globals__
-        tree = ast.parse(textwrap.dedent(inspect.getsource(function))).body[0]
-        assert isinstance(tree, ast.FunctionDef)
         self.tree = tree
         self.builder = ir.IRBuilder(self.target.append_basic_block("entry"))
         self.cells: dict[str, ir.Value] = {}
