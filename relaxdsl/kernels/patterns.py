@@ -15,12 +15,13 @@ OPAQUE     whatever the analysis does not see through
 from __future__ import annotations
 
 import math
+from collections.abc import Collection, Mapping
 from enum import IntEnum
 
 from relaxdsl.ir.loops import Block, Buffer, PrimFunc, Seq, Store, loop_variable, walk
 from relaxdsl.ir.scalar import Apply, Index, Load, ScalarExpr
 from relaxdsl.kernels.accesses import expressions, flat_index, loads_of, nodes
-from relaxdsl.types.dims import SymInt, free_symbols, is_symbol
+from relaxdsl.types.dims import Dim, SymInt, free_symbols, is_symbol, substitute
 
 
 class Kind(IntEnum):
@@ -140,13 +141,29 @@ def is_read_once(kernel: PrimFunc, buffer: Buffer) -> bool:
 
 def takes_each_once(block: Block, load: Load) -> bool:
     """Whether a read takes each element at most once: all axes are indices, or the order in memory agrees."""
-    moving = {axis.var for axis in block.iter_vars if axis.extent != 1}
-    if moving <= {bare_name(index) for index in load.indices}:
+    return takes_each_value_once({axis.var: axis.extent for axis in block.iter_vars}, load)
+
+
+def takes_each_value_once(extents: Mapping[str, Dim], load: Load) -> bool:
+    """Whether no two values of variables with these extents read the same element."""
+    moving = {name: extent for name, extent in extents.items() if extent != 1}
+    if set(moving) <= {_shifted_name(index, moving) for index in load.indices}:
         return True
-    shape = tuple(axis.extent for axis in block.iter_vars)
-    own = tuple(loop_variable(axis.var, axis.extent) for axis in block.iter_vars)
+    shape = tuple(extents.values())
+    own = tuple(loop_variable(name, extent) for name, extent in extents.items())
     same_size = math.prod(shape) == math.prod(load.buffer.shape)
     return same_size and flat_index(load.buffer.shape, load.indices) is flat_index(shape, own)
+
+
+def _shifted_name(index: Index, names: Collection[str]) -> str | None:
+    """The variable of an index that is one, plus something that stays the same; None if it is anything else."""
+    if isinstance(index, int | ScalarExpr):
+        return None
+    moving = [name for name in free_symbols(index) if name in names]
+    if len(moving) != 1:
+        return None
+    moved = index - substitute(index, {moving[0]: 0})
+    return bare_name(moved)
 
 
 def is_aligned(kernel: PrimFunc, buffer: Buffer) -> bool:

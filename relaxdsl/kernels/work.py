@@ -67,6 +67,11 @@ def pays_to_share(extent: Dim, work: Dim) -> bool:
     return extent != 1 and prove_less(work, SHARED_FROM) is not Proof.YES
 
 
+def is_cheap(value: ScalarExpr) -> bool:
+    """Whether a value takes no function that costs more than a few additions."""
+    return not any(isinstance(node, Apply) and node.function not in _CHEAP for node in nodes(value))
+
+
 def _estimate(stmt: Stmt) -> Dim:
     match stmt:
         case For():

@@ -21,6 +21,7 @@ KERNELS = (
     "gather",
     "gelu",
     "layer_norm",
+    "matmul_of_scaled_bytes",
     "matmul_of_transposed",
     "matmul_with_bias_and_relu",
     "reshape",

@@ -180,6 +180,15 @@ def case_matmul_of_transposed() -> Case:
     return [x, w], te.compute((m, p), lambda i, j: te.sum(x[i, k] * w[j, k], axis=k), "out"), lambda x, w: x @ w.T
 
 
+def case_matmul_of_scaled_bytes() -> Case:
+    """The right operand is evaluated where it is packed."""
+    w, scale = te.placeholder((n, p), "int8", "w"), te.placeholder((p,), name="scale")
+    k = te.reduce_axis(n, "k")
+    scaled = te.compute((n, p), lambda i, j: w[i, j].astype("float32") * scale[j], "scaled")
+    out = te.compute((m, p), lambda i, j: te.sum(x[i, k] * scaled[k, j], axis=k), "out")
+    return [x, w, scale], out, lambda x, w, scale: x @ (w * scale)
+
+
 def case_matmul_of_activation() -> Case:
     w = te.placeholder((n, p), name="w")
     k = te.reduce_axis(n, "k")

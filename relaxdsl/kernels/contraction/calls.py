@@ -20,13 +20,19 @@ _MANY_ROWS = 1 << 20
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Tables:
-    """Offsets of the elements of both operands, along the joint indices."""
+class Table:
+    """Offsets of the elements of an operand along the joint indices of its rows or columns, and of the steps."""
 
-    rows: Buffer
-    left_steps: Buffer
-    right_steps: Buffer
-    columns: Buffer
+    places: Buffer
+    steps: Buffer
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Tables:
+    """Those of both operands, or of the left one."""
+
+    left: Table
+    right: Table | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +60,8 @@ class Calls:
     contraction: Contraction
     flat: Mapping[Buffer, Buffer]
     local: Mapping[Buffer, Local]
-    panels: Buffer | None
-    tables: Tables | None
+    panels: Buffer | None = None
+    tables: Tables | None = None
     is_constant: bool = False
     _block: Buffer = field(init=False)
 
@@ -66,13 +72,29 @@ class Calls:
     @property
     def scratch(self) -> tuple[Buffer, ...]:
         """The memory needed besides operands, unless it turns out not to be used."""
-        tables = () if self.tables is None else (self.tables.rows, self.tables.left_steps, self.tables.right_steps)
-        columns = () if self.tables is None else (self.tables.columns,)
-        return (*(() if self.panels is None else (self.panels,)), *tables, *columns, self._block)
+        tables = () if self.tables is None else (self.tables.left, self.tables.right)
+        offsets = (buffer for each in tables if each is not None for buffer in (each.places, each.steps))
+        return (*(() if self.panels is None else (self.panels,)), *offsets, self._block)
 
-    def pack(self, batch: Sequence[Dim], first: Dim, count: Dim) -> CallExtern:
-        """Packs groups of columns of the right operand."""
-        return self._pack(self._right(batch), self.contraction.sizes[1], first, count)
+    @property
+    def groups(self) -> Dim:
+        """How many groups of columns there are."""
+        return ceildiv(self.contraction.sizes[1], COLUMN_GROUP)
+
+    @property
+    def groups_to_pack(self) -> Dim:
+        """How many groups of columns there are to pack, 0 where the rows are so few that nothing is packed before."""
+        if self.tables is None and self.contraction.right.dtype not in BYTE_DTYPES and not self.is_constant:
+            return self.groups * dim_min(1, floordiv(self.contraction.sizes[0], FEW + 1))
+        return self.groups
+
+    def pack(self, batch: Sequence[Dim], group: Dim) -> CallExtern:
+        """Packs a group of columns of the right operand."""
+        return self._pack(self._right(batch), self.contraction.sizes[1], group, 1)
+
+    def pack_all(self, batch: Sequence[Dim]) -> CallExtern:
+        """Packs the right operand of a matrix of the batch."""
+        return self._pack(self._right(batch), self.contraction.sizes[1], 0, self.groups)
 
     def pack_piece(self, batch: Sequence[Dim], columns: Span) -> CallExtern:
         """Packs some columns as if there were no others."""
@@ -86,7 +108,8 @@ class Calls:
         if self.tables is None:
             arguments = (rows, width, steps, right.buffer, right.offset, right.steps, right.places, *goal)
             return CallExtern(f"pack_{right.buffer.dtype}", arguments, (self.panels,))
-        tables = (self.tables.right_steps, 0, self.tables.columns, right.places)
+        assert self.tables.right is not None
+        tables = (self.tables.right.steps, 0, self.tables.right.places, right.places)
         return CallExtern(
             f"pack_gathered_{right.buffer.dtype}",
             (width, steps, right.buffer, right.offset, *tables, *goal),
@@ -106,7 +129,7 @@ class Calls:
         self, piece: Piece, right: Where, width: Dim, columns: Span, summed: Dim | None, shift: Dim = 0
     ) -> CallExtern:
         _, _, steps = self.contraction.sizes
-        left, result = self._left(piece), self._result(piece, columns.first + shift)
+        left, result = self.left(piece), self.result(piece, columns.first + shift)
         panels, block = self.panels or result.buffer, result.buffer if self.panels is None else self._block
         goal = (result.buffer, result.offset, result.places, panels, 0, block, 0)
         written = (result.buffer, block)
@@ -120,9 +143,32 @@ class Calls:
                 written,
             )
         sizes = (piece.rows.count, width, columns.first, columns.count, steps)
-        tables = (self.tables.rows, left.places, self.tables.left_steps, 0)
-        arguments = (*sizes, left.buffer, left.offset, *tables, *goal)
-        return CallExtern(f"contract_gathered_{left.buffer.dtype}", arguments, written)
+        return self._contract_gathered(self.tables.left, left, sizes, (result, goal))
+
+    def contract_packed(self, piece: Piece, columns: Span, width: Dim, summed: Dim, shift: Dim) -> CallExtern:
+        """The same, of panels of ``width`` columns from ``shift`` on; of all steps, the first ``summed`` are."""
+        assert self.panels is not None
+        left, result = self.left(piece), self.result(piece, columns.first)
+        sizes = (piece.rows.count, width, columns.first - shift, columns.count, self.contraction.sizes[2])
+        goal = (result.buffer, result.offset, result.places, self.panels, 0, self._block, 0)
+        if self.tables is not None:
+            return self._contract_gathered(self.tables.left, left, sizes, (result, goal))
+        operand = (left.buffer, left.offset, left.places, left.steps)
+        arguments = (*sizes, summed, *operand, *goal)
+        return CallExtern(f"contract_packed_{left.buffer.dtype}", arguments, (result.buffer, self._block))
+
+    def _contract_gathered(
+        self, table: Table, left: Where, sizes: tuple[Dim, ...], goal: tuple[Where, tuple[Buffer | Dim, ...]]
+    ) -> CallExtern:
+        result, arguments = goal
+        operand = (left.buffer, left.offset, table.places, left.places, table.steps, 0)
+        written = (result.buffer, self._block)
+        return CallExtern(f"contract_gathered_{left.buffer.dtype}", (*sizes, *operand, *arguments), written)
+
+    @property
+    def is_read_in_place(self) -> bool:
+        """Whether products without packing can read the left operand."""
+        return self.tables is None and self.contraction.left.dtype not in BYTE_DTYPES
 
     @property
     def _deciding_rows(self) -> Dim:
@@ -132,7 +178,7 @@ class Calls:
 
     # ------------------------------------------------------------------------------------------------- the operands
 
-    def _left(self, piece: Piece) -> Where:
+    def left(self, piece: Piece) -> Where:
         """From the piece's first row on; where there are tables, ``places`` is where the rows start in theirs."""
         contraction = self.contraction
         access = contraction.left
@@ -172,7 +218,7 @@ class Calls:
             return Where(whole.buffer, whole.offset, columns.first)
         return Where(whole.buffer, whole.offset + columns.first * whole.places, whole.places, whole.steps)
 
-    def _result(self, piece: Piece, first_column: Dim) -> Where:
+    def result(self, piece: Piece, first_column: Dim) -> Where:
         contraction = self.contraction
         access = contraction.result
         if access.buffer in self.local:
@@ -195,15 +241,6 @@ def is_direct(contraction: Contraction, is_constant: bool) -> bool:
     return isinstance(rows, int) and rows <= most and contraction.is_strided and contraction.has_runs
 
 
-def groups_to_pack(contraction: Contraction, is_constant: bool) -> Dim:
-    """How many groups of columns there are to pack, 0 where the rows are so few that nothing is packed before."""
-    rows, columns, _ = contraction.sizes
-    groups = ceildiv(columns, COLUMN_GROUP)
-    if contraction.is_strided and contraction.right.dtype not in BYTE_DTYPES and not is_constant:
-        return groups * dim_min(1, floordiv(rows, FEW + 1))
-    return groups
-
-
 def panels_for(contraction: Contraction, columns: Dim, is_shared: bool) -> Buffer:
     """Memory for so many packed columns of the right operand."""
     name, dtype = f"{contraction.right.buffer.name}_panels", contraction.result.buffer.dtype
@@ -211,21 +248,26 @@ def panels_for(contraction: Contraction, columns: Dim, is_shared: bool) -> Buffe
     return Buffer(name, (size,), dtype, "shared" if is_shared else "scratch")
 
 
-def tables_for(contraction: Contraction) -> tuple[Tables, Stmt]:
-    """The tables of a contraction, and what fills them."""
-    sides = (
-        (contraction.left, contraction.rows, "rows"),
-        (contraction.left, contraction.steps, "steps"),
-        (contraction.right, contraction.steps, "steps"),
-        (contraction.right, contraction.columns, "columns"),
+def tables_for(contraction: Contraction, has_right: bool) -> tuple[Tables, Stmt]:
+    """The tables of a contraction's left operand, or of both, and what fills them."""
+    left, filling = _table_for(contraction, contraction.left, contraction.rows, "rows")
+    if not has_right:
+        return Tables(left, None), filling
+    right, more = _table_for(contraction, contraction.right, contraction.columns, "columns")
+    return Tables(left, right), sequence(filling, more)
+
+
+def _table_for(contraction: Contraction, access: Load, places: Sequence[str], what: str) -> tuple[Table, Stmt]:
+    name, count = access.buffer.name, contraction.count
+    table = Table(
+        Buffer(f"{name}_{what}", (count(places),), "int64", "shared"),
+        Buffer(f"{name}_steps", (count(contraction.steps),), "int64", "shared"),
     )
-    buffers: list[Buffer] = []
-    loops: list[Stmt] = []
-    for access, names, what in sides:
-        name = f"{access.buffer.name}_{what}"
-        buffers.append(Buffer(name, (contraction.count(names),), "int64", "shared"))
-        loops.append(_filled(contraction, access, names, buffers[-1]))
-    return Tables(*buffers), sequence(*loops)
+    fillings = (
+        _filled(contraction, access, places, table.places),
+        _filled(contraction, access, contraction.steps, table.steps),
+    )
+    return table, sequence(*fillings)
 
 
 def _filled(contraction: Contraction, access: Load, names: Sequence[str], table: Buffer) -> Stmt:

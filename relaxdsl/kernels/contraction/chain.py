@@ -7,6 +7,8 @@ What a chain may hold:
 - a second contraction, whose left operand these make, where the right operands of both are matrices of a batch. Without
   a batch, a right operand is as large as the weights of a layer, and is better read once for many rows.
 
+What makes a right operand is no stage: packing evaluates it, see :mod:`relaxdsl.kernels.contraction.producers`.
+
 Everything else is loops, which run wholly before the chain or after it.
 """
 
@@ -20,7 +22,9 @@ from relaxdsl.dataclass import dataclass
 from relaxdsl.errors import InternalError
 from relaxdsl.ir.loops import Buffer, PrimFunc, Seq, Stmt
 from relaxdsl.kernels.accesses import are_independent, buffers_touched
+from relaxdsl.kernels.contraction.factors import with_operands
 from relaxdsl.kernels.contraction.match import Contraction, contraction_of, is_worthwhile
+from relaxdsl.kernels.contraction.producers import Evaluated, evaluated_operands
 from relaxdsl.kernels.contraction.roles import Roles, Stage, named, roles_of
 from relaxdsl.kernels.contraction.split import split_variables
 from relaxdsl.kernels.contraction.tile import COLUMN_GROUP
@@ -45,6 +49,7 @@ class Chain:
     Args:
         has_columns: whether what follows the contraction can be done for some of its columns alone.
         local: the buffers that nothing outside of the chain uses.
+        evaluated: the right operands that are nowhere in memory.
     """
 
     stages: tuple[Stage, ...]
@@ -52,6 +57,7 @@ class Chain:
     roles: Roles
     has_columns: bool
     local: frozenset[Buffer]
+    evaluated: Mapping[Buffer, Evaluated]
 
     @property
     def contraction(self) -> Contraction:
@@ -62,6 +68,20 @@ class Chain:
     @property
     def contractions(self) -> tuple[Contraction, ...]:
         return tuple(stage.contraction for stage in self.stages if stage.contraction is not None)
+
+    @property
+    def touched(self) -> set[Buffer]:
+        """What the stages read and write."""
+        sources = (
+            self.evaluated[each.right.buffer] for each in self.contractions if each.right.buffer in self.evaluated
+        )
+        reads = (each.producer.reads for each in sources)
+        return set[Buffer]().union(*reads, *(both for each in self.stages for both in buffers_touched(each.nest.block)))
+
+    def needs_tables(self, contraction: Contraction) -> bool:
+        """Whether an operand in memory is unevenly spaced."""
+        is_evaluated = contraction.right.buffer in self.evaluated
+        return not (contraction.is_left_strided if is_evaluated else contraction.is_strided)
 
     def in_whole_rows(self) -> Chain:
         """The same chain, where all columns are computed together."""
@@ -75,12 +95,16 @@ def segments_of(prim_func: PrimFunc) -> tuple[PrimFunc, tuple[Segment, ...]] | N
     """The kernel with cheap stages inlined, and its segments; None where no part of it is the engine's."""
     if "in_place" in prim_func.attrs:
         return None
-    inlined = inline_stages(prim_func, keeps_operands=True)
+    inlined = with_operands(inline_stages(prim_func, keeps_operands=True), TINY)
     statements = inlined.body.body if isinstance(inlined.body, Seq) else (inlined.body,)
     stages = [_stage(stmt, inlined.symbols) for stmt in statements]
     if not any(stage is not None and stage.contraction is not None for stage in stages):
         return None
-    return inlined, tuple(_Cutter(inlined, statements, stages).segments())
+    evaluated = evaluated_operands(inlined, statements, stages)
+    gone = frozenset[int]().union(*(each.producer.places for each in evaluated.values()))
+    kept = [place for place, _ in enumerate(statements) if place not in gone]
+    cutter = _Cutter(inlined, [statements[each] for each in kept], [stages[each] for each in kept], evaluated)
+    return inlined, tuple(cutter.segments())
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +127,7 @@ def extras_of(prim_func: PrimFunc) -> Extras | None:
     if not isinstance(last, Chain) or any(isinstance(each, Chain) for each in before):
         return None
     loops = sum(len(each.statements) for each in before if isinstance(each, Loops))
-    return Extras(loops, sum(not each.is_strided for each in last.contractions))
+    return Extras(loops, sum(map(last.needs_tables, last.contractions)))
 
 
 def _stage(stmt: Stmt, sizes: Sequence[str]) -> Stage | None:
@@ -120,6 +144,7 @@ class _Cutter:
     prim_func: PrimFunc
     statements: Sequence[Stmt]
     stages: Sequence[Stage | None]
+    evaluated: Mapping[Buffer, Evaluated]
 
     def segments(self) -> Iterator[Segment]:
         waiting: list[int] = []
@@ -159,10 +184,28 @@ class _Cutter:
     def _continues(self, main: int, place: int) -> bool:
         """Whether a second contraction may be in the chain of the first."""
         first, second = self._contraction(main), self._contraction(place)
-        made = set[Buffer]().union(*(buffers_touched(self.statements[each])[1] for each in range(main, place)))
-        is_chained = second.left.buffer in made and second.right.buffer not in made
-        are_strided = first.is_strided and second.is_strided
+        made = set[Buffer]().union(*(self._touched(each)[1] for each in range(main, place)))
+        is_chained = second.left.buffer in made and not self._sources(second) & made
+        are_strided = all(
+            each.is_left_strided and (self._is_evaluated(each) or each.is_strided) for each in (first, second)
+        )
         return is_chained and are_strided and all(each.depends_on(each.right, each.batch) for each in (first, second))
+
+    def _is_evaluated(self, contraction: Contraction) -> bool:
+        return contraction.right.buffer in self.evaluated
+
+    def _sources(self, contraction: Contraction) -> set[Buffer]:
+        """What the right operand is read from."""
+        buffer = contraction.right.buffer
+        return self.evaluated[buffer].producer.reads if buffer in self.evaluated else {buffer}
+
+    def _touched(self, place: int) -> tuple[set[Buffer], set[Buffer]]:
+        """``(read, written)`` by a statement."""
+        read, written = buffers_touched(self.statements[place])
+        stage = self.stages[place]
+        if stage is not None and stage.contraction is not None:
+            read |= self._sources(stage.contraction)
+        return read, written
 
     def _contraction(self, place: int) -> Contraction:
         stage = self.stages[place]
@@ -176,12 +219,12 @@ class _Cutter:
         They run row by row, which is fast where the elements of a row are neighbours.
         """
         contraction = self._contraction(main)
-        if not contraction.is_strided or contraction.spacing(contraction.left, contraction.steps) != 1:
+        if not contraction.is_left_strided or contraction.spacing(contraction.left, contraction.steps) != 1:
             return []
-        wanted = {contraction.left.buffer} - {contraction.right.buffer}
+        wanted = {contraction.left.buffer} - self._sources(contraction)
         taken: list[int] = []
         for place in reversed(waiting):
-            read, written = buffers_touched(self.statements[place])
+            read, written = self._touched(place)
             if written & wanted and self._is_private(place, written, [*taken, main]):
                 taken.insert(0, place)
                 wanted |= read - written
@@ -195,7 +238,7 @@ class _Cutter:
             self.stages[place] is not None
             and written <= set(self.prim_func.scratch)
             and is_late
-            and not any(written & set().union(*buffers_touched(self.statements[each])) for each in others)
+            and not any(written & set().union(*self._touched(each)) for each in others)
         )
 
     def _joined(self, first: Sequence[int], main: int, count: int) -> Chain | None:
@@ -206,12 +249,12 @@ class _Cutter:
             made = None if roles is None else _with_roles(stages, len(first), roles)
             if roles is not None and made is not None:
                 local = frozenset(self._local(places, roles.axes))
-                return Chain(made, len(first), roles, granule is not None, local)
+                return Chain(made, len(first), roles, granule is not None, local, self.evaluated)
         return None
 
     def _local(self, places: Sequence[int], made: Mapping[Buffer, object]) -> Iterator[Buffer]:
-        others = [stmt for place, stmt in enumerate(self.statements) if place not in places]
-        used = set[Buffer]().union(*(each for stmt in others for each in buffers_touched(stmt)))
+        others = [place for place in range(len(self.statements)) if place not in places]
+        used = set[Buffer]().union(*(each for place in others for each in self._touched(place)))
         return (buffer for buffer in made if buffer in self.prim_func.scratch and buffer not in used)
 
 

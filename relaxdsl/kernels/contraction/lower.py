@@ -64,5 +64,6 @@ def _kept(prim_func: PrimFunc, segments: tuple[Segment, ...]) -> Iterator[Buffer
 
 
 def _touched(segment: Segment) -> set[Buffer]:
-    statements = segment.statements if isinstance(segment, Loops) else [each.nest.block for each in segment.stages]
-    return set[Buffer]().union(*(each for stmt in statements for each in buffers_touched(stmt)))
+    if not isinstance(segment, Loops):
+        return segment.touched
+    return set[Buffer]().union(*(each for stmt in segment.statements for each in buffers_touched(stmt)))

@@ -73,8 +73,13 @@ class Contraction:
     @property
     def is_strided(self) -> bool:
         """Whether rows, columns and steps are evenly spaced in both operands."""
-        pairs = ((self.left, self.rows), (self.left, self.steps), (self.right, self.steps), (self.right, self.columns))
-        return all(self.spacing(access, names) is not None for access, names in pairs)
+        pairs = ((self.right, self.steps), (self.right, self.columns))
+        return self.is_left_strided and all(self.spacing(access, names) is not None for access, names in pairs)
+
+    @property
+    def is_left_strided(self) -> bool:
+        """Whether rows and steps are evenly spaced in the left operand."""
+        return all(self.spacing(self.left, names) is not None for names in (self.rows, self.steps))
 
     @property
     def has_runs(self) -> bool:

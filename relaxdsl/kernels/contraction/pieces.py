@@ -15,22 +15,25 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import field
+from dataclasses import field, replace
 
 from relaxdsl.dataclass import dataclass
-from relaxdsl.ir.loops import Buffer, For, Parts, Stmt, loop_variable, sequence
+from relaxdsl.ir.loops import Buffer, For, IfThenElse, Parts, Stmt, loop_variable, sequence
+from relaxdsl.ir.scalar import Apply, IndexValue
 from relaxdsl.kernels.accesses import buffers_touched
-from relaxdsl.kernels.contraction.calls import Calls, groups_to_pack, is_direct, panels_for, tables_for
+from relaxdsl.kernels.contraction.calls import Calls, is_direct, panels_for, tables_for
 from relaxdsl.kernels.contraction.chain import Chain
+from relaxdsl.kernels.contraction.evaluated_calls import EvaluatedCalls, is_packed
+from relaxdsl.kernels.contraction.evaluation import Evaluation
 from relaxdsl.kernels.contraction.match import Contraction, digits
 from relaxdsl.kernels.contraction.plain import PlainLoops
 from relaxdsl.kernels.contraction.restrict import Local, Piece, Restriction, Span, local_for
+from relaxdsl.kernels.contraction.roles import Stage
+from relaxdsl.kernels.contraction.split import split_variables
 from relaxdsl.kernels.contraction.support import Support, support_of
-from relaxdsl.kernels.contraction.tile import COLUMN_GROUP, PACKED_ROWS, ROW_BLOCK
+from relaxdsl.kernels.contraction.tile import COLUMN_GROUP, GRANULE, PACKED_ROWS, ROW_BLOCK
 from relaxdsl.types.dims import Dim, ceildiv, dim_max, dim_min, floordiv
 
-#: Columns that threads share out among them: a multiple of every tile's.
-GRANULE = COLUMN_GROUP // 2
 #: Blocks of rows for which a group of columns is packed where every matrix of a batch has a right operand of its own.
 BLOCKS_OF_GROUP = 8
 #: No identifiers, so that no size and no other loop has these names.
@@ -50,7 +53,7 @@ class Pieces:
     loops: PlainLoops
     chain: Chain
     local: dict[Buffer, Local] = field(default_factory=dict)
-    calls: dict[int, Calls] = field(default_factory=dict)
+    calls: dict[int, Calls | EvaluatedCalls] = field(default_factory=dict)
     support: Support | None = None
     height: int = ROW_BLOCK
 
@@ -109,15 +112,28 @@ class Pieces:
             contraction = stage.contraction
             if contraction is None:
                 continue
-            columns = contraction.sizes[1]
-            width = dim_min(COLUMN_GROUP, columns) if is_by_group else columns
-            is_constant = contraction.right.buffer in self.loops.constants
-            panels = None if is_direct(contraction, is_constant) else panels_for(contraction, width, not has_own)
-            tables = None
-            if not contraction.is_strided:
-                tables, filling = tables_for(contraction)
-                yield filling
-            self.calls[place] = Calls(contraction, self.loops.flat, self.local, panels, tables, is_constant)
+            made, filling = self._calls_for(contraction, has_own, is_by_group)
+            yield from filling
+            self.calls[place] = made
+
+    def _calls_for(
+        self, contraction: Contraction, has_own: bool, is_by_group: bool
+    ) -> tuple[Calls | EvaluatedCalls, list[Stmt]]:
+        """The calls for a contraction, and what fills its tables."""
+        columns, right = contraction.sizes[1], contraction.right.buffer
+        width = dim_min(COLUMN_GROUP, columns) if is_by_group else columns
+        evaluated = self.chain.evaluated.get(right)
+        sources = {right} if evaluated is None else evaluated.producer.reads
+        calls = Calls(contraction, self.loops.flat, self.local, is_constant=sources <= self.loops.constants)
+        filling: list[Stmt] = []
+        if self.chain.needs_tables(contraction):
+            calls.tables, fill = tables_for(contraction, has_right=evaluated is None)
+            filling.append(fill)
+        if is_packed(calls) != 0 if evaluated is not None else not is_direct(contraction, calls.is_constant):
+            calls.panels = panels_for(contraction, width, not has_own)
+        if evaluated is None:
+            return calls, filling
+        return EvaluatedCalls(calls, Evaluation(contraction, evaluated, self.loops)), filling
 
     # ---------------------------------------------------------------------------------------------------- three forms
 
@@ -125,9 +141,8 @@ class Pieces:
         """A phase that packs the right operand of each contraction, for the whole batch."""
         for calls in self.calls.values():
             if calls.panels is not None:
-                groups = groups_to_pack(calls.contraction, calls.is_constant)
-                batch = (0,) * len(self._batch)
-                yield For(_GROUP, groups, calls.pack(batch, loop_variable(_GROUP, groups), 1), "parallel")
+                groups, batch = calls.groups_to_pack, (0,) * len(self._batch)
+                yield For(_GROUP, groups, calls.pack(batch, loop_variable(_GROUP, groups)), "parallel")
 
     def _by_columns(self) -> Stmt:
         blocks = ceildiv(self._rows, self.height)
@@ -162,7 +177,8 @@ class Pieces:
         piece = Piece(self._matrix(matrix), self._block(block), columns)
         calls = self.calls[self.chain.main]
         packing = () if calls.panels is None else (calls.pack_piece(piece.batch, columns),)
-        body = sequence(calls.contract_piece(piece, columns), *self._after(piece))
+        product = self._product(self.chain.main, piece, calls.contract_piece(piece, columns))
+        body = sequence(product, *self._after(piece))
         return For(_OUTER, count, sequence(*packing, For(_INNER, blocks, body, start=start)), "parallel")
 
     def _by_rows(self) -> Stmt:
@@ -178,11 +194,7 @@ class Pieces:
             return tuple(found[place] for place in range(len(names)))
 
         def body(item: Dim, first: Dim, stop: Dim) -> Stmt:
-            packing = (
-                calls.pack(matrix(item, 0), 0, ceildiv(calls.contraction.sizes[1], COLUMN_GROUP))
-                for calls in self.calls.values()
-                if calls.panels is not None
-            )
+            packing = (calls.pack_all(matrix(item, 0)) for calls in self.calls.values() if calls.panels is not None)
             count = dim_min(stop, matrices * blocks) - first
             other, block = (
                 _divided(loop_variable(_INNER, count), blocks) if shared else (0, loop_variable(_INNER, count))
@@ -213,7 +225,8 @@ class Pieces:
         """All stages for a piece."""
         main = self.chain.main
         needed = columns if self.support is None else Span(0, self._needed(self.support, piece))
-        return sequence(*self._loops(range(main), piece), self.calls[main].contract(piece, needed), *self._after(piece))
+        made = self.calls[main].contract(piece, needed)
+        return sequence(*self._loops(range(main), piece), self._product(main, piece, made), *self._after(piece))
 
     def _needed(self, support: Support, piece: Piece) -> Dim:
         """How many columns the rows of a piece need."""
@@ -226,25 +239,46 @@ class Pieces:
             if place in self.calls:
                 yield from self._loops(waiting, piece)
                 steps = None if self.support is None else self._needed(self.support, piece)
-                yield self.calls[place].contract(piece, Span(0, self.calls[place].contraction.sizes[1]), steps)
+                whole = Span(0, self.calls[place].contraction.sizes[1])
+                yield self._product(place, piece, self.calls[place].contract(piece, whole, steps))
                 waiting = []
             else:
                 waiting.append(place)
         yield from self._loops(waiting, piece)
 
+    def _product(self, place: int, piece: Piece, made: Stmt) -> Stmt:
+        """A contraction for a piece: ``made``, or loops for a single row, which read each element of the right operand
+        once, so that what makes it is evaluated there.
+        """
+        calls = self.calls[place]
+        if not isinstance(calls, EvaluatedCalls) or not calls.has_loops_for_one_row:
+            return made
+        rows = calls.contraction.sizes[0]
+        if rows != 1 and isinstance(rows, int):
+            return made
+        stage = replace(self.chain.stages[place], nest=calls.evaluation.inlined(self.chain.stages[place].nest))
+        loops = self._scheduled([place], [stage], piece)
+        return (
+            loops if rows == 1 else IfThenElse(Apply("equal", (IndexValue(rows), IndexValue(1)), "bool"), loops, made)
+        )
+
     def _loops(self, places: Sequence[int], piece: Piece) -> Iterator[Stmt]:
         """Stages without contractions, for a piece."""
-        if not places:
-            return
+        if places:
+            yield self._scheduled(places, [self.chain.stages[place] for place in places], piece)
+
+    def _scheduled(self, places: Sequence[int], stages: Sequence[Stage], piece: Piece) -> Stmt:
+        """Loops for a piece of stages that stand at these places."""
         contraction = self.chain.contraction
         rows, columns = (
             tuple(contraction.extents[name] for name in names) for names in (contraction.rows, contraction.columns)
         )
         restriction = Restriction(rows, columns, piece, self.local, self._limits(places, piece))
-        nests = [restriction.nest(self.chain.stages[place], self.chain.roles.variables[place]) for place in places]
+        pairs = zip(places, stages, strict=True)
+        nests = [split_variables(restriction.nest(stage, self.chain.roles.variables[place])) for place, stage in pairs]
         own = self._own(places)
         shared = {local.buffer: local.flat for buffer, local in self.local.items() if buffer not in own}
-        yield self.loops.scheduled(nests, shared)
+        return self.loops.scheduled(nests, shared)
 
     def _limits(self, places: Sequence[int], piece: Piece) -> dict[str, Dim]:
         """How far the stages' variables run that walk along columns, if not over all."""

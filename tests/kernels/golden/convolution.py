@@ -6,8 +6,8 @@ def convolution(args, lo, hi):
     n = args[4]
     weight_rows = int64_buffer(args, 5)
     weight_steps = int64_buffer(args, 6)
-    image_steps = int64_buffer(args, 7)
-    image_columns = int64_buffer(args, 8)
+    image_columns = int64_buffer(args, 7)
+    image_steps = int64_buffer(args, 8)
     phase = args[9]
     image_panels = float32_buffer(args, 10)
     block = float32_buffer(args, 11)
@@ -20,19 +20,19 @@ def convolution(args, lo, hi):
                 row_1 = row + weight_steps_v_u * 3
                 for weight_steps_v_v in range(3):
                     weight_steps[row_1 + weight_steps_v_v] = row_1 + weight_steps_v_v
-        for image_steps_v_c in range(3):
-            row_2 = image_steps_v_c * 9
-            row_3 = image_steps_v_c * m * n + 2 * image_steps_v_c * m + 2 * image_steps_v_c * n + 4 * image_steps_v_c
-            for image_steps_v_u in range(3):
-                row_4 = row_2 + image_steps_v_u * 3
-                row_5 = row_3 + image_steps_v_u * n + 2 * image_steps_v_u
-                for image_steps_v_v in range(3):
-                    image_steps[row_4 + image_steps_v_v] = row_5 + image_steps_v_v
         for image_columns_v_i in range(m):
-            row_6 = image_columns_v_i * n
-            row_7 = image_columns_v_i * n + 2 * image_columns_v_i
+            row_2 = image_columns_v_i * n
+            row_3 = image_columns_v_i * n + 2 * image_columns_v_i
             for image_columns_v_j in range(n):
-                image_columns[row_6 + image_columns_v_j] = row_7 + image_columns_v_j
+                image_columns[row_2 + image_columns_v_j] = row_3 + image_columns_v_j
+        for image_steps_v_c in range(3):
+            row_4 = image_steps_v_c * 9
+            row_5 = image_steps_v_c * m * n + 2 * image_steps_v_c * m + 2 * image_steps_v_c * n + 4 * image_steps_v_c
+            for image_steps_v_u in range(3):
+                row_6 = row_4 + image_steps_v_u * 3
+                row_7 = row_5 + image_steps_v_u * n + 2 * image_steps_v_u
+                for image_steps_v_v in range(3):
+                    image_steps[row_6 + image_steps_v_v] = row_7 + image_steps_v_v
     elif phase == 1:
         for item_index in range(lo, hi):
             pack_gathered_float32(min(m * n - 192 * (item_index % max((m * n + 191) // 192, 1)), 192), 27, image, 3 * m * n * (item_index // max((m * n + 191) // 192, 1)) + 6 * m * (item_index // max((m * n + 191) // 192, 1)) + 6 * n * (item_index // max((m * n + 191) // 192, 1)) + 12 * (item_index // max((m * n + 191) // 192, 1)), image_steps, 0, image_columns, item_index % max((m * n + 191) // 192, 1) * 192, 0, (min(m * n - 192 * (item_index % max((m * n + 191) // 192, 1)), 192) + 191) // 192, image_panels, 0)
