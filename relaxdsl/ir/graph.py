@@ -15,7 +15,7 @@ A program in this IR::
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import field
 from types import MappingProxyType
 from typing import Any, NoReturn
@@ -159,11 +159,12 @@ class GlobalVar(Expr):
 
 @dataclass(frozen=True, eq=False, slots=True)
 class ExternFunc(Expr):
-    """A registered Python function (``relax.register_packed``), by name."""
+    """A Python function: the one registered under this name (``relax.register_packed``), unless it is given here."""
 
     name: str
     type: Type
     span: Span | None = None
+    function: Callable[..., Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)

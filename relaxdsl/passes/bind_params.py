@@ -8,9 +8,11 @@ from operator import index
 from typing import Any
 
 from relaxdsl.errors import ArgumentError, ScriptError, nearest
+from relaxdsl.ir.call_graph import is_recursive
 from relaxdsl.ir.graph import Expr, Function, HostObject, PrimValue, SeqExpr, ShapeExpr, Tuple, Var
 from relaxdsl.ir.loops import PrimFunc
 from relaxdsl.ir.module import IRModule
+from relaxdsl.ir.names import UniqueNames
 from relaxdsl.ir.visit import copy_function, substitute, used_globals
 from relaxdsl.operators.calls import constant
 from relaxdsl.passes.lower import require_known
@@ -51,7 +53,9 @@ def bind_params(function: Function, module: IRModule, values: Mapping[str, Any])
     body = substitute(copy.body, {param: by_name[param.name] for param in copy.params if param.name in by_name})
     assert isinstance(body, SeqExpr)
     rest = tuple(param for param in copy.params if param.name not in by_name)
-    result = replace(copy, params=rest, body=body)
+    # A recursive function goes on to call what it was.
+    name = UniqueNames(module).fresh(copy.name) if is_recursive(copy.name, module) else copy.name
+    result = replace(copy, name=name, params=rest, body=body)
     return result, _module_of(result, module)
 
 

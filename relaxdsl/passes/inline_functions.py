@@ -4,19 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from relaxdsl.errors import InternalError, ScriptError
+from relaxdsl.errors import InternalError
+from relaxdsl.ir.call_graph import is_recursive
 from relaxdsl.ir.graph import Binding, Call, Expr, Function, GlobalVar, SeqExpr, Var, VarBinding
 from relaxdsl.ir.module import IRModule
 from relaxdsl.ir.names import UniqueNames
 from relaxdsl.ir.visit import all_bindings, bound_vars, copy_function, rewrite_function, substitute
 from relaxdsl.passes.flatten_blocks import to_non_dataflow
+from relaxdsl.passes.recursive_calls import Compile, as_host_call, recursive_function
 from relaxdsl.types.dims import Dim, Symbol, free_symbols, is_symbol, symbol, symbols_of
 from relaxdsl.types.match import unify_types
 from relaxdsl.types.types import Type, dims_of
 
 
-def inline_functions(function: Function, module: IRModule) -> Function:
+def inline_functions(function: Function, module: IRModule, compile_program: Compile) -> Function:
     """``function`` with every call of a graph function of ``module`` replaced by the callee's bindings.
+
+    Functions that call themselves, directly or through others, are programs of their own: ``compile_program`` makes
+    them when they are first called.
 
     before::
 
@@ -26,29 +31,27 @@ def inline_functions(function: Function, module: IRModule) -> Function:
 
         lv = relax.matmul(x, w)
         lv1 = relax.nn.relu(lv)
-
-    Raises:
-        ScriptError: a function calls itself, directly or through others.
     """
-    return _Inliner(module, function).inlined(function, (function.name,))
+    return _Inliner(module, function, compile_program).inlined(function)
 
 
 class _Inliner:
-    def __init__(self, module: IRModule, root: Function) -> None:
+    def __init__(self, module: IRModule, root: Function, compile_program: Compile) -> None:
         self._module = module
+        self._compile_program = compile_program
         self._names = UniqueNames(var.name for var in bound_vars(root))
         self._symbols = UniqueNames(_symbols_in(root))
 
-    def inlined(self, function: Function, callers: tuple[str, ...]) -> Function:
+    def inlined(self, function: Function) -> Function:
         def on_binding(binding: Binding) -> Sequence[Binding] | None:
             call = binding.value
             callee = self._callee(call)
             if callee is None or not isinstance(call, Call):
                 return None
-            if callee.name in callers:
-                path = " → ".join((*callers, callee.name))
-                raise ScriptError(f"{callee.name}: a function cannot call itself yet: {path}", span=call.span)
-            flat = to_non_dataflow(self.inlined(callee, (*callers, callee.name)))
+            if is_recursive(callee.name, self._module):
+                target = recursive_function(callee.name, self._module, self._compile_program)
+                return (VarBinding(binding.var, as_host_call(call, callee, target), binding.span),)
+            flat = to_non_dataflow(self.inlined(callee))
             body = self._body(flat, call)
             return (*body.bindings, VarBinding(binding.var, body.body, binding.span))
 

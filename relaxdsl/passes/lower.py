@@ -426,7 +426,9 @@ def _identity(value: Any) -> Any:
 
 
 def _packed(callee: Expr) -> Callable[..., Any]:
-    return get_packed(_name(callee))
+    name = _name(callee)
+    given = callee.function if isinstance(callee, ExternFunc) else None
+    return given or get_packed(name)
 
 
 def _name(callee: Expr) -> str:

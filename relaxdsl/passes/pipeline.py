@@ -56,8 +56,8 @@ class Compiled:
 
 
 def inline(function: Function, module: IRModule) -> tuple[Function, IRModule]:
-    """InlineFunctions, as a stage: calls of graph functions are replaced by their bodies."""
-    return inline_functions(function, module), module
+    """InlineFunctions, as a stage: calls of graph functions are replaced by their bodies, unless they are recursive."""
+    return inline_functions(function, module, lambda *callee: compile_function(*callee).program), module
 
 
 def eliminate(function: Function, module: IRModule) -> tuple[Function, IRModule]:

@@ -124,7 +124,9 @@ class Activation:
             return step.function(*map(self._value, step.args), *outputs)
         except Exception as error:
             at = "" if step.span is None else f" ({step.span})"
-            error.add_note(f"{step.name} is called by {self._program.name}{at}")
+            note = f"{step.name} is called by {self._program.name}{at}"
+            if note not in getattr(error, "__notes__", ()):
+                error.add_note(note)
             raise
 
     # ----------------------------------------------------------------------------------------------- slots from values

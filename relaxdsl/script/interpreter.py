@@ -107,6 +107,8 @@ class Interpreter:
         self.symbols: dict[str, SymInt] = {}
         self.bounded: Mapping[str, SymInt] = {}
         """What symbols become whose bounds are declared in attributes."""
+        self.itself: GlobalVar | None = None
+        """The function being read, for calls of itself; known once its result's type is."""
         self.symbol_places: dict[str, str] = {}
         self.new_symbols: list[str] = []
         self.fresh_symbols: set[str] = set()

@@ -23,10 +23,7 @@ def evaluate_name(interp: Interpreter, node: ast.Name) -> Any:
 
 def _free_name(interp: Interpreter, name: str) -> Any:
     if name == interp.options.name and not interp.in_annotation and not interp.options.exact:
-        return Missing(
-            f"{name} calls itself; recursion is not supported yet",
-            "write the loop with a Python for over a known range, or call a packed function",
-        )
+        return _itself(interp, name)
     if interp.options.module_name is not None and name in (interp.options.module_name, "cls"):
         return ModuleNames(interp)
     captured = _captured(interp, name)
@@ -42,6 +39,17 @@ def _free_name(interp: Interpreter, name: str) -> Any:
     if interp.names_symbols:
         return interp.size(name)
     return _undefined(interp, name)
+
+
+def _itself(interp: Interpreter, name: str) -> Any:
+    if interp.options.module_name is not None:
+        return Missing(f"{name} is a function of this module", f"write cls.{name}")
+    if interp.itself is None:
+        return Missing(
+            f"{name} calls itself, so the type of its result must be declared",
+            f'write it after the parameters, for example def {name}(…) -> relax.Tensor[("n", 4), "float32"]',
+        )
+    return interp.itself
 
 
 def _captured(interp: Interpreter, name: str) -> Any:

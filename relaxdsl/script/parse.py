@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from relaxdsl.dataclass import dataclass
 from relaxdsl.errors import RelaxError, ScriptError, ShapeError
-from relaxdsl.ir.graph import Function
+from relaxdsl.ir.graph import Function, GlobalVar
 from relaxdsl.ir.module import IRModule
 from relaxdsl.operators import catalog
 from relaxdsl.operators.calls import call_context
@@ -27,6 +27,7 @@ from relaxdsl.script.source import Source, source_of
 from relaxdsl.script.trees import has_dataflow_block, mentioned_names
 from relaxdsl.trace.builder import BlockBuilder
 from relaxdsl.types.bounds import sizes_of_attributes
+from relaxdsl.types.types import FuncType
 
 __all__ = ["ParsedProgram", "Request", "evaluated_annotations", "parse_function", "parse_request"]
 
@@ -137,6 +138,7 @@ def interpreter_of(request: Request, builder: BlockBuilder) -> Interpreter:
 def _parse(interp: Interpreter, request: Request) -> ParsedProgram:
     node, options, builder = request.node, request.options, interp.builder
     signature = declare_signature(interp, node, request.evaluated)
+    interp.itself = _itself(options, signature)
     interp.result_annotation_span = None if node.returns is None else interp.source.span(node.returns)
     building = builder.function(
         options.program_name or options.name,
@@ -157,6 +159,14 @@ def _parse(interp: Interpreter, request: Request) -> ParsedProgram:
     if finished is not function:
         builder.update_func(name, finished)
     return ParsedProgram(finished, builder.get(), name, tuple(interp.undecided))
+
+
+def _itself(options: Options, signature: Signature) -> GlobalVar | None:
+    """The function's name as an expression, if its type is declared in full."""
+    if signature.result is None:
+        return None
+    params = tuple(param.type for param in signature.params)
+    return GlobalVar(options.program_name or options.name, FuncType(params, signature.result, options.is_pure))
 
 
 def _contexts(interp: Interpreter) -> Any:

@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import field
+from dataclasses import field, replace
 from types import MappingProxyType
 from typing import Any
 
 from relaxdsl.dataclass import dataclass
 from relaxdsl.errors import ScriptError, Span
+from relaxdsl.ir.call_graph import is_recursive
 from relaxdsl.ir.equal import structural_equal, structural_hash
 from relaxdsl.ir.graph import (
     Binding,
@@ -190,12 +191,17 @@ class BlockBuilder:
     def _adopt_with_callees(self, name: str, module: IRModule, adopted: dict[str, GlobalVar]) -> GlobalVar:
         """Adds a function of another module after all that it calls; ``adopted`` has their new names."""
         function = module[name]
+        if isinstance(function, Function) and is_recursive(name, module):  # those that it calls need its name first
+            adopted[name] = GlobalVar(self.get_unique_name(name), function.type)
         if isinstance(function, Function):
             for callee in used_globals(function):
                 if callee not in adopted:
                     self._adopt_with_callees(callee, module, adopted)
             function = _rename_callees(function, adopted)
-        adopted[name] = self.add_func(function, name)
+        if name not in adopted:
+            adopted[name] = self.add_func(function, name)
+        else:
+            self.add_named(adopted[name].name, replace(function, name=adopted[name].name))
         return adopted[name]
 
     def update_func(self, name: GlobalVar | str, function: Function | PrimFunc) -> None:

@@ -208,7 +208,7 @@ class Interpreter:
 def _packed(callee: Expr) -> Callable[..., Any]:
     if not isinstance(callee, ExternFunc):
         raise InternalError(f"interpret: {callee} is no packed function")
-    return get_packed(callee.name)
+    return callee.function or get_packed(callee.name)
 
 
 def _as_type(value: Any, type_: Type) -> Any:

@@ -11,12 +11,9 @@ import pytest
 import relaxdsl as relax
 from relaxdsl import te
 from relaxdsl.errors import DTypeError, KernelError, RelaxError, ScriptError, ShapeError
-from relaxdsl.ir.graph import BindingBlock, Call, Function, GlobalVar, SeqExpr, Var, VarBinding
-from relaxdsl.ir.module import IRModule
+from relaxdsl.ir.graph import Var
 from relaxdsl.ir.signature import bind_kernel_symbols
 from relaxdsl.kernels.create import create_prim_func
-from relaxdsl.passes.inline_functions import inline_functions
-from relaxdsl.types.types import FuncType
 
 n, m = relax.dims("n m")
 F32 = "float32"
@@ -203,17 +200,6 @@ def test_a_packed_name_is_taken_once() -> None:
     assert str(caught.value) == (
         "register_packed: 'tests.taken' is registered already\n   hint: pass override=True to replace it"
     )
-
-
-def test_recursion_is_refused_by_inlining() -> None:
-    x, y = vector(), relax.Var("y", relax.Tensor((n,), F32))
-    type_ = FuncType((x.type,), x.type, True)
-    call = Call(GlobalVar("main", type_), (x,), {}, x.type)
-    body = SeqExpr((BindingBlock((VarBinding(y, call),)),), y)
-    function = Function("main", (x,), body, x.type)
-    with pytest.raises(ScriptError) as caught:
-        inline_functions(function, IRModule({"main": function}))
-    assert str(caught.value) == "main: a function cannot call itself yet: main → main"
 
 
 def test_a_size_is_needed_for_a_symbol_that_no_input_binds() -> None:

@@ -1,0 +1,69 @@
+"""Calls of recursive functions: such a function is a program of its own, and programs call it as a Python function."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from functools import cached_property
+from typing import Any
+from weakref import WeakValueDictionary
+
+from relaxdsl.ir.graph import Call, ExternFunc, Function, Op
+from relaxdsl.ir.module import IRModule
+from relaxdsl.locks import COMPILING
+from relaxdsl.runtime.executable import Executable
+from relaxdsl.runtime.program import Program
+from relaxdsl.types.types import AnyType, FuncType
+
+FRAMES_A_CALL = 40
+"""More calls of Python within calls than one level needs."""
+
+Compile = Callable[[Function, IRModule], Program]
+
+_known: WeakValueDictionary[tuple[int, str], RecursiveFunction] = WeakValueDictionary()
+
+
+class RecursiveFunction:
+    """A function of a module, compiled when it is first called. Its programs, and those that call it, share it."""
+
+    def __init__(self, name: str, module: IRModule, compile_program: Compile) -> None:
+        self._name = name
+        self._module = module
+        self._compile_program = compile_program
+
+    def __call__(self, *args: Any) -> Any:
+        try:
+            _descend(FRAMES_A_CALL)
+        except RecursionError:
+            limit = f"Python's limit of {sys.getrecursionlimit()} (sys.setrecursionlimit)"
+            raise RecursionError(f"{self._name} calls itself more deeply than {limit} allows") from None
+        return self._executable.entry(*args)
+
+    @cached_property
+    def _executable(self) -> Executable:
+        function = self._module.graph_functions[self._name]
+        with COMPILING:
+            program = self._compile_program(function, self._module)
+        return Executable(program, [(param.name, param.type) for param in function.params])
+
+
+def _descend(depth: int) -> None:
+    """Raises RecursionError here where the call would raise it, in the middle of its work."""
+    if depth:
+        _descend(depth - 1)
+
+
+def recursive_function(name: str, module: IRModule, compile_program: Compile) -> RecursiveFunction:
+    """The one that stands for the function ``name`` of this module."""
+    key = id(module), name  # a module lives as long as the functions that are found by it
+    found = _known.get(key)
+    if found is None:
+        found = _known[key] = RecursiveFunction(name, module, compile_program)
+    return found
+
+
+def as_host_call(call: Call, callee: Function, target: RecursiveFunction) -> Call:
+    """The call as that of a packed function, which has the arguments' sizes checked and those of the result bound."""
+    op = Op("call_pure_packed") if callee.is_pure else Op("call_packed", is_pure=False)
+    extern = ExternFunc(callee.name, FuncType(None, AnyType(), callee.is_pure), call.span, target)
+    return Call(op, (extern, *call.args), call.attrs, call.type, call.span)
