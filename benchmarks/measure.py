@@ -19,7 +19,7 @@ from timing import Call, Effort, Timing, time_calls
 
 if TYPE_CHECKING:
     from contenders import Contender
-    from hardware import Probe
+    from relaxdsl.runtime.limits import Probe
     from workload import Workload
 
 Work = tuple["Probe", float] | None
@@ -82,7 +82,7 @@ def _target(row: Row, threads: int) -> Target | None:
 
 def _limiting_work(workload: Workload, dtype: str, threads: int) -> Work:
     """The loop at the limit that the workload is compared with, and how much of that the workload does."""
-    from hardware import fma_probe, read_probe
+    from relaxdsl.runtime.limits import fma_probe, read_probe
 
     if workload.flops is not None:
         return fma_probe(dtype, threads), workload.flops

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from relaxdsl.passes.pipeline import Compiled
     from relaxdsl.passes.stages import Stages
     from relaxdsl.runtime.executable import Executable
+    from relaxdsl.runtime.profile_report import Profile
 
 
 class CompiledFunction:
@@ -194,6 +195,25 @@ class CompiledFunction:
         executable.prepare()
         seconds = {"parse": self._parse_seconds, **compiled.seconds, "machine": executable.machine_seconds}
         return explain(self.ir, compiled, self._accepted, seconds, self._code_use)
+
+    def profile(self, *args: Any, repeats: int | None = None) -> Profile:
+        """How long each kernel of a call takes, and how near that is to what the machine can do.
+
+        Args:
+            args: those of a call; it is run many times.
+            repeats: how often; by default for a third of a second.
+
+        Returns:
+            The profile: prints as a table, and writes a trace for Perfetto or Chrome with ``save_trace(path)``.
+
+        Raises:
+            ArgumentError: an argument does not fit the signature.
+        """
+        from relaxdsl.runtime.profile import profile  # imports llvmlite
+
+        executable = self._get_executable()
+        executable.prepare()
+        return profile(executable.program, executable.params, args, repeats)
 
     def check(self, *args: Any) -> Comparison:
         """Runs the reference interpreter beside the compiled code on ``args``.

@@ -1,11 +1,14 @@
-"""What the machine can do at most: loops in LLVM's language that only multiply and add, or only read."""
+"""What the machine can do at most: loops in LLVM's language that only multiply and add, or only read.
+
+Importing this module imports llvmlite.
+"""
 
 from __future__ import annotations
 
 import ctypes
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -13,9 +16,13 @@ import llvmlite.binding as llvm
 import numpy as np
 from numpy.typing import NDArray
 
+from relaxdsl.dataclass import dataclass
+from relaxdsl.kernels.object_code import native_target
+
 CHAINS = 12  # independent accumulators: two results a cycle, four or five cycles each, and some to spare
 FMA_STEPS = 1_000_000
 READ_BYTES = 1 << 28  # far more than any cache
+MEASUREMENTS = 10
 
 LOOP = """
 declare {vector} @llvm.fma.{mangled}({vector}, {vector}, {vector})
@@ -56,6 +63,42 @@ class Probe:
     amount: float
 
 
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What the machine can do at most on so many threads.
+
+    Args:
+        operations_per_s: by dtype; a multiply-add is two.
+        read_bytes_per_s: from memory, not from caches.
+    """
+
+    threads: int
+    operations_per_s: dict[str, float]
+    read_bytes_per_s: float
+
+    def seconds_for(self, operations: float, moved_bytes: float, dtype: str) -> tuple[float, str]:
+        """The least time that so much takes, and which limit says so: ``compute`` or ``memory``."""
+        computing, moving = operations / self.operations_per_s[dtype], moved_bytes / self.read_bytes_per_s
+        return max((computing, "compute"), (moving, "memory"))
+
+
+@cache
+def limits(threads: int) -> Limits:
+    """The limits of this machine, measured when they are first asked for: half a second."""
+    rates = {dtype: _best_rate(fma_probe(dtype, threads)) for dtype in ("float32", "float64")}
+    return Limits(threads, rates, _best_rate(read_probe(threads)))
+
+
+def _best_rate(probe: Probe) -> float:
+    """The most of it that was done in a second."""
+    seconds = []
+    for _ in range(MEASUREMENTS):
+        started = time.perf_counter()
+        probe.run()
+        seconds.append(time.perf_counter() - started)
+    return probe.amount / min(seconds)
+
+
 @cache
 def fma_probe(dtype: str, threads: int) -> Probe:
     """Multiply-adds between registers, two operations each, on every thread."""
@@ -65,7 +108,6 @@ def fma_probe(dtype: str, threads: int) -> Probe:
     return Probe("FMA peak", run, 2.0 * lanes * CHAINS * FMA_STEPS * threads)
 
 
-@cache
 def read_probe(threads: int) -> Probe:
     """A long array read from memory and added up, a part of it by each thread."""
     lanes = _vector_bytes() // 4
@@ -100,11 +142,8 @@ _engines: list[Any] = []  # they own the machine code
 
 
 def _machine_code(text: str) -> Work:
-    llvm.initialize_native_target()
-    llvm.initialize_native_asmprinter()
     features = llvm.get_host_cpu_features().flatten()
-    target = llvm.Target.from_default_triple()
-    machine = target.create_target_machine(cpu=llvm.get_host_cpu_name(), features=features, opt=2)
+    machine = native_target().create_target_machine(cpu=llvm.get_host_cpu_name(), features=features, opt=2)
     engine = llvm.create_mcjit_compiler(llvm.parse_assembly(text), machine)
     engine.finalize_object()
     _engines.append(engine)
