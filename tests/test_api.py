@@ -138,14 +138,14 @@ def test_html_is_the_script_highlighted() -> None:
 
 def test_every_stage_prints() -> None:
     stages = layer.lower()
-    assert list(stages) == ["typed", "inline", "eliminate", "fold", "legalize", "fuse", "loops", "source", "vm"]
+    assert list(stages) == ["typed", "inline", "eliminate", "fold", "legalize", "fuse", "memory", "loops", "source", "vm"]
     assert "relax.matmul(x, w)" in stages["typed"]
     assert "cls.matmul, (x, w), out=" in stages["legalize"]
     assert "@relax.prim_func" in stages["loops"]
     assert "cls.fused_matmul_add_relu, (x, w, b), out=" in stages["fuse"]
     assert stages["source"].startswith("def fused_matmul_add_relu(args, lo, hi):")
     assert "call fused_matmul_add_relu(" in stages["vm"]
-    assert repr(stages) == "<stages typed, inline, eliminate, fold, legalize, fuse, loops, source, vm>"
+    assert repr(stages) == "<stages typed, inline, eliminate, fold, legalize, fuse, memory, loops, source, vm>"
     assert str(stages).count("# ---- ") == len(stages)
 
 

@@ -1,26 +1,20 @@
-"""Calls of compiled kernels, phase by phase: their arguments, their memory, and whether threads share them."""
+"""Calls of compiled kernels, phase by phase: their arguments, and whether threads share them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import field
+from dataclasses import dataclass, field
 
 import numpy as np
 
-from relaxdsl.dataclass import dataclass
 from relaxdsl.errors import Span
-from relaxdsl.ir.loops import Buffer
 from relaxdsl.kernels.jit import CompiledKernel
-from relaxdsl.kernels.work import pays_to_share
-from relaxdsl.passes.constant_phases import DoneWhenCompiling, run_constant_phases
-from relaxdsl.passes.storage import ALIGNMENT_BYTES, Storage, Workspace, size_bytes
-from relaxdsl.runtime.program import Allocate, CallKernel, CountThreads, Instruction, Sharing, TensorLeaf
+from relaxdsl.passes.memory.kernels import shareable_phases
+from relaxdsl.passes.memory.offsets import whole_lines
+from relaxdsl.passes.memory.values import size_bytes
+from relaxdsl.runtime.program import CallKernel, CountThreads, Sharing, TensorLeaf
 from relaxdsl.runtime.slots import DimCompiler, SlotAllocator
-from relaxdsl.types.dims import Dim, Symbol, ceildiv, substitute
-from relaxdsl.types.symint import from_atom
-
-_THREADS_NAME = "thread.count"  # no identifier, so that no size is called so
-_THREADS = from_atom(Symbol(_THREADS_NAME, 1, None))
+from relaxdsl.types.dims import Dim, substitute
 
 
 @dataclass(slots=True)
@@ -39,17 +33,21 @@ class Constants:
 
 @dataclass(frozen=True, slots=True)
 class KernelCall:
-    """A kernel, the tensors it gets, the values of its sizes, and what is said of it."""
+    """A kernel, what it is called on, and what is said of it.
+
+    Args:
+        tensors: inputs, then outputs. work: its own memory, shared before scratch.
+        values: of its sizes.
+        done: the phases that have run when compiling.
+    """
 
     kernel: CompiledKernel
     tensors: Sequence[TensorLeaf]
+    work: Sequence[TensorLeaf]
     values: Mapping[str, Dim]
+    done: frozenset[int] = frozenset()
     span: Span | None = None
     note: str = ""
-
-    def sizes_of(self, buffers: Sequence[Buffer]) -> list[Dim]:
-        """The bytes of buffers."""
-        return [size_bytes(tuple(substitute(dim, self.values) for dim in each.shape), each.dtype) for each in buffers]
 
 
 @dataclass(slots=True)
@@ -63,99 +61,48 @@ class KernelCaller:
     slots: SlotAllocator
     early: DimCompiler
     late: DimCompiler
-    workspace: Workspace
-    constants: Constants
+    _threads: int | None = None
 
-    def add(self, call: KernelCall, *, is_reusable: bool) -> None:
-        """Adds the call: one instruction a phase, but for those that depend on constants only, which run now.
+    def add(self, call: KernelCall) -> None:
+        """Adds the call: one instruction a phase, but for those that have run."""
+        kernel = call.kernel
+        shareable = shareable_phases(kernel, call.values, call.done)
+        for number, extent in enumerate(kernel.extents):
+            if number not in call.done:
+                sharing = self._sharing(call, number) if number in shareable else None
+                length = self.late.slot_of(substitute(extent, call.values))
+                args = self._arguments(call, number)
+                self.late.steps.append(CallKernel(kernel, args, length, call.span, _note(call), sharing, number))
 
-        Args:
-            is_reusable: whether the workspace that it takes may serve others after (not in a branch).
-        """
-        arrays = [self.constants.arrays.get(tensor.pointer) for tensor in call.tensors]
-        done = run_constant_phases(call.kernel, arrays, call.values)
-        works = [substitute(work, call.values) for work in call.kernel.works]
-        extents = [substitute(extent, call.values) for extent in call.kernel.extents]
-        waiting = [number for number, _ in enumerate(works) if number not in done.phases]
-        shareable = {number for number in waiting if pays_to_share(extents[number], works[number])}
-        copies = self._thread_count() if shareable else 1
-        shared = self._shared(call, done, is_reusable)
-        sizes = call.sizes_of(call.kernel.scratch)
-        scratch = [self._memory(size, call.span, is_reusable, copies) for size in sizes]
-        for number in waiting:
-            sharing = self._sharing(works[number], copies, sizes) if number in shareable else None
-            args = self._arguments(call, shared, number, scratch)
-            extent = self.late.slot_of(extents[number])
-            self._steps.append(CallKernel(call.kernel, args, extent, call.span, _note(call, done), sharing, number))
-        self._release(*shared, *scratch)
+    def thread_count(self) -> int:
+        """The slot of the number of threads of a call, which the prologue finds out."""
+        if self._threads is None:
+            self._threads = self.slots.add("thread.count")
+            self.early.steps.append(CountThreads(self._threads))
+        return self._threads
 
-    @property
-    def _steps(self) -> list[Instruction]:
-        return self.late.steps
-
-    def _arguments(
-        self,
-        call: KernelCall,
-        shared: Sequence[Storage | TensorLeaf],
-        phase: int,
-        scratch: Sequence[Storage | TensorLeaf],
-    ) -> tuple[int, ...]:
+    def _arguments(self, call: KernelCall, phase: int) -> tuple[int, ...]:
         """The slots of what :func:`relaxdsl.kernels.source.kernel_arguments` lists."""
         number = [self.slots.constant(phase)] if len(call.kernel.extents) > 1 else []
-        tensors = (tensor.pointer for tensor in call.tensors)
-        sizes = (self.late.slot_of(call.values[name]) for name in call.kernel.symbols)
-        return (*tensors, *sizes, *(each.pointer for each in shared), *number, *(each.pointer for each in scratch))
+        sizes = [self.late.slot_of(call.values[name]) for name in call.kernel.symbols]
+        tensors, work = ([each.pointer for each in leaves] for leaves in (call.tensors, call.work))
+        shared = len(call.kernel.shared)
+        return (*tensors, *sizes, *work[:shared], *number, *work[shared:])
 
-    def _sharing(self, work: Dim, copies: Dim, sizes: Sequence[Dim]) -> Sharing:
-        return Sharing(self.late.slot_of(work), self.late.slot_of(copies), tuple(map(self._aligned, sizes)))
-
-    # --------------------------------------------------------------------------------------- memory
-
-    def _shared(self, call: KernelCall, done: DoneWhenCompiling, is_reusable: bool) -> list[Storage | TensorLeaf]:
-        """What all phases see: constants where a phase that has run left them, memory of the call elsewhere."""
-        found: list[Storage | TensorLeaf] = []
-        for place, size in enumerate(call.sizes_of(call.kernel.shared)):
-            if place in done.shared:
-                array = done.shared[place]
-                found.append(TensorLeaf("constant", str(array.dtype), self.constants.add(array), ()))
-            else:
-                found.append(self._memory(size, call.span, is_reusable))
-        return found
-
-    def _memory(self, size: Dim, span: Span | None, is_reusable: bool, copies: Dim = 1) -> Storage | TensorLeaf:
-        """So many bytes until the kernel is done: workspace, or memory of its own where the size is known only now."""
-        if self.early.can_compute(size):
-            return self.workspace.take(size, self._steps, is_reusable=is_reusable, copies=copies)
-        length = self.late.slot_of(_whole_lines(size) * copies)
-        leaf = TensorLeaf("scratch", "uint8", self.slots.add("scratch"), (length,))
-        self._steps.append(Allocate(leaf, span))
-        return leaf
-
-    def _aligned(self, size: Dim) -> int:
-        """The slot of how far apart the threads' pieces of scratch are, so that no two write to one cache line."""
-        return self.workspace.aligned(size) if self.early.can_compute(size) else self.late.slot_of(_whole_lines(size))
-
-    def _release(self, *memory: Storage | TensorLeaf) -> None:
-        for each in memory:
-            if isinstance(each, Storage):
-                self.workspace.release(each)
-
-    def _thread_count(self) -> Dim:
-        """The number of threads of a call, as a size that the prologue finds out."""
-        if not self.early.can_compute(_THREADS):
-            slot = self.slots.add(_THREADS_NAME)
-            self.early.steps.append(CountThreads(slot))
-            self.early.bind(_THREADS_NAME, slot)
-        return _THREADS
+    def _sharing(self, call: KernelCall, phase: int) -> Sharing:
+        shapes = (tuple(substitute(dim, call.values) for dim in each.shape) for each in call.kernel.scratch)
+        sizes = (
+            whole_lines(size_bytes(shape, each.dtype)) for shape, each in zip(shapes, call.kernel.scratch, strict=True)
+        )
+        work = self.late.slot_of(substitute(call.kernel.works[phase], call.values))
+        return Sharing(work, self.thread_count(), tuple(map(self.late.slot_of, sizes)))
 
 
-def _whole_lines(size: Dim) -> Dim:
-    return ceildiv(size, ALIGNMENT_BYTES) * ALIGNMENT_BYTES
-
-
-def _note(call: KernelCall, done: DoneWhenCompiling) -> str:
+def _note(call: KernelCall) -> str:
     """What is said of the call, and what of it has been done already."""
-    if not done.phases:
+    if not call.done:
         return call.note
-    names = ", ".join(call.kernel.shared[place].name for place in sorted(done.shared))
+    phases = call.kernel.interface.phases
+    made = sorted({place - len(call.tensors) for number in call.done for place in phases[number].writes})
+    names = ", ".join(call.kernel.shared[place].name for place in made)
     return "; ".join(part for part in (call.note, f"{names} made when compiling") if part)

@@ -1,20 +1,20 @@
-"""Lowering: a function of kernel calls becomes the VM's program, in slots and instructions.
+"""Lowering: a function with explicit memory becomes the VM's program, in slots and instructions.
 
 Arguments and outputs have fixed slots. What depends only on the arguments' sizes is computed in the prologue, where
-every symbol is bound that can be. A kernel writes straight into an output where it can, else into workspace; a tensor
-whose size is known only later is allocated when its size exists, which leaves compiled code for a moment.
+every symbol is bound that can be. A tensor with memory of its own is an output; else its size is known only later, and
+it is allocated when its size exists, which leaves compiled code for a moment.
 """
 
 from __future__ import annotations
 
 import functools
-import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from relaxdsl.errors import ArgumentError, DTypeError, InternalError, RelaxError, ShapeError, Span
+from relaxdsl.ir.check_graph import MEMORY_OPS
 from relaxdsl.ir.graph import (
     Binding,
     Call,
@@ -36,19 +36,19 @@ from relaxdsl.ir.graph import (
 )
 from relaxdsl.ir.loops import PrimFunc
 from relaxdsl.ir.module import IRModule
-from relaxdsl.ir.signature import bind_kernel_symbols
-from relaxdsl.kernels import te
-from relaxdsl.kernels.create import create_prim_func
-from relaxdsl.kernels.jit import CompiledKernel, compile_kernel
+from relaxdsl.ir.signature import bind_kernel_symbols, unbound_symbols
 from relaxdsl.operators import registry
-from relaxdsl.passes.constant_phases import with_constants
 from relaxdsl.passes.kernel_calls import Constants, KernelCall, KernelCaller
-from relaxdsl.passes.liveness import Place, last_uses, output_places
-from relaxdsl.passes.storage import Storage, Workspace, size_bytes
-from relaxdsl.passes.trees import size_slots, slots_of, tensor_leaves
+from relaxdsl.passes.results import output_places
+from relaxdsl.passes.memory.early import early_sizes
+from relaxdsl.passes.memory.kernels import KernelTable
+from relaxdsl.passes.needed import needed_steps, value_slots
+from relaxdsl.passes.storage import Workspace
+from relaxdsl.passes.trees import size_slots, slots_of, tensor_leaves, with_sizes
 from relaxdsl.runtime.binding import bind_sizes
 from relaxdsl.runtime.packed import get_packed
 from relaxdsl.runtime.program import (
+    WORKSPACE_SIZE_SLOT,
     Allocate,
     Arith,
     Branch,
@@ -65,21 +65,32 @@ from relaxdsl.runtime.program import (
     TupleTree,
 )
 from relaxdsl.runtime.slots import DimCompiler, SlotAllocator
-from relaxdsl.types.dims import Dim, free_symbols, is_symbol, symbol
+from relaxdsl.trace.memory_calls import (
+    ALLOC_OWN,
+    ALLOC_STORAGE,
+    ALLOC_TENSOR,
+    CALL_DPS_PACKED,
+    COUNT_THREADS,
+    VIEW,
+)
+from relaxdsl.types.dims import Dim, free_symbols, is_symbol
 from relaxdsl.types.match import plan_binding
 from relaxdsl.types.prove import Proof, prove_less_equal
 from relaxdsl.types.types import AnyType, TensorType, TupleType, Type, dims_of
 
 
-def lower(function: Function, module: IRModule) -> Program:
-    """The program of ``function``, whose calls are all of kernels of ``module`` or of packed functions.
+def lower(function: Function, module: IRModule, table: KernelTable) -> Program:
+    """The program of ``function``, whose memory is explicit; it calls kernels of ``module`` and packed functions.
+
+    Args:
+        table: the compiled kernels.
 
     Raises:
         ShapeError, DTypeError: a parameter's rank or dtype is unknown.
     """
     for param in function.params:
         require_known(function.name, param.name, param.type)
-    return _Lowering(function, module).program()
+    return _Lowering(function, module, table).program()
 
 
 def require_known(function: str, name: str, type_: Type) -> None:
@@ -99,9 +110,13 @@ def require_known(function: str, name: str, type_: Type) -> None:
         )
 
 
+NOTHING = TupleTree(())
+
+
 class _Lowering:
-    def __init__(self, function: Function, module: IRModule) -> None:
+    def __init__(self, function: Function, module: IRModule, table: KernelTable) -> None:
         self._function = function
+        self._table = table
         self._module = module
         self._slots = SlotAllocator()
         self._prologue: list[Instruction] = []
@@ -110,29 +125,33 @@ class _Lowering:
         self._output = self._slots.tree("out", function.body.type)
         self._early = DimCompiler(self._slots, self._prologue)
         self._late = DimCompiler(self._slots, self._body, earlier=self._early)
-        self._workspace = Workspace(self._slots, self._early)
+        self._workspace = Workspace(self._early, self._late)
         self._constants = Constants(self._slots)
-        self._kernels = KernelCaller(self._slots, self._early, self._late, self._workspace, self._constants)
+        self._kernels = KernelCaller(self._slots, self._early, self._late)
         self._objects: dict[int, Any] = {}
         self._values: dict[Var, Tree] = dict(zip(function.params, self._arguments, strict=True))
-        self._places: dict[Place, Tree] = {}
-        self._written: set[int] = set()
+        self._places: dict[Var, Tree] = {}
+        self._early_casts: set[MatchCast] = set()
         self._branch_depth = 0
 
     def program(self) -> Program:
         function = self._function
         plan = plan_binding([(param.name, param.type) for param in function.params])
         bind_sizes(plan, self._arguments, self._early, function.name, function.span)
+        for cast in early_sizes(function).casts:
+            self._early_casts.add(cast)
+            self._cast_early(cast)
         self._places = output_places(function.body, self._output)
         self._sequence(function.body)
         output = self._return(function.body.body, self._output)
         self._workspace.finish()
+        read_after = (WORKSPACE_SIZE_SLOT, *value_slots(output), *self._early.symbols().values())
         return Program(
             name=function.name,
             slots=self._slots.slots(),
             arguments=self._arguments,
             output=output,
-            prologue=tuple(self._prologue),
+            prologue=needed_steps(self._prologue, self._body, read_after, self._slots.slots()),
             body=tuple(self._body),
             constants=tuple(self._constants.arrays.values()),
             objects=tuple(self._objects.get(index) for index in range(self._slots.object_count)),
@@ -141,21 +160,8 @@ class _Lowering:
     # ------------------------------------------------------------------------------------- bindings
 
     def _sequence(self, sequence: SeqExpr) -> None:
-        last = last_uses(sequence)
-        dying: dict[int, list[Var]] = {}
-        for var, index in last.items():
-            dying.setdefault(index, []).append(var)
-        for index, binding in enumerate(sequence.bindings):
+        for binding in sequence.bindings:
             self._binding(binding)
-            for leaf in tensor_leaves(self._values[binding.var]):
-                self._workspace.move_in(binding.var, leaf.pointer)
-            if not self._branch_depth:
-                self._bury(dying.get(index, ()))
-
-    def _bury(self, dead: Sequence[Var]) -> None:
-        for var in dead:
-            for leaf in tensor_leaves(self._values[var]):
-                self._workspace.move_out(var, leaf.pointer)
 
     def _binding(self, binding: Binding) -> None:
         self._values[binding.var] = (
@@ -166,10 +172,10 @@ class _Lowering:
         match value:
             case If():
                 return self._if(var, value)
-            case Call(op=Op(name="call_tir")):
-                return self._kernel_call(var, value)
-            case Call(op=Op(name="call_dps_packed")):
-                return self._dps_call(var, value)
+            case Call(op=GlobalVar(name=name)) if isinstance(kernel := self._module[name], PrimFunc):
+                return self._kernel_call(kernel, value)
+            case Call(op=Op(name=name)) if name.startswith(MEMORY_OPS):
+                return self._memory(var, name, value)
             case Call(op=Op(name="call_packed" | "call_pure_packed")):
                 callee, *args = value.args
                 return self._host_call(var, _packed(callee), _name(callee), args, value)
@@ -209,29 +215,23 @@ class _Lowering:
 
     # -------------------------------------------------------------------------------------- kernels
 
-    def _kernel_call(self, var: Var, call: Call) -> Tree:
-        callee, args = call.args
-        kernel = self._kernel(callee)
-        operands = args.fields if isinstance(args, Tuple) else ()
-        values = bind_kernel_symbols(kernel, operands)
-        for dim, least, message in call.attrs.get("requires", ()):
-            self._require(dim, least, message, call.span)
-        inputs = [self._tensor(operand) for operand in operands[: len(kernel.inputs)]]
-        kernel = with_constants(kernel, [self._constants.arrays.get(each.pointer) for each in inputs])
-        result = self._new_tensors(var, call.type, call.span)
-        note = _fusion_note(kernel, call)
-        tensors = [*inputs, *tensor_leaves(result)]
-        self._add_kernel_call(KernelCall(_compiled(kernel, call.span), tensors, values, call.span, note))
-        return result
-
-    def _add_kernel_call(self, call: KernelCall) -> None:
-        self._kernels.add(call, is_reusable=not self._branch_depth)
-
-    def _kernel(self, callee: Expr) -> PrimFunc:
-        kernel = self._module[callee.name] if isinstance(callee, GlobalVar) else None
-        if not isinstance(kernel, PrimFunc):
-            raise InternalError(f"lower: {callee} is no kernel")
-        return kernel
+    def _kernel_call(self, kernel: PrimFunc, call: Call) -> Tree:
+        inputs, outputs, sizes = len(kernel.inputs), kernel.num_outputs, len(unbound_symbols(kernel))
+        tensors = [self._tensor(each) for each in call.args[: inputs + outputs]]
+        operands = (*call.args[:inputs], *call.args[inputs + outputs : inputs + outputs + sizes])
+        self._require_all(call)
+        self._kernels.add(
+            KernelCall(
+                self._table.get(kernel, call.span),
+                tensors,
+                [self._tensor(each) for each in call.args[inputs + outputs + sizes :]],
+                bind_kernel_symbols(kernel, operands),
+                frozenset(call.attrs.get("done", ())),
+                call.span,
+                _fusion_note(kernel, call),
+            )
+        )
+        return NOTHING
 
     def _tensor(self, expr: Expr) -> TensorLeaf:
         leaf = self._leaf(expr)
@@ -239,20 +239,9 @@ class _Lowering:
             raise InternalError(f"lower: a kernel is called on {leaf}")
         return leaf
 
-    # --------------------------------------------------------------------------------------- memory
-
-    def _new_tensors(self, var: Var, type_: Type, span: Span | None, path: tuple[int, ...] = ()) -> Tree:
-        """Memory for what a kernel makes: the output it becomes, workspace, or an allocation once its size is known."""
-        if isinstance(type_, TupleType):
-            fields = enumerate(type_.fields)
-            return TupleTree(tuple(self._new_tensors(var, field, span, (*path, index)) for index, field in fields))
-        if not isinstance(type_, TensorType) or type_.shape is None or type_.dtype is None:
-            raise InternalError(f"lower: no memory for a value of type {type_}")
-        self._require_sizes(type_.shape, span)
-        place = self._places.get((var, path)) if not self._branch_depth else None
-        if isinstance(place, TensorLeaf):
-            return self._placed(place, type_.shape, span)
-        return self._temporary(var.name, type_.shape, type_.dtype, span)
+    def _require_all(self, call: Call) -> None:
+        for dim, least, message in call.attrs.get("requires") or ():
+            self._require(dim, least, message, call.span)
 
     def _require_sizes(self, shape: tuple[Dim, ...], span: Span | None) -> None:
         """Checks sizes that could be negative, such as ``m - k + 1``."""
@@ -268,36 +257,65 @@ class _Lowering:
         failure = _too_small(f"{self._function.name}: {message}", dim, slot)
         dims.steps.append(Check("at_least", slot, self._slots.constant(least), failure, span))
 
-    def _placed(self, leaf: TensorLeaf, shape: tuple[Dim, ...], span: Span | None) -> TensorLeaf:
-        """The output ``leaf``, its sizes computed."""
-        self._written.add(leaf.pointer)
+    # --------------------------------------------------------------------------------------- memory
+
+    def _memory(self, var: Var, op: str, call: Call) -> Tree:
+        """What a memory operator leaves: a tensor, a size, or nothing."""
+        match op:
+            case ALLOC_STORAGE.name:
+                self._workspace.add(var, call.attrs["size_bytes"])
+            case ALLOC_TENSOR.name:
+                (storage,) = call.args
+                assert isinstance(storage, Var)
+                return self._tensor_at(var, call, lambda: self._workspace.address(storage, call.attrs["offset"]))
+            case VIEW.name:
+                self._require_all(call)
+                source = self._tensor(call.args[0])
+                name = self._slots.name_of(source.pointer)
+                return self._tensor_at(
+                    var, call, lambda: self._workspace.moved(source.pointer, call.attrs["offset"], name)
+                )
+            case ALLOC_OWN.name:
+                return self._own_tensor(var, call)
+            case COUNT_THREADS.name:
+                slot = self._kernels.thread_count()
+                self._early.bind(var.name, slot)
+                return IntLeaf(var.name, slot)
+            case CALL_DPS_PACKED.name:
+                self._fill(call)
+        return NOTHING
+
+    def _tensor_at(self, var: Var, call: Call, address: Callable[[], int]) -> TensorLeaf:
+        """A tensor in memory that there is; its sizes are checked before its address is computed from them."""
+        shape, dtype = _shape_and_dtype(call)
+        self._require_sizes(shape, call.span)
+        return TensorLeaf(var.name, dtype, address(), tuple(map(self._late.slot_of, shape)))
+
+    def _own_tensor(self, var: Var, call: Call) -> TensorLeaf:
+        """An output, its sizes computed; or a tensor that is allocated now."""
+        shape, dtype = _shape_and_dtype(call)
+        self._require_sizes(shape, call.span)
+        place = self._places.get(var)
+        if not isinstance(place, TensorLeaf):
+            sizes = tuple(map(self._late.slot_of, shape))
+            place = TensorLeaf(var.name, dtype, self._slots.add(var.name), sizes)
+            self._body.append(Allocate(place, call.span))
+            return place
         is_early = all(map(self._early.can_compute, shape))
-        for size, slot in zip(shape, leaf.sizes, strict=True):
+        for size, slot in zip(shape, place.sizes, strict=True):
             (self._early if is_early else self._late).assign(size, slot)
         if not is_early:
-            self._body.append(Allocate(leaf, span))
-        return leaf
-
-    def _temporary(self, name: str, shape: tuple[Dim, ...], dtype: str, span: Span | None) -> TensorLeaf:
-        sizes = tuple(map(self._late.slot_of, shape))
-        if all(map(self._early.can_compute, shape)):
-            return TensorLeaf(name, dtype, self._take(size_bytes(shape, dtype)).pointer, sizes)
-        leaf = TensorLeaf(name, dtype, self._slots.add(name), sizes)
-        self._body.append(Allocate(leaf, span))
-        return leaf
-
-    def _take(self, size: Dim) -> Storage:
-        return self._workspace.take(size, self._body, is_reusable=not self._branch_depth)
+            self._body.append(Allocate(place, call.span))
+        return place
 
     # ----------------------------------------------------------------------------------- host calls
 
-    def _dps_call(self, var: Var, call: Call) -> Tree:
-        callee, args = call.args
-        result = self._new_tensors(var, call.type, call.span)
+    def _fill(self, call: Call) -> None:
+        """A packed function that gets memory to fill."""
+        callee, args, outputs = call.args
+        filled = tuple(tensor_leaves(self._leaf(outputs)))
         inputs = [self._leaf(arg) for arg in (args.fields if isinstance(args, Tuple) else (args,))]
-        outputs = tuple(tensor_leaves(result))
-        self._body.append(HostCall(_name(callee), _packed(callee), tuple(inputs), None, call.span, outputs))
-        return result
+        self._body.append(HostCall(_name(callee), _packed(callee), tuple(inputs), None, call.span, filled))
 
     def _host_operator(self, var: Var, name: str, call: Call) -> Tree:
         definition = registry.find(name)
@@ -324,11 +342,22 @@ class _Lowering:
             self._body.append(HostCall("match_cast", _identity, (tree,), result, binding.span))
             self._bind_late(binding.var.name, binding.target, result, binding.span, "match_cast of")
             return result
-        known = all(self._early.can_compute(dim) for dim in dims_of(binding.value.type))
-        dims = self._early if known and not self._branch_depth else self._late
-        plan = plan_binding([(binding.var.name, binding.target)], known=dims.symbols(), subject="match_cast of")
-        bind_sizes(plan, [tree], dims, self._function.name, binding.span)
+        if binding not in self._early_casts:
+            plan = plan_binding([(binding.var.name, binding.target)], self._late.symbols(), "match_cast of")
+            bind_sizes(plan, [tree], self._late, self._function.name, binding.span)
         return tree
+
+    def _cast_early(self, binding: MatchCast) -> None:
+        """Binds and checks the sizes of a cast whose value's sizes are known before the body runs."""
+        sizes = self._values.get(binding.value) if isinstance(binding.value, Var) else None
+        tree = sizes or self._sizes_of(binding.value)
+        plan = plan_binding([(binding.var.name, binding.target)], self._early.symbols(), "match_cast of")
+        bind_sizes(plan, [tree], self._early, self._function.name, binding.span)
+
+    def _sizes_of(self, value: Expr) -> Tree:
+        """A value as far as its sizes go, before it exists."""
+        tree = self._slots.tree("cast", value.type)
+        return with_sizes(tree, iter([self._early.slot_of(dim) for dim in dims_of(value.type)]))
 
     # ------------------------------------------------------------------------------------- branches
 
@@ -354,12 +383,9 @@ class _Lowering:
 
     def _branch(self, branch: SeqExpr, result: Tree) -> None:
         self._branch_depth += 1
-        with self._late.branch():
+        with self._late.branch(), self._workspace.branch():
             self._sequence(branch)
-            source = self._leaf(branch.body)
-            for leaf in tensor_leaves(source):
-                self._workspace.pin(leaf.pointer)
-            self._move(source, result)
+            self._move(self._leaf(branch.body), result)
         self._branch_depth -= 1
 
     def _move(self, source: Tree, target: Tree) -> None:
@@ -381,33 +407,11 @@ class _Lowering:
         source = self._leaf(value)
         if isinstance(source, ObjectLeaf):
             return source
-        if isinstance(output, TensorLeaf) and isinstance(source, TensorLeaf):
-            if source.pointer != output.pointer:
-                self._copy(source, value.type, output)
-        else:
+        if not isinstance(output, TensorLeaf):
             self._move(source, output)
+        elif not isinstance(source, TensorLeaf) or source.pointer != output.pointer:
+            raise InternalError(f"lower: {output.name} has no memory of its own")
         return output
-
-    def _copy(self, source: TensorLeaf, type_: Type, output: TensorLeaf) -> None:
-        if not isinstance(type_, TensorType) or type_.shape is None:
-            raise InternalError(f"lower: an output of type {type_}")
-        self._placed(output, type_.shape, None)
-        kernel = _copy_kernel(source.dtype)
-        self._add_kernel_call(KernelCall(compile_kernel(kernel), [source, output], {"n": math.prod(type_.shape)}))
-
-
-@functools.cache
-def _copy_kernel(dtype: str) -> PrimFunc:
-    x = te.placeholder((symbol("n"),), dtype, "x")
-    return create_prim_func([x], [te.compute(x.shape, lambda i: x[i], name="out")], "copy")
-
-
-def _compiled(kernel: PrimFunc, span: Span | None) -> CompiledKernel:
-    try:
-        return compile_kernel(kernel)
-    except RelaxError as error:
-        error.at(span)
-        raise
 
 
 def _fusion_note(kernel: PrimFunc, call: Call) -> str:
@@ -415,6 +419,13 @@ def _fusion_note(kernel: PrimFunc, call: Call) -> str:
     members = kernel.attrs.get("fused", ())
     made_of = f"fuses {', '.join(members)}; " if members else ""
     return f"{made_of}ends here because {call.attrs['boundary']}" if "boundary" in call.attrs else ""
+
+
+def _shape_and_dtype(call: Call) -> tuple[tuple[Dim, ...], str]:
+    type_ = call.type
+    if not isinstance(type_, TensorType) or type_.shape is None or type_.dtype is None:
+        raise InternalError(f"lower: no memory for a value of type {type_}")
+    return type_.shape, type_.dtype
 
 
 def _too_small(message: str, dim: Dim, slot: int) -> Callable[[Sequence[int]], RelaxError]:

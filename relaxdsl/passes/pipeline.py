@@ -17,6 +17,9 @@ from relaxdsl.passes.fuse import fuse
 from relaxdsl.passes.inline_functions import inline_functions
 from relaxdsl.passes.legalize import legalize
 from relaxdsl.passes.lower import lower
+from relaxdsl.passes.memory.kernels import KernelTable
+from relaxdsl.passes.memory.plan import Plan
+from relaxdsl.passes.memory.stage import plan_memory
 from relaxdsl.runtime.program import CallKernel, Program
 from relaxdsl.trace.builder import BlockBuilder
 
@@ -42,6 +45,7 @@ class Compiled:
     function: Function
     stages: tuple[Stage, ...]
     program: Program
+    memory: Plan
     seconds: dict[str, float]
 
     @property
@@ -49,10 +53,14 @@ class Compiled:
         """The kernels the program calls, each once, in order of first call."""
         return kernels_called(self.program)
 
+    def module_after(self, name: str) -> IRModule:
+        """The module after the pass of this name."""
+        (module,) = (each.module for each in self.stages if each.name == name)
+        return module
+
     def stage(self, name: str) -> Function:
         """The function after the pass of this name."""
-        (module,) = (each.module for each in self.stages if each.name == name)
-        return module.graph_functions[self.function.name]
+        return self.module_after(name).graph_functions[self.function.name]
 
 
 def inline(function: Function, module: IRModule) -> tuple[Function, IRModule]:
@@ -111,13 +119,19 @@ def compile_function(function: Function, module: IRModule) -> Compiled:
         module = _with_entry(module, function)
         stages.append(Stage(name, module, time.perf_counter() - started))
     started = time.perf_counter()
-    program = lower(function, module)
+    table = KernelTable()
+    function, module, plan = plan_memory(function, module, table)
+    module = _with_entry(module, function)
+    planned = time.perf_counter()
+    program = lower(function, module, table)
     lowering = time.perf_counter() - started
-    return Compiled(function, tuple(stages), program, _seconds(stages, lowering, kernels_called(program)))
+    seconds = _seconds(stages, lowering, kernels_called(program))
+    stages.append(Stage("memory", module, planned - started))
+    return Compiled(function, tuple(stages), program, plan, seconds)
 
 
 def _seconds(stages: Sequence[Stage], lowering: float, kernels: Sequence[CompiledKernel]) -> dict[str, float]:
-    """The time by part: lowering compiles or loads the kernels that no function before had."""
+    """The time by part. Planning memory, a part of lowering, compiles or loads kernels that no function before had."""
     parts = {
         "codegen": sum(kernel.codegen_seconds for kernel in kernels),
         "numba": sum(kernel.numba_seconds for kernel in kernels),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from relaxdsl.errors import InternalError
 from relaxdsl.runtime.program import IntLeaf, ObjectLeaf, ShapeLeaf, TensorLeaf, Tree, TupleTree
@@ -32,6 +33,21 @@ def slots_of(tree: Tree) -> Iterator[int]:
             yield from slots
         case ObjectLeaf(name=name):
             raise InternalError(f"lower: {name} is an object and has no slots")
+
+
+def with_sizes(tree: Tree, slots: Iterator[int]) -> Tree:
+    """The value with its dims in other slots, in the order of ``dims_of``."""
+    match tree:
+        case TupleTree(fields=fields):
+            return TupleTree(tuple(with_sizes(part, slots) for part in fields))
+        case TensorLeaf(sizes=sizes):
+            return replace(tree, sizes=tuple(next(slots) for _ in sizes))
+        case ShapeLeaf(slots=old):
+            return replace(tree, slots=tuple(next(slots) for _ in old))
+        case IntLeaf():
+            return replace(tree, slot=next(slots))
+        case _:
+            return tree
 
 
 def size_slots(tree: Tree) -> Iterator[int]:

@@ -32,10 +32,20 @@ from relaxdsl.runtime.program import (
 )
 from relaxdsl.types.atoms import Atom, FloorDiv, Max, Min, Symbol
 from relaxdsl.types.dims import Dim, free_symbols, terms
+from relaxdsl.types.polynomial import Term
 from relaxdsl.types.symint import from_polynomial
 from relaxdsl.types.types import UNKNOWN_NDIM, AnyType, PrimType, ShapeType, TensorType, TupleType, Type
 
 Monomial = tuple[tuple[Atom, int], ...]
+
+
+MAX_NAME = 80
+"""The value of a slot with a longer text is not its name."""
+
+
+def _short(dim: Dim) -> str | None:
+    """A name for the dim's slot, unless it is too long to be read."""
+    return str(dim) if len(str(dim)) <= MAX_NAME else None
 
 
 class SlotAllocator:
@@ -151,32 +161,86 @@ class DimCompiler:
     # ----------------------------------------------------------------------------------------------------- normal form
 
     def _sum(self, dim: Dim) -> int:
-        """A dim as the sum of its terms; terms with a minus are subtracted, so one without comes first."""
-        ordered = sorted(terms(dim), key=lambda term: term[0] < 0)
-        first, *rest = ordered
-        total = self._term(*first)
-        for coefficient, monomial in rest:
+        """A dim as the sum of its terms; terms with a minus are subtracted, so one without comes first.
+
+        A sum that was computed before is taken as it is: offsets grow by a piece from one to the next.
+        """
+        extremum = self._extremum_of_known(dim)
+        if extremum is not None:
+            return extremum
+        known, rest = self._known_part(dim)
+        ordered = sorted(rest, key=lambda term: term[0] < 0)
+        if known is None:
+            first, *ordered = ordered
+            known = self._term(*first)
+        total = known
+        for coefficient, monomial in ordered:
             op = "sub" if coefficient < 0 else "add"
             total = self.emit(op, total, self._term(abs(coefficient), monomial))
-        if rest:
+        if ordered and len(str(dim)) <= MAX_NAME:
             self.slots.rename(total, str(dim))
         return total
+
+    def _extremum_of_known(self, dim: Dim) -> int | None:
+        """``s + c * max(a, b)`` as ``max(s + c * a, s + c * b)``, if one of these was computed before."""
+        for coefficient, monomial in terms(dim):
+            (atom, power) = monomial[0] if len(monomial) == 1 else (None, 0)
+            if isinstance(atom, Min | Max) and power == 1 and coefficient > 0:
+                rest = dim - from_polynomial({monomial: coefficient})
+                wholes = [rest + coefficient * arg for arg in atom.args]
+                if any(whole in self._dims for whole in wholes):
+                    first, *others = (self.slot_of(whole) for whole in wholes)
+                    for slot in others:
+                        first = self.emit(atom.function, first, slot)
+                    return first
+        return None
+
+    def _known_part(self, dim: Dim) -> tuple[int | None, tuple[Term, ...]]:
+        """The slot of the largest sum computed before that is a part of this one, and the other terms."""
+        own = terms(dim)
+        best: tuple[int | None, tuple[Term, ...]] = None, own
+        for known, slot in self._dims.items() if len(own) > 2 else ():
+            parts = set(terms(known))
+            if len(parts) > 1 and parts <= set(own) and len(own) - len(parts) < len(best[1]):
+                best = slot, tuple(term for term in own if term not in parts)
+        return best
 
     def _term(self, coefficient: int, monomial: Monomial) -> int:
         if not monomial:
             return self.slots.constant(coefficient)
+        whole = from_polynomial({monomial: coefficient})
+        if whole not in self._dims:
+            aligned = self._aligned(coefficient, monomial)
+            self._dims[whole] = self._scaled(coefficient, monomial) if aligned is None else aligned
+        return self._dims[whole]
+
+    def _scaled(self, coefficient: int, monomial: Monomial) -> int:
         product = self._product(monomial)
-        if coefficient == 1:
-            return product
-        name = str(from_polynomial({monomial: coefficient}))
-        return self.emit("mul", self.slots.constant(coefficient), product, name)
+        name = _short(from_polynomial({monomial: coefficient}))
+        return product if coefficient == 1 else self.emit("mul", self.slots.constant(coefficient), product, name)
+
+    def _aligned(self, coefficient: int, monomial: Monomial) -> int | None:
+        """``64 * ((x + 63) // 64)`` in one or two instructions; None for anything else."""
+        (atom, power), *others = monomial
+        if others or power != 1 or not isinstance(atom, FloorDiv) or not isinstance(atom.denominator, int):
+            return None
+        step = atom.denominator
+        if step < 2 or step & (step - 1) or coefficient % step:
+            return None
+        whole = from_polynomial({monomial: step})
+        if whole not in self._dims:
+            length = self.slot_of(atom.numerator - (step - 1))
+            self._dims[whole] = self.emit("align", length, self.slots.constant(step), _short(whole))
+        factor, name = coefficient // step, _short(from_polynomial({monomial: coefficient}))
+        aligned = self._dims[whole]
+        return aligned if factor == 1 else self.emit("mul", self.slots.constant(factor), aligned, name)
 
     def _product(self, monomial: Monomial) -> int:
         """The product of atoms, from left to right; its beginnings are shared."""
         if monomial not in self._products:
             *before, (atom, power) = monomial
             head = (*before, (atom, power - 1)) if power > 1 else tuple(before)
-            name = str(from_polynomial({monomial: 1}))
+            name = _short(from_polynomial({monomial: 1}))
             if head:
                 slot = self.emit("mul", self._product(head), self._product(((atom, 1),)), name)
             else:
@@ -184,7 +248,7 @@ class DimCompiler:
             self._products[monomial] = slot
         return self._products[monomial]
 
-    def _atom(self, atom: Atom, name: str) -> int:
+    def _atom(self, atom: Atom, name: str | None) -> int:
         match atom:
             case Symbol():
                 return self._symbol(atom.name)
@@ -194,7 +258,8 @@ class DimCompiler:
                 first, *rest = (self.slot_of(arg) for arg in atom.args)
                 for slot in rest:
                     first = self.emit(atom.function, first, slot)
-                self.slots.rename(first, name)
+                if name is not None:
+                    self.slots.rename(first, name)
                 return first
 
     def _symbol(self, name: str) -> int:

@@ -16,6 +16,7 @@ from relaxdsl.types.dims import Dim, has_atoms, is_symbol
 from relaxdsl.types.types import (
     Fit,
     Grade,
+    PrimType,
     ShapeType,
     TensorType,
     TupleType,
@@ -78,6 +79,8 @@ def paired_dims(declared: Type, actual: Type) -> Iterator[tuple[Dim, Dim]]:
             yield from zip(left, right, strict=True)
         case ShapeType(values=tuple(left)), ShapeType(values=tuple(right)) if len(left) == len(right):
             yield from zip(left, right, strict=True)
+        case PrimType(value=one), PrimType(value=other) if one is not None and other is not None:
+            yield one, other
         case TupleType(fields=left_fields), TupleType(fields=right_fields):
             for a, b in zip(left_fields, right_fields, strict=False):
                 yield from paired_dims(a, b)

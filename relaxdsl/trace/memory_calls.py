@@ -12,6 +12,7 @@ from typing import Any
 
 from relaxdsl.ir.graph import Call, Expr, ExternFunc, GlobalVar, Op, Tuple
 from relaxdsl.operators.calls import as_expr, current_context, fresh_symbol
+from relaxdsl.trace.builder import current_builder
 from relaxdsl.types.dims import Dim
 from relaxdsl.types.types import AnyType, FuncType, PrimType, TensorType, TupleType, Type, tensor_type
 
@@ -65,12 +66,12 @@ def view(
 
 def kill_tensor(tensor: Expr) -> Expr:
     """Nothing uses the tensor from here on."""
-    return _emitted(_call(KILL_TENSOR, (tensor,), NOTHING))
+    return _emitted(effect(KILL_TENSOR, tensor))
 
 
 def kill_storage(storage: Expr) -> Expr:
     """Nothing uses the storage from here on."""
-    return _emitted(_call(KILL_STORAGE, (storage,), NOTHING))
+    return _emitted(effect(KILL_STORAGE, storage))
 
 
 def count_threads() -> Call:
@@ -82,12 +83,17 @@ def call_dps_packed(name: str, args: Any, outputs: Any) -> Expr:
     """Calls the packed function ``name`` on ``args`` and on ``outputs``, which it fills."""
     callee = ExternFunc(name, FuncType(None, NOTHING, True), current_context().span)
     tuples = (each if isinstance(each, Tuple) else Tuple(tuple(map(_expr, each))) for each in (args, outputs))
-    return _emitted(_call(CALL_DPS_PACKED, (callee, *tuples), NOTHING))
+    return _emitted(effect(CALL_DPS_PACKED, callee, *tuples))
 
 
 def call_kernel_into(kernel: GlobalVar, args: Sequence[Any], attrs: Mapping[str, Any]) -> Expr:
     """Calls a kernel on its inputs, outputs, sizes and working memory."""
     return _emitted(kernel_call(kernel, tuple(map(_expr, args)), attrs))
+
+
+def effect(op: Op, *args: Expr) -> Call:
+    """The call of an operator that stands for its effect, as an expression."""
+    return _call(op, args, NOTHING)
 
 
 def kernel_call(kernel: GlobalVar, args: Sequence[Expr], attrs: Mapping[str, Any]) -> Call:
@@ -104,5 +110,6 @@ def _call(op: Op, args: tuple[Expr, ...], type_: Type, **attrs: Any) -> Call:
 
 
 def _emitted(call: Call) -> Expr:
-    emit = current_context().emit_impure
-    return call if emit is None else emit(call)
+    """The call where a program is read: it is bound at once, as its order matters."""
+    builder = current_builder()
+    return call if builder is None else builder.emit(call)

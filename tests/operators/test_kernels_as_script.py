@@ -72,7 +72,7 @@ def of_integers(x: relax.Tensor[(m, n), "int32"]):
 @pytest.mark.parametrize("function", [elementwise, attention_weights, normalized, of_integers], ids=lambda f: f.ir.name)
 def test_fused_kernels(function: relax.CompiledFunction) -> None:
     compiled = compile_function(function.ir, function.module)
-    kernels = compiled.stages[-1].module.kernels
+    kernels = compiled.module_after("fuse").kernels
     assert kernels
     for kernel in kernels.values():
         assert_parses_back(kernel)

@@ -24,7 +24,7 @@ DENSE = {"x": Tensor((m, 4), "float32"), "w": Tensor((4, n), "float32"), "b": Te
 
 def groups(built: Built) -> list[list[str]]:
     """The names of the kernels that each kernel of the fused program is made of."""
-    module = built.compiled.stages[-1].module
+    module = built.compiled.module_after("fuse")
     main = module["main"]
     assert isinstance(main, Function)
     found = []
@@ -36,7 +36,7 @@ def groups(built: Built) -> list[list[str]]:
 
 
 def boundaries(built: Built) -> list[str]:
-    main = built.compiled.stages[-1].module["main"]
+    main = built.compiled.module_after("fuse")["main"]
     assert isinstance(main, Function)
     return [binding.value.attrs["boundary"] for binding in main.body.bindings]  # type: ignore[union-attr]
 
@@ -68,8 +68,10 @@ def sine_and_cosine(x: Any) -> Any:
         (DENSE, lambda x, w, b: OP["relu"](OP["add"](OP["matmul"](x, w), b)), [["matmul", "add", "relu"]]),
         # what makes the left operand row by row, each row once
         (DENSE, lambda x, w, b: OP["matmul"](OP["exp"](x), w), [["exp", "matmul"]]),
-        # but nothing expensive that a contraction reads many times
-        (DENSE, lambda x, w, b: OP["matmul"](x, OP["exp"](w)), [["exp"], ["matmul"]]),
+        # what makes the right operand, each element once
+        (DENSE, lambda x, w, b: OP["matmul"](x, OP["exp"](w)), [["exp", "matmul"]]),
+        # but nothing that needs whole rows of it
+        (DENSE, lambda x, w, b: OP["matmul"](x, OP["softmax"](w)), [["softmax"], ["matmul"]]),
         # columns are not rows
         (MATRIX, lambda x: OP["subtract"](x, OP["sum"](x, axis=0)), [["sum"], ["subtract"]]),
         # an expensive value used for a whole row that is not the row at hand
@@ -92,13 +94,15 @@ def test_groups(params: dict[str, Any], body: Callable[..., Any], expected: list
 def test_boundaries_say_why() -> None:
     def body(bb: Any, x: Any, w: Any, b: Any) -> Any:
         hidden = OP["exp"](x)
-        product = OP["matmul"](x, OP["multiply"](w, OP["sum"](hidden)))
+        product = OP["matmul"](x, OP["softmax"](OP["multiply"](w, OP["sum"](hidden))))
         total = OP["sum"](product, axis=0)
         flat = OP["flatten"](OP["add"](product, total))
         return [OP["exp"](flat), total]
 
     built = build(DENSE, body)
-    assert groups(built) == [["exp", "sum"], ["multiply"], ["matmul"], ["sum"], ["add", "flatten", "exp"]]
+    assert groups(built) == [
+        ["exp", "sum"], ["multiply", "softmax"], ["matmul"], ["sum"], ["add", "flatten", "exp"],
+    ]  # fmt: skip
     assert boundaries(built) == [
         "multiply reads it, and it needs other rows than those at hand",
         "matmul reads it, and a contraction reads each element many times",
@@ -119,7 +123,7 @@ def test_a_row_cannot_be_kept_for_a_reader_in_another_order() -> None:
 
 def test_requirements_of_all_members_are_kept() -> None:
     built = build(MATRIX, lambda bb, x: OP["exp"](OP["max"](OP["sin"](x), axis=1)))
-    (binding,) = built.compiled.stages[-1].module["main"].body.bindings  # type: ignore[union-attr]
+    (binding,) = built.compiled.module_after("fuse")["main"].body.bindings  # type: ignore[union-attr]
     assert [message for _, _, message in binding.value.attrs["requires"]] == [
         "max: axis 1 of gv has size 0, and nothing has no max"
     ]
@@ -141,5 +145,5 @@ def test_requirements_of_all_members_are_kept() -> None:
 )
 def test_kinds(body: Callable[..., Any], kind: Kind) -> None:
     built = build({"x": Tensor((m, 3), "float32")}, lambda bb, x: body(x))
-    (kernel,) = built.compiled.stages[-1].module.kernels.values()
+    (kernel,) = built.compiled.module_after("fuse").kernels.values()
     assert kind_of(kernel) is kind
