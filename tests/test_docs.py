@@ -70,13 +70,17 @@ def run_blocks(blocks: list[Block], path: Path) -> list[str]:
     path.write_text("\n".join(lines) + "\n")
     program = json.dumps([(block.line, block.text) for block in blocks])
     command = [sys.executable, "-c", RUN_BLOCKS, str(path), program]
-    result = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    result = subprocess.run(command, capture_output=True, text=True, cwd=path.parent, env=environment)
     assert result.returncode == 0, result.stderr
     outputs: list[str] = json.loads(result.stdout)
     return outputs
 
 
-@pytest.mark.parametrize("document", ["README.md", "docs/architecture.md", "docs/kernels.md", "docs/schedules.md"])
+RUN = ("README.md", *(f"docs/{name}.md" for name in ("architecture", "kernels", "profiling", "saving", "schedules")))
+
+
+@pytest.mark.parametrize("document", RUN)
 def test_the_python_in_a_document_prints_what_it_says(document: str, tmp_path: Path) -> None:
     path = ROOT / document
     blocks = python_blocks(path.read_text())
