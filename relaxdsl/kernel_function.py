@@ -34,6 +34,9 @@ class Runnable(Protocol):
     def compiled_kernels(self) -> Sequence[Any]:
         """Its kernels in machine code."""
 
+    def profile(self, *args: Any, repeats: int | None = None) -> Any:
+        """How long a call takes."""
+
 
 class KernelFunction:
     """A kernel written by hand. ``ir`` is its PrimFunc.
@@ -126,6 +129,10 @@ class KernelFunction:
     def source(self) -> str:
         """The generated Python, as numba compiles it."""
         return self._runnable().source()
+
+    def profile(self, *args: Any, repeats: int | None = None) -> Any:
+        """How long the kernel takes, and how near that is to what the machine can do; see ``CompiledFunction``'s."""
+        return self._runnable().profile(*args, repeats=repeats)
 
     def __str__(self) -> str:
         return self.script()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
@@ -50,9 +49,4 @@ class FileCode:
 
         if self.file.code is None:
             return f"{self.where}: there is none"
-        with _bringing:
-            use = bring_code(self.file.code, self.file.seal, is_trusted=self.is_trusted)
-        return f"{self.where}: {use}"
-
-
-_bringing = threading.Lock()
+        return f"{self.where}: {bring_code(self.file.code, self.file.seal, is_trusted=self.is_trusted)}"

@@ -121,6 +121,12 @@ def test_profiled_calls_compute_what_calls_compute(monkeypatch: pytest.MonkeyPat
     assert "subtract" not in " ".join(shown), "the other branch has not run"
 
 
+def test_a_kernel_by_itself() -> None:
+    x, w = arrays()
+    (timing,) = matmul.profile(x, w, repeats=1).timings
+    assert (timing.name, timing.operations) == ("matmul", 2 * 3 * 4 * 5)
+
+
 def test_arguments_that_do_not_fit() -> None:
     x, w = arrays()
     with pytest.raises(relax.ArgumentError) as error:
