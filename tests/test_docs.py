@@ -77,7 +77,8 @@ def run_blocks(blocks: list[Block], path: Path) -> list[str]:
     return outputs
 
 
-RUN = ("README.md", *(f"docs/{name}.md" for name in ("architecture", "kernels", "profiling", "saving", "schedules")))
+PAGES = ("architecture", "calls", "kernels", "profiling", "saving", "schedules")
+RUN = ("README.md", *(f"docs/{name}.md" for name in PAGES))
 
 
 @pytest.mark.parametrize("document", RUN)
