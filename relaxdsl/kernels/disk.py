@@ -57,4 +57,4 @@ def used(*content: str) -> Mapping[str, bytes] | None:
 
 def used_of_kind(kind: str) -> dict[tuple[str, ...], Mapping[str, bytes]]:
     """All parts of this kind that this process has compiled or found; the kind is the first word of their content."""
-    return {content: parts for content, parts in _used.items() if content[0] == kind}
+    return {content: parts for content, parts in list(_used.items()) if content[0] == kind}
