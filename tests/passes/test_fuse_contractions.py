@@ -88,3 +88,54 @@ def test_boundaries(body: Any, reason: str) -> None:
     built = build({"x": Tensor((m, WIDTH), "float32"), "w": SQUARE}, lambda bb, x, w: body(x, w))
     assert boundaries(built)[0] == reason
     assert_close(run(built, (50, WIDTH), (WIDTH, WIDTH)))
+
+
+# -------------------------------------------------------------------------------------------------------------- masks
+
+
+def masked_attention(mask: str, q: Any, k: Any, v: Any) -> Any:
+    scores = OP["multiply"](OP["matmul"](q, OP["permute_dims"](k, (0, 1, 3, 2))), 0.3)
+    ones = OP["ones"]((s, s), "bool")
+    masks = {
+        "causal": lambda: OP["where"](OP["tril"](ones), scores, -np.inf),
+        "behind": lambda: OP["where"](OP["tril"](ones, -100), scores, -np.inf),
+        "hidden": lambda: OP["where"](OP["triu"](ones, 3), -np.inf, scores),
+        "finite": lambda: OP["where"](OP["tril"](ones), scores, -1e30),
+        "added": lambda: OP["add"](scores, OP["where"](OP["tril"](ones), 0.0, -np.inf)),
+    }
+    return OP["matmul"](OP["softmax"](masks[mask](), axis=-1), v)
+
+
+def heads_of(length: int) -> list[Any]:
+    return [array(2, HEADS, length, DIM, seed=seed) for seed in range(3)]
+
+
+def built_with(mask: str) -> Built:
+    heads = Tensor((b, HEADS, s, DIM), "float32")
+    return build({"q": heads, "k": heads, "v": heads}, lambda bb, q, k, v: masked_attention(mask, q, k, v))
+
+
+@pytest.mark.parametrize("mask", ["causal", "behind", "hidden", "finite", "added"])
+def test_what_a_mask_leaves_out_of_a_softmax_is_not_computed(mask: str) -> None:
+    """Where what lies beyond is certainly -inf: not a finite number, nor NaN plus -inf."""
+    built = built_with(mask)
+    assert len(groups(built)) == 1
+    assert ("left_out" in built.compiled.kernels[0].source) == (mask in ("causal", "behind", "hidden"))
+    for length in (0, 1, 7, 95, 130, 250):
+        values = heads_of(length)
+        with np.errstate(invalid="ignore"):
+            wanted = built.reference(values)
+        np.testing.assert_allclose(built.run(*values), wanted, rtol=2e-4, atol=2e-5)
+
+
+@pytest.mark.parametrize("operand", [0, 1, 2])
+@pytest.mark.parametrize("number", [np.inf, -np.inf, np.nan])
+def test_numbers_that_are_not_finite_are_masked_as_the_reference_does(operand: int, number: float) -> None:
+    """A hidden score is replaced; a hidden value still counts, times 0."""
+    built = built_with("causal")
+    values = heads_of(230)
+    values[operand][0, 1, [3, 120, 200], 5] = number
+    with np.errstate(invalid="ignore"):
+        wanted = built.reference(values)
+    assert np.isnan(wanted).any()
+    np.testing.assert_allclose(built.run(*values), wanted, rtol=2e-4, atol=2e-5)

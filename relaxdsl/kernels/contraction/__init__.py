@@ -7,6 +7,7 @@
 ``chain``           a kernel as plain loops and chains: contractions with what runs block by block with them
 ``restrict``        the stages of a chain for some rows and columns
 ``support``         columns that conditions leave out
+``left_out``        what these would have added: 0, or NaN
 ``pieces``          which pieces of a chain threads share, and what runs for each
 ``calls``           the calls for a piece, tables of offsets, memory for panels
 ``factors``         factors that are computed become operands

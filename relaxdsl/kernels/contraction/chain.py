@@ -93,8 +93,6 @@ Segment: TypeAlias = Loops | Chain
 
 def segments_of(prim_func: PrimFunc) -> tuple[PrimFunc, tuple[Segment, ...]] | None:
     """The kernel with cheap stages inlined, and its segments; None where no part of it is the engine's."""
-    if "in_place" in prim_func.attrs:
-        return None
     inlined = with_operands(inline_stages(prim_func, keeps_operands=True), TINY)
     statements = inlined.body.body if isinstance(inlined.body, Seq) else (inlined.body,)
     stages = [_stage(stmt, inlined.symbols) for stmt in statements]

@@ -25,6 +25,7 @@ from relaxdsl.kernels.contraction.calls import Calls, is_direct, panels_for, tab
 from relaxdsl.kernels.contraction.chain import Chain
 from relaxdsl.kernels.contraction.evaluated_calls import EvaluatedCalls, is_packed
 from relaxdsl.kernels.contraction.evaluation import Evaluation
+from relaxdsl.kernels.contraction.left_out import left_out_of
 from relaxdsl.kernels.contraction.match import Contraction, digits
 from relaxdsl.kernels.contraction.plain import PlainLoops
 from relaxdsl.kernels.contraction.restrict import Local, Piece, Restriction, Span, local_for
@@ -229,8 +230,9 @@ class Pieces:
         return sequence(*self._loops(range(main), piece), self._product(main, piece, made), *self._after(piece))
 
     def _needed(self, support: Support, piece: Piece) -> Dim:
-        """How many columns the rows of a piece need."""
-        return dim_max(0, dim_min(self._columns, piece.rows.first + piece.rows.count - 1 + support.offset))
+        """How many columns the rows of a piece need; one at least, if there is one."""
+        seen = piece.rows.first + piece.rows.count - 1 + support.offset
+        return dim_max(dim_min(1, self._columns), dim_min(self._columns, seen))
 
     def _after(self, piece: Piece) -> Iterator[Stmt]:
         """The stages after the first contraction."""
@@ -241,6 +243,8 @@ class Pieces:
                 steps = None if self.support is None else self._needed(self.support, piece)
                 whole = Span(0, self.calls[place].contraction.sizes[1])
                 yield self._product(place, piece, self.calls[place].contract(piece, whole, steps))
+                if steps is not None:
+                    yield self._left_out(place, piece, steps)
                 waiting = []
             else:
                 waiting.append(place)
@@ -262,6 +266,16 @@ class Pieces:
             loops if rows == 1 else IfThenElse(Apply("equal", (IndexValue(rows), IndexValue(1)), "bool"), loops, made)
         )
 
+    def _left_out(self, place: int, piece: Piece, steps: Dim) -> Stmt:
+        """Loops that add to a contraction's result what steps from ``steps`` on make, whose left operand is 0: nothing,
+        or NaN where the right operand is not finite.
+        """
+        calls, stage = self.calls[place], self.chain.stages[place]
+        nest = calls.evaluation.inlined(stage.nest) if isinstance(calls, EvaluatedCalls) else stage.nest
+        made = left_out_of(nest, calls.contraction, piece.batch, steps)
+        added = self._restriction([place], piece).nest(Stage(made.added, None), self.chain.roles.variables[place])
+        return self.loops.scheduled([made.summed, added], self._shared([place]))
+
     def _loops(self, places: Sequence[int], piece: Piece) -> Iterator[Stmt]:
         """Stages without contractions, for a piece."""
         if places:
@@ -269,16 +283,21 @@ class Pieces:
 
     def _scheduled(self, places: Sequence[int], stages: Sequence[Stage], piece: Piece) -> Stmt:
         """Loops for a piece of stages that stand at these places."""
+        restriction, variables = self._restriction(places, piece), self.chain.roles.variables
+        nests = [restriction.nest(stage, variables[place]) for place, stage in zip(places, stages, strict=True)]
+        return self.loops.scheduled(list(map(split_variables, nests)), self._shared(places))
+
+    def _restriction(self, places: Sequence[int], piece: Piece) -> Restriction:
         contraction = self.chain.contraction
         rows, columns = (
             tuple(contraction.extents[name] for name in names) for names in (contraction.rows, contraction.columns)
         )
-        restriction = Restriction(rows, columns, piece, self.local, self._limits(places, piece))
-        pairs = zip(places, stages, strict=True)
-        nests = [split_variables(restriction.nest(stage, self.chain.roles.variables[place])) for place, stage in pairs]
+        return Restriction(rows, columns, piece, self.local, self._limits(places, piece))
+
+    def _shared(self, places: Sequence[int]) -> dict[Buffer, Buffer]:
+        """The local buffers that other stages use too."""
         own = self._own(places)
-        shared = {local.buffer: local.flat for buffer, local in self.local.items() if buffer not in own}
-        return self.loops.scheduled(nests, shared)
+        return {local.buffer: local.flat for buffer, local in self.local.items() if buffer not in own}
 
     def _limits(self, places: Sequence[int], piece: Piece) -> dict[str, Dim]:
         """How far the stages' variables run that walk along columns, if not over all."""
