@@ -63,7 +63,7 @@ def with_memory(function: Function, plan: Plan) -> Function:
     names = UniqueNames([each.name for each in (*function.params, *bound_vars(function))])
     for name in symbols_in(all_dims(function)):
         names.reserve(name)
-    emitter = _Emitter(plan, names)
+    emitter = _Emitter(plan, names, function.span)
     start = list(emitter.start())
     bindings = [*start, *emitter.bindings(function.body)]
     body, ending = emitter.result(function.body.body)
@@ -83,6 +83,8 @@ def copy_kernel(dtype: str) -> PrimFunc:
 class _Emitter:
     plan: Plan
     names: UniqueNames
+    span: Span | None = None
+    """Of the function: the place of what stands nowhere in it."""
     storage: Var | None = None
     tensors: dict[Buffer, Var] = field(default_factory=dict)
     """The variable of each buffer."""
@@ -277,16 +279,16 @@ class _Emitter:
         type_ = value.type
         if not isinstance(type_, TensorType) or type_.shape is None or type_.dtype is None:
             raise InternalError(f"memory: an output of type {type_}")
-        shape, count = type_.shape, math.prod(type_.shape)
+        shape, count, span = type_.shape, math.prod(type_.shape), value.span or self.span
 
         def bind(call: Call, name: str) -> Var:
-            bindings.append(_bound(Var(self.names.fresh(name), call.type), call, None))
+            bindings.append(_bound(Var(self.names.fresh(name), call.type), call, span))
             return bindings[-1].var
 
         out = bind(memory_calls.alloc_own(shape=shape, dtype=type_.dtype), "out")
         flat = [bind(memory_calls.view(each, offset=0, shape=(count,)), "flat") for each in (value, out)]
         kernel = copy_kernel(type_.dtype)
-        bindings.append(_effect(memory_calls.kernel_call(self.plan.variants.name_of(kernel), flat, {}), None))
+        bindings.append(_effect(memory_calls.kernel_call(self.plan.variants.name_of(kernel), flat, {}), span))
         return out
 
 
