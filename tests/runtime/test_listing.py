@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hand_built import Builder, elementwise
 
+import relaxdsl as relax
 from relaxdsl.errors import InternalError, Span
 from relaxdsl.runtime.activation import Activation
 from relaxdsl.runtime.binding import slot_at
@@ -168,3 +169,27 @@ def test_a_check_that_the_plan_passes() -> None:
     with pytest.raises(InternalError) as caught:
         raise builder.prologue[0].failure([5] * 9)  # type: ignore[union-attr]
     assert str(caught.value) == "f: a check failed that the binding plan passes"
+
+
+@relax.function
+def of_all_kinds(x: relax.Tensor[("n", 4), "float32"], y: relax.Tensor[("2 * n",), "float32"]):
+    found = relax.unique(y)
+    cast = relax.match_cast(x + 1, relax.Tensor[("k", 4), "float32"])
+    if relax.sum(found) > 0:
+        chosen = relax.exp(cast)
+    else:
+        chosen = cast
+    return relax.nn.softmax(chosen), x, found * 2
+
+
+def test_steps_say_where_in_the_users_source_they_come_from() -> None:
+    """Kernels, checks, allocations, branches and steps in Python do; arithmetic on sizes belongs to no single line."""
+    steps = [
+        line.split(maxsplit=1)[1] for line in of_all_kinds.lower()["vm"].splitlines() if line[:6].strip().isdigit()
+    ]
+    kinds = ("call ", "check ", "allocate ", "if not ", "found: ")
+    for kind in kinds:
+        placed = ["# test_listing.py:" in step for step in steps if step.startswith(kind)]
+        assert placed, f"the program has no {kind}"
+        assert all(placed), kind
+    assert any("host unique" in step for step in steps)
