@@ -4,7 +4,7 @@ The usual import is ``import relaxdsl as relax``; ``relax.function`` and ``relax
 """
 
 from relaxdsl import builtin, memory, nn, tir
-from relaxdsl.api import CompiledFunction, CompiledModule, compile, function, load, module, prim_func
+from relaxdsl.api import CompiledFunction, CompiledModule, compile, function, module, prim_func
 from relaxdsl.cache import loaded as _loaded  # noqa: F401 - notes the time
 from relaxdsl.errors import (
     ArgumentError,
@@ -23,6 +23,7 @@ from relaxdsl.kernels import te
 from relaxdsl.kernels.primitives.schedule import Schedule
 from relaxdsl.kernels.primitives.tensorize import TensorIntrin
 from relaxdsl.kernels.primitives.trace import Trace
+from relaxdsl.loading import load
 from relaxdsl.operators import subscript as _subscript  # noqa: F401 - gives expressions their x[…]
 from relaxdsl.operators.binary import (
     add,

@@ -5,7 +5,6 @@ The passes and the runtime are imported at the first compilation: a third of the
 
 from __future__ import annotations
 
-import copyreg
 import functools
 import os
 import time
@@ -24,7 +23,6 @@ from relaxdsl.kernel_function import KernelFunction
 from relaxdsl.kernels.primitives.schedule import Schedule
 from relaxdsl.locks import COMPILING
 from relaxdsl.saved.code import FileCode, save_program
-from relaxdsl.saved.file import SavedFile, from_bytes, read_file, to_bytes
 from relaxdsl.saved.program import SavedProgram, saved_function, saved_module
 from relaxdsl.script.parse import ParsedProgram, parse_function
 from relaxdsl.script.parse_module import FunctionOptions, KernelOptions, ModuleMember, is_in_class, parse_module
@@ -143,24 +141,23 @@ class CompiledFunction:
             ArgumentError: the program holds a Python object that is no data.
             OSError: the file cannot be written.
         """
-        save_program(path, self._saved(), self.compiled_kernels() if code else None)
+        save_program(path, self.as_saved(), self.compiled_kernels() if code else None)
 
     def compiled_kernels(self) -> tuple[CompiledKernel, ...]:
         """The kernels that a call runs, each once; compiled now if they were not yet."""
         return self.compile()._get_compiled().kernels
 
-    def _saved(self) -> SavedProgram:
+    def as_saved(self) -> SavedProgram:
+        """The function as data, for files and pickles."""
         return saved_function(self.ir, self.module, accepted=self._accepted, doc=self.__dict__.get("__doc__"))
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _from_pickle, (_pickled(self._saved()),)
 
     def __copy__(self) -> CompiledFunction:
         """A function of its own for the same program, which nothing changes."""
         copy = CompiledFunction(
             self.ir, self.module, accepted=self._accepted, parse_seconds=self._parse_seconds, code=self._code
         )
-        copy.__dict__.update({name: self.__dict__[name] for name in _FROM_PYTHON if name in self.__dict__})
+        names = (*functools.WRAPPER_ASSIGNMENTS, "__wrapped__")
+        copy.__dict__.update({name: self.__dict__[name] for name in names if name in self.__dict__})
         return copy
 
     def __deepcopy__(self, memo: Any) -> CompiledFunction:
@@ -320,10 +317,11 @@ class CompiledModule(Mapping[str, CompiledFunction]):
             OSError: the file cannot be written.
         """
         kernels = [each for function in self.values() for each in function.compiled_kernels()] if code else None
-        save_program(path, saved_module(self.ir), kernels)
+        save_program(path, self.as_saved(), kernels)
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _from_pickle, (_pickled(saved_module(self.ir)),)
+    def as_saved(self) -> SavedProgram:
+        """The module as data, for files and pickles."""
+        return saved_module(self.ir)
 
     def __copy__(self) -> CompiledModule:
         return CompiledModule(self.ir)
@@ -531,75 +529,4 @@ def module(cls: type) -> CompiledModule:
     return CompiledModule(parse_module(cls))
 
 
-# ------------------------------------------------------------------------------------------------------ saved programs
-
-_FROM_PYTHON = ("__doc__", "__module__", "__qualname__", "__wrapped__")
-
-
-def load(path: str | os.PathLike[str], *, trust_code: bool = False) -> Any:
-    """The function, module or kernel that ``save`` has written to a file.
-
-    Nothing in the file is run but the program, when it is called. Its machine code is used, and nothing compiled, where
-    it fits this machine and these versions; ``explain()`` of a function says so, or what differs.
-
-    Args:
-        trust_code: use machine code that another user, or another machine, has compiled, if it fits. It is run as it
-            is, so the file must come from somebody whom you would let run programs here.
-
-    Raises:
-        ArgumentError: the file is damaged, of another format, or no saved program.
-        OSError: the file cannot be read.
-
-    Example:
-        >>> import os, tempfile
-        >>> import numpy as np, relaxdsl as relax
-        >>> n = relax.dims("n")
-        >>> @relax.function
-        ... def double(x: relax.Tensor[(n,), "float32"]):
-        ...     return x + x
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     path = os.path.join(folder, "double.rlx")
-        ...     double.save(path)
-        ...     loaded = relax.load(path)
-        >>> loaded(np.arange(3, dtype="float32"))
-        array([0., 2., 4.], dtype=float32)
-    """
-    name = os.path.basename(os.fspath(path))
-    file = from_bytes(read_file(path), name)
-    return _restored(file, name, FileCode(name, file, trust_code))
-
-
-def _pickled(program: SavedProgram) -> bytes:
-    return to_bytes(SavedFile(program))
-
-
-def _reduce_kernel(kernel: KernelFunction) -> tuple[Any, ...]:
-    return _from_pickle, (_pickled(kernel.as_saved()),)
-
-
-copyreg.pickle(KernelFunction, _reduce_kernel)  # what makes one again is here, above the class
-
-
-def _from_pickle(data: bytes) -> Any:
-    """What was pickled; its kernels come from the cache, or are compiled."""
-    return _restored(from_bytes(data, "the pickle"), "the pickle", None)
-
-
-def _restored(file: SavedFile, where: str, code: FileCode | None) -> CompiledFunction | CompiledModule | KernelFunction:
-    started = time.perf_counter()
-    program, parsed = file.program, file.read(where)
-    made: CompiledFunction | CompiledModule | KernelFunction
-    if not isinstance(parsed, ParsedProgram):
-        debug = debug_kernel(parsed) if program.is_debug else None
-        made = KernelFunction(parsed.prim_func, functools.partial(CompiledFunction, code=code), debug)
-    elif program.kind == "module":
-        return CompiledModule(parsed.module, code=code)
-    else:
-        function = file.function_of(parsed, where)
-        seconds = time.perf_counter() - started
-        made = CompiledFunction(function, parsed.module, accepted=program.accepted, parse_seconds=seconds, code=code)
-    made.__doc__ = program.doc
-    return made
-
-
-__all__ = ["CompiledFunction", "CompiledModule", "compile", "function", "load", "module", "prim_func"]
+__all__ = ["CompiledFunction", "CompiledModule", "compile", "function", "module", "prim_func"]

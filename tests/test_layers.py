@@ -31,6 +31,7 @@ LAYERS = {
     "kernel_function": 9,
     "api": 10,
     "nn": 10,
+    "loading": 11,
     "memory": 10,
     "builtin": 10,
     "__main__": 10,

@@ -72,10 +72,15 @@ def _new_key() -> bytes | None:
 
 def _write(folder: Folder) -> None:
     """Writes a key that appears whole, unless there is one: a link is made only if its name is free."""
-    unfinished = Path(folder.path / f"{_FILE}.{secrets.token_hex(8)}")
+    unfinished, path = Path(folder.path / f"{_FILE}.{secrets.token_hex(8)}"), folder.path / _FILE
     with contextlib.suppress(OSError):
         with open(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
             file.write(secrets.token_bytes(_KEY_BYTES))
-        os.link(unfinished, folder.path / _FILE)
+        try:
+            os.link(unfinished, path)
+        except FileExistsError:
+            pass
+        except OSError:  # a file system without links
+            os.replace(unfinished, path)
     with contextlib.suppress(OSError):
         unfinished.unlink()

@@ -96,7 +96,7 @@ def test_another_process_needs_nothing_but_the_file(tmp_path: Path) -> None:
 def run(program: str, folder: Path) -> str:
     """What the program prints, in a process of its own that has no cache."""
     (folder / "program.py").write_text(program)
-    environment = os.environ | {"RELAXDSL_CACHE": "0", "XDG_CACHE_HOME": str(folder)}
+    environment = os.environ | {"RELAXDSL_CACHE": "0", "XDG_CACHE_HOME": str(folder / "caches")}
     done = subprocess.run(
         [sys.executable, "program.py"], capture_output=True, text=True, env=environment, cwd=folder, check=False
     )
