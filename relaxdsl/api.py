@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from relaxdsl.passes.comparison import Comparison
     from relaxdsl.passes.explanation import Explanation
     from relaxdsl.passes.pipeline import Compiled
+    from relaxdsl.passes.memory_plan import MemoryPlan
     from relaxdsl.passes.stages import Stages
     from relaxdsl.runtime.executable import Executable
     from relaxdsl.runtime.profile_report import Profile
@@ -192,6 +193,39 @@ class CompiledFunction:
         executable.prepare()
         seconds = {"parse": self._parse_seconds, **compiled.seconds, "machine": executable.machine_seconds}
         return explain(self.ir, compiled, self._accepted, seconds, self._code_use)
+
+    def memory_plan(self) -> MemoryPlan:
+        """Where every tensor is, for every value of the symbols, which share bytes, and why; prints as a table.
+
+        Example:
+            >>> import numpy as np, relaxdsl as relax
+            >>> m = relax.dims("m")
+            >>> @relax.function
+            ... def total(x: relax.Tensor[(m, 16), "float32"]):
+            ...     return relax.sum(x / relax.max(x))
+            >>> total.memory_plan().workspace
+            64
+        """
+        from relaxdsl.passes.memory.describe import describe
+
+        return describe(self.ir, self._get_compiled().memory)
+
+    def peak_bytes(self, **sizes: int) -> int:
+        """The most bytes that a call allocates for arrays: workspace and outputs, at a value for each symbol.
+
+        Raises:
+            ArgumentError: a symbol is missing or unknown, its value is out of bounds, or a size depends on data.
+
+        Example:
+            >>> import numpy as np, relaxdsl as relax
+            >>> m = relax.dims("m")
+            >>> @relax.function
+            ... def flat(x: relax.Tensor[(m, 16), "float32"]):
+            ...     return relax.flatten(relax.exp(x))
+            >>> flat.peak_bytes(m=1000)
+            64000
+        """
+        return self.memory_plan().peak_bytes(**sizes)
 
     def profile(self, *args: Any, repeats: int | None = None) -> Profile:
         """How long each kernel of a call takes, and how near that is to what the machine can do.

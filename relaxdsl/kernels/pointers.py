@@ -5,7 +5,7 @@ Importing this module imports numba, so it is imported when the first kernel is 
 Note [Aliasing]. LLVM cannot know that a kernel's buffers do not overlap. It would check at run time, which costs
 code and time and is given up for more than a few buffers. So each buffer is an alias scope, and each of its loads
 and stores says which scopes (those of the buffers before it) it does not touch. An output that a kernel writes in
-place of an input has the input's scope.
+place of an input is the input's buffer: the same address, so LLVM sees that each element is read before it is written.
 """
 
 # numba is not typed.
@@ -60,18 +60,6 @@ def _make_buffer_at(dtype: types.Type) -> Any:
         return result(args, slot), _buffer_emitter(result, _literal(slot))
 
     return intrinsic(prefer_literal=True)(buffer_at)
-
-
-def _make_buffer_over(dtype: types.Type) -> Any:
-    """The intrinsic ``dtype_buffer_over(args, slot, other)``: it may be the same memory as ``args[other]``."""
-
-    def buffer_over(
-        typing_context: Any, args: types.Type, slot: types.Type, other: types.Type
-    ) -> tuple[Signature, Any]:
-        result = BufferType(dtype, _literal(other))
-        return result(args, slot, other), _buffer_emitter(result, _literal(slot))
-
-    return intrinsic(prefer_literal=True)(buffer_over)
 
 
 def _literal(slot: types.Type) -> int:
@@ -181,7 +169,6 @@ def lanes(typing_context: Any, count: types.Type) -> tuple[Signature, Any]:
 
 INTRINSICS: dict[str, Any] = {
     **{f"{name}_buffer": _make_buffer_at(dtype) for name, dtype in NUMBA_TYPES.items()},
-    **{f"{name}_buffer_over": _make_buffer_over(dtype) for name, dtype in NUMBA_TYPES.items()},
     "fast_add": _make_summing("fadd", REORDERED_FLAGS),
     "fast_multiply": _make_summing("fmul", REORDERED_FLAGS),
     "fused_add": _make_summing("fadd", FUSED_FLAGS),

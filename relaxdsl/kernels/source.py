@@ -102,8 +102,7 @@ def _prelude(prim_func: PrimFunc, names: _Names, printer: ExpressionPrinter) -> 
     for slot, argument in enumerate(kernel_arguments(prim_func)):
         if isinstance(argument, Buffer) and argument in buffers:
             dtype = printer.checked(argument.dtype)
-            call = f"buffer_over(args, {slot}, {in_place[slot]})" if slot in in_place else f"buffer(args, {slot})"
-            yield f"{names.buffers[argument]} = {dtype}_{call}"
+            yield f"{names.buffers[argument]} = {dtype}_buffer(args, {in_place.get(slot, slot)})"
         elif argument == PHASE_NUMBER:
             yield f"phase = args[{slot}]"
         elif isinstance(argument, str) and argument in sizes:

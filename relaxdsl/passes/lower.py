@@ -39,10 +39,10 @@ from relaxdsl.ir.module import IRModule
 from relaxdsl.ir.signature import bind_kernel_symbols, unbound_symbols
 from relaxdsl.operators import registry
 from relaxdsl.passes.kernel_calls import Constants, KernelCall, KernelCaller
-from relaxdsl.passes.results import output_places
 from relaxdsl.passes.memory.early import early_sizes
 from relaxdsl.passes.memory.kernels import KernelTable
 from relaxdsl.passes.needed import needed_steps, value_slots
+from relaxdsl.passes.results import output_places
 from relaxdsl.passes.storage import Workspace
 from relaxdsl.passes.trees import size_slots, slots_of, tensor_leaves, with_sizes
 from relaxdsl.runtime.binding import bind_sizes
@@ -155,6 +155,7 @@ class _Lowering:
             body=tuple(self._body),
             constants=tuple(self._constants.arrays.values()),
             objects=tuple(self._objects.get(index) for index in range(self._slots.object_count)),
+            symbols=tuple(self._early.symbols().items()),
         )
 
     # ------------------------------------------------------------------------------------- bindings

@@ -32,6 +32,7 @@ from relaxdsl.runtime.program import (
     Tree,
     TupleTree,
 )
+from relaxdsl.runtime.shortage import explained_shortage
 
 
 class Activation:
@@ -60,12 +61,18 @@ class Activation:
     def run_prologue(self) -> None:
         """Binds symbols, checks sizes, and makes the workspace."""
         self._run(self._table.prologue)
-        self._frame.reserve(int(self._slots[WORKSPACE_SIZE_SLOT]))
+        with explained_shortage(self._program, self._slots):
+            self._frame.reserve(int(self._slots[WORKSPACE_SIZE_SLOT]))
         self._writable.append(self._frame.workspace)
 
     def output_shape(self, leaf: TensorLeaf) -> tuple[int, ...]:
         """The sizes of a tensor, once they are known."""
         return tuple(int(self._slots[slot]) for slot in leaf.sizes)
+
+    def new_array(self, leaf: TensorLeaf) -> np.ndarray:
+        """Memory for an output or for a tensor whose sizes are known only now."""
+        with explained_shortage(self._program, self._slots):
+            return np.empty(self.output_shape(leaf), leaf.dtype)
 
     def place_output(self, leaf: TensorLeaf, array: np.ndarray) -> None:
         """Makes ``array`` the memory of an output or of an allocated tensor."""
@@ -108,7 +115,7 @@ class Activation:
     def _leave(self, step: Instruction) -> None:
         match step:
             case Allocate(leaf=leaf):
-                self.place_output(leaf, np.empty(self.output_shape(leaf), leaf.dtype))
+                self.place_output(leaf, self.new_array(leaf))
             case HostCall():
                 value = self._call_host(step)
                 if step.results is not None:

@@ -28,10 +28,12 @@ class Frame:
         capacity = int(self.memory[CAPACITY])
         if size_bytes <= capacity:
             return
-        size_bytes = max(size_bytes, capacity + capacity // 2)
-        self.workspace = _aligned_bytes(size_bytes)
+        # The old one goes first: the two are never there at once, and none is left if there is no memory for the new.
+        self.memory[CAPACITY] = 0
+        self.workspace = np.empty(0, np.uint8)
+        self.workspace = _aligned_bytes(max(size_bytes, capacity + capacity // 2))
         self.slots[WORKSPACE_SLOT] = address_of(self.workspace)
-        self.memory[CAPACITY] = size_bytes
+        self.memory[CAPACITY] = len(self.workspace)
 
 
 class FramePool:

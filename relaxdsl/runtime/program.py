@@ -249,7 +249,7 @@ class Program:
 
     ``constants`` are the arrays whose addresses the slots' initial values hold. ``objects`` is the frame's object
     list at the start of a call: as long as the largest index needs, None where a leaf gets its object during the
-    call.
+    call. ``symbols`` are the names of sizes and the slots that hold them after the prologue.
     """
 
     name: str
@@ -260,6 +260,7 @@ class Program:
     body: tuple[Instruction, ...]
     constants: tuple[np.ndarray, ...] = ()
     objects: tuple[Any, ...] = ()
+    symbols: tuple[tuple[str, int], ...] = ()
 
     @property
     def leaves_compiled_code(self) -> bool:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 
 from relaxdsl.errors import RelaxError, Span
 from relaxdsl.ir.graph import GlobalVar
-from relaxdsl.ir.loops import PrimFunc
+from relaxdsl.ir.loops import PrimFunc, substitute_buffers
 from relaxdsl.ir.module import IRModule
 from relaxdsl.ir.names import UniqueNames
 from relaxdsl.kernels.jit import CompiledKernel, compile_kernel
@@ -51,13 +52,15 @@ class Variants:
 
     def of_step(self, step: KernelStep, in_place: tuple[tuple[int, int], ...]) -> PrimFunc:
         """The kernel of a call: it knows which operands are constants, and which output is written over an input."""
-        variant = with_constants(step.kernel, [_constant(place) for place in step.tensors])
+        attrs = with_constants(step.kernel, [_constant(place) for place in step.tensors]).attrs
         if in_place:
             inputs = len(step.kernel.inputs)
             pairs = tuple((inputs + output, place) for output, place in in_place)
-            variant = replace(variant, attrs=MappingProxyType({**variant.attrs, "in_place": pairs}))
-        key = step.kernel, repr([variant.attrs.get(name) for name in ("constants", "in_place")])
-        return self.made.setdefault(key, variant)
+            attrs = MappingProxyType({**attrs, "in_place": pairs})
+        key = step.kernel, repr([attrs.get(name) for name in ("constants", "in_place")])
+        if key not in self.made:
+            self.made[key] = step.kernel if attrs == step.kernel.attrs else _copy(step.kernel, attrs)
+        return self.made[key]
 
     def name_of(self, kernel: PrimFunc) -> GlobalVar:
         """The name of a kernel, which joins the module."""
@@ -70,6 +73,18 @@ class Variants:
     def module(self, others: IRModule) -> IRModule:
         """The kernels that are called, and the graph functions of ``others``."""
         return IRModule(MappingProxyType({**self.kernels, **others.graph_functions}))
+
+
+def _copy(kernel: PrimFunc, attrs: Mapping[str, Any]) -> PrimFunc:
+    """The kernel with other attributes; kernels of a module have no buffers in common."""
+    new = {each: replace(each) for each in (*kernel.params, *kernel.scratch)}
+    return replace(
+        kernel,
+        params=tuple(new[each] for each in kernel.params),
+        scratch=tuple(new[each] for each in kernel.scratch),
+        body=substitute_buffers(kernel.body, new, new),
+        attrs=attrs,
+    )
 
 
 def _constant(place: Place) -> np.ndarray | None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from relaxdsl.types.dims import Dim, Symbol, ceildiv, dim_max, evaluate, free_symbols, symbols_of
 from relaxdsl.types.prove import Proof, prove_less_equal
@@ -18,8 +19,11 @@ LINE_BYTES = 64
 """Pieces start and end with whole cache lines, so that no two threads write to one."""
 
 REFERENCE_SIZES = (1000, 64, 1)
+CACHED = 8192
+"""Layers of a network ask the same of the same sizes."""
 
 
+@lru_cache(maxsize=CACHED)
 def whole_lines(size: Dim) -> Dim:
     """``size`` in whole cache lines."""
     return ceildiv(size, LINE_BYTES) * LINE_BYTES
@@ -29,7 +33,7 @@ def whole_lines(size: Dim) -> Dim:
 class Piece:
     """A piece of workspace, in use from position ``first`` to ``last``; ``offset`` is where it is placed.
 
-    ``weights``: its size in whole lines at the reference values of the symbols.
+    ``weights``, ``starts``, ``ends``: its size in whole lines and where it lies, at the symbols' reference values.
     """
 
     name: str
@@ -37,17 +41,16 @@ class Piece:
     first: int
     last: int
     offset: Dim = 0
+    end: Dim = 0
     weights: tuple[int, ...] = ()
     starts: tuple[int, ...] = ()
+    ends: tuple[int, ...] = ()
 
-    @property
-    def end(self) -> Dim:
-        return self.offset + whole_lines(self.size)
-
-    @property
-    def ends(self) -> tuple[int, ...]:
-        """The end at the reference values."""
-        return tuple(start + weight for start, weight in zip(self.starts, self.weights, strict=True))
+    def put(self, offset: Dim, starts: tuple[int, ...]) -> None:
+        """Places the piece at ``offset``, which is ``starts`` at the reference values."""
+        self.offset, self.starts = offset, starts
+        self.end = offset + whole_lines(self.size)
+        self.ends = tuple(start + weight for start, weight in zip(starts, self.weights, strict=True))
 
     def conflicts(self, other: Piece) -> bool:
         """Whether both are in use at some position."""
@@ -96,7 +99,7 @@ def _within(size: int, symbol: Symbol) -> int:
 
 def _place_one(piece: Piece, others: Sequence[Piece]) -> None:
     for offset, starts in _candidates(piece, others):
-        piece.offset, piece.starts = offset, starts
+        piece.put(offset, starts)
         if all(lies_clear(piece, other) for other in others):
             return
 
@@ -113,6 +116,7 @@ def _candidates(piece: Piece, others: Sequence[Piece]) -> Iterator[tuple[Dim, tu
         yield dim_max(*ends), starts
 
 
+@lru_cache(maxsize=CACHED)
 def _is_below(one: Dim, other: Dim) -> bool:
     return prove_less_equal(one, other) is Proof.YES
 
@@ -128,7 +132,7 @@ def lies_before(one: Piece, other: Piece) -> bool:
     All offsets are whole lines, so it is enough that its bytes do.
     """
     if any(end > start for end, start in zip(one.ends, other.starts, strict=True)):
-        return False
+        return False  # not at the reference values
     return _is_below(one.offset + one.size, other.offset)
 
 

@@ -31,19 +31,21 @@ class Sharing:
         return list(dict.fromkeys(self.groups.values()))
 
 
+WORTH_ANOTHER_KERNEL = 0.6
+"""To which part the workspace must shrink, at large sizes, for kernels that work in place in some of their calls."""
+
+
 def choose_sharing(results: Results) -> Sharing:
     """The groups that make the workspace smallest: a kernel works in place where that saves memory.
 
-    A kernel that does is another piece of machine code than one that does not, so it is not done for nothing.
+    A kernel that does is another piece of machine code than one that does not. So those that can in all their calls
+    are preferred, and the others must save much: a network's first layer would else need kernels of its own.
     """
     candidates = _Candidates(results)
-    chosen: set[str] = set()
-    best = _sizes(candidates.sharing(chosen))
-    for name in candidates.names():
-        sizes = _sizes(candidates.sharing({*chosen, name}))
-        if sizes != best and all(new <= old for new, old in zip(sizes, best, strict=True)):
-            chosen, best = {*chosen, name}, sizes
-    return candidates.sharing(chosen)
+    everywhere = candidates.without_needless(candidates.names(is_everywhere=True))
+    wherever = candidates.without_needless(candidates.names(is_everywhere=False))
+    sharing, other = candidates.sharing(everywhere), candidates.sharing(wherever)
+    return other if _sizes(other)[0] < _sizes(sharing)[0] * WORTH_ANOTHER_KERNEL else sharing
 
 
 @dataclass(slots=True)
@@ -53,11 +55,21 @@ class _Candidates:
     results: Results
     pairs: dict[PrimFunc, tuple[Pair, ...]] = field(default_factory=dict)
 
-    def names(self) -> tuple[str, ...]:
-        """The kernels some call of which could work in place."""
-        steps = self.results.walk.kernel_steps
+    def names(self, *, is_everywhere: bool) -> set[str]:
+        """The kernels of which some call, or every one, could work in place."""
         sharing = Sharing(_alone(self.results))
-        return tuple(dict.fromkeys(_name(step) for step in steps if any(self._pairs(step, sharing))))
+        able = [(_name(step), any(self._pairs(step, sharing))) for step in self.results.walk.kernel_steps]
+        unable = {name for name, is_able in able if not is_able} if is_everywhere else set()
+        return {name for name, is_able in able if is_able} - unable
+
+    def without_needless(self, names: set[str]) -> set[str]:
+        """The kernels without those whose working in place saves nothing."""
+        best = _sizes(self.sharing(names)) if names else ()
+        for name in sorted(names):
+            sizes = _sizes(self.sharing(names - {name}))
+            if all(new <= old for new, old in zip(sizes, best, strict=True)):
+                names, best = names - {name}, sizes
+        return names
 
     def sharing(self, chosen: Collection[str]) -> Sharing:
         """The groups if the chosen kernels work in place wherever they can."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from relaxdsl.errors import InternalError
+from relaxdsl.errors import InternalError, Span
 from relaxdsl.ir.graph import (
     Binding,
     Call,
@@ -85,11 +85,12 @@ Step = KernelStep | ViewStep | FillStep
 class Walk:
     """What a walk found: steps by their variable, the positions of each binding, all buffers, and the result.
 
-    ``last``: the position after everything.
+    ``last``: the position after everything. ``lines``: the user's line at each position.
     """
 
     steps: dict[Var, Step] = field(default_factory=dict)
     spans: dict[Var, tuple[int, int]] = field(default_factory=dict)
+    lines: dict[int, Span | None] = field(default_factory=dict)
     buffers: list[Buffer] = field(default_factory=list)
     result: Value = OPAQUE
     last: int = 0
@@ -131,6 +132,7 @@ class _Walker:
         for binding in sequence.bindings:
             self.position += 1
             start = self.position
+            self.found.lines[start] = binding.span
             self.values[binding.var] = self.binding(binding)
             self.found.spans[binding.var] = start, self.position
         return self.value(sequence.body)

@@ -1,0 +1,239 @@
+"""The memory plan of a function, for people: what ``fn.memory_plan()`` returns, and what it is at given sizes."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from relaxdsl.errors import ArgumentError, Span, display_name, nearest
+from relaxdsl.passes.memory_picture import picture, table_as_html
+from relaxdsl.runtime.frame import WORKSPACE_ALIGNMENT
+from relaxdsl.runtime.threads import get_num_threads
+from relaxdsl.types.dims import Dim, Symbol, evaluate, symbols_of
+
+Where = Literal["workspace", "output", "view", "late"]
+"""``late``: allocated once its size is known, which depends on data."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedBuffer:
+    """A tensor of the program, or memory that a kernel needs while it runs.
+
+    Args:
+        size_bytes: its size; ``offset``: where in the workspace it starts.
+        first, last: the positions in the program between which it is in use, and the user's lines there.
+        shares: whose bytes it is in, and why that is right; None for bytes that nothing before it was in.
+    """
+
+    name: str
+    where: Where
+    shape: tuple[Dim, ...]
+    dtype: str
+    size_bytes: Dim
+    offset: Dim | None
+    first: int
+    last: int
+    first_line: Span | None
+    last_line: Span | None
+    shares: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class BufferAt:
+    """A buffer of the workspace at given sizes."""
+
+    name: str
+    offset: int
+    size_bytes: int
+    first: int
+    last: int
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class PlanAt:
+    """A plan at given sizes.
+
+    Args:
+        sizes: the values of the symbols, the number of threads among them where it counts.
+        workspace_bytes: of the workspace. output_bytes: of the results.
+        live_bytes: the most bytes of the workspace that are in use at once.
+    """
+
+    function: str
+    sizes: Mapping[str, int]
+    workspace_bytes: int
+    output_bytes: int
+    live_bytes: int
+    buffers: tuple[BufferAt, ...]
+
+    @property
+    def peak_bytes(self) -> int:
+        """What a call allocates: the workspace, aligned, and the results."""
+        padding = WORKSPACE_ALIGNMENT if self.workspace_bytes else 0
+        return self.workspace_bytes + padding + self.output_bytes
+
+    def __repr__(self) -> str:
+        return str(self)  # what a notebook or a prompt shows
+
+    def __str__(self) -> str:
+        rows = [("buffer", "bytes", "offset", "in use")]
+        rows += [(each.name, f"{each.size_bytes:,}", f"{each.offset:,}", _span(each)) for each in self.buffers]
+        sizes = ", ".join(f"{name} = {value}" for name, value in self.sizes.items())
+        total = f"workspace: {self.workspace_bytes:,} bytes, of which {self.live_bytes:,} in use at once"
+        return "\n".join([f"{self.function} at {sizes or 'all sizes'}", *_aligned(rows), total])
+
+    def _repr_html_(self) -> str:
+        return picture(self.buffers, self.workspace_bytes, f"{self.function} at {dict(self.sizes)}")
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class MemoryPlan:
+    """Where a function's tensors are, for every value of its symbols; prints as a table.
+
+    Args:
+        workspace: the bytes of the workspace. symbols: the function's. needed: those that memory depends on.
+        threads: the size that stands for the number of threads, if the workspace depends on it.
+    """
+
+    function: str
+    buffers: tuple[PlannedBuffer, ...]
+    workspace: Dim
+    symbols: tuple[Symbol, ...]
+    needed: tuple[Symbol, ...]
+    threads: str | None
+
+    def workspace_bytes(self, **sizes: int) -> int:
+        """The bytes of the workspace at these sizes. Raises ArgumentError for missing or unknown ones."""
+        return evaluate(self.workspace, self._values("workspace_bytes", sizes))
+
+    def at(self, **sizes: int) -> PlanAt:
+        """The plan at these sizes.
+
+        Args:
+            sizes: a value for each symbol; the number of threads may be left out.
+
+        Raises:
+            ArgumentError: a symbol is missing or unknown, its value is out of bounds, or a size depends on data.
+        """
+        return self._at("at", sizes)
+
+    def peak_bytes(self, **sizes: int) -> int:
+        """The most bytes that a call with these sizes allocates for arrays: its workspace and its results.
+
+        Raises:
+            ArgumentError: as for :meth:`at`.
+        """
+        return self._at("peak_bytes", sizes).peak_bytes
+
+    def _at(self, caller: str, sizes: Mapping[str, int]) -> PlanAt:
+        late = [each.name for each in self.buffers if each.where == "late"]
+        if late:
+            raise ArgumentError(f"{self.function}.{caller}: the size of {', '.join(late)} depends on data")
+        values = self._values(caller, sizes)
+        placed = [each for each in self.buffers if each.where == "workspace" and each.offset is not None]
+        buffers = tuple(_buffer_at(each, values) for each in placed)
+        outputs = [evaluate(each.size_bytes, values) for each in self.buffers if each.where == "output"]
+        return PlanAt(
+            self.function, values, evaluate(self.workspace, values), sum(outputs), _most_live(buffers), buffers
+        )
+
+    def _values(self, caller: str, sizes: Mapping[str, int]) -> dict[str, int]:
+        names = [each.name for each in self.symbols]
+        for name in sizes:
+            if name not in names:
+                close = nearest(name, names)
+                hint = f"did you mean {close}?" if close else f"its sizes are {', '.join(names) or 'all known'}"
+                raise ArgumentError(f"{self.function}.{caller}: there is no size {name}", hint=hint)
+        wanted = [each for each in self.symbols if each in self.needed or each.name in sizes]
+        return {each.name: self._value(caller, each, sizes) for each in wanted}
+
+    def _value(self, caller: str, symbol: Symbol, sizes: Mapping[str, int]) -> int:
+        if symbol.name not in sizes:
+            if symbol.name == self.threads:
+                return get_num_threads()
+            raise ArgumentError(
+                f"{self.function}.{caller}: the size {symbol.name} is missing", hint=f"write {symbol.name}=1000"
+            )
+        value = operator.index(sizes[symbol.name])
+        if value < symbol.lower:
+            raise ArgumentError(f"{self.function}.{caller}: {symbol.name} is at least {symbol.lower}, got {value}")
+        if symbol.upper is not None and value > symbol.upper:
+            raise ArgumentError(f"{self.function}.{caller}: {symbol.name} is at most {symbol.upper}, got {value}")
+        return value
+
+    # ---- as text
+
+    def __repr__(self) -> str:
+        return str(self)  # what a notebook or a prompt shows
+
+    def __str__(self) -> str:
+        rows = [("buffer", "type", "bytes", "where", "in use", "lines", "shares"), *self._rows()]
+        return "\n".join([f"{self.function}: workspace of {self.workspace} bytes", *_aligned(rows)])
+
+    def _rows(self) -> Iterator[tuple[str, ...]]:
+        for each in self.buffers:
+            shape = ", ".join(map(str, each.shape)) + ("," if len(each.shape) == 1 else "")
+            where = f"workspace[{each.offset}]" if each.where == "workspace" else each.where
+            lines = _lines(each)
+            yield (
+                *(each.name, f"{each.dtype}({shape})", str(each.size_bytes), where),
+                *(f"{each.first}..{each.last}", lines, each.shares or ""),
+            )
+
+    def _repr_html_(self) -> str:
+        header = ("buffer", "type", "bytes", "where", "in use", "lines", "shares")
+        html = table_as_html(header, list(self._rows()))
+        if any(each.where == "late" for each in self.buffers):
+            return html
+        sizes = {each.name: _reference(each) for each in self.symbols if each.name != self.threads}
+        return html + self.at(**sizes)._repr_html_()
+
+
+def _buffer_at(buffer: PlannedBuffer, values: Mapping[str, int]) -> BufferAt:
+    assert buffer.offset is not None
+    offset, size = evaluate(buffer.offset, values), evaluate(buffer.size_bytes, values)
+    return BufferAt(buffer.name, offset, size, buffer.first, buffer.last)
+
+
+def _buffer_at(buffer: PlannedBuffer, values: Mapping[str, int]) -> BufferAt:
+    assert buffer.offset is not None
+    offset, size = evaluate(buffer.offset, values), evaluate(buffer.size_bytes, values)
+    return BufferAt(buffer.name, offset, size, buffer.first, buffer.last)
+
+
+def _reference(symbol: Symbol) -> int:
+    """The value of a symbol at which the picture is drawn."""
+    return max(symbol.lower, 1000 if symbol.upper is None else min(symbol.upper, 1000))
+
+
+def _most_live(buffers: Sequence[BufferAt]) -> int:
+    """The largest sum of bytes in use at once; buffers in the same place at the same time count once."""
+    most = 0
+    for position in {each.first for each in buffers}:
+        live = {(each.offset, each.size_bytes) for each in buffers if each.first <= position <= each.last}
+        most = max(most, sum(size for _, size in live))
+    return most
+
+
+def _span(buffer: BufferAt) -> str:
+    return f"{buffer.first}..{buffer.last}"
+
+
+def _lines(buffer: PlannedBuffer) -> str:
+    spans = [each for each in (buffer.first_line, buffer.last_line) if each is not None]
+    texts = dict.fromkeys(f"{display_name(each.file)}:{each.line}" for each in spans)
+    return " – ".join(texts)
+
+
+def _aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "   " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    ]
+
+
+def symbols_in_order(dims: Sequence[Dim]) -> tuple[Symbol, ...]:
+    """The symbols of dims, each once."""
+    return tuple(dict.fromkeys(symbol for dim in dims for symbol in symbols_of(dim)))

@@ -1,0 +1,163 @@
+"""Memory: what a plan says is what a call allocates; what shares bytes, and why; too little memory."""
+
+from __future__ import annotations
+
+import tracemalloc
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import relaxdsl as relax
+from relaxdsl.errors import ArgumentError
+from relaxdsl.ir.check import check_module
+from relaxdsl.ir.equal import assert_structural_equal
+from relaxdsl.ir.print_graph import script_with_constants
+from relaxdsl.script.parse_text import parse_source
+
+m, n = relax.dims("m n")
+b = relax.dims("b", upper=64)
+
+
+@relax.function
+def spread(x: relax.Tensor[(m, 16), "float32"]):
+    y = x / relax.sum(x, axis=0)
+    z = y / relax.sum(y)
+    return relax.sum(z, axis=1), relax.sum(z)
+
+
+@relax.function
+def flat(x: relax.Tensor[(m, 16), "float32"]):
+    return relax.flatten(relax.exp(x))
+
+
+@relax.function
+def bounded(x: relax.Tensor[(b, 4), "float32"], y: relax.Tensor[(100, 4), "float32"]):
+    shifted = x - relax.max(x)
+    small = relax.sum(shifted / relax.sum(shifted))
+    wide = y / relax.max(y * small)
+    return wide / relax.sum(wide)
+
+
+@relax.function
+def unique_sums(x: relax.Tensor[(m,), "float32"]):
+    u = relax.unique(x)
+    return relax.sum(relax.exp(u) / relax.max(u))
+
+
+def allocated(call: Callable[[], Any]) -> tuple[Any, int]:
+    """A call's result, and the bytes that NumPy has for arrays after it and had not before."""
+
+    def numpy_bytes() -> int:
+        domain = tracemalloc.DomainFilter(True, np.lib.tracemalloc_domain)
+        traces = tracemalloc.take_snapshot().filter_traces([domain])
+        return sum(trace.size for trace in traces.traces)
+
+    tracemalloc.start()
+    try:
+        before = numpy_bytes()
+        return call(), numpy_bytes() - before
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("function", [spread, flat], ids=lambda f: f.ir.name)
+def test_a_call_allocates_what_the_plan_says(function: relax.CompiledFunction) -> None:
+    function(np.ones((1, 16), "float32"))  # makes a frame, with a workspace that goes when a larger one comes
+    plan = function.memory_plan().at(m=1000)
+    x = np.ones((1000, 16), "float32")
+    first, grown = allocated(lambda: function(x))
+    second, again = allocated(lambda: function(x))
+    assert grown == plan.peak_bytes == function.peak_bytes(m=1000)
+    assert again == plan.output_bytes
+    assert type(first) is type(second)
+
+
+def test_the_flatten_example_allocates_nothing_but_its_output() -> None:
+    plan = flat.memory_plan()
+    assert plan.workspace == 0
+    assert [each.where for each in plan.buffers] == ["output"]
+    assert flat.peak_bytes(m=1000) == 64_000
+
+
+def test_a_plan_says_who_shares_bytes_and_why() -> None:
+    lines = str(spread.memory_plan()).splitlines()
+    assert lines[0] == f"spread: workspace of {m * 64 + 64} bytes"
+    rows = {row.split()[0]: row.split("  ")[-1].strip() for row in lines[2:]}
+    assert rows["z"] == "in place of y"
+    assert rows["gv1"] == "provably not larger: 4 <= 64, after gv"
+
+
+def test_declared_bounds_decide_who_fits() -> None:
+    from relaxdsl.passes.memory.describe import relation
+
+    assert relation(b * 16, 2000) == "provably not larger: b * 16 <= 2000, bounded by b <= 64"
+    assert relation(m * 16, m * 16) == "same bytes m * 16"
+    assert relation(m * 8, m * 16) == "provably not larger: m * 8 <= m * 16"
+    assert relation(m * 16, m * 8) == "provably not smaller: m * 16 >= m * 8"
+    assert relation(m, n) == "whatever the sizes"
+
+
+def test_a_plan_at_given_sizes() -> None:
+    plan = spread.memory_plan()
+    at = plan.at(m=100)
+    assert plan.workspace_bytes(m=100) == at.workspace_bytes == 6464
+    assert (at.output_bytes, at.live_bytes, at.peak_bytes) == (404, 6464, 6464 + 64 + 404)
+    assert str(at).splitlines()[0] == "spread at m = 100"
+    assert str(at).splitlines()[-1] == "workspace: 6,464 bytes, of which 6,464 in use at once"
+    assert "<svg" in plan._repr_html_()
+    assert "in place of y" in plan._repr_html_()
+
+
+@pytest.mark.parametrize(
+    ("function", "sizes", "message"),
+    [
+        (spread, {}, "spread.peak_bytes: the size m is missing\n   hint: write m=1000"),
+        (spread, {"mm": 3}, "spread.peak_bytes: there is no size mm\n   hint: did you mean m?"),
+        (spread, {"m": 3, "rows": 3}, "spread.peak_bytes: there is no size rows\n   hint: its sizes are m"),
+        (spread, {"m": -1}, "spread.peak_bytes: m is at least 0, got -1"),
+        (bounded, {"b": 65}, "bounded.peak_bytes: b is at most 64, got 65"),
+        (unique_sums, {"m": 3}, "unique_sums.peak_bytes: the size of u depends on data"),
+    ],
+)
+def test_what_is_wrong_with_sizes(function: relax.CompiledFunction, sizes: dict[str, int], message: str) -> None:
+    with pytest.raises(ArgumentError) as error:
+        function.peak_bytes(**sizes)
+    assert str(error.value) == message
+
+
+def test_too_little_memory_is_an_error_that_says_how_much() -> None:
+    @relax.function
+    def grid(count: relax.Prim["int64"]):
+        ones = relax.zeros((count, count), "float32") + 1
+        return relax.sum(ones / relax.max(ones), axis=1)
+
+    small = grid(3)
+    with pytest.raises(MemoryError) as error:
+        grid(10_000_000)
+    workspace = grid.memory_plan().workspace_bytes(count=10_000_000)
+    needs = f"a call needs {workspace:,} bytes of workspace and 40,000,000 of outputs"
+    assert str(error.value) == f"grid: not enough memory: {needs}, for count = 10000000"
+    np.testing.assert_array_equal(grid(3), small)
+
+
+def test_offsets_where_sizes_cannot_be_compared() -> None:
+    @relax.function
+    def both(x: relax.Tensor[(m,), "float32"], y: relax.Tensor[(n,), "float32"]):
+        a, c = x / relax.sum(x), y / relax.sum(y)
+        return relax.sum(a / relax.sum(c)), c / relax.sum(a)
+
+    plan = both.memory_plan()
+    for sizes in ({"m": 0, "n": 5}, {"m": 100, "n": 1}, {"m": 1, "n": 100}):
+        both(np.ones(sizes["m"], "float32"), np.ones(sizes["n"], "float32"))
+        assert plan.at(**sizes).workspace_bytes >= plan.at(**sizes).live_bytes
+
+
+@pytest.mark.parametrize("function", [spread, flat, bounded, unique_sums], ids=lambda f: f.ir.name)
+def test_the_memory_stage_prints_and_parses(function: relax.CompiledFunction) -> None:
+    module = function._get_compiled().module_after("memory")
+    check_module(module, "graph" if function is unique_sums else "lowered")
+    text, constants = script_with_constants(module)
+    again = parse_source(text, {"relax": relax}, constants)
+    assert_structural_equal(again.module, module)
