@@ -202,6 +202,15 @@ def test_the_key_is_a_secret_of_the_user(fresh: Path) -> None:
     assert not seal.is_sealed(b"code", found)
 
 
+def test_a_folder_without_links(fresh: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(source: object, target: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", refuse)
+    assert seal.is_sealed(b"code", seal.seal(b"code"))
+    assert len(list((fresh / "caches" / "relaxdsl").iterdir())) == 1
+
+
 def test_no_place_for_a_key(fresh: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(seal, "lasting_places", lambda: ())
     assert seal.seal(b"code") is None
