@@ -5,9 +5,10 @@ This is the way of programs with host calls, of ``out=``, and of everything that
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Sequence
 from operator import index
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -44,8 +45,8 @@ class Activation:
         self._frame = frame
         self._slots = frame.slots
         self._objects = list(program.objects)
-        self._read_only: list[np.ndarray] = list(program.constants)
-        self._writable: list[np.ndarray] = []
+        self._read_only = list(map(_Memory.of, program.constants))
+        self._writable: list[_Memory] = []
         self._arrays: dict[int, np.ndarray] = {}
         """The array that a pointer slot got, for outputs, allocations and host results."""
         self._from_host: set[int] = set()
@@ -55,7 +56,7 @@ class Activation:
         """Puts the arguments in their slots."""
         for leaf, value in conversions:
             if isinstance(leaf, TensorLeaf):
-                self._read_only.append(value)
+                self._read_only.append(_Memory.of(value))
             self._store(leaf, value)
 
     def run_prologue(self) -> None:
@@ -63,7 +64,7 @@ class Activation:
         self._run(self._table.prologue)
         with explained_shortage(self._program, self._slots):
             self._frame.reserve(int(self._slots[WORKSPACE_SIZE_SLOT]))
-        self._writable.append(self._frame.workspace)
+        self._writable.append(_Memory.of(self._frame.workspace))
 
     def output_shape(self, leaf: TensorLeaf) -> tuple[int, ...]:
         """The sizes of a tensor, once they are known."""
@@ -76,9 +77,9 @@ class Activation:
 
     def place_output(self, leaf: TensorLeaf, array: np.ndarray) -> None:
         """Makes ``array`` the memory of an output or of an allocated tensor."""
-        self._writable.append(array)
+        self._writable.append(_Memory.of(array))
         self._arrays[leaf.pointer] = array
-        self._slots[leaf.pointer] = address_of(array)
+        self._slots[leaf.pointer] = self._writable[-1].start
 
     def run_body(self) -> None:
         """Computes the outputs."""
@@ -159,9 +160,9 @@ class Activation:
         elif isinstance(tree, TensorLeaf):
             array = plain_array(np.asarray(value), np.dtype(tree.dtype))
             # The memory of an argument may serve something else while the result is still in use.
-            if any(np.may_share_memory(array, owner) for owner in self._writable):
+            if _overlaps(array, self._writable):
                 array = array.copy()
-            self._read_only.append(array)
+            self._read_only.append(_Memory.of(array))
             self._arrays[tree.pointer] = array
             self._from_host.add(tree.pointer)
             self._store(tree, array)
@@ -178,7 +179,7 @@ class Activation:
             return value if is_same else type(value)(items)
         if not isinstance(value, np.ndarray):
             return value
-        is_view = any(np.may_share_memory(value, owner) for owner in (*self._writable, *self._read_only))
+        is_view = any(np.may_share_memory(value, each.array) for each in (*self._writable, *self._read_only))
         return value.copy() if is_view else value
 
     # ----------------------------------------------------------------------------------------------- values from slots
@@ -200,14 +201,13 @@ class Activation:
     def _view(self, leaf: TensorLeaf, *, is_writable: bool = False) -> np.ndarray:
         """An array on the frame's memory, which it keeps alive."""
         shape, dtype = self.output_shape(leaf), np.dtype(leaf.dtype)
-        size_bytes = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
+        size_bytes = math.prod(shape) * dtype.itemsize
         if size_bytes == 0:
             return np.empty(shape, dtype)
-        address = int(self._slots[leaf.pointer])
-        for owner in (*self._writable, *self._read_only):
-            offset = address - address_of(owner)
-            if offset >= 0 and offset + size_bytes <= owner.nbytes:
-                view = owner.reshape(-1).view(np.uint8)[offset : offset + size_bytes].view(dtype).reshape(shape)
+        start = int(self._slots[leaf.pointer])
+        for memory in (*self._writable, *self._read_only):
+            if memory.start <= start and start + size_bytes <= memory.end:
+                view = memory.view(start, shape, dtype)
                 view.flags.writeable = is_writable
                 return view
         raise InternalError(f"{self._program.name}: {leaf.name} points to no memory of the call")
@@ -224,6 +224,32 @@ class Activation:
                 return array
             case _:
                 return self._value(tree)
+
+
+class _Memory(NamedTuple):
+    """A contiguous array, and the addresses where it starts and ends."""
+
+    start: int
+    end: int
+    array: np.ndarray
+
+    @staticmethod
+    def of(array: np.ndarray) -> _Memory:
+        start = address_of(array)
+        return _Memory(start, start + array.nbytes, array)
+
+    def view(self, start: int, shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray:
+        """What lies from ``start`` on, as an array that keeps the memory alive."""
+        if start == self.start and shape == self.array.shape and dtype == self.array.dtype:
+            return self.array.view()
+        end = start + math.prod(shape) * dtype.itemsize
+        return self.array.reshape(-1).view(np.uint8)[start - self.start : end - self.start].view(dtype).reshape(shape)
+
+
+def _overlaps(array: np.ndarray, memories: Iterable[_Memory]) -> bool:
+    """Whether a contiguous array has bytes of one of the memories."""
+    start, end, _ = _Memory.of(array)
+    return any(start < each.end and each.start < end for each in memories if start < end)
 
 
 def _must_copy(array: np.ndarray, taken: Sequence[np.ndarray]) -> bool:

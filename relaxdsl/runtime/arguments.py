@@ -53,6 +53,8 @@ class ArgumentReader:
     def _ordered(self, args: Sequence[Any], keywords: Mapping[str, Any]) -> list[Any]:
         if len(args) > len(self.names):
             raise self._count_error(len(args) + len(keywords), f"{len(args) - len(self.names)} too many")
+        if len(args) == len(self.names) and not keywords:
+            return list(args)
         given = dict(zip(self.names, args, strict=False))
         for name, value in keywords.items():
             self._check_keyword(name, given)
