@@ -1,6 +1,7 @@
 """What users hold: compiled functions and modules, and the decorators that make them.
 
 The passes and the runtime are imported at the first compilation: a third of the package, which parsing does not need.
+What saves programs is imported when one is saved.
 """
 
 from __future__ import annotations
@@ -22,8 +23,6 @@ from relaxdsl.ir.symbol_bounds import module_with_declared_bounds, with_declared
 from relaxdsl.kernel_function import KernelFunction
 from relaxdsl.kernels.primitives.schedule import Schedule
 from relaxdsl.locks import COMPILING
-from relaxdsl.saved.code import FileCode, save_program
-from relaxdsl.saved.program import SavedProgram, saved_function, saved_module
 from relaxdsl.script.parse import ParsedProgram, parse_function
 from relaxdsl.script.parse_module import FunctionOptions, KernelOptions, ModuleMember, is_in_class, parse_module
 from relaxdsl.script.tensor_ir.debug import debug_kernel, is_debug
@@ -36,11 +35,13 @@ if TYPE_CHECKING:
     from relaxdsl.kernels.jit import CompiledKernel
     from relaxdsl.passes.comparison import Comparison
     from relaxdsl.passes.explanation import Explanation
-    from relaxdsl.passes.pipeline import Compiled
     from relaxdsl.passes.memory_plan import MemoryPlan
+    from relaxdsl.passes.pipeline import Compiled
     from relaxdsl.passes.stages import Stages
     from relaxdsl.runtime.executable import Executable
     from relaxdsl.runtime.profile_report import Profile
+    from relaxdsl.saved.code import FileCode
+    from relaxdsl.saved.program import SavedProgram
 
 
 class CompiledFunction:
@@ -142,6 +143,8 @@ class CompiledFunction:
             ArgumentError: the program holds a Python object that is no data.
             OSError: the file cannot be written.
         """
+        from relaxdsl.saved.code import save_program
+
         save_program(path, self.as_saved(), self.compiled_kernels() if code else None)
 
     def compiled_kernels(self) -> tuple[CompiledKernel, ...]:
@@ -150,6 +153,8 @@ class CompiledFunction:
 
     def as_saved(self) -> SavedProgram:
         """The function as data, for files and pickles."""
+        from relaxdsl.saved.program import saved_function
+
         return saved_function(self.ir, self.module, accepted=self._accepted, doc=self.__dict__.get("__doc__"))
 
     def __copy__(self) -> CompiledFunction:
@@ -350,11 +355,15 @@ class CompiledModule(Mapping[str, CompiledFunction]):
             ArgumentError: a program holds a Python object that is no data.
             OSError: the file cannot be written.
         """
+        from relaxdsl.saved.code import save_program
+
         kernels = [each for function in self.values() for each in function.compiled_kernels()] if code else None
         save_program(path, self.as_saved(), kernels)
 
     def as_saved(self) -> SavedProgram:
         """The module as data, for files and pickles."""
+        from relaxdsl.saved.program import saved_module
+
         return saved_module(self.ir)
 
     def __copy__(self) -> CompiledModule:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from relaxdsl.display import show, to_html
 from relaxdsl.errors import ArgumentError
@@ -13,13 +13,14 @@ from relaxdsl.ir.loops import PrimFunc
 from relaxdsl.ir.module import IRModule
 from relaxdsl.ir.print_graph import script
 from relaxdsl.locks import COMPILING
-from relaxdsl.saved.code import save_program
-from relaxdsl.saved.program import SavedProgram, saved_kernel
 from relaxdsl.trace.builder import current_builder
 from relaxdsl.trace.checked_calls import DebugKernel
 from relaxdsl.trace.kernel_programs import program_of
 from relaxdsl.trace.statements import call_tir
 from relaxdsl.types.symint import user_compares
+
+if TYPE_CHECKING:
+    from relaxdsl.saved.program import SavedProgram
 
 
 class Runnable(Protocol):
@@ -104,10 +105,14 @@ class KernelFunction:
         Raises:
             OSError: the file cannot be written.
         """
+        from relaxdsl.saved.code import save_program
+
         save_program(path, self.as_saved(), self._runnable().compiled_kernels() if code else None)
 
     def as_saved(self) -> SavedProgram:
         """The kernel as data, for files and pickles."""
+        from relaxdsl.saved.program import saved_kernel
+
         return saved_kernel(self.ir, doc=self.__dict__.get("__doc__"), is_debug=self.debug is not None)
 
     def __copy__(self) -> KernelFunction:

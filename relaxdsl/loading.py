@@ -6,14 +6,16 @@ import copyreg
 import functools
 import os
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from relaxdsl.api import CompiledFunction, CompiledModule
 from relaxdsl.kernel_function import KernelFunction
-from relaxdsl.saved.code import FileCode
-from relaxdsl.saved.file import SavedFile, from_bytes, read_file, to_bytes
 from relaxdsl.script.parse import ParsedProgram
 from relaxdsl.script.tensor_ir.debug import debug_kernel
+
+if TYPE_CHECKING:
+    from relaxdsl.saved.code import FileCode
+    from relaxdsl.saved.file import SavedFile
 
 Loaded = CompiledFunction | CompiledModule | KernelFunction
 
@@ -46,6 +48,9 @@ def load(path: str | os.PathLike[str], *, trust_code: bool = False) -> Loaded:
         >>> loaded(np.arange(3, dtype="float32"))
         array([0., 2., 4.], dtype=float32)
     """
+    from relaxdsl.saved.code import FileCode
+    from relaxdsl.saved.file import from_bytes, read_file
+
     name = os.path.basename(os.fspath(path))
     file = from_bytes(read_file(path), name)
     return _restored(file, name, FileCode(name, file, trust_code))
@@ -57,10 +62,14 @@ def restore(data: bytes) -> Loaded:
     Raises:
         ArgumentError: the bytes are damaged.
     """
+    from relaxdsl.saved.file import from_bytes
+
     return _restored(from_bytes(data, "the pickle"), "the pickle", None)
 
 
 def _reduce(program: Any) -> tuple[Any, ...]:
+    from relaxdsl.saved.file import SavedFile, to_bytes
+
     return restore, (to_bytes(SavedFile(program.as_saved())),)
 
 

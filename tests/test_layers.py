@@ -41,8 +41,12 @@ LAYERS = {
 FORBIDDEN = {("operators", "runtime"), ("script", "passes"), ("passes", "script")}
 # Imported where they are used, since importing them costs more than the rest of the package.
 LAZY = {"numba", "llvmlite", "sympy", "scipy", "IPython", "pygments"}
-# Of our own rooms, imported by the API at the first compilation, for the sake of `import relaxdsl`.
-LATE = ("relaxdsl.passes.", "relaxdsl.runtime.executable")
+# Of our own rooms, imported when something is first compiled or saved, for the sake of `import relaxdsl`.
+LATE = {
+    "api": ("relaxdsl.passes.", "relaxdsl.runtime.executable", "relaxdsl.saved."),
+    "kernel_function": ("relaxdsl.saved.",),
+    "loading": ("relaxdsl.saved.",),
+}
 
 MODULES = sorted(path for path in PACKAGE.rglob("*.py"))
 MODULE_NAMES = {".".join(("relaxdsl", *path.relative_to(PACKAGE).with_suffix("").parts)): path for path in MODULES}
@@ -87,7 +91,7 @@ def test_imports_inside_functions_are_for_cost_only(path: Path) -> None:
             for name, line in imports(function):
                 package = name.split(".")[0]
                 costly = package in LAZY or name in costly_modules() or package in sys.stdlib_module_names
-                costly = costly or (room_of(path) == "api" and name.startswith(LATE))
+                costly = costly or name.startswith(LATE.get(room_of(path), ()))
                 assert costly, f"{path.name}:{line}: import {name} at the top"
 
 

@@ -10,7 +10,6 @@ import contextlib
 import hashlib
 import hmac
 import os
-import secrets
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -72,10 +71,10 @@ def _new_key() -> bytes | None:
 
 def _write(folder: Folder) -> None:
     """Writes a key that appears whole, unless there is one: a link is made only if its name is free."""
-    unfinished, path = Path(folder.path / f"{_FILE}.{secrets.token_hex(8)}"), folder.path / _FILE
+    unfinished, path = Path(folder.path / f"{_FILE}.{os.urandom(8).hex()}"), folder.path / _FILE
     with contextlib.suppress(OSError):
         with open(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            file.write(secrets.token_bytes(_KEY_BYTES))
+            file.write(os.urandom(_KEY_BYTES))
         try:
             os.link(unfinished, path)
         except FileExistsError:

@@ -12,7 +12,6 @@ import io
 import json
 import os
 import re
-import secrets
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -295,7 +294,7 @@ def write_file(path: str | os.PathLike[str], data: bytes) -> None:
         OSError: it cannot be written.
     """
     target = Path(path)
-    unfinished = target.with_name(f".{secrets.token_hex(8)}.unfinished")
+    unfinished = target.with_name(f".{os.urandom(8).hex()}.unfinished")
     try:
         with open(unfinished, "xb") as file:
             file.write(data)
