@@ -73,6 +73,7 @@ from relaxdsl.trace.memory_calls import (
     COUNT_THREADS,
     VIEW,
 )
+from relaxdsl.types.bounds import bounded_symbols
 from relaxdsl.types.dims import Dim, free_symbols, is_symbol
 from relaxdsl.types.match import plan_binding
 from relaxdsl.types.prove import Proof, prove_less_equal
@@ -379,7 +380,7 @@ class _Lowering:
             Jump(len(self._body) + 2),
             *else_part,
         ]
-        self._bind_fresh(value.type, result)
+        self._bind_fresh(var.name, value, result)
         return result
 
     def _branch(self, branch: SeqExpr, result: Tree) -> None:
@@ -394,9 +395,14 @@ class _Lowering:
         for old, new in zip(slots_of(source), slots_of(target), strict=True):
             self._body.append(Arith("add", new, old, zero))
 
-    def _bind_fresh(self, type_: Type, tree: Tree) -> None:
-        for dim, slot in zip(dims_of(type_), size_slots(tree), strict=True):
-            if is_symbol(dim) and not self._late.can_compute(dim):
+    def _bind_fresh(self, name: str, value: If, tree: Tree) -> None:
+        """Binds the sizes in which the branches differ, and checks those that have bounds."""
+        pairs = list(zip(dims_of(value.type), size_slots(tree), strict=True))
+        fresh = [(dim, slot) for dim, slot in pairs if is_symbol(dim) and not self._late.can_compute(dim)]
+        if bounded_symbols(dim for dim, _ in fresh):
+            self._bind_late(name, value.type, tree, value.span, "value of")
+        else:
+            for dim, slot in fresh:
                 self._late.bind(free_symbols(dim)[0], slot)
 
     # --------------------------------------------------------------------------------------- output

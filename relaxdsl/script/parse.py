@@ -6,14 +6,15 @@ import ast
 import re
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import field
-from types import FunctionType
+from dataclasses import field, replace
+from types import FunctionType, MappingProxyType
 from typing import Any, Literal
 
 from relaxdsl.dataclass import dataclass
 from relaxdsl.errors import RelaxError, ScriptError, ShapeError
 from relaxdsl.ir.graph import Function, GlobalVar
 from relaxdsl.ir.module import IRModule
+from relaxdsl.ir.symbol_bounds import with_declared_bounds
 from relaxdsl.operators import catalog
 from relaxdsl.operators.calls import call_context
 
@@ -26,7 +27,7 @@ from relaxdsl.script.scope import Scope, Surroundings, surroundings_of
 from relaxdsl.script.source import Source, source_of
 from relaxdsl.script.trees import has_dataflow_block, mentioned_names
 from relaxdsl.trace.builder import BlockBuilder
-from relaxdsl.types.bounds import sizes_of_attributes
+from relaxdsl.types.bounds import sizes_of_attributes, without_bounds
 from relaxdsl.types.types import FuncType
 
 __all__ = ["ParsedProgram", "Request", "evaluated_annotations", "parse_function", "parse_request"]
@@ -145,7 +146,7 @@ def _parse(interp: Interpreter, request: Request) -> ParsedProgram:
         signature.params,
         pure=options.is_pure,
         private=request.private,
-        attrs=request.attrs,
+        attrs=without_bounds(request.attrs),
         span=interp.source.name_span(node),
         form_dataflow=request.forms_dataflow and not has_dataflow_block(node),
     )
@@ -155,10 +156,15 @@ def _parse(interp: Interpreter, request: Request) -> ParsedProgram:
         name = _run_body(interp, node, signature)
     function = builder.get()[name]
     assert isinstance(function, Function)
-    finished = finish(interp, function, signature.result)
+    finished = _with_attributes(finish(interp, function, signature.result), request.attrs)
     if finished is not function:
         builder.update_func(name, finished)
     return ParsedProgram(finished, builder.get(), name, tuple(interp.undecided))
+
+
+def _with_attributes(function: Function, attrs: Mapping[str, Any]) -> Function:
+    """The function with the bounds that its attributes declare; the result's annotation may have named their sizes."""
+    return with_declared_bounds(replace(function, attrs=MappingProxyType({**function.attrs, **attrs})))
 
 
 def _itself(options: Options, signature: Signature) -> GlobalVar | None:

@@ -130,6 +130,21 @@ def test_data_dependent_sizes_with_bounds() -> None:
     assert caught.value.headline == "few: result of unique, axis 0: got 3 (u), but u is at most 2"
 
 
+def test_bounds_of_what_branches_choose() -> None:
+    @relax.function(attrs={"tir_var_upper_bound": {"u": 2}})
+    def chosen(x: relax.Tensor[(n,), "float32"], short: relax.Tensor[(), "bool"]) -> relax.Tensor[("u",), "float32"]:
+        if short:
+            y = relax.unique(x)
+        else:
+            y = x
+        return y
+
+    read_again(chosen)
+    x = np.ones(3, "float32")
+    np.testing.assert_array_equal(chosen(x, True), [1])
+    assert exceeded(lambda: chosen(x, False)) == "chosen: value of y1, axis 0: got 3 (u), but u is at most 2"
+
+
 def exceeded(call: Callable[[], object]) -> str:
     with pytest.raises(relax.ArgumentError) as caught:
         call()
