@@ -116,12 +116,12 @@ def compile_function(function: Function, module: IRModule) -> Compiled:
     for name, run in PASSES:
         started = time.perf_counter()
         function, module = run(function, module)
-        module = _with_entry(module, function)
+        module = with_entry(module, function)
         stages.append(Stage(name, module, time.perf_counter() - started))
     started = time.perf_counter()
     table = KernelTable()
     function, module, plan = plan_memory(function, module, table)
-    module = _with_entry(module, function)
+    module = with_entry(module, function)
     planned = time.perf_counter()
     program = lower(function, module, table)
     lowering = time.perf_counter() - started
@@ -151,7 +151,7 @@ def kernels_called(program: Program) -> tuple[CompiledKernel, ...]:
     return tuple(kernels.values())
 
 
-def _with_entry(module: IRModule, function: Function) -> IRModule:
+def with_entry(module: IRModule, function: Function) -> IRModule:
     """The module with ``function`` as it is now; graph functions that it called are gone or as they were."""
     others = {name: other for name, other in module.functions.items() if name != function.name}
     kernels: dict[str, Function | PrimFunc] = {

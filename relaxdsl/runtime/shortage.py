@@ -17,8 +17,12 @@ def explained_shortage(program: Program, slots: np.ndarray) -> Iterator[None]:
     """Within the block, where NumPy gets no memory, the error says what the call needs, and for which sizes."""
     try:
         yield
-    except (MemoryError, ValueError):  # a ValueError if not even the number of bytes is possible
+    except MemoryError:
         raise _shortage(program, slots.tolist()) from None
+    except ValueError as error:
+        if "negative" in str(error):
+            raise
+        raise _shortage(program, slots.tolist()) from None  # not even the number of bytes is possible
 
 
 def _shortage(program: Program, slots: Sequence[int]) -> MemoryError:

@@ -142,6 +142,18 @@ def test_too_little_memory_is_an_error_that_says_how_much() -> None:
     np.testing.assert_array_equal(grid(3), small)
 
 
+def test_outputs_that_cannot_be() -> None:
+    @relax.function
+    def zeros(count: relax.Prim["int64"]):
+        return relax.zeros((count, count), "float32")
+
+    with pytest.raises(MemoryError) as error:
+        zeros(4_000_000_000)
+    needs = "a call needs 0 bytes of workspace and 64,000,000,000,000,000,000 of outputs"
+    assert str(error.value) == f"zeros: not enough memory: {needs}, for count = 4000000000"
+    assert zeros(2).shape == (2, 2)
+
+
 def test_offsets_where_sizes_cannot_be_compared() -> None:
     @relax.function
     def both(x: relax.Tensor[(m,), "float32"], y: relax.Tensor[(n,), "float32"]):
