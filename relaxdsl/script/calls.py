@@ -78,7 +78,8 @@ def call_value(interp: Interpreter, node: ast.Call, function: Any, args: list[An
     if intrinsic is not None:
         return intrinsic(interp, node, *args, **kwargs)
     if isinstance(function, GlobalVar):
-        if interp.options.exact and isinstance(interp.builder.get().functions.get(function.name), PrimFunc):
+        kernel = interp.builder.get().functions.get(function.name) if interp.options.exact else None
+        if isinstance(kernel, PrimFunc) and len(args) >= len(kernel.params):
             return call_kernel_into(function, args, kwargs)
         return call_global(interp.builder, function, args)
     if isinstance(function, Expr):
