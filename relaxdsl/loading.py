@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 Loaded = CompiledFunction | CompiledModule | KernelFunction
 
 
-def load(path: str | os.PathLike[str], *, trust_code: bool = False) -> Loaded:
+def load(path: str | os.PathLike[str], *, trust_code: bool = False) -> Any:
     """The function, module or kernel that ``save`` has written to a file.
 
     Nothing in the file is run but the program, when it is called. Its machine code is used, and nothing compiled, where

@@ -96,6 +96,7 @@ def to_bytes(file: SavedFile) -> bytes:
         "accepted": list(program.accepted),
         "is_debug": program.is_debug,
         "constants": [_kind_of(value) for value in program.constants],
+        "signatures": dict(program.signatures),
         "origins": _origins_as_json(program.origins),
         "seal": file.seal,
     }

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import field
 from typing import Any, Literal
 
 import numpy as np
@@ -16,6 +17,7 @@ from relaxdsl.ir.loops import PrimFunc
 from relaxdsl.ir.module import IRModule
 from relaxdsl.ir.print_graph import script_with_constants
 from relaxdsl.ir.visit import all_bindings, walk
+from relaxdsl.saved.signature import signature_of
 from relaxdsl.script.foreign_text import Origins, read_kernel, read_program
 from relaxdsl.script.parse import ParsedProgram
 from relaxdsl.script.tensor_ir.parse import ParsedKernel
@@ -36,6 +38,7 @@ class SavedProgram:
         origins: the places in the user's files.
         accepted: equalities of sizes that were not decided when it was parsed, as ``explain()`` shows them.
         doc: the docstring.
+        signatures: by the names of the functions, what they take and give, for readers without relaxdsl.
         is_debug: of a kernel, whether it checks its accesses.
     """
 
@@ -47,6 +50,7 @@ class SavedProgram:
     accepted: tuple[str, ...] = ()
     doc: str | None = None
     is_debug: bool = False
+    signatures: Mapping[str, Any] = field(default_factory=dict)
 
     def read(self, filename: str) -> ParsedProgram:
         """The function or the module that this is.
@@ -111,7 +115,8 @@ def _saved(
     again = parsed.function if isinstance(program, Function) else parsed.module
     _require_equal(program, again, name or "the module")
     pairs = zip(_graph_functions(program), _graph_functions(again), strict=True)
-    return SavedProgram(kind, name, text, constants, _origins(list(pairs)), accepted, doc)
+    signatures = {each.name: signature_of(each) for each in _graph_functions(program)}
+    return SavedProgram(kind, name, text, constants, _origins(list(pairs)), accepted, doc, signatures=signatures)
 
 
 def _graph_functions(program: Function | IRModule) -> tuple[Function, ...]:

@@ -176,6 +176,13 @@ def test_source_that_changed_while_the_process_ran(path: Path, monkeypatch: pyte
     assert saved_in(path).code is None
 
 
+def test_what_was_loaded_can_be_saved(path: Path) -> None:
+    """With the code that came from the first file."""
+    relax.load(path).save(path.parent / "again.rlx")
+    forget()
+    assert explained(path.parent / "again.rlx").kernels_compiled == 0
+
+
 def test_kernels_and_modules(fresh: Path) -> None:
     Steps.__copy__().save(fresh / "steps.rlx")
     halves.__copy__().save(fresh / "halves.rlx")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -13,15 +14,19 @@ from saving import W, X, fresh, message_of, n, saved_in, scores
 
 import relaxdsl as relax
 from relaxdsl import tir as T
+from relaxdsl.cache import container
 from relaxdsl.ir.equal import assert_structural_equal
 from relaxdsl.ir.visit import all_bindings
 from relaxdsl.runtime import packed
+from relaxdsl.saved import program
+from relaxdsl.saved.signature import describe_type
 
 __all__ = ["fresh"]
 
 HERE = Path(__file__).name
 
 m = relax.dims("m", lower=1, upper=64)
+x_type = relax.Tensor[(4, n), "int32"]
 
 
 @relax.module
@@ -131,6 +136,46 @@ def test_constants_come_back_to_the_bit(name: str, tmp_path: Path) -> None:
 
     _, found = through_a_file(give, tmp_path)(X[0])
     assert (found.dtype, found.shape, found.tobytes()) == (value.dtype, value.shape, value.tobytes())
+
+
+def test_a_file_says_what_its_functions_take(tmp_path: Path) -> None:
+    """As JSON, for whoever has no relaxdsl."""
+
+    @relax.function
+    def several(x: relax.Tensor[(m, 2 * m), "float32"], s: relax.Shape[(3, n)], pair: relax.Tuple[x_type, x_type]):
+        return x, pair
+
+    several.save(tmp_path / "several.rlx", code=False)
+    about = json.loads(container.unpack(b"relaxdsl program 1\n", (tmp_path / "several.rlx").read_bytes())[1]["about"])
+    tensor = {"kind": "tensor", "shape": [4, "n"], "dtype": "int32"}
+    pair = {"kind": "tuple", "fields": [tensor, tensor]}
+    first = {"kind": "tensor", "shape": ["m", "m * 2"], "dtype": "float32"}
+    assert (about["relaxdsl"], about["kind"], about["name"]) == (relax.__version__, "function", "several")
+    assert about["signatures"] == {
+        "several": {
+            "parameters": [
+                {"name": "x", **first},
+                {"name": "s", "kind": "shape", "values": [3, "n"]},
+                {"name": "pair", **pair},
+            ],
+            "result": {"kind": "tuple", "fields": [first, pair]},
+            "bounds": {"m": {"lower": 1, "upper": 64}},
+        }
+    }
+
+
+def test_a_type_that_is_none() -> None:
+    with pytest.raises(relax.InternalError) as error:
+        describe_type(3)  # type: ignore[arg-type]
+    assert str(error.value) == "a signature with a type of class int"
+
+
+def test_what_does_not_read_back_is_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(program, "structural_equal", lambda one, other: False)
+    with pytest.raises(relax.InternalError) as error:
+        scores.save(tmp_path / "scores.rlx")
+    assert str(error.value) == "scores.save: the text of the program does not read back as the program"
+    assert os.listdir(tmp_path) == []
 
 
 def test_bound_functions(fresh: Path) -> None:
