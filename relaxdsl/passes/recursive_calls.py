@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Callable
 from functools import cached_property
 from typing import Any
@@ -15,11 +16,19 @@ from relaxdsl.runtime.executable import Executable
 from relaxdsl.runtime.program import Program
 from relaxdsl.types.types import AnyType, FuncType
 
-FRAMES_A_CALL = 40
-"""More calls of Python within calls than one level needs."""
+LEVELS_A_CHECK, FRAMES_A_CHECK = 8, 120
+"""Every so many levels it is checked that so many calls of Python within calls are left: more than the levels need."""
 
 Compile = Callable[[Function, IRModule], Program]
 
+
+class _Levels(threading.local):
+    """How many calls of recursive functions are under way in this thread."""
+
+    count = 0
+
+
+_levels = _Levels()
 _known: WeakValueDictionary[tuple[int, str], RecursiveFunction] = WeakValueDictionary()
 
 
@@ -32,12 +41,21 @@ class RecursiveFunction:
         self._compile_program = compile_program
 
     def __call__(self, *args: Any) -> Any:
+        if _levels.count % LEVELS_A_CHECK == 0:
+            self._require_depth()
+        _levels.count += 1
         try:
-            _descend(FRAMES_A_CALL)
+            return self._executable.entry(*args)
+        finally:
+            _levels.count -= 1
+
+    def _require_depth(self) -> None:
+        """Raises RecursionError here where a level would raise it in the middle of its work."""
+        try:
+            _descend(FRAMES_A_CHECK)
         except RecursionError:
             limit = f"Python's limit of {sys.getrecursionlimit()} (sys.setrecursionlimit)"
             raise RecursionError(f"{self._name} calls itself more deeply than {limit} allows") from None
-        return self._executable.entry(*args)
 
     @cached_property
     def _executable(self) -> Executable:
@@ -48,7 +66,6 @@ class RecursiveFunction:
 
 
 def _descend(depth: int) -> None:
-    """Raises RecursionError here where the call would raise it, in the middle of its work."""
     if depth:
         _descend(depth - 1)
 
