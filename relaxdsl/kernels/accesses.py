@@ -61,8 +61,13 @@ def buffers_touched(stmt: Stmt) -> tuple[set[Buffer], set[Buffer]]:
     """``(read, written)``."""
     read: set[Buffer] = set()
     written: set[Buffer] = set()
-    for access in accesses(stmt):
-        (written if access.is_write else read).add(access.buffer)
+    for inner in walk(stmt):
+        read.update(load.buffer for expr in expressions(inner) for load in loads_of(expr))
+        if isinstance(inner, Store):
+            written.add(inner.buffer)
+        elif isinstance(inner, CallExtern):
+            written.update(inner.written)
+            read.update(each for each in inner.arguments if isinstance(each, Buffer) and each not in inner.written)
     return read, written
 
 

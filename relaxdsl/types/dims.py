@@ -110,7 +110,7 @@ def is_symbol(dim: object) -> bool:
     """Whether a dim is just one symbol."""
     if not isinstance(dim, SymInt) or len(dim.polynomial) != 1:
         return False
-    ((coefficient, factors),) = dim.terms
+    ((factors, coefficient),) = dim.polynomial.items()
     return coefficient == 1 and len(factors) == 1 and factors[0][1] == 1 and isinstance(factors[0][0], Symbol)
 
 
