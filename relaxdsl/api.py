@@ -419,11 +419,12 @@ def function(
     Args:
         pure: whether the function has no effects; ``call_packed`` needs ``pure=False``.
         checks: ``"strict"``: sizes that cannot be proved equal are errors. ``"runtime"``: where that is only because
-        ``//``, ``%``,
-            ``min`` or ``max`` hide it, the sizes are compared at each call.
+            ``//``, ``%``, ``min`` or ``max`` hide it, the sizes are compared at each call.
         private: not part of the module's interface.
         dataflow: put maximal runs of pure bindings into dataflow blocks, unless the function has a
-        ``relax.dataflow()``. attrs: attributes that the function carries.
+            ``relax.dataflow()``.
+        attrs: attributes that the function carries. ``tir_var_upper_bound`` and ``tir_var_lower_bound`` are bounds of
+            sizes by name, as ``{"m": 1024}``; they become part of the sizes.
 
     Raises:
         RelaxError: all that is wrong with the function, each with the line.

@@ -69,6 +69,9 @@ def symbol(name: str, *, lower: int = 0, upper: int | None = None) -> SymInt:
 def dims(names: str, *, lower: int = 0, upper: int | None = None) -> SymInt | tuple[SymInt, ...]:
     """The named sizes: one for one name, a tuple for several. Names are separated by spaces or commas.
 
+    Args:
+        lower, upper: bounds, which the compiler relies on and every call is checked against.
+
     Example:
         >>> m, n = dims("m n")
         >>> 2 * m + n - m
