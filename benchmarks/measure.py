@@ -19,8 +19,9 @@ from timing import Call, Effort, Timing, time_calls
 
 if TYPE_CHECKING:
     from contenders import Contender
-    from relaxdsl.runtime.limits import Probe
     from workload import Workload
+
+    from relaxdsl.runtime.limits import Probe
 
 Work = tuple["Probe", float] | None
 Times = dict[tuple[str, str], Timing]

@@ -103,9 +103,7 @@ def _without_imports(tree: ast.Module) -> list[ast.stmt]:
 class _Reader:
     """Reads one text; ``functions`` are the names of its module as expressions."""
 
-    def __init__(
-        self, source: Source, around: Surroundings, constants: Sequence[Any], module: IRModule | None
-    ) -> None:
+    def __init__(self, source: Source, around: Surroundings, constants: Sequence[Any], module: IRModule | None) -> None:
         self.source = source
         self.around = around
         self.constants = constants
@@ -203,4 +201,3 @@ def is_kernel(node: ast.FunctionDef) -> bool:
     """Whether a definition of the text is a kernel's."""
     decorators = (each.func if isinstance(each, ast.Call) else each for each in node.decorator_list)
     return any(getattr(each, "attr", getattr(each, "id", None)) == "prim_func" for each in decorators)
-
