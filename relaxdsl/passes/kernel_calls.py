@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 import numpy as np
 
+from relaxdsl.dataclass import dataclass
 from relaxdsl.errors import Span
 from relaxdsl.kernels.jit import CompiledKernel
 from relaxdsl.passes.memory.kernels import shareable_phases

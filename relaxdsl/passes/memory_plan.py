@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Literal
 
+from relaxdsl.dataclass import dataclass
 from relaxdsl.errors import ArgumentError, Span, display_name, nearest
 from relaxdsl.passes.memory_picture import picture, table_as_html
 from relaxdsl.runtime.frame import WORKSPACE_ALIGNMENT

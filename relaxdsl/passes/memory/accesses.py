@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
+from relaxdsl.dataclass import dataclass
 from relaxdsl.ir.loops import Block, Buffer, For, PrimFunc, Seq, Stmt, Store, loop_variable
 from relaxdsl.ir.scalar import Load, ScalarExpr
 from relaxdsl.kernels.accesses import Access, accesses, flat_index

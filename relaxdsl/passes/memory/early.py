@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
+from relaxdsl.dataclass import dataclass
 from relaxdsl.ir.graph import Function, MatchCast
 from relaxdsl.types.dims import free_symbols
 from relaxdsl.types.types import AnyType, ShapeType, TensorType, TupleType, Type, dims_of

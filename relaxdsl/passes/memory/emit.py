@@ -5,8 +5,9 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
+from relaxdsl.dataclass import dataclass
 from relaxdsl.errors import InternalError, Span
 from relaxdsl.ir.graph import (
     NO_ATTRS,

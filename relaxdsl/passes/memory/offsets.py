@@ -9,9 +9,10 @@ values of the symbols.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import lru_cache
 
+from relaxdsl.dataclass import dataclass
 from relaxdsl.types.dims import Dim, Symbol, ceildiv, dim_max, evaluate, free_symbols, symbols_of
 from relaxdsl.types.prove import Proof, prove_less_equal
 

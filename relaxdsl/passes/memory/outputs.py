@@ -5,8 +5,9 @@ the call.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from relaxdsl.dataclass import dataclass
 from relaxdsl.ir.graph import Function, Var
 from relaxdsl.ir.module import IRModule
 from relaxdsl.passes.memory.values import Buffer, Place, Value

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from relaxdsl.dataclass import dataclass
 from relaxdsl.ir.graph import Function
 from relaxdsl.ir.loops import PrimFunc
 from relaxdsl.ir.module import IRModule

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from relaxdsl.dataclass import dataclass
 from relaxdsl.ir.graph import GlobalVar
 from relaxdsl.ir.loops import PrimFunc
 from relaxdsl.passes.memory.accesses import overwritable

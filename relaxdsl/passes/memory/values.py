@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Literal, TypeAlias
 
 import numpy as np
 
+from relaxdsl.dataclass import dataclass
 from relaxdsl.errors import Span
 from relaxdsl.ir.graph import Var
 from relaxdsl.types.dims import Dim

@@ -7,8 +7,9 @@ branch needs is thus in use while the first one runs, and neither takes memory t
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from relaxdsl.dataclass import dataclass
 from relaxdsl.errors import InternalError, Span
 from relaxdsl.ir.graph import (
     Binding,
