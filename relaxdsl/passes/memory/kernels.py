@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
+from relaxdsl.dataclass import dataclass
 from relaxdsl.errors import RelaxError, Span
 from relaxdsl.ir.graph import GlobalVar
 from relaxdsl.ir.loops import PrimFunc, substitute_buffers
