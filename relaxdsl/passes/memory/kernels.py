@@ -21,7 +21,8 @@ from relaxdsl.passes.constant_phases import run_constant_phases, with_constants
 from relaxdsl.passes.memory.offsets import whole_lines
 from relaxdsl.passes.memory.values import Place, size_bytes
 from relaxdsl.passes.memory.walk import KernelStep
-from relaxdsl.types.dims import Dim, substitute
+from relaxdsl.types.dims import Dim, dim_min, substitute
+from relaxdsl.types.prove import Proof, prove_less_equal
 from relaxdsl.types.types import AnyType, FuncType
 
 
@@ -121,7 +122,7 @@ def work_memory(kernel: CompiledKernel, step: KernelStep) -> WorkMemory:
     done = run_constant_phases(kernel, arrays, step.values)
     shapes = [tuple(substitute(dim, step.values) for dim in each.shape) for each in (*kernel.shared, *kernel.scratch)]
     shared: Iterator[np.ndarray | WorkBuffer] = (
-        done.shared.get(place, WorkBuffer(each.name, shape, each.dtype))
+        done.shared.get(place, WorkBuffer(each.name, _if_written(kernel, step, place, shape), each.dtype))
         for place, (each, shape) in enumerate(zip(kernel.shared, shapes, strict=False))
     )
     is_for_each = bool(shareable_phases(kernel, step.values, done.phases))
@@ -130,6 +131,18 @@ def work_memory(kernel: CompiledKernel, step: KernelStep) -> WorkMemory:
         for each, shape in zip(kernel.scratch, shapes[len(kernel.shared) :], strict=True)
     )
     return WorkMemory((*shared, *scratch), tuple(sorted(done.phases)))
+
+
+def _if_written(kernel: CompiledKernel, step: KernelStep, place: int, shape: tuple[Dim, ...]) -> tuple[Dim, ...]:
+    """The shape of memory that phases share; none where the one phase that writes it has nothing to do.
+
+    So there is no memory for packed matrices where there are so few rows that nothing is packed.
+    """
+    number = len(step.tensors) + len(step.outputs) + place
+    extents = [substitute(each.extent, step.values) for each in kernel.interface.phases if number in each.writes]
+    if len(extents) != 1 or len(shape) != 1 or prove_less_equal(1, extents[0]) is Proof.YES:
+        return shape
+    return (shape[0] * dim_min(1, extents[0]),)
 
 
 def shareable_phases(kernel: CompiledKernel, values: Mapping[str, Dim], done: frozenset[int]) -> frozenset[int]:
