@@ -105,7 +105,9 @@ class _StepEmitter:
 
     def _require(self, step: plans.Require) -> None:
         slot, constant = self._dims.slot_of(from_atom(step.symbol)), self._dims.slots.constant
-        self._check("at_least", slot, constant(step.symbol.lower))
+        is_size = step.source.axis is not None and slot == slot_at(self._trees, step.source)
+        if step.symbol.lower > 0 or not is_size:  # the size of an axis is never negative
+            self._check("at_least", slot, constant(step.symbol.lower))
         if step.symbol.upper is not None:
             self._check("at_least", constant(step.symbol.upper), slot)
 

@@ -168,6 +168,24 @@ def test_a_bound_exceeded_at_run_time() -> None:
     )
 
 
+def test_the_whole_message() -> None:
+    @relax.function
+    def pairs(x: relax.Tensor[(2 * m,), "float32"]):
+        return x
+
+    with pytest.raises(relax.ArgumentError) as caught:
+        pairs(np.zeros(20, "float32"))
+    line = pairs.ir.span.line if pairs.ir.span is not None else 0
+    assert str(caught.value) == (
+        "pairs: argument x, axis 0: got 20, which makes m = 10, but m is at most 8\n"
+        f"    --> test_bounds.py:{line}:9\n"
+        "    |\n"
+        f'{line} |     def pairs(x: relax.Tensor[(2 * m,), "float32"]):\n'
+        "    |         ^^^^^"
+    )
+    assert "check 8 >= " in pairs.lower()["vm"]
+
+
 # -------------------------------------------------------------------------------------------- programs built by hand
 
 
