@@ -142,27 +142,29 @@ def _emit_left_block(library: Library, layout: Layout) -> None:
 
 
 def _emit_all_tiles(library: Library, layout: Layout) -> None:
-    """By row block, then steps of the sum, then groups of columns. Of ``k`` steps in the panels, ``steps`` are summed.
+    """By row block, then steps of the sum, then groups of columns. Of ``k`` steps in the panels, ``steps`` are summed,
+    to what is there if these are not the first.
 
     Operands given by tables are always packed, the right one before.
     """
     name, strides = ("all_tiles", _RIGHT) if layout is STRIDED else (f"all_tiles{layout.suffix}", "")
     left = layout.parameters("a", "a_rows", "a_steps")
-    parameters = f"rows n first_column columns k steps {left} {strides} {_RESULT}"
+    parameters = f"rows n first_column columns k steps is_first {left} {strides} {_RESULT}"
     emit = library.function(name, parameters)
-    rows, n, first_column, columns, k, steps, a, a_rows, a_steps, *right, c, c_rows, panels, block = emit.function.args
+    rows, n, first_column, columns, k, steps, is_first, *others = emit.function.args
+    a, a_rows, a_steps, *right, c, c_rows, panels, block = others
     operand, stop = layout.operand(emit, a, a_rows, a_steps), emit.add(first_column, columns)
     packed = emit.at(block, emit.mul(PACKED_ROWS, emit.smaller(k, library.tile.depth)))
     with emit.loop(0, rows, PACKED_ROWS) as above, _depths(library, emit, k, steps) as (start, panel_depth):
         depth = emit.smaller(panel_depth, emit.sub(steps, start))
         height = emit.smaller(PACKED_ROWS, emit.sub(rows, above))
         packed_left = _left_tiles(library, emit, operand.moved(above, start), (height, depth, n), block)
-        is_first = emit.builder.zext(emit.compare("==", start, 0), INT64)
+        sets = emit.builder.zext(emit.all(emit.compare("==", start, 0), emit.compare("==", is_first, 1)), INT64)
         with emit.loop(first_column, stop, PACKED_COLUMNS) as column:
             width = emit.smaller(PACKED_COLUMNS, emit.sub(stop, column))
             goal = emit.at(c, emit.add(emit.mul(above, c_rows), emit.sub(column, first_column)))
             group = emit.at(panels, _group_offset(library, emit, n, start, column, panel_depth))
-            tiles = _Tiles(library, emit, height, depth, panel_depth, packed_left, c_rows, is_first)
+            tiles = _Tiles(library, emit, height, depth, panel_depth, packed_left, c_rows, sets)
             if library.numbers.is_read_in_place and layout is STRIDED:
                 tiles.multiply(right, (start, column), width, group, packed, goal)
             else:

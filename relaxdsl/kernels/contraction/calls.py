@@ -45,6 +45,15 @@ class Where:
     steps: Dim = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Panels:
+    """A part of a right operand, packed: some columns, and some steps."""
+
+    buffer: Buffer
+    columns: Span
+    steps: Span
+
+
 @dataclass(eq=False, slots=True)
 class Calls:
     """The calls for one contraction.
@@ -143,25 +152,38 @@ class Calls:
                 written,
             )
         sizes = (piece.rows.count, width, columns.first, columns.count, steps)
-        return self._contract_gathered(self.tables.left, left, sizes, (result, goal))
+        return self._contract_gathered(self.tables.left, left, sizes, Span(0, steps), (result, goal))
 
-    def contract_packed(self, piece: Piece, columns: Span, width: Dim, summed: Dim, shift: Dim) -> CallExtern:
-        """The same, of panels of ``width`` columns from ``shift`` on; of all steps, the first ``summed`` are."""
-        assert self.panels is not None
+    def contract_packed(
+        self, piece: Piece, columns: Span, panels: Panels, summed: Dim, result_first: Dim | None = None
+    ) -> CallExtern:
+        """The piece's rows of some columns; of the steps in the panels, the first ``summed`` are.
+
+        Args:
+            result_first: the first column that a local result holds, if not that of ``columns``.
+        """
         left, result = self.left(piece), self.result(piece, columns.first)
-        sizes = (piece.rows.count, width, columns.first - shift, columns.count, self.contraction.sizes[2])
-        goal = (result.buffer, result.offset, result.places, self.panels, 0, self._block, 0)
+        is_local = self.contraction.result.buffer in self.local
+        shift = columns.first - result_first if is_local and result_first is not None else 0
+        depth = panels.steps.count
+        sizes = (piece.rows.count, panels.columns.count, columns.first - panels.columns.first, columns.count, depth)
+        goal = (result.buffer, result.offset + shift, result.places, panels.buffer, 0, self._block, 0)
         if self.tables is not None:
-            return self._contract_gathered(self.tables.left, left, sizes, (result, goal))
-        operand = (left.buffer, left.offset, left.places, left.steps)
-        arguments = (*sizes, summed, *operand, *goal)
+            return self._contract_gathered(self.tables.left, left, sizes, panels.steps, (result, goal))
+        operand = (left.buffer, left.offset + panels.steps.first * left.steps, left.places, left.steps)
+        arguments = (*sizes, summed, _is_first(panels.steps), *operand, *goal)
         return CallExtern(f"contract_packed_{left.buffer.dtype}", arguments, (result.buffer, self._block))
 
     def _contract_gathered(
-        self, table: Table, left: Where, sizes: tuple[Dim, ...], goal: tuple[Where, tuple[Buffer | Dim, ...]]
+        self,
+        table: Table,
+        left: Where,
+        sizes: tuple[Dim, ...],
+        steps: Span,
+        goal: tuple[Where, tuple[Buffer | Dim, ...]],
     ) -> CallExtern:
         result, arguments = goal
-        operand = (left.buffer, left.offset, table.places, left.places, table.steps, 0)
+        operand = (_is_first(steps), left.buffer, left.offset, table.places, left.places, table.steps, steps.first)
         written = (result.buffer, self._block)
         return CallExtern(f"contract_gathered_{left.buffer.dtype}", (*sizes, *operand, *arguments), written)
 
@@ -233,6 +255,11 @@ class Calls:
         """The first element of the matrix at ``batch``."""
         values: dict[str, Dim] = dict.fromkeys(self.contraction.extents, 0)
         return substitute(position_of(access), values | dict(zip(self.contraction.batch, batch, strict=True)))
+
+
+def _is_first(steps: Span) -> Dim:
+    """1 where steps are the first ones, else 0."""
+    return 1 - dim_min(1, steps.first)
 
 
 def is_direct(contraction: Contraction, is_constant: bool) -> bool:

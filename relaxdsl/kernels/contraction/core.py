@@ -20,9 +20,8 @@ element (row, step) of ``a`` at ``a_row_offsets[row] + a_step_offsets[step]``. S
 An operand that is nowhere in memory is evaluated rectangle by rectangle, which calls use at once:
 
 - ``fill`` packs ``steps`` from ``first_step`` on of ``columns`` from ``first_column`` on, where a panel starts.
-- ``contract_packed`` is ``contract`` for panels that have been filled.
-- ``accumulate`` multiplies without packing: where columns are neighbours, it adds the products of ``k`` steps to the
-  result, which is cleared by the first; where they are not, ``k`` is all steps.
+- ``contract_packed`` is ``contract`` for panels that have been filled. The panels may be those of some of the steps,
+  whose products are added to the result if they are not the first.
 
 Products of bytes, each int8 or uint8, are summed in int32. Their operands are always packed: the right one by the
 ``pack`` of its dtype, the left one by the ``contract`` of its own.
@@ -71,7 +70,6 @@ def _emit_entries(library: Library, dtype: str) -> None:
         _emit_way(library.function("way", "m n k b_steps b_columns"))
         _emit_pack(library, dtype)
         _emit_contract(library, dtype)
-        direct.emit_accumulate(library, _entry(library, "accumulate", dtype))
     else:
         _emit_packed_entries(library, dtype)
     emit_fill(library, _entry(library, "fill", dtype))
@@ -118,7 +116,8 @@ def _emit_contract(library: Library, dtype: str) -> None:
         with tiles:
             right = (way, b, b_steps, b_columns)
             left = (a, a_rows, a_steps)
-            library.call(emit, "all_tiles", (rows, n, first_column, columns, k, steps, *left, *right, *rest))
+            sizes = (rows, n, first_column, columns, k, steps, 1)
+            library.call(emit, "all_tiles", (*sizes, *left, *right, *rest))
     emit.builder.ret(emit.integer(0))
 
 
@@ -131,7 +130,7 @@ def _emit_packed_entries(library: Library, dtype: str) -> None:
     emit = _entry(library, "contract", dtype)
     _, rows, n, first_column, columns, k, steps, *operands, c, c_rows, panels, block = emit.function.args
     left, right = operands[:3], operands[3:]
-    sizes = (rows, n, first_column, columns, k, steps)
+    sizes = (rows, n, first_column, columns, k, steps, 1)
     library.call(emit, "all_tiles", (*sizes, *left, FROM_PANELS, *right, c, c_rows, panels, block))
     _clear_if_empty(library, emit, steps, (rows, columns, c, c_rows))
     emit.builder.ret(emit.integer(0))
@@ -139,8 +138,9 @@ def _emit_packed_entries(library: Library, dtype: str) -> None:
 
 def _emit_contract_packed(library: Library, dtype: str) -> None:
     emit = _entry(library, "contract_packed", dtype)
-    rows, n, first_column, columns, k, steps, a, a_rows, a_steps, c, c_rows, panels, block = emit.function.args
-    sizes, right = (rows, n, first_column, columns, k, steps), (FROM_PANELS, a, 0, 0)
+    *sizes, a, a_rows, a_steps, c, c_rows, panels, block = emit.function.args
+    rows, _, _, columns, _, steps, _ = sizes
+    right = (FROM_PANELS, a, 0, 0)
     library.call(emit, "all_tiles", (*sizes, a, a_rows, a_steps, *right, c, c_rows, panels, block))
     _clear_if_empty(library, emit, steps, (rows, columns, c, c_rows))
     emit.builder.ret(emit.integer(0))
@@ -152,8 +152,8 @@ def _emit_gathered_entries(library: Library, dtype: str) -> None:
     library.call(emit, "all_panels_gathered", (n, k, b, b_columns, b_steps, first, count, panels))
     emit.builder.ret(emit.integer(0))
     emit = _entry(library, "contract_gathered", dtype)
-    rows, n, first_column, columns, k, a, *others = emit.function.args
-    library.call(emit, "all_tiles_gathered", (rows, n, first_column, columns, k, k, a, *others))
+    rows, n, first_column, columns, k, is_first, a, *others = emit.function.args
+    library.call(emit, "all_tiles_gathered", (rows, n, first_column, columns, k, k, is_first, a, *others))
     _clear_if_empty(library, emit, k, (rows, columns, *others[2:4]))
     emit.builder.ret(emit.integer(0))
 

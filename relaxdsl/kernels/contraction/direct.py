@@ -53,21 +53,12 @@ def _emit_product(library: Library) -> None:
     with emit.builder.if_then(emit.all(is_vector, are_terms, emit.compare("==", a_steps, 1))):
         _call_dots(library, emit, (columns, rows, k, b, 0, b_steps, a, a_rows, c, 0))
     with emit.builder.if_then(emit.all(is_vector, are_terms, emit.compare("==", a_rows, 1))):
-        library.call(emit, "all_added_rows", (columns, rows, k, 1, b, 0, b_steps, a, a_steps, c, 0))
+        library.call(emit, "all_added_rows", (columns, rows, k, b, 0, b_steps, a, a_steps, c, 0))
         emit.builder.ret(emit.integer(0))
     with emit.builder.if_then(emit.all(are_terms, are_columns, emit.builder.not_(emit.any(is_vector, are_rows)))):
         _call_dots(library, emit, (rows, columns, k, a, a_rows, a_steps, b, b_columns, c, c_rows))
-    library.call(emit, "all_added_rows", (rows, columns, k, 1, a, a_rows, a_steps, b, b_steps, c, c_rows))
+    library.call(emit, "all_added_rows", (rows, columns, k, a, a_rows, a_steps, b, b_steps, c, c_rows))
     emit.builder.ret(emit.integer(0))
-
-
-def emit_accumulate(library: Library, emit: Emitter) -> None:
-    """Adds the products of some steps where columns are neighbours, from the first step on; of all steps otherwise."""
-    rows, columns, k, is_first, a, a_rows, a_steps, b, b_steps, b_columns, c, c_rows = emit.function.args
-    with emit.builder.if_then(emit.compare("==", b_columns, 1)):
-        library.call(emit, "all_added_rows", (rows, columns, k, is_first, a, a_rows, a_steps, b, b_steps, c, c_rows))
-        emit.builder.ret(emit.integer(0))
-    _call_dots(library, emit, (rows, columns, k, a, a_rows, a_steps, b, b_columns, c, c_rows))
 
 
 def _call_dots(library: Library, emit: Emitter, arguments: tuple[Any, ...]) -> None:
@@ -82,16 +73,14 @@ def _call_dots(library: Library, emit: Emitter, arguments: tuple[Any, ...]) -> N
 
 
 def _emit_all_added_rows(library: Library) -> None:
-    """Rows are added to zeros, or to what is there if these are not the first."""
-    emit = library.function("all_added_rows", "rows columns k is_first a* a_rows a_steps b* b_steps c* c_rows")
-    rows, columns, k, is_first, a, a_rows, a_steps, b, b_steps, c, c_rows = emit.function.args
+    emit = library.function("all_added_rows", "rows columns k a* a_rows a_steps b* b_steps c* c_rows")
+    rows, columns, k, a, a_rows, a_steps, b, b_steps, c, c_rows = emit.function.args
     is_one = emit.compare("==", rows, 1)
     run = emit.builder.select(is_one, emit.integer(LONG_RUN), emit.integer(RUN))
     with emit.loop(0, columns, run) as first:
         width = emit.smaller(run, emit.sub(columns, first))
         sources, targets = emit.at(b, first), emit.at(c, first)
-        cleared = emit.mul(is_first, rows)
-        with emit.loop(0, cleared) as row, emit.loop(0, width) as column:
+        with emit.loop(0, rows) as row, emit.loop(0, width) as column:
             emit.store(emit.zero, targets, emit.add(emit.mul(row, c_rows), column))
         with emit.loop(0, k, RUN_DEPTH) as start:
             stop = emit.smaller(k, emit.add(start, RUN_DEPTH))

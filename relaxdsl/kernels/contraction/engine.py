@@ -16,7 +16,7 @@ from typing import Any
 import llvmlite.binding as llvm
 
 from relaxdsl.dataclass import dataclass
-from relaxdsl.kernels.contraction.names import BYTE_DTYPES, ENGINE_DTYPES, FAMILIES, has_entry, symbol_name
+from relaxdsl.kernels.contraction.names import BYTE_DTYPES, ENGINE_DTYPES, FAMILIES, symbol_name
 from relaxdsl.kernels.contraction.tile import Tile, host_tile
 from relaxdsl.kernels.disk import object_code
 from relaxdsl.kernels.object_code import LoadedObject, native_target, parsed_for
@@ -48,7 +48,7 @@ def _made_core(dtype: str, family: tuple[str, ...]) -> Core:
     tile = host_tile(element_bits(dtype))
     content = content_of_core(dtype, family)
     made = Core(dtype, tile, LoadedObject(object_code(lambda: compile_core(dtype, tile, family), *content)))
-    for entry in (each for each in family if has_entry(each, dtype)):
+    for entry in family:
         llvm.add_symbol(symbol_name(entry, dtype), made.address(entry))
     return made
 

@@ -1,7 +1,12 @@
-"""Calls for a contraction whose right operand is evaluated: rectangle by rectangle, which is packed or used at once.
+"""Calls for a contraction whose right operand is evaluated: rectangle by rectangle, which is packed at once.
 
-Which of the two depends on the sizes, as the engine decides it for operands in memory: few rows, or few products, are
-computed from rectangles as they come, where packing would take longer than using what is packed.
+=================== ==================================================================================================
+rows                what is done
+=================== ==================================================================================================
+one                 plain loops, which evaluate each element in registers; for what is cheap, up to :data:`_LOOPS` rows
+those of one block  each piece packs some columns just before it uses them
+more                all columns are packed before; so are those of a matrix of a batch, and constant ones
+=================== ==================================================================================================
 """
 
 from __future__ import annotations
@@ -13,22 +18,18 @@ from dataclasses import field
 from relaxdsl.dataclass import dataclass
 from relaxdsl.ir.loops import Buffer, CallExtern, For, IfThenElse, Stmt, loop_variable, sequence
 from relaxdsl.ir.scalar import Apply, IndexValue
-from relaxdsl.kernels.contraction.calls import Calls
+from relaxdsl.kernels.contraction.calls import Calls, Panels
 from relaxdsl.kernels.contraction.evaluation import Evaluation, Rectangle
 from relaxdsl.kernels.contraction.match import Contraction
 from relaxdsl.kernels.contraction.restrict import Piece, Span
-from relaxdsl.kernels.contraction.tile import COLUMN_GROUP, DEPTH, GRANULE, PACKED_STEPS, SKINNY, SMALL
+from relaxdsl.kernels.contraction.tile import COLUMN_GROUP, DEPTH, PACKED_COLUMNS, PACKED_STEPS, panels_size
+from relaxdsl.kernels.work import is_cheap
 from relaxdsl.types.dims import Dim, ceildiv, dim_max, dim_min, floordiv
 
-#: Columns of a rectangle that is packed, where steps run fastest: a multiple of every tile's columns.
-_NARROW_COLUMNS = COLUMN_GROUP // 4
-#: Columns of a rectangle that is used at once, where columns run fastest; with :data:`.PACKED_STEPS` steps, it stays in
-#: the first-level cache.
-_RUN = 4 * GRANULE
-#: Columns whose dot products are formed together, where steps run fastest, and how many elements these should have.
-_STREAMS, _STREAMED = 4, 4096
-#: No identifiers: the loops over groups of columns and over rectangles.
-_GROUP, _COLUMNS, _STEPS = "evaluated.group", "evaluated.columns", "evaluated.steps"
+#: Up to so many rows, evaluating a cheap operand for each takes less than packing it once.
+_LOOPS = 4
+#: Columns that are packed and used together, where columns run fastest: a multiple of every tile's columns.
+_WIDE = 2 * COLUMN_GROUP
 
 
 @dataclass(eq=False, slots=True)
@@ -37,27 +38,36 @@ class EvaluatedCalls:
 
     Args:
         operands: where the left operand, the result and the panels are.
+        few: up to how many rows are one block, which packs for itself; 0 where the panels are a block's own anyway.
     """
 
     operands: Calls
     evaluation: Evaluation
-    _packed: Rectangle = field(init=False)
-    _used: Rectangle = field(init=False)
+    few: int
+    _before: Rectangle = field(init=False)
+    _now: Rectangle = field(init=False)
+    _panels: Buffer = field(init=False)
 
     def __post_init__(self) -> None:
-        steps = self.contraction.sizes[2]
-        unit = math.lcm(self.evaluation.granule, 2)
+        # Phases have buffers of their own: what two of them use would be kept from one to the other.
+        right, (wide, deep) = self.contraction.right, _part_size(self.evaluation)
         if self.evaluation.is_by_steps:
-            self._packed = self.evaluation.rectangle(_NARROW_COLUMNS, unit * max(1, DEPTH // unit))
-            streams = dim_max(_STREAMS, floordiv(_STREAMED // _STREAMS, dim_max(steps, 1)) * _STREAMS)
-            self._used = self.evaluation.rectangle(streams, steps)
+            self._before, self._now = (self.evaluation.rectangle(wide // 2, deep, name) for name in ("before", "now"))
         else:
-            self._packed = self.evaluation.rectangle(COLUMN_GROUP, PACKED_STEPS)
-            self._used = self.evaluation.rectangle(_RUN, PACKED_STEPS)
+            self._before = self.evaluation.rectangle(COLUMN_GROUP, PACKED_STEPS, "before")
+            self._now = self.evaluation.rectangle(wide, PACKED_STEPS, "now")
+        size = panels_size(wide, deep, right.dtype)
+        self._panels = Buffer(
+            f"{right.buffer.name}_part_panels", (size,), self.contraction.result.buffer.dtype, "scratch"
+        )
 
     @property
     def contraction(self) -> Contraction:
         return self.operands.contraction
+
+    @property
+    def is_constant(self) -> bool:
+        return self.operands.is_constant
 
     @property
     def panels(self) -> Buffer | None:
@@ -65,118 +75,101 @@ class EvaluatedCalls:
 
     @property
     def scratch(self) -> tuple[Buffer, ...]:
-        return (*self.operands.scratch, self._packed.flat, self._used.flat)
+        return (*self.operands.scratch, self._before.flat, self._now.flat, self._panels)
+
+    @property
+    def rows_in_loops(self) -> int:
+        """Up to how many rows are left to plain loops, where registers hold what is evaluated, for each row anew."""
+        if not self.operands.is_read_in_place:
+            return 0
+        return _LOOPS if is_cheap(self.evaluation.evaluated.producer.value) else 1
+
+    @property
+    def is_packed_before(self) -> Dim:
+        """1 where the operand is packed before it is used, 0 where there are so few rows that it is not."""
+        few = 0 if self.is_constant else self.few
+        return dim_min(1, floordiv(self.contraction.sizes[0], 1 + max(few, self.rows_in_loops)))
 
     @property
     def groups_to_pack(self) -> Dim:
-        return self.operands.groups * is_packed(self.operands)
-
-    @property
-    def has_loops_for_one_row(self) -> bool:
-        """Whether a single row is left to plain loops, where registers hold what is evaluated."""
-        return self.operands.is_read_in_place
+        return self.operands.groups * self.is_packed_before
 
     # ------------------------------------------------------------------------------------------------------ packing
 
     def pack(self, batch: Sequence[Dim], group: Dim) -> Stmt:
         """Packs a group of columns."""
-        columns = self.contraction.sizes[1]
         first = group * COLUMN_GROUP
-        return self._pack_group(batch, Span(first, dim_min(COLUMN_GROUP, columns - first)), 0, columns)
+        part = Span(first, dim_min(COLUMN_GROUP, self.contraction.sizes[1] - first))
+        return self._fill(batch, part, self._whole(Span(0, self.contraction.sizes[1])), self._before)
 
     def pack_all(self, batch: Sequence[Dim]) -> Stmt:
-        """Packs the right operand of a matrix of the batch, if that pays."""
-        groups = self.groups_to_pack
-        return For(_GROUP, groups, self.pack(batch, loop_variable(_GROUP, groups)))
+        """Packs the right operand of a matrix of the batch."""
+        groups, name = self.groups_to_pack, f"{self._before.name}.group"
+        return For(name, groups, self.pack(batch, loop_variable(name, groups)))
 
     def pack_piece(self, batch: Sequence[Dim], columns: Span) -> Stmt:
-        """Packs a group of columns as if there were no others, if that pays."""
-        count = is_packed(self.operands)
-        return For(_GROUP, count, self._pack_group(batch, columns, columns.first, columns.count))
+        """Packs a group of columns as if there were no others."""
+        packing = self._fill(batch, columns, self._whole(columns), self._before)
+        return For(f"{self._before.name}.group", self.is_packed_before, packing)
 
-    def _pack_group(self, batch: Sequence[Dim], columns: Span, shift: Dim, width: Dim) -> Stmt:
-        """Packs columns of a group into panels that start with column ``shift`` and have ``width`` columns."""
+    def _whole(self, columns: Span) -> Panels:
         assert self.panels is not None
-        goal, depth = self._packed, self.contraction.sizes[2]
-        most, deep = self._sizes_of(goal)
-        runs, chunks = 1 if most == COLUMN_GROUP else ceildiv(columns.count, most), ceildiv(depth, deep)
-        part = columns if runs == 1 else _part(columns, loop_variable(_COLUMNS, runs), most)
-        steps = _part(Span(0, depth), loop_variable(_STEPS, chunks), deep)
-        places = (part.first - shift, part.count, steps.first, steps.count)
-        arguments = (width, depth, goal.flat, 0, *self._strides(goal), *places, self.panels, 0)
-        call = CallExtern(f"fill_{goal.flat.dtype}", arguments, (self.panels,))
+        return Panels(self.panels, columns, Span(0, self.contraction.sizes[2]))
+
+    def _fill(self, batch: Sequence[Dim], columns: Span, panels: Panels, goal: Rectangle) -> Stmt:
+        """Packs columns of panels, rectangle by rectangle."""
+        is_by_steps = self.evaluation.is_by_steps
+        most, deep = (goal.outer, goal.inner) if is_by_steps else (goal.inner, goal.outer)
+        strides = (1, goal.inner) if is_by_steps else (goal.inner, 1)
+        runs, chunks = ceildiv(columns.count, most) if is_by_steps else 1, ceildiv(panels.steps.count, deep)
+        run, chunk = f"{goal.name}.columns", f"{goal.name}.steps"
+        part = _part(columns, loop_variable(run, runs), most) if is_by_steps else columns
+        steps = _part(panels.steps, loop_variable(chunk, chunks), deep)
+        places = (part.first - panels.columns.first, part.count, steps.first - panels.steps.first, steps.count)
+        arguments = (panels.columns.count, panels.steps.count, goal.flat, 0, *strides, *places, panels.buffer, 0)
+        call = CallExtern(f"fill_{goal.flat.dtype}", arguments, (panels.buffer,))
         body = sequence(self.evaluation.fill(batch, part, steps, goal), call)
-        return For(_COLUMNS, runs, For(_STEPS, chunks, body))
-
-    def _sizes_of(self, goal: Rectangle) -> tuple[Dim, Dim]:
-        """``(columns, steps)``."""
-        return (goal.outer, goal.inner) if self.evaluation.is_by_steps else (goal.inner, goal.outer)
-
-    def _strides(self, goal: Rectangle) -> tuple[Dim, Dim]:
-        """How far apart steps are, and columns."""
-        return (1, goal.inner) if self.evaluation.is_by_steps else (goal.inner, 1)
+        return For(run, runs, For(chunk, chunks, body))
 
     # ----------------------------------------------------------------------------------------------------- products
 
     def contract(self, piece: Piece, columns: Span, steps: Dim | None = None) -> Stmt:
         """The piece's rows of these columns of the whole right operand, from all steps or the first ``steps``."""
-        return self._contract(piece, columns, self.contraction.sizes[1], steps)
+        way = 1 if self.is_constant or not self.few else self.is_packed_before
+        if way == 0:
+            return self._pack_and_contract(piece, columns)
+        _, width, depth = self.contraction.sizes
+        whole = self._whole(Span(0, width))
+        packed = self.operands.contract_packed(piece, columns, whole, depth if steps is None else steps)
+        if way == 1:
+            return packed
+        condition = Apply("less", (IndexValue(0), IndexValue(way)), "bool")
+        return IfThenElse(condition, packed, self._pack_and_contract(piece, columns))
 
     def contract_piece(self, piece: Piece, columns: Span) -> Stmt:
         """The same, of columns that were packed as if there were no others."""
-        return self._contract(piece, columns, columns.count, None, columns.first)
+        return self.operands.contract_packed(piece, columns, self._whole(columns), self.contraction.sizes[2])
 
-    def _contract(self, piece: Piece, columns: Span, width: Dim, summed: Dim | None, shift: Dim = 0) -> Stmt:
-        steps = self.contraction.sizes[2] if summed is None else summed
-        way = is_packed(self.operands)
-        if way == 0:
-            return self._use(piece, columns, steps)
-        packed = self.operands.contract_packed(piece, columns, width, steps, shift)
-        if isinstance(way, int):
-            return packed
-        condition = Apply("less", (IndexValue(0), IndexValue(way)), "bool")
-        return IfThenElse(condition, packed, self._use(piece, columns, steps))
-
-    def _use(self, piece: Piece, columns: Span, steps: Dim) -> Stmt:
-        """Without packing: rows of the right operand are added up, or dot products formed of its columns."""
-        goal = self._used
-        if self.evaluation.is_by_steps:
-            runs = ceildiv(columns.count, goal.outer)
-            part = _part(columns, loop_variable(_COLUMNS, runs), goal.outer)
-            return For(_COLUMNS, runs, self._rectangle(piece, columns, part, Span(0, steps)))
-        runs, chunks = ceildiv(columns.count, goal.inner), dim_max(1, ceildiv(steps, goal.outer))
-        part = _part(columns, loop_variable(_COLUMNS, runs), goal.inner)
-        chunk = _part(Span(0, steps), loop_variable(_STEPS, chunks), goal.outer)
-        return For(_STEPS, chunks, For(_COLUMNS, runs, self._rectangle(piece, columns, part, chunk)))
-
-    def _rectangle(self, piece: Piece, columns: Span, part: Span, steps: Span) -> Stmt:
-        """Evaluates a rectangle of some of the columns, and adds its products to the result."""
-        goal, left, result = self._used, self.operands.left(piece), self.operands.result(piece, columns.first)
-        is_first = 1 - dim_min(1, steps.first)
-        call = CallExtern(
-            f"accumulate_{goal.flat.dtype}",
-            (
-                *(piece.rows.count, part.count, steps.count, is_first),
-                *(left.buffer, left.offset + steps.first * left.steps, left.places, left.steps),
-                *(goal.flat, 0, *self._strides(goal)),
-                *(result.buffer, result.offset + part.first - columns.first, result.places),
-            ),
-            (result.buffer,),
-        )
-        return sequence(self.evaluation.fill(piece.batch, part, steps, goal), call)
+    def _pack_and_contract(self, piece: Piece, columns: Span) -> Stmt:
+        """Some columns and steps at a time: their panels stay in the second-level cache."""
+        depth, (wide, deep) = self.contraction.sizes[2], _part_size(self.evaluation)
+        runs, chunks = ceildiv(columns.count, wide), dim_max(1, ceildiv(depth, deep))
+        run, chunk = f"{self._now.name}.group", f"{self._now.name}.depth"
+        part = _part(columns, loop_variable(run, runs), wide)
+        steps = _part(Span(0, depth), loop_variable(chunk, chunks), deep)
+        panels = Panels(self._panels, part, steps)
+        packing = self._fill(piece.batch, part, panels, self._now)
+        product = self.operands.contract_packed(piece, part, panels, steps.count, columns.first)
+        return For(run, runs, For(chunk, chunks, sequence(packing, product)))
 
 
 def _part(span: Span, number: Dim, size: Dim) -> Span:
     return Span(span.first + number * size, dim_min(size, span.count - number * size))
 
 
-def is_packed(operands: Calls) -> Dim:
-    """1 where a right operand that is evaluated is packed, 0 where not: for few rows, few products or one column."""
-    contraction = operands.contraction
-    rows, columns, steps = contraction.sizes
-    if not operands.is_read_in_place:
-        return 1
-    if operands.is_constant:
-        return dim_min(1, floordiv(rows, 2))
-    is_large = dim_min(1, floordiv(rows * columns * steps, SMALL + 1))
-    return dim_min(1, floordiv(rows, SKINNY + 1)) * dim_min(1, floordiv(columns, 2)) * is_large
+def _part_size(evaluation: Evaluation) -> tuple[int, int]:
+    """How many columns and steps are packed and used at a time: most of what runs fastest."""
+    if not evaluation.is_by_steps:
+        return _WIDE, PACKED_COLUMNS
+    unit = math.lcm(evaluation.granule, 2)  # bytes are packed two steps at a time
+    return PACKED_COLUMNS, unit * max(1, DEPTH // unit)

@@ -15,18 +15,17 @@ from relaxdsl.kernels.contraction.restrict import Span
 from relaxdsl.kernels.schedule.decompose import Nest
 from relaxdsl.types.dims import Dim, ceildiv, substitute
 
-#: No identifiers: the loops of a rectangle.
-_OUTER, _GRANULE, _INNER = "evaluated.outer", "evaluated.granule", "evaluated.inner"
-
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Rectangle:
     """Memory for a rectangle of an operand: what runs fastest is contiguous.
 
     Args:
+        name: no identifier; what the names of its loops begin with.
         outer, inner: most that there are of what runs slowest, and of what runs fastest.
     """
 
+    name: str
     buffer: Buffer
     flat: Buffer
     outer: Dim
@@ -62,18 +61,22 @@ class Evaluation:
 
         return replace(nest, block=replace(nest.block, body=rewrite_statement(nest.block.body, on_node)))
 
-    def rectangle(self, columns: Dim, steps: Dim) -> Rectangle:
-        """Memory for so many columns and steps, up to the end of the last granule."""
+    def rectangle(self, columns: Dim, steps: Dim, when: str) -> Rectangle:
+        """Memory for so many columns and steps, up to the end of the last granule.
+
+        Args:
+            when: what tells its loops from those of other rectangles of the operand.
+        """
         outer, inner = (columns, steps) if self.is_by_steps else (steps, columns)
         inner = ceildiv(inner, self.granule) * self.granule
         right = self.contraction.right.buffer
         buffer = Buffer(f"{right.name}_part", (outer, inner), right.dtype, "scratch")
-        return Rectangle(buffer, flat_buffer(buffer), outer, inner)
+        return Rectangle(f"{right.name}.{when}", buffer, flat_buffer(buffer), outer, inner)
 
     def fill(self, batch: Sequence[Dim], columns: Span, steps: Span, goal: Rectangle) -> Stmt:
         """Loops that evaluate the elements of a matrix of the batch; what runs fastest starts with a granule."""
         outer, inner = (columns, steps) if self.is_by_steps else (steps, columns)
-        outer_place, inner_place, axes = self._axes(outer.count, inner.count)
+        outer_place, inner_place, axes = self._axes(goal.name, outer.count, inner.count)
         at_outer, at_inner = outer.first + outer_place, inner.first + inner_place
         column, step = (at_outer, at_inner) if self.is_by_steps else (at_inner, at_outer)
         value = operand_value(self.contraction, self.evaluated.producer, column, step)
@@ -84,13 +87,14 @@ class Evaluation:
             nest = For(str(axis.binding), axis.extent, nest)
         return self.loops.scheduled([nest], {goal.buffer: goal.flat})
 
-    def _axes(self, outer: Dim, inner: Dim) -> tuple[Dim, Dim, tuple[IterVar, ...]]:
+    def _axes(self, name: str, outer: Dim, inner: Dim) -> tuple[Dim, Dim, tuple[IterVar, ...]]:
         """The places in a rectangle, and the variables they are made of."""
-        outer_axis = _axis(_OUTER, outer)
+        outer_axis = _axis(f"{name}.outer", outer)
         if self.granule == 1:
-            inner_axis = _axis(_INNER, inner)
+            inner_axis = _axis(f"{name}.inner", inner)
             return _variable(outer_axis), _variable(inner_axis), (outer_axis, inner_axis)
-        whole, within = _axis(_GRANULE, ceildiv(inner, self.granule)), _axis(_INNER, self.granule)
+        whole = _axis(f"{name}.granule", ceildiv(inner, self.granule))
+        within = _axis(f"{name}.inner", self.granule)
         place = _variable(whole) * self.granule + _variable(within)
         return _variable(outer_axis), place, (outer_axis, whole, within)
 

@@ -13,28 +13,21 @@ PARAMETERS = {
         "m rows n first_column columns k steps a* a_rows a_steps b* b_steps b_columns c* c_rows panels* block*"
     ),
     "fill": "n k b* b_steps b_columns first_column columns first_step steps panels*",
-    "contract_packed": "rows n first_column columns k steps a* a_rows a_steps c* c_rows panels* block*",
-    "accumulate": "rows columns k is_first a* a_rows a_steps b* b_steps b_columns c* c_rows",
+    "contract_packed": "rows n first_column columns k steps is_first a* a_rows a_steps c* c_rows panels* block*",
     "pack_gathered": "n k b* b_step_offsets& b_column_offsets& first count panels*",
-    "contract_gathered": ("rows n first_column columns k a* a_row_offsets& a_step_offsets& c* c_rows panels* block*"),
+    "contract_gathered": (
+        "rows n first_column columns k is_first a* a_row_offsets& a_step_offsets& c* c_rows panels* block*"
+    ),
 }
 #: Entries that are compiled together: few programs have both operands with strides and operands given by tables.
 FAMILIES = (
-    ("pack", "contract", "fill", "contract_packed", "accumulate"),
+    ("pack", "contract", "fill", "contract_packed"),
     ("pack_gathered", "contract_gathered"),
 )
 
-
-def has_entry(entry: str, dtype: str) -> bool:
-    """Whether there is such an entry: bytes are always packed."""
-    return entry != "accumulate" or dtype in ENGINE_DTYPES
-
-
 #: What kernels call, as entry and dtype.
-ENGINE_ENTRIES = tuple(
-    (entry, dtype) for entry in PARAMETERS for dtype in (*ENGINE_DTYPES, *BYTE_DTYPES) if has_entry(entry, dtype)
-)
-#: What kernels call it.
+ENGINE_ENTRIES = tuple((entry, dtype) for entry in PARAMETERS for dtype in (*ENGINE_DTYPES, *BYTE_DTYPES))
+#: What they call it.
 ENGINE_FUNCTIONS = tuple(f"{entry}_{dtype}" for entry, dtype in ENGINE_ENTRIES)
 
 

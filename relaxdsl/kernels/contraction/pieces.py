@@ -23,7 +23,7 @@ from relaxdsl.ir.scalar import Apply, IndexValue
 from relaxdsl.kernels.accesses import buffers_touched
 from relaxdsl.kernels.contraction.calls import Calls, is_direct, panels_for, tables_for
 from relaxdsl.kernels.contraction.chain import Chain
-from relaxdsl.kernels.contraction.evaluated_calls import EvaluatedCalls, is_packed
+from relaxdsl.kernels.contraction.evaluated_calls import EvaluatedCalls
 from relaxdsl.kernels.contraction.evaluation import Evaluation
 from relaxdsl.kernels.contraction.left_out import left_out_of
 from relaxdsl.kernels.contraction.match import Contraction, digits
@@ -130,11 +130,12 @@ class Pieces:
         if self.chain.needs_tables(contraction):
             calls.tables, fill = tables_for(contraction, has_right=evaluated is None)
             filling.append(fill)
-        if is_packed(calls) != 0 if evaluated is not None else not is_direct(contraction, calls.is_constant):
+        made: Calls | EvaluatedCalls = calls
+        if evaluated is not None:
+            made = EvaluatedCalls(calls, Evaluation(contraction, evaluated, self.loops), 0 if has_own else self.height)
+        if not (is_direct(contraction, calls.is_constant) if evaluated is None else made.groups_to_pack == 0):
             calls.panels = panels_for(contraction, width, not has_own)
-        if evaluated is None:
-            return calls, filling
-        return EvaluatedCalls(calls, Evaluation(contraction, evaluated, self.loops)), filling
+        return made, filling
 
     # ---------------------------------------------------------------------------------------------------- three forms
 
@@ -251,20 +252,17 @@ class Pieces:
         yield from self._loops(waiting, piece)
 
     def _product(self, place: int, piece: Piece, made: Stmt) -> Stmt:
-        """A contraction for a piece: ``made``, or loops for a single row, which read each element of the right operand
-        once, so that what makes it is evaluated there.
-        """
+        """A contraction for a piece: ``made``, or for very few rows, loops that evaluate the right operand."""
         calls = self.calls[place]
-        if not isinstance(calls, EvaluatedCalls) or not calls.has_loops_for_one_row:
+        if not isinstance(calls, EvaluatedCalls) or not calls.rows_in_loops:
             return made
-        rows = calls.contraction.sizes[0]
-        if rows != 1 and isinstance(rows, int):
+        stage = self.chain.stages[place]
+        rows, most = calls.contraction.sizes[0], calls.rows_in_loops
+        if isinstance(rows, int) and rows > most:
             return made
-        stage = replace(self.chain.stages[place], nest=calls.evaluation.inlined(self.chain.stages[place].nest))
-        loops = self._scheduled([place], [stage], piece)
-        return (
-            loops if rows == 1 else IfThenElse(Apply("equal", (IndexValue(rows), IndexValue(1)), "bool"), loops, made)
-        )
+        loops = self._scheduled([place], [replace(stage, nest=calls.evaluation.inlined(stage.nest))], piece)
+        condition = Apply("less_equal", (IndexValue(rows), IndexValue(most)), "bool")
+        return loops if isinstance(rows, int) else IfThenElse(condition, loops, made)
 
     def _left_out(self, place: int, piece: Piece, steps: Dim) -> Stmt:
         """Loops that add to a contraction's result what steps from ``steps`` on make, whose left operand is 0: nothing,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -107,6 +108,22 @@ class Product:
         tables = Tables(rows, left_steps, steps, columns)
         return gathered_product(self.core, self.left, self.right, tables, self.division, self.packing)
 
+    def filled_result(self, columns: int, steps: int, depth: int) -> Array:
+        """The same from panels of ``depth`` steps at a time, filled by rectangles of so many columns and steps."""
+        m, k = self.left.shape
+        n = self.right.shape[1]
+        panels, block, frame = self._memory(m, n, k)
+        c, packing = frame[1:-1, 1:-1], self.packing or self.core
+        for start, stop in _pieces(range(0, k, depth), k) if k else [(0, 0)]:
+            part, left = self.right[start:stop], self.left[:, start:]
+            for first, column in itertools.product(range(0, stop - start, steps), range(0, n, columns)):
+                sizes = (column, min(columns, n - column), first, min(steps, stop - start - first))
+                corner = part[first:, column:]
+                call(packing, "fill", n, stop - start, corner, *_steps(corner), *sizes, panels)
+            sizes = (m, n, 0, n, stop - start, stop - start, int(start == 0))
+            call(self.core, "contract_packed", *sizes, left, *_steps(left), c, n + 2, panels, block)
+        return _inner(frame)
+
     def _memory(self, m: int, n: int, k: int) -> tuple[Array, Array, Array]:
         return memory(self.left.dtype, m, n, k)
 
@@ -135,7 +152,7 @@ def gathered_product(
         for first, stop in division.group_pieces(n):
             column, columns = first * COLUMN_GROUP, min(stop * COLUMN_GROUP, n) - first * COLUMN_GROUP
             operands = (left, tables.left_rows[row:], tables.left_steps, c[row:, column:], n + 2, panels, block)
-            call(core, "contract_gathered", row_stop - row, n, column, columns, k, *operands)
+            call(core, "contract_gathered", row_stop - row, n, column, columns, k, 1, *operands)
     return _inner(frame)
 
 

@@ -53,6 +53,7 @@ def test_sums_are_exact(left_dtype, right_dtype, vector_bits):
             made = product(left, right, vector_bits)
             np.testing.assert_array_equal(made.result(), wanted(left, right))
             np.testing.assert_array_equal(made.gathered_result(), wanted(left, right))
+            np.testing.assert_array_equal(made.filled_result(96, 16, 384), wanted(left, right))
 
 
 @settings(max_examples=25, deadline=None)

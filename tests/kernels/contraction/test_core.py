@@ -85,6 +85,23 @@ def test_any_division_gives_the_same_bits(dtype, spacings, sizes, rows, groups):
 @given(
     dtype=st.sampled_from(DTYPES),
     vector_bits=st.sampled_from(WIDTHS),
+    spacings=st.tuples(*[st.sampled_from(SPACINGS)] * 2),
+    sizes=st.tuples(st.integers(0, 60), st.integers(0, 320), st.integers(0, 500) | st.just(900)),
+    parts=st.tuples(st.sampled_from([48, 96, 384]), st.sampled_from([2, 16, 384]), st.sampled_from([96, 384, 1000])),
+)
+def test_panels_filled_by_rectangles_give_the_same_bits(dtype, vector_bits, spacings, sizes, parts):
+    m, n, k = sizes
+    left, right = matrix(m, k, dtype, spacings[0]), matrix(k, n, dtype, spacings[1], seed=1)
+    product = Product(core_for(dtype, vector_bits), left, right)
+    found = product.filled_result(*parts)
+    np.testing.assert_array_equal(found, product.gathered_result())
+    assert_close(found, left, right)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    dtype=st.sampled_from(DTYPES),
+    vector_bits=st.sampled_from(WIDTHS),
     runs=st.lists(st.tuples(st.integers(0, 500), st.integers(1, 20), st.integers(-3, 3)), min_size=1, max_size=30),
     depth=st.integers(1, 70),
 )
