@@ -77,7 +77,7 @@ def run_blocks(blocks: list[Block], path: Path) -> list[str]:
     return outputs
 
 
-PAGES = ("architecture", "calls", "kernels", "profiling", "saving", "schedules")
+PAGES = ("architecture", "calls", "kernels", "memory", "profiling", "saving", "schedules")
 RUN = ("README.md", *(f"docs/{name}.md" for name in PAGES))
 
 
