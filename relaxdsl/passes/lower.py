@@ -424,8 +424,10 @@ class _Lowering:
 def _fusion_note(kernel: PrimFunc, call: Call) -> str:
     """What a kernel call is made of and why it ends there, for ``explain()``."""
     members = kernel.attrs.get("fused", ())
-    made_of = f"fuses {', '.join(members)}; " if members else ""
-    return f"{made_of}ends here because {call.attrs['boundary']}" if "boundary" in call.attrs else ""
+    parts = [f"fuses {', '.join(members)}"] if members else []
+    parts += [f"written over {kernel.params[place].name}" for _, place in kernel.attrs.get("in_place", ())]
+    parts += [f"ends here because {call.attrs['boundary']}"] if "boundary" in call.attrs else []
+    return "; ".join(parts)
 
 
 def _shape_and_dtype(call: Call) -> tuple[tuple[Dim, ...], str]:

@@ -197,12 +197,6 @@ def _buffer_at(buffer: PlannedBuffer, values: Mapping[str, int]) -> BufferAt:
     return BufferAt(buffer.name, offset, size, buffer.first, buffer.last)
 
 
-def _buffer_at(buffer: PlannedBuffer, values: Mapping[str, int]) -> BufferAt:
-    assert buffer.offset is not None
-    offset, size = evaluate(buffer.offset, values), evaluate(buffer.size_bytes, values)
-    return BufferAt(buffer.name, offset, size, buffer.first, buffer.last)
-
-
 def _reference(symbol: Symbol) -> int:
     """The value of a symbol at which the picture is drawn."""
     return max(symbol.lower, 1000 if symbol.upper is None else min(symbol.upper, 1000))

@@ -38,10 +38,10 @@ class _Describer:
         for buffer, piece in self._plan.parts.items():
             yield self._of_work(buffer.dtype, piece)
         yield from self._views()
-        for buffer in self._plan.results.walk.buffers:
-            if buffer.origin == "given" and not buffer.is_early:
-                when = buffer.first, buffer.last
-                yield self._described(buffer.name, "late", buffer.shape, buffer.dtype, None, when, "made in Python")
+        for given in self._plan.results.walk.buffers:
+            if given.origin == "given" and not given.is_early:
+                when = given.first, given.last
+                yield self._described(given.name, "late", given.shape, given.dtype, None, when, "made in Python")
         for place in self._plan.results.copied.values():
             yield self._described("out", "output", place.shape, place.dtype, None, self._end, "a copy")
 

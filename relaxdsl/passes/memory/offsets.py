@@ -8,6 +8,7 @@ values of the symbols.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import field
 from functools import lru_cache
@@ -77,11 +78,13 @@ def place(tensors: Sequence[Piece], work: Sequence[Piece] = ()) -> Layout:
     reference = reference_values(symbol for each in pieces for symbol in symbols_of(each.size))
     for each in pieces:
         each.weights = tuple(evaluate(whole_lines(each.size), values) for values in reference)
-    placed: list[Piece] = []
+    live: defaultdict[int, list[Piece]] = defaultdict(list)
     for each in [*_largest_first(tensors), *_largest_first(work)]:
-        _place_one(each, [other for other in placed if other.conflicts(each)])
-        placed.append(each)
-    return Layout(pieces, _greatest([each.end for each in placed]) if placed else 0, reference)
+        positions = range(each.first, each.last + 1)
+        _place_one(each, list(dict.fromkeys(other for position in positions for other in live[position])))
+        for position in positions:
+            live[position].append(each)
+    return Layout(pieces, _greatest([each.end for each in pieces]) if pieces else 0, reference)
 
 
 def _largest_first(pieces: Sequence[Piece]) -> list[Piece]:

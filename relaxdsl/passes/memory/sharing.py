@@ -11,10 +11,12 @@ from relaxdsl.ir.loops import PrimFunc
 from relaxdsl.passes.memory.accesses import overwritable
 from relaxdsl.passes.memory.offsets import Piece, place, reference_values
 from relaxdsl.passes.memory.outputs import Results
-from relaxdsl.passes.memory.values import Buffer, Group
+from relaxdsl.passes.memory.values import Buffer, Group, have_same_size
 from relaxdsl.passes.memory.walk import KernelStep
 from relaxdsl.types.dims import evaluate, symbols_of
-from relaxdsl.types.prove import Proof, prove_equal
+
+MAX_TRIED = 16
+"""If more kernels could work in place, it is not tried which of them need not."""
 
 Pair = tuple[int, int]
 """An output and the input that it is written over, as positions among outputs and inputs."""
@@ -66,7 +68,7 @@ class _Candidates:
     def without_needless(self, names: set[str]) -> set[str]:
         """The kernels without those whose working in place saves nothing."""
         best = _sizes(self.sharing(names)) if names else ()
-        for name in sorted(names):
+        for name in sorted(names) if len(names) <= MAX_TRIED else ():
             sizes = _sizes(self.sharing(names - {name}))
             if all(new <= old for new, old in zip(sizes, best, strict=True)):
                 names, best = names - {name}, sizes
@@ -100,7 +102,7 @@ def _may_overwrite(step: KernelStep, output: int, given: int, groups: Mapping[Bu
         return False
     readers = [place for place in step.tensors if old in place.buffers]
     is_free = len(readers) == 1 and groups[old].output is None
-    return is_free and prove_equal(old.size_bytes, made.size_bytes) is Proof.YES
+    return is_free and have_same_size(old, made)
 
 
 def _join(groups: dict[Buffer, Group], old: Buffer, new: Buffer) -> None:

@@ -70,9 +70,16 @@ class Place:
     def whole(self) -> Buffer | None:
         """The buffer, if the tensor is all of it."""
         (buffer, *others) = self.buffers
-        same_size = prove_equal(size_bytes(self.shape, self.dtype), buffer.size_bytes) is Proof.YES
         starts_with_it = isinstance(self.offset_bytes, int) and self.offset_bytes == 0
-        return buffer if not others and starts_with_it and same_size else None
+        is_whole = not others and starts_with_it and have_same_size(self, buffer)
+        return buffer if is_whole else None
+
+
+def have_same_size(one: Place | Buffer, other: Place | Buffer) -> bool:
+    """Whether two tensors have as many bytes, for every value of the symbols."""
+    if one.shape == other.shape and one.dtype == other.dtype:
+        return True
+    return prove_equal(size_bytes(one.shape, one.dtype), size_bytes(other.shape, other.dtype)) is Proof.YES
 
 
 @dataclass(frozen=True, eq=False, slots=True)
