@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import FunctionType, MappingProxyType
-from typing import Any, Literal, NoReturn, TypedDict
+from typing import Any, Literal, NoReturn, TypedDict, cast
 
 from relaxdsl.dataclass import dataclass
 from relaxdsl.errors import ScriptError
@@ -87,10 +87,11 @@ class _ModuleReader:
     def read(self) -> IRModule:
         requests = {}
         for name, member in self._members.items():
+            function = cast(FunctionType, member.function)  # for mypy, a function in a class is a method
             if isinstance(member.options, KernelOptions):
-                self._add_kernel(name, member.function, member.options)
+                self._add_kernel(name, function, member.options)
             else:
-                requests[name] = self._request(member.function, member.options)
+                requests[name] = self._request(function, member.options)
         for name, request in requests.items():
             self._functions[name] = self._declared(name, request)
         for request in requests.values():
