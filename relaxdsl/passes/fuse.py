@@ -2,7 +2,8 @@
 
 Kernels are joined where the schedule can then do without the intermediate: it inlines it, or keeps a row of it. Nothing
 expensive is computed twice. What a contraction is joined with, the contraction engine decides: see
-:mod:`relaxdsl.kernels.contraction.chain`. An elementwise kernel between two contractions belongs to the first one,
+:mod:`relaxdsl.kernels.contraction.chain`. It evaluates what makes a right operand where it packs that, and makes a left
+operand for the rows at hand. An elementwise kernel between two contractions belongs to the first one,
 whose results are at hand then; a reduction belongs to the second one, which leaves the first one its columns to divide
 among threads.
 """
