@@ -8,7 +8,8 @@ import linecache
 import math
 import os
 from collections.abc import Callable, Iterator
-from types import TracebackType
+from dataclasses import replace
+from types import MappingProxyType, TracebackType
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -164,6 +165,14 @@ def _match_cast(interp: Interpreter, node: ast.Call, value: Any, target: Any) ->
     return interp.last_bound
 
 
+def _call_tir(interp: Interpreter, node: ast.Call, *args: Any, **kwargs: Any) -> Any:
+    """``relax.call_tir``; in a printed program, what passes have noted about the call follows its arguments."""
+    noted = [name for name in kwargs if name not in ("kernel", "args", "out")] if interp.options.exact else []
+    attrs = {name: kwargs.pop(name) for name in noted}
+    call = _call_native(interp, node, statements.call_tir, list(args), kwargs)
+    return replace(call, attrs=MappingProxyType(attrs)) if attrs else call
+
+
 def _output(interp: Interpreter, node: ast.Call, *values: Any) -> None:
     if interp.outputs is None:
         raise ScriptError(
@@ -234,6 +243,7 @@ def _refused(name: str, hint: str) -> Intrinsic:
 
 _INTRINSICS: dict[Any, Intrinsic] = {
     statements.match_cast: _match_cast,
+    statements.call_tir: _call_tir,
     statements.output: _output,
     statements.dataflow: _refused("relax.dataflow outside of a with statement", "write `with relax.dataflow():`"),
     literals.constant: _constant,

@@ -12,8 +12,9 @@ from relaxdsl.ir.check import check_module
 from relaxdsl.ir.equal import structural_equal
 from relaxdsl.ir.graph import Function, SeqExpr
 from relaxdsl.ir.loops import PrimFunc
-from relaxdsl.ir.print_graph import script
+from relaxdsl.ir.print_graph import script, script_with_constants
 from relaxdsl.ir.visit import all_dims
+from relaxdsl.passes.pipeline import compile_function
 from relaxdsl.script.parse_text import parse_kernel_source, parse_source
 from relaxdsl.types.bounds import bounded_symbols
 from relaxdsl.types.dims import Symbol
@@ -234,6 +235,19 @@ def test_kernels_keep_the_bounds_of_their_sizes() -> None:
 def test_kernels_of_operators_know_the_bounds() -> None:
     lowered = product.lower()["legalize"]
     assert "attrs={'tir_var_lower_bound': {'k': 2}, 'tir_var_upper_bound': {'m': 8}}" in lowered
+
+
+def test_every_stage_of_a_program_with_bounds_is_read_again() -> None:
+    @relax.function
+    def block(x: relax.Tensor[(m, k), "float32"], w: relax.Tensor[(k, 2 * m), "float32"]):
+        y = relax.nn.softmax(relax.nn.relu(x @ w + 1))
+        return relax.reshape(y, (m * 2 * m,)), relax.sum(y, axis=0)
+
+    for stage in compile_function(block.ir, block.module).stages:
+        text, constants = script_with_constants(stage.module)
+        again = parse_source(text, {"relax": relax}, constants).module
+        assert structural_equal(again, stage.module), stage.name
+        assert '"tir_var_upper_bound": {"m": 8}' in text, stage.name
 
 
 def test_a_call_tir_that_may_break_a_bound() -> None:
