@@ -89,6 +89,18 @@ def test_a_plan_says_who_shares_bytes_and_why() -> None:
     assert rows["gv1"] == "provably not larger: 4 <= 64, after gv"
 
 
+def test_a_plan_lists_views() -> None:
+    @relax.function
+    def rest(x: relax.Tensor[(m, n), "float32"]):
+        tail = x[1:]
+        return relax.nn.softmax(tail, axis=0), relax.sum(tail, axis=0)
+
+    assert [each.shares for each in rest.memory_plan().buffers if each.where == "view"] == [
+        "view of x from byte n * 4 on"
+    ]
+    assert rest.check(np.ones((3, 4), "float32"))
+
+
 def test_declared_bounds_decide_who_fits() -> None:
     from relaxdsl.passes.memory.describe import relation
 

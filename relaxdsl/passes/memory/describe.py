@@ -10,7 +10,7 @@ from relaxdsl.passes.memory.offsets import Piece
 from relaxdsl.passes.memory.plan import Plan, WorkPiece
 from relaxdsl.passes.memory.values import Buffer, Group
 from relaxdsl.passes.memory.walk import ViewStep
-from relaxdsl.passes.memory_plan import MemoryPlan, PlannedBuffer, symbols_in_order
+from relaxdsl.passes.memory_plan import MemoryPlan, PlannedBuffer, Where, symbols_in_order
 from relaxdsl.types.dims import Dim, Symbol, substitute
 from relaxdsl.types.prove import Proof, prove_equal, prove_less_equal
 from relaxdsl.types.symint import from_atom
@@ -53,19 +53,14 @@ class _Describer:
     def _of_group(self, group: Group) -> Iterator[PlannedBuffer]:
         piece = self._plan.pieces.get(group)
         for number, each in enumerate(group.buffers):
-            when = each.first, each.last
-            before = group.buffers[number - 1].name if number else None
+            before = f"in place of {group.buffers[number - 1].name}" if number else None
+            where: Where = "late" if piece is None else "workspace"
+            shares = before if piece is None else before or self._sharing(piece)
             if group.output is not None:
-                shares = None if each is group.output and before is None else f"in place of {before}"
-                is_own = each is group.output
-                name = "output" if is_own else "view"
-                text = shares if is_own else f"in the memory of {group.output.name}"
-                yield self._described(each.name, name, each.shape, each.dtype, None, when, text)
-            elif piece is None:
-                yield self._described(each.name, "late", each.shape, each.dtype, None, when, None)
-            else:
-                text = f"in place of {before}" if before else self._sharing(piece, each)
-                yield self._described(each.name, "workspace", each.shape, each.dtype, piece.offset, when, text)
+                where = "output" if each is group.output else "view"
+                shares = before if each is group.output else f"in the memory of {group.output.name}"
+            offset = None if piece is None else piece.offset
+            yield self._described(each.name, where, each.shape, each.dtype, offset, (each.first, each.last), shares)
         if piece is not None:
             self._placed.append((group.buffers[-1].name, piece))
 
@@ -82,16 +77,15 @@ class _Describer:
         walk = self._plan.results.walk
         for step in walk.steps.values():
             for source, offset, type_ in step.parts if isinstance(step, ViewStep) else ():
-                text = f"view of {getattr(source, 'name', 'a constant')}" + (
-                    f" from byte {offset} on" if offset else ""
-                )
+                start = "" if isinstance(offset, int) and offset == 0 else f" from byte {offset} on"
+                text = f"view of {getattr(source, 'name', 'a constant')}{start}"
                 shape, dtype = type_.shape or (), type_.dtype or ""
                 yield self._described(step.var.name, "view", shape, dtype, None, walk.spans[step.var], text)
 
     def _described(
         self,
         name: str,
-        where: str,
+        where: Where,
         shape: tuple[Dim, ...],
         dtype: str,
         offset: Dim | None,
@@ -101,26 +95,24 @@ class _Describer:
         first, last = when
         line, last_line = self._line(first), self._line(last)
         size = Buffer(name, shape, dtype, "made", first, last).size_bytes
-        return PlannedBuffer(name, where, shape, dtype, size, offset, first, last, line, last_line, shares)  # type: ignore[arg-type]
+        return PlannedBuffer(name, where, shape, dtype, size, offset, first, last, line, last_line, shares)
 
     def _line(self, position: int) -> Span | None:
         return self._plan.results.walk.lines.get(position)
 
-    def _sharing(self, piece: Piece, buffer: Buffer) -> str | None:
+    def _sharing(self, piece: Piece) -> str | None:
         """Whose bytes the piece is in, of those before it, and what is known of the sizes."""
-        found = [(name, other) for name, other in self._placed if _overlap(piece, other) and not piece.conflicts(other)]
-        if not found:
+        before = [each for each in self._placed if _common_bytes(piece, each[1]) and each[1].last < piece.first]
+        if not before:
             return None
-        name, other = max(
-            found, key=lambda each: min(piece.ends, each[1].ends)[0] - max(piece.starts, each[1].starts)[0]
-        )
+        name, other = max(before, key=lambda each: _common_bytes(piece, each[1]))
         return f"{relation(piece.size, other.size)}, after {name}"
 
 
-def _overlap(one: Piece, other: Piece) -> bool:
-    """Whether two pieces are in the same bytes at some of the reference values."""
+def _common_bytes(one: Piece, other: Piece) -> int:
+    """How many bytes two pieces have in common, at the reference values together."""
     spans = zip(one.starts, one.ends, other.starts, other.ends, strict=True)
-    return any(start < other_end and other_start < end for start, end, other_start, other_end in spans)
+    return sum(max(0, min(end, other_end) - max(start, other_start)) for start, end, other_start, other_end in spans)
 
 
 def relation(size: Dim, other: Dim) -> str:
