@@ -146,11 +146,47 @@ def test_vectors(transposed, dtype):
         assert_close(result, vector.astype("float64") @ matrix)
 
 
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_factors_that_are_computed_become_operands(layout):
+    x, w, _ = product(layout, "float32")
+    bias, step = te.placeholder((k,), name="bias"), te.reduce_axis(k, "k")
+
+    def body(i: Dim, j: Dim) -> object:
+        left = x[(step, i) if layout[0] == "t" else (i, step)]
+        right = w[(j, step) if layout[1] == "t" else (step, j)]
+        return te.sum(te.exp(left) * (right - bias[step]), axis=step)
+
+    out = te.compute((m, n), body, "out")
+    assert "contract_" in source_of([x, w, bias], out)
+    for rows, columns, depth in (
+        (0, 3, 4),
+        (3, 4, 0),
+        (1, 1, 1),
+        (1, 50, 7),
+        (5, 40, 33),
+        (100, 200, 40),
+        (250, 20, 70),
+    ):
+        arrays = [*operands(layout, "float32", (rows, columns, depth)), random_array((depth,), "float32", seed=2)]
+        (result,) = run([x, w, bias], [out], arrays, m=rows, n=columns, k=depth)
+        shift = arrays[2] if layout[1] == "t" else arrays[2][:, None]
+        wanted = expected(layout, np.exp(arrays[0]), arrays[1] - shift)
+        np.testing.assert_allclose(result, wanted, rtol=1e-4, atol=1e-4)
+
+
+def test_factors_that_would_be_larger_than_what_they_read_stay_in_loops():
+    """``x[i + u]`` for every window of a convolution."""
+    x, w = te.placeholder((n + 2, k), name="x"), te.placeholder((3, k, m), name="w")
+    u, c = te.reduce_axis(3, "u"), te.reduce_axis(k, "c")
+    bias = te.placeholder((k,), name="bias")
+    out = te.compute((n, m), lambda i, o: te.sum((x[i + u, c] + bias[c]) * w[u, c, o], axis=(u, c)), "out")
+    assert "contract_" not in source_of([x, w, bias], out)
+
+
 def test_what_is_no_product_of_two_elements_stays_in_loops():
     x, w = te.placeholder((m, k), name="x"), te.placeholder((k, n), name="w")
     step = te.reduce_axis(k, "k")
     bodies: list[Callable[[Dim, Dim], object]] = [
-        lambda i, j: te.sum(te.exp(x[i, step]) * w[step, j], axis=step),
         lambda i, j: te.max(x[i, step] * w[step, j], axis=step),
         lambda i, j: te.sum(x[i, step] * w[step, j] * 2, axis=step),
         lambda i, j: te.sum(x[i, step] + w[step, j], axis=step),
