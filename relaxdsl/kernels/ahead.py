@@ -1,7 +1,8 @@
 """What a kernel needs besides its own code, made in threads while this one imports numba and infers types.
 
 LLVM works without Python's lock: with a second processor, the engine and the VM are compiled in no time of their own.
-Whoever needs them waits for the thread, or makes them, and meets any error there.
+On a busy machine it is no gain: a thread that is given the lock waits for a processor first, and all others for it.
+Whoever needs what is made waits for the thread, or makes it, and meets any error there.
 
 Importing this module imports llvmlite.
 """
@@ -9,6 +10,7 @@ Importing this module imports llvmlite.
 from __future__ import annotations
 
 import contextlib
+import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
 
@@ -29,7 +31,7 @@ def making_besides(scheduled: PrimFunc, others: Iterable[Callable[[], object]]) 
     """
     called = (each.function for each in walk(scheduled.body) if isinstance(each, CallExtern))
     symbols = [_SYMBOLS[name] for name in called if name in _SYMBOLS]
-    to_make = (*others, *([lambda: provide(symbols)] if symbols else []))
+    to_make = (*others, *([lambda: provide(symbols)] if symbols else [])) if has_free_processor() else ()
     threads = [threading.Thread(target=_make, args=(make,)) for make in to_make]
     for thread in threads:
         thread.start()
@@ -38,6 +40,14 @@ def making_besides(scheduled: PrimFunc, others: Iterable[Callable[[], object]]) 
     finally:
         for thread in threads:
             thread.join()
+
+
+def has_free_processor() -> bool:
+    """Whether less was running in the last minute than the machine has processors, this process included."""
+    try:
+        return os.getloadavg()[0] + 0.5 < (os.cpu_count() or 1)
+    except (AttributeError, OSError):  # not on this platform, or not now
+        return False
 
 
 def _make(make: Callable[[], object]) -> None:

@@ -7,9 +7,16 @@ import threading
 import pytest
 
 from relaxdsl.ir.loops import Buffer, PrimFunc, Seq
-from relaxdsl.kernels.ahead import making_besides
+from relaxdsl.kernels import ahead
+from relaxdsl.kernels.ahead import has_free_processor, making_besides
 
 EMPTY = PrimFunc("empty", (Buffer("x", (), "float32"),), 1, (), Seq(()))
+
+
+@pytest.fixture(autouse=True)
+def idle_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ahead.os, "cpu_count", lambda: 2)
+    monkeypatch.setattr(ahead.os, "getloadavg", lambda: (0.5, 3.0, 3.0))
 
 
 def test_others_are_made_in_threads_that_end_with_the_block():
@@ -38,6 +45,24 @@ def test_what_fails_is_left_to_those_who_need_it(capfd):
 
 def test_threads_end_where_the_block_raises():
     made = []
-    with pytest.raises(ValueError, match="^wrong$"), making_besides(EMPTY, (lambda: made.append(True),)):
+    with pytest.raises(ValueError, match=r"^wrong$"), making_besides(EMPTY, (lambda: made.append(True),)):
         raise ValueError("wrong")
     assert made == [True]
+
+
+def test_a_busy_machine_leaves_it_to_those_who_need_it(monkeypatch):
+    made = []
+    monkeypatch.setattr(ahead.os, "getloadavg", lambda: (1.75, 0.0, 0.0))
+    with making_besides(EMPTY, (lambda: made.append(True),)):
+        pass
+    assert made == []
+
+
+@pytest.mark.parametrize("error", [AttributeError, OSError])
+def test_a_machine_that_does_not_say_counts_as_busy(monkeypatch, error):
+    def fail() -> None:
+        raise error
+
+    assert has_free_processor()
+    monkeypatch.setattr(ahead.os, "getloadavg", fail)
+    assert not has_free_processor()
