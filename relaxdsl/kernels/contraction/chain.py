@@ -184,13 +184,13 @@ class _Cutter:
         first, second = self._contraction(main), self._contraction(place)
         made = set[Buffer]().union(*(self._touched(each)[1] for each in range(main, place)))
         is_chained = second.left.buffer in made and not self._sources(second) & made
-        are_strided = all(
-            each.is_left_strided and (self._is_evaluated(each) or each.is_strided) for each in (first, second)
-        )
+        are_strided = self._is_strided(first) and self._is_strided(second)
         return is_chained and are_strided and all(each.depends_on(each.right, each.batch) for each in (first, second))
 
-    def _is_evaluated(self, contraction: Contraction) -> bool:
-        return contraction.right.buffer in self.evaluated
+    def _is_strided(self, contraction: Contraction) -> bool:
+        """Whether the operands in memory are evenly spaced, so that they need no tables."""
+        is_evaluated = contraction.right.buffer in self.evaluated
+        return contraction.is_left_strided if is_evaluated else contraction.is_strided
 
     def _sources(self, contraction: Contraction) -> set[Buffer]:
         """What the right operand is read from."""
@@ -217,7 +217,7 @@ class _Cutter:
         They run row by row, which is fast where the elements of a row are neighbours.
         """
         contraction = self._contraction(main)
-        if not contraction.is_left_strided or contraction.spacing(contraction.left, contraction.steps) != 1:
+        if not self._is_strided(contraction) or contraction.spacing(contraction.left, contraction.steps) != 1:
             return []
         wanted = {contraction.left.buffer} - self._sources(contraction)
         taken: list[int] = []

@@ -109,6 +109,22 @@ def test_what_is_made_of_a_convolution_is_made_of_each_piece():
     )
 
 
+def test_weights_that_are_made_for_a_convolution_of_one_image_are_made_before():
+    """Rows of the left operand are evenly spaced, but the image is given by tables, and those are for all of both."""
+    x, w = te.placeholder((4, m + 2, n + 2), name="x"), te.placeholder((24, 4, 3, 3), name="w")
+    scale = te.placeholder((24,), name="scale")
+    weights = te.compute(w.shape, lambda o, *i: te.exp(w[(o, *i)]) * scale[o], "weights")
+    c, u, v = te.reduce_axis(4, "c"), te.reduce_axis(3, "u"), te.reduce_axis(3, "v")
+    out = te.compute(
+        (24, m, n), lambda o, i, j: te.sum(x[c, i + u, j + v] * weights[o, c, u, v], axis=(c, u, v)), "conv"
+    )
+    for height, width in ((0, 3), (1, 1), (30, 40)):
+        arrays = numbers(4, height + 2, width + 2), numbers(24, 4, 3, 3, seed=1), numbers(24, seed=2)
+        windows = np.lib.stride_tricks.sliding_window_view(arrays[0].astype("float64"), (3, 3), axis=(1, 2))
+        wanted = np.einsum("cijuv,ocuv->oij", windows, np.exp(arrays[1]) * arrays[2][:, None, None, None])
+        check([x, w, scale], out, arrays, wanted, m=height, n=width)
+
+
 # -------------------------------------------------------------------------------------------------------------- einsums
 
 SUBSCRIPTS = [
