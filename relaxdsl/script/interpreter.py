@@ -273,10 +273,17 @@ class Interpreter:
     def declare(self, type_: Type) -> Type:
         """The type with the bounds that are known of its symbols; they are known by name from here on."""
         symbols = dict.fromkeys(each for dim in dims_of(type_) for each in symbols_of(dim))
-        known = {each.name: self.known_size(from_atom(each)) for each in symbols}
+        for each in symbols:
+            if has_bounds(each) and not self._has_bounds(each.name):
+                self.symbols[each.name] = from_atom(each)
+        known = {each.name: self.known_size(from_atom(each)) for each in sorted(symbols, key=has_bounds)}
         for name, size in known.items():
             self.symbols.setdefault(name, size)
         return substitute_type(type_, known)
+
+    def _has_bounds(self, name: str) -> bool:
+        known = self.symbols.get(name)
+        return known is not None and any(map(has_bounds, symbols_of(known)))
 
     def declared(self, value: Any) -> Any:
         """``value``; if it is a type, its symbols are known by name from here on."""

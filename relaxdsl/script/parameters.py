@@ -43,7 +43,8 @@ def declare_signature(interp: Interpreter, node: ast.FunctionDef, evaluated: Map
         ScriptError: a parameter without annotation, with a default, with a star; a symbol that is never bound.
     """
     _refuse_other_parameters(interp, node)
-    params = tuple(_declare_param(interp, arg, evaluated) for arg in node.args.args)
+    types = [_declared_type(interp, arg, evaluated) for arg in node.args.args]
+    params = tuple(_declare_param(interp, arg, type_) for arg, type_ in zip(node.args.args, types, strict=True))
     _plan_symbols(interp, node, params)
     if node.returns is None:
         return Signature(params, None)
@@ -68,19 +69,21 @@ def _refuse_other_parameters(interp: Interpreter, node: ast.FunctionDef) -> None
             raise ScriptError(f"{node.name}: {what}", hint=hint, span=interp.source.span(found))
 
 
-def _declare_param(interp: Interpreter, arg: ast.arg, evaluated: Mapping[str, Any]) -> Var:
-    span = interp.source.span(arg)
+def _declared_type(interp: Interpreter, arg: ast.arg, evaluated: Mapping[str, Any]) -> Type:
     if arg.annotation is None:
         raise ScriptError(
             f"parameter {arg.arg} has no annotation",
             hint=f'write its type, for example {arg.arg}: relax.Tensor[("n", 4), "float32"]',
-            span=span,
+            span=interp.source.span(arg),
         )
-    type_ = _annotation(interp, arg.annotation, evaluated.get(arg.arg, ""))
+    return _annotation(interp, arg.annotation, evaluated.get(arg.arg, ""))
+
+
+def _declare_param(interp: Interpreter, arg: ast.arg, type_: Type) -> Var:
+    """The parameter; its sizes have the bounds that any parameter declares for them."""
     if not interp.options.exact:
-        type_ = with_symbols(type_, arg.arg)
-        type_ = interp.declare(type_)
-    var = Var(arg.arg, type_, span)
+        type_ = interp.declare(with_symbols(type_, arg.arg))
+    var = Var(arg.arg, type_, interp.source.span(arg))
     interp.frame.scope.variables[arg.arg] = var if interp.options.exact else _meaning(var)
     return var
 

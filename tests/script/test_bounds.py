@@ -325,3 +325,19 @@ def test_bounds_inside_a_kernel() -> None:
 
     assert caught.value.headline == "T.func_attr stands after the sizes that it bounds"
     assert caught.value.hint == 'write @relax.prim_func(attrs={"tir_var_upper_bound": {"m": 1024}})'
+
+
+def test_a_size_written_as_text_has_the_bounds_of_its_name() -> None:
+    few = relax.dims("k", lower=1, upper=64)
+
+    @relax.function
+    def in_one_shape(x: relax.Tensor[(few, "2 * k"), "float32"]):
+        return x
+
+    @relax.function
+    def in_an_earlier_parameter(x: relax.Tensor[("2 * k",), "float32"], y: relax.Tensor[(few,), "float32"]):
+        return x, y
+
+    bounds = {"tir_var_lower_bound": {"k": 1}, "tir_var_upper_bound": {"k": 64}}
+    for each in (in_one_shape, in_an_earlier_parameter):
+        assert f"attrs={bounds}".replace("'", '"') in each.script()
