@@ -173,22 +173,24 @@ class DimCompiler:
         if known is None:
             first, *ordered = ordered
             known = self._term(*first)
-        total = known
+        total, left = known, list(ordered)
         for coefficient, monomial in ordered:
             op = "sub" if coefficient < 0 else "add"
             total = self.emit(op, total, self._term(abs(coefficient), monomial))
+            left.remove((coefficient, monomial))
+            self._dims.setdefault(dim - from_polynomial({each: c for c, each in left}), total)
         if ordered and len(str(dim)) <= MAX_NAME:
             self.slots.rename(total, str(dim))
         return total
 
     def _extremum_of_known(self, dim: Dim) -> int | None:
-        """``s + c * max(a, b)`` as ``max(s + c * a, s + c * b)``, if one of these was computed before."""
+        """``s + c * max(a, b)`` as ``max(s + c * a, s + c * b)``, if a part of one of these was computed before."""
         for coefficient, monomial in terms(dim):
             (atom, power) = monomial[0] if len(monomial) == 1 else (None, 0)
             if isinstance(atom, Min | Max) and power == 1 and coefficient > 0:
                 rest = dim - from_polynomial({monomial: coefficient})
                 wholes = [rest + coefficient * arg for arg in atom.args]
-                if any(whole in self._dims for whole in wholes):
+                if any(whole in self._dims or self._known_part(whole)[0] is not None for whole in wholes):
                     first, *others = (self.slot_of(whole) for whole in wholes)
                     for slot in others:
                         first = self.emit(atom.function, first, slot)
