@@ -74,6 +74,30 @@ def test_a_call_allocates_what_the_plan_says(function: relax.CompiledFunction) -
     assert type(first) is type(second)
 
 
+@relax.function
+def residual(
+    x: relax.Tensor[(m, 96), "float32"],
+    first: relax.Tensor[(96, 96), "float32"],
+    second: relax.Tensor[(96, 96), "float32"],
+):
+    kept = relax.nn.relu(x @ first)
+    return (relax.tanh(kept @ second) @ first + kept) @ second
+
+
+def test_an_epilogue_works_in_place() -> None:
+    notes = [fact.fusion for fact in residual.explain().kernels]
+    assert sum("written over kept" in note for note in notes) == 1
+    random = np.random.default_rng(0)
+    matrices = [random.standard_normal((96, 96)).astype("float32") / 10 for _ in range(2)]
+    for rows in (0, 1, 17, 200, 600):
+        x = random.standard_normal((rows, 96)).astype("float32")
+        before = x.copy()
+        kept = np.maximum(x @ matrices[0], 0)
+        wanted = (np.tanh(kept @ matrices[1]) @ matrices[0] + kept) @ matrices[1]
+        np.testing.assert_allclose(residual(x, *matrices), wanted, rtol=2e-4, atol=2e-4)
+        np.testing.assert_array_equal(x, before)
+
+
 def test_the_flatten_example_allocates_nothing_but_its_output() -> None:
     plan = flat.memory_plan()
     assert plan.workspace == 0
