@@ -156,7 +156,12 @@ class MemoryPlan:
             raise ArgumentError(
                 f"{self.function}.{caller}: the size {symbol.name} is missing", hint=f"write {symbol.name}=1000"
             )
-        value = operator.index(sizes[symbol.name])
+        given = sizes[symbol.name]
+        try:
+            value = operator.index(given)
+        except TypeError:
+            what = f"{symbol.name} is a size, expected an integer, got {type(given).__name__}"
+            raise ArgumentError(f"{self.function}.{caller}: {what}") from None
         if value < symbol.lower:
             raise ArgumentError(f"{self.function}.{caller}: {symbol.name} is at least {symbol.lower}, got {value}")
         if symbol.upper is not None and value > symbol.upper:

@@ -154,6 +154,7 @@ def test_a_plan_at_given_sizes() -> None:
         (spread, {"m": 3, "rows": 3}, "spread.peak_bytes: there is no size rows\n   hint: its sizes are m"),
         (spread, {"m": -1}, "spread.peak_bytes: m is at least 0, got -1"),
         (bounded, {"b": 65}, "bounded.peak_bytes: b is at most 64, got 65"),
+        (spread, {"m": "3"}, "spread.peak_bytes: m is a size, expected an integer, got str"),
         (unique_sums, {"m": 3}, "unique_sums.peak_bytes: the size of u depends on data"),
     ],
 )
