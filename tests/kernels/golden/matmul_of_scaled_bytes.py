@@ -28,36 +28,37 @@ def matmul_of_scaled_bytes(args, lo, hi):
             row_4 = 192 * item_index * p + 96 * max(lo - item_index * max((p + 95) // 96, 1), 0)
             row_5 = item_index * n * 192
             row_6 = max(lo - item_index * max((p + 95) // 96, 1), 0) * 96
-            if m <= 4:
-                for i_1 in range(min(m - 192 * item_index, 192)):
-                    row_7 = row_4 + i_1 * p
-                    row_8 = row_5 + i_1 * n
-                    for j_1_init in range(min(96 * hi - 96 * item_index * max((p + 95) // 96, 1), p) - 96 * max(lo - item_index * max((p + 95) // 96, 1), 0)):
-                        out[row_7 + j_1_init] = float32(0.0)
-                    for k in range(n // 4):
-                        row_9 = row_8 + k * 4
-                        row_10 = row_6 + k * p * 4
-                        for j_1 in range(min(96 * hi - 96 * item_index * max((p + 95) // 96, 1), p) - 96 * max(lo - item_index * max((p + 95) // 96, 1), 0)):
-                            out[row_7 + j_1] = fast_add(fast_add(fast_add(fast_add(out[row_7 + j_1], fast_multiply(x[row_9], float32(w[row_10 + j_1]) * scale[row_6 + j_1])), fast_multiply(x[row_9 + 1], float32(w[row_10 + j_1 + p]) * scale[row_6 + j_1])), fast_multiply(x[row_9 + 2], float32(w[row_10 + j_1 + 2 * p]) * scale[row_6 + j_1])), fast_multiply(x[row_9 + 3], float32(w[row_10 + j_1 + 3 * p]) * scale[row_6 + j_1]))
-                    for k_rest in range(n // 4 * 4, n):
-                        row_11 = row_8 + k_rest
-                        row_12 = row_6 + k_rest * p
-                        for j_1_rest in range(min(96 * hi - 96 * item_index * max((p + 95) // 96, 1), p) - 96 * max(lo - item_index * max((p + 95) // 96, 1), 0)):
-                            out[row_7 + j_1_rest] = fast_add(out[row_7 + j_1_rest], fast_multiply(x[row_11], float32(w[row_12 + j_1_rest]) * scale[row_6 + j_1_rest]))
-            else:
-                if 0 < min(m // 193, 1):
-                    contract_packed_float32(min(m - 192 * item_index, 192), p, row_6, min(96 * hi - 96 * item_index * max((p + 95) // 96, 1), p) - 96 * max(lo - item_index * max((p + 95) // 96, 1), 0), n, n, 1, x, row_5, n, 1, out, row_4, p, scaled_panels, 0, block, 0)
+            for piece_width in range(min(96 * hi - 96 * item_index * max((p + 95) // 96, 1), p) - 96 * max(lo - item_index * max((p + 95) // 96, 1), 0), min(2 * min(96 * hi - 96 * item_index * max((p + 95) // 96, 1), p) - 192 * max(lo - item_index * max((p + 95) // 96, 1), 0), min(96 * hi - 96 * item_index * max((p + 95) // 96, 1), p) - 96 * max(lo - item_index * max((p + 95) // 96, 1), 0) + 1)):
+                if m <= 4:
+                    for i_1 in range(min(m - 192 * item_index, 192)):
+                        row_7 = row_4 + i_1 * p
+                        row_8 = row_5 + i_1 * n
+                        for j_1_init in range(piece_width):
+                            out[row_7 + j_1_init] = float32(0.0)
+                        for k in range(n // 4):
+                            row_9 = row_8 + k * 4
+                            row_10 = row_6 + k * p * 4
+                            for j_1 in range(piece_width):
+                                out[row_7 + j_1] = fast_add(fast_add(fast_add(fast_add(out[row_7 + j_1], fast_multiply(x[row_9], float32(w[row_10 + j_1]) * scale[row_6 + j_1])), fast_multiply(x[row_9 + 1], float32(w[row_10 + j_1 + p]) * scale[row_6 + j_1])), fast_multiply(x[row_9 + 2], float32(w[row_10 + j_1 + 2 * p]) * scale[row_6 + j_1])), fast_multiply(x[row_9 + 3], float32(w[row_10 + j_1 + 3 * p]) * scale[row_6 + j_1]))
+                        for k_rest in range(n // 4 * 4, n):
+                            row_11 = row_8 + k_rest
+                            row_12 = row_6 + k_rest * p
+                            for j_1_rest in range(piece_width):
+                                out[row_7 + j_1_rest] = fast_add(out[row_7 + j_1_rest], fast_multiply(x[row_11], float32(w[row_12 + j_1_rest]) * scale[row_6 + j_1_rest]))
                 else:
-                    for scaled_now_group in range((288 * max(lo - item_index * max((p + 95) // 96, 1), 0) + min(96 * hi - 96 * item_index * max((p + 95) // 96, 1), p) + 383) // 384 - max(lo - item_index * max((p + 95) // 96, 1), 0)):
-                        row_13 = row_6 + scaled_now_group * 384
-                        for scaled_now_depth in range(max((n + 95) // 96, 1)):
-                            row_14 = row_13 + p * scaled_now_depth * 96
-                            for scaled_now_steps in range((min(n - 96 * scaled_now_depth, 96) + 15) // 16):
-                                row_15 = row_14 + p * scaled_now_steps * 16
-                                for scaled_now_outer_loop in range(min(min(n - 96 * scaled_now_depth, 96) - 16 * scaled_now_steps, 16)):
-                                    row_16 = scaled_now_outer_loop * 384
-                                    row_17 = row_15 + p * scaled_now_outer_loop
-                                    for scaled_now_inner_loop in range(min(min(96 * hi - 96 * item_index * max((p + 95) // 96, 1), p) - 384 * scaled_now_group - 96 * max(lo - item_index * max((p + 95) // 96, 1), 0), 384)):
-                                        scaled_part_1[row_16 + scaled_now_inner_loop] = float32(w[row_17 + scaled_now_inner_loop]) * scale[row_13 + scaled_now_inner_loop]
-                                fill_float32(min(min(96 * hi - 96 * item_index * max((p + 95) // 96, 1), p) - 384 * scaled_now_group - 96 * max(lo - item_index * max((p + 95) // 96, 1), 0), 384), min(n - 96 * scaled_now_depth, 96), scaled_part_1, 0, 384, 1, 0, min(min(96 * hi - 96 * item_index * max((p + 95) // 96, 1), p) - 384 * scaled_now_group - 96 * max(lo - item_index * max((p + 95) // 96, 1), 0), 384), scaled_now_steps * 16, min(min(n - 96 * scaled_now_depth, 96) - 16 * scaled_now_steps, 16), scaled_part_panels, 0)
-                            contract_packed_float32(min(m - 192 * item_index, 192), min(min(96 * hi - 96 * item_index * max((p + 95) // 96, 1), p) - 384 * scaled_now_group - 96 * max(lo - item_index * max((p + 95) // 96, 1), 0), 384), 0, min(min(96 * hi - 96 * item_index * max((p + 95) // 96, 1), p) - 384 * scaled_now_group - 96 * max(lo - item_index * max((p + 95) // 96, 1), 0), 384), min(n - 96 * scaled_now_depth, 96), min(n - 96 * scaled_now_depth, 96), 1 - min(scaled_now_depth * 96, 1), x, row_5 + scaled_now_depth * 96, n, 1, out, row_4 + scaled_now_group * 384, p, scaled_part_panels, 0, block, 0)
+                    if 0 < min(m // 193, 1):
+                        contract_packed_float32(min(m - 192 * item_index, 192), p, row_6, piece_width, n, n, 1, x, row_5, n, 1, out, row_4, p, scaled_panels, 0, block, 0)
+                    else:
+                        for scaled_now_group in range((piece_width + 383) // 384):
+                            row_13 = row_6 + scaled_now_group * 384
+                            for scaled_now_depth in range(max((n + 95) // 96, 1)):
+                                row_14 = row_13 + p * scaled_now_depth * 96
+                                for scaled_now_steps in range((min(n - 96 * scaled_now_depth, 96) + 15) // 16):
+                                    row_15 = row_14 + p * scaled_now_steps * 16
+                                    for scaled_now_outer_loop in range(min(min(n - 96 * scaled_now_depth, 96) - 16 * scaled_now_steps, 16)):
+                                        row_16 = scaled_now_outer_loop * 384
+                                        row_17 = row_15 + p * scaled_now_outer_loop
+                                        for scaled_now_inner_loop in range(min(piece_width - 384 * scaled_now_group, 384)):
+                                            scaled_part_1[row_16 + scaled_now_inner_loop] = float32(w[row_17 + scaled_now_inner_loop]) * scale[row_13 + scaled_now_inner_loop]
+                                    fill_float32(min(piece_width - 384 * scaled_now_group, 384), min(n - 96 * scaled_now_depth, 96), scaled_part_1, 0, 384, 1, 0, min(piece_width - 384 * scaled_now_group, 384), scaled_now_steps * 16, min(min(n - 96 * scaled_now_depth, 96) - 16 * scaled_now_steps, 16), scaled_part_panels, 0)
+                                contract_packed_float32(min(m - 192 * item_index, 192), min(piece_width - 384 * scaled_now_group, 384), 0, min(piece_width - 384 * scaled_now_group, 384), min(n - 96 * scaled_now_depth, 96), min(n - 96 * scaled_now_depth, 96), 1 - min(scaled_now_depth * 96, 1), x, row_5 + scaled_now_depth * 96, n, 1, out, row_4 + scaled_now_group * 384, p, scaled_part_panels, 0, block, 0)
