@@ -58,7 +58,7 @@ def make_plan(function: Function, module: IRModule, table: KernelTable) -> Plan:
     plan = Plan(results, sharing, Variants(), Layout([], 0), pieces_of(sharing))
     plan.variants.names.reserve(function.name)
     early = early_sizes(function).symbols
-    threads = symbol(UniqueNames(symbols_in(all_dims(function))).fresh("threads"))
+    threads = symbol(UniqueNames(symbols_in(all_dims(function))).fresh("threads"), lower=1)
     for step in results.walk.kernel_steps:
         kernel = plan.variants.of_step(step, sharing.in_place.get(step, ()))
         plan.kernels[step] = kernel
