@@ -28,8 +28,6 @@ from relaxdsl.types.dims import Dim, ceildiv, dim_max, dim_min, floordiv
 
 #: Up to so many rows, evaluating a cheap operand for each takes less than packing it once.
 _LOOPS = 4
-#: Columns that are packed and used together, where columns run fastest: a multiple of every tile's columns.
-_WIDE = 2 * COLUMN_GROUP
 
 
 @dataclass(eq=False, slots=True)
@@ -54,8 +52,9 @@ class EvaluatedCalls:
         if self.evaluation.is_by_steps:
             self._before, self._now = (self.evaluation.rectangle(wide // 2, deep, name) for name in ("before", "now"))
         else:
-            self._before = self.evaluation.rectangle(COLUMN_GROUP, PACKED_STEPS, "before")
-            self._now = self.evaluation.rectangle(wide, PACKED_STEPS, "now")
+            self._before, self._now = (
+                self.evaluation.rectangle(wide, PACKED_STEPS, name) for name in ("before", "now")
+            )
         size = panels_size(wide, deep, right.dtype)
         self._panels = Buffer(
             f"{right.buffer.name}_part_panels", (size,), self.contraction.result.buffer.dtype, "scratch"
@@ -170,6 +169,6 @@ def _part(span: Span, number: Dim, size: Dim) -> Span:
 def _part_size(evaluation: Evaluation) -> tuple[int, int]:
     """How many columns and steps are packed and used at a time: most of what runs fastest."""
     if not evaluation.is_by_steps:
-        return _WIDE, PACKED_COLUMNS
+        return COLUMN_GROUP, DEPTH
     unit = math.lcm(evaluation.granule, 2)  # bytes are packed two steps at a time
     return PACKED_COLUMNS, unit * max(1, DEPTH // unit)

@@ -164,7 +164,7 @@ class Pieces:
             count = dim_min(stop * GRANULE, self._columns) - start
             if not any(isinstance(each, EvaluatedCalls) for each in self.calls.values()):
                 return self._stages(piece(item, Span(start, count)), Span(start, count))
-            # Loops that evaluate mention the width so often that a name for it takes a third off the time to compile them.
+            # Loops that evaluate mention the width often: a name for it takes a third off the time to compile them.
             columns = Span(start, loop_variable(_WIDTH, self._columns + 1))
             return For(_WIDTH, dim_min(1, count), self._stages(piece(item, columns), columns), start=count)
 
