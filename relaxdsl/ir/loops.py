@@ -134,8 +134,8 @@ class PrimFunc:
         params: the buffers passed by the caller, the ``num_outputs`` last ones are written.
         symbols: the names of the sizes the caller passes, in order: every free symbol of the function.
         scratch: intermediates that the caller provides memory for, ``scratch`` and ``shared`` ones.
-        attrs: ``in_place``, pairs of positions in ``params``: an output and the input in whose memory it is. Each element
-            of the input is then read for the same element of the output, and for nothing else.
+        attrs: ``in_place``, pairs of positions in ``params``: an output and the input in whose memory it is. Each
+            element of the input is then read for the same element of the output, and for nothing else.
             ``constants``, positions of inputs that are the same arrays in every call.
     """
 
