@@ -27,10 +27,11 @@ from relaxdsl.kernels.jit import kernel_outputs
 from relaxdsl.operators import registry
 from relaxdsl.operators.calls import constant
 from relaxdsl.trace.interpreter import interpret
+from relaxdsl.types.dtype import itemsize
 from relaxdsl.types.types import TensorType, TupleType, Type, dims_of
 
-SMALL_ELEMENTS = 1024
-"""Results of so many elements are always computed; larger ones if they are no larger than what they are made of."""
+SMALL_BYTES = 4096
+"""Results of so many bytes are always computed; larger ones if they are no larger than what they are made of."""
 
 
 def fold_constants(function: Function, module: IRModule) -> Function:
@@ -45,8 +46,8 @@ def fold_constants(function: Function, module: IRModule) -> Function:
 
         gv = relax.matmul(x, relax.constant(1))
 
-    Operators run as their references, kernels as they are compiled. What makes much of little, such as a broadcast, is
-    left to the program.
+    Operators run as their references, kernels as they are compiled. What makes much of little, such as a broadcast or
+    a cast to more bytes, is left to the program.
     """
 
     def on_binding(binding: Binding) -> Expr | None:
@@ -66,8 +67,8 @@ def _is_foldable(value: Expr) -> bool:
     operands = list(_leaves(value.args))
     constants = [each for each in operands if isinstance(each, Constant)]
     known = all(isinstance(each, Constant | GlobalVar) or _is_static(each) for each in operands)
-    size = _element_count(value.type)
-    limit = max(SMALL_ELEMENTS, sum(each.value.size for each in constants))
+    size = _byte_count(value.type)
+    limit = max(SMALL_BYTES, sum(each.value.nbytes for each in constants))
     return bool(constants) and known and size is not None and size <= limit
 
 
@@ -89,16 +90,16 @@ def _is_static(expr: Expr) -> bool:
     return isinstance(expr, ShapeExpr | PrimValue) and all(isinstance(dim, int) for dim in dims_of(expr.type))
 
 
-def _element_count(type_: Type) -> int | None:
-    """How many elements a value of the type has; None where that is not known now."""
+def _byte_count(type_: Type) -> int | None:
+    """How many bytes a value of the type has; None where that is not known now."""
     if isinstance(type_, TupleType):
-        counts = [_element_count(field) for field in type_.fields]
+        counts = [_byte_count(field) for field in type_.fields]
         known = [count for count in counts if count is not None]
         return sum(known) if len(known) == len(counts) else None
     if not isinstance(type_, TensorType) or type_.shape is None or type_.dtype is None:
         return None
     sizes = [size for size in type_.shape if isinstance(size, int)]
-    return math.prod(sizes) if len(sizes) == len(type_.shape) else None
+    return math.prod(sizes, start=itemsize(type_.dtype)) if len(sizes) == len(type_.shape) else None
 
 
 def _as_constant(value: Any, binding: Binding) -> Expr:

@@ -91,3 +91,14 @@ def test_a_program_may_be_a_constant() -> None:
 def test_kernels_are_run() -> None:
     np.testing.assert_allclose(by_hand(np.ones(3, "float32")), 1 + WEIGHTS.sum(1))
     assert len(by_hand.explain().kernels) == 1
+
+
+def test_a_cast_to_more_bytes_is_left_to_the_program() -> None:
+    bytes_ = np.ones((64, 128), "int8")
+
+    @relax.function
+    def scaled(x: relax.Tensor[(n, 64), "float32"]):
+        return x @ relax.astype(bytes_, "float32")
+
+    assert "astype" in scaled.lower()["fold"]
+    assert len(scaled.explain().kernels) == 1
