@@ -133,6 +133,8 @@ class _Lowering:
         self._values: dict[Var, Tree] = dict(zip(function.params, self._arguments, strict=True))
         self._places: dict[Var, Tree] = {}
         self._early_casts: set[MatchCast] = set()
+        self._unchecked: dict[Dim, Span | None] = {}
+        """Sizes that are checked last of all in the prologue: an operator's own requirement says more."""
         self._branch_depth = 0
 
     def program(self) -> Program:
@@ -145,6 +147,8 @@ class _Lowering:
         self._places = output_places(function.body, self._output)
         self._sequence(function.body)
         output = self._return(function.body.body, self._output)
+        for dim, span in self._unchecked.items():
+            self._require(dim, 0, f"the size {dim} is negative", span)
         self._workspace.finish()
         read_after = (WORKSPACE_SIZE_SLOT, *value_slots(output), *self._early.symbols().values())
         return Program(
@@ -248,7 +252,11 @@ class _Lowering:
     def _require_sizes(self, shape: tuple[Dim, ...], span: Span | None) -> None:
         """Checks sizes that could be negative, such as ``m - k + 1``."""
         for dim in shape:
-            if prove_less_equal(0, dim) is not Proof.YES:
+            if prove_less_equal(0, dim) is Proof.YES:
+                continue
+            if self._early.can_compute(dim) and not self._branch_depth:
+                self._unchecked.setdefault(dim, span)
+            else:
                 self._require(dim, 0, f"the size {dim} is negative", span)
 
     def _require(self, dim: Dim, least: int, message: str, span: Span | None) -> None:
