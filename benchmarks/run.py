@@ -1,7 +1,7 @@
 """All benchmarks: checks every contender's results, times them side by side, prints the tables.
 
 `make bench` runs it in an environment of its own; TVM, if it is installed, has another. `--quick` measures briefly,
-`--only attention,conv` a few rows, `--save` everything, and writes RESULTS.md and the plot.
+`--only attention,conv` a few rows, `--save` everything and what memory is planned, and writes RESULTS.md and the plot.
 """
 
 from __future__ import annotations
@@ -51,7 +51,9 @@ def main() -> None:
     everything = [row for rows in tables.values() for row in rows]
     print("\n".join((tally(everything), *failures(everything), *parts)))
     if options.save:
-        save(description, tables, curves, (*NOTES, *parts))
+        memory = _printed([sys.executable, str(HERE / "families" / "memory.py")])
+        print(memory)
+        save(description, tables, curves, memory, (*NOTES, *parts))
     if any("relaxdsl" in row.failures for row in everything):
         raise SystemExit("relaxdsl failed on a workload")
 
@@ -76,13 +78,17 @@ def _with_tvm(row: Row, seconds: dict[str, float]) -> Row:
 
 
 def _output(python: str, script: str, options: argparse.Namespace, threads: int) -> str:
-    """What a script of this folder prints, in a process of its own that can import the examples."""
+    """What a script of this folder prints for some threads and options."""
+    return _printed([python, str(HERE / script), "--threads", str(threads), *passed_on(options)])
+
+
+def _printed(command: Sequence[str]) -> str:
+    """What a command prints, in a process of its own that can import the examples."""
     paths = [str(HERE.parent / "examples"), *filter(None, [os.environ.get("PYTHONPATH")])]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
-    command = [python, str(HERE / script), "--threads", str(threads), *passed_on(options)]
     found = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=False)
     if found.returncode:
-        raise SystemExit(f"{script} failed")
+        raise SystemExit(f"{Path(command[1]).name} failed")
     return found.stdout
 
 

@@ -14,9 +14,13 @@ COLOURS = {"numpy": "tab:blue", "torch": "tab:orange", "torch.compile": "tab:red
 
 
 def save(
-    description: str, tables: Mapping[str, Sequence[Row]], curves: Mapping[str, Sequence[Row]], notes: Sequence[str]
+    description: str,
+    tables: Mapping[str, Sequence[Row]],
+    curves: Mapping[str, Sequence[Row]],
+    memory: str,
+    notes: Sequence[str],
 ) -> None:
-    """Writes both files: the machine, the date, every table, what failed, the notes, and the plot."""
+    """Writes both files: the machine, the date, every table, what failed, memory, the notes, and the plot."""
     draw(curves)
     everything = [row for rows in tables.values() for row in rows]
     paragraphs = (
@@ -27,6 +31,7 @@ def save(
         tally(everything),
         f"![ratio against size]({PLOT.name})",
         *(f"## {title}\n\n{render(rows)}" for title, rows in tables.items()),
+        f"## memory\n\n```text\n{memory.strip()}\n```",
         "\n".join(f"- {note}" for note in (*failures(everything), *notes)),
     )
     RESULTS.write_text("\n\n".join(paragraphs) + "\n", encoding="utf-8")

@@ -1,6 +1,7 @@
 """Memory of a transformer block: what is planned beside what is in use at once, NumPy, and an allocator with a pool.
 
-Bytes, not seconds: it is run alone, `python benchmarks/families/memory.py`, and needs no peer but NumPy and SciPy.
+Bytes, not seconds: it is run alone, `python benchmarks/families/memory.py`, or as the end of `make bench ARGS=--save`,
+and needs no peer but NumPy and SciPy.
 """
 
 from __future__ import annotations
