@@ -1,4 +1,4 @@
-"""From a kernel's loops to machine code: source, numba.
+"""From a kernel in block form to machine code: schedule, source, numba.
 
 Importing this module imports numba, so it is imported when the first kernel is compiled, not where the disk has all.
 """
@@ -25,9 +25,10 @@ from relaxdsl.kernels.math import intrinsics
 from relaxdsl.kernels.numba_pipeline import compile_callback
 from relaxdsl.kernels.object_code import imports_of
 from relaxdsl.kernels.schedule.interface import interface_of
+from relaxdsl.kernels.schedule.pipeline import schedule
 from relaxdsl.kernels.source import function_name, kernel_source
 
-__all__ = ["interface_of", "kernel_source", "machine_code", "object_of"]
+__all__ = ["interface_of", "kernel_source", "machine_code", "object_of", "schedule"]
 
 _SIGNATURE = types.void(types.CPointer(types.int64), types.int64, types.int64)  # type: ignore[no-untyped-call]
 _numbers = count()

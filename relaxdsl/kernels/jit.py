@@ -32,7 +32,7 @@ class Loops:
     @cached_property
     def scheduled(self) -> PrimFunc:
         """The loops."""
-        from relaxdsl.kernels.ahead import schedule  # imports llvmlite
+        from relaxdsl.kernels.codegen import schedule  # imports numba
 
         return schedule(self._prim_func)
 
@@ -104,12 +104,6 @@ class CompiledKernel:
 
 
 _compiled: dict[str, CompiledKernel] = {}
-_needed_besides: list[Callable[[], object]] = []
-
-
-def need_besides(make: Callable[[], object]) -> None:
-    """Has something else made in a thread of its own when the first kernel is compiled, while numba starts."""
-    _needed_besides.append(make)
 
 
 def compile_kernel(prim_func: PrimFunc) -> CompiledKernel:
@@ -171,28 +165,22 @@ def _load(prim_func: PrimFunc, key: str) -> CompiledKernel | None:
 
 def _compile(prim_func: PrimFunc, key: str) -> CompiledKernel:
     started = time.perf_counter()
-    from relaxdsl.kernels.ahead import making_besides  # imports llvmlite
+    from relaxdsl.kernels.codegen import interface_of, machine_code  # imports numba
 
+    imported = time.perf_counter()
     loops = Loops(prim_func)
-    besides = [_needed_besides.pop() for _ in range(len(_needed_besides))]
-    scheduled = loops.scheduled
-    begun = time.perf_counter()
-    with making_besides(scheduled, besides):
-        from relaxdsl.kernels.codegen import interface_of, machine_code  # imports numba
-
-        imported = time.perf_counter()
-        source = loops.source
-        written = time.perf_counter()
-        code = machine_code(prim_func.name, scheduled, source)
+    source = loops.source
+    written = time.perf_counter()
+    code = machine_code(prim_func.name, loops.scheduled, source)
     compiled = time.perf_counter()
     made = CompiledKernel(
         name=prim_func.name,
         address=code.address,
-        interface=interface_of(scheduled),
+        interface=interface_of(loops.scheduled),
         prim_func=prim_func,
         loops=loops,
-        codegen_seconds=begun - started + written - imported,
-        numba_seconds=imported - begun + compiled - written,
+        codegen_seconds=written - imported,
+        numba_seconds=imported - started + compiled - written,
         load_seconds=0.0,
         code=code,
     )

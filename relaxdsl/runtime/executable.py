@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from relaxdsl.kernels.jit import need_besides
 from relaxdsl.locks import COMPILING
 from relaxdsl.runtime.arguments import ArgumentReader, Params
 from relaxdsl.runtime.encoding import Table, encode, leaves_of, written_slots
@@ -21,13 +20,6 @@ from relaxdsl.runtime.signature import encode_signature, frame_word_count
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-
-def _make_machine() -> None:
-    import relaxdsl.runtime.machine  # noqa: F401 - imports llvmlite and compiles
-
-
-need_besides(_make_machine)
 
 
 class Executable:

@@ -7,7 +7,6 @@ Importing this module imports llvmlite.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterable, Iterator
 from functools import cache
 from itertools import product
@@ -34,17 +33,9 @@ class Core:
         return self.code.address(symbol_name(entry, self.dtype))
 
 
-_lock = threading.RLock()
-
-
+@cache
 def core(dtype: str, family: tuple[str, ...]) -> Core:
     """The core for ``dtype`` with one of :data:`.FAMILIES`, which the linker knows by :func:`.symbol_name` then."""
-    with _lock:
-        return _made_core(dtype, family)
-
-
-@cache
-def _made_core(dtype: str, family: tuple[str, ...]) -> Core:
     tile = host_tile(element_bits(dtype))
     content = content_of_core(dtype, family)
     made = Core(dtype, tile, LoadedObject(object_code(lambda: compile_core(dtype, tile, family), *content)))
