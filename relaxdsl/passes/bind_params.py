@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from operator import index
 from typing import Any
 
 from relaxdsl.errors import ArgumentError, ScriptError, nearest
@@ -19,8 +18,7 @@ from relaxdsl.passes.lower import require_known
 from relaxdsl.runtime.arguments import ArgumentReader
 from relaxdsl.runtime.program import IntLeaf, ObjectLeaf, ShapeLeaf, TensorLeaf, Tree, TupleTree
 from relaxdsl.runtime.slots import SlotAllocator
-from relaxdsl.types.atoms import Symbol
-from relaxdsl.types.dims import Dim, symbols_of
+from relaxdsl.types.dims import Dim, symbols_of, value_of_size
 from relaxdsl.types.match import plan_binding, unify_types
 from relaxdsl.types.types import AnyType, dims_of
 
@@ -72,7 +70,7 @@ def _given_sizes(function: Function, values: Mapping[str, Any]) -> dict[str, Dim
             continue
         if name not in symbols:
             raise _unknown(function, name, [*params, *symbols])
-        sizes[name] = _size(function, symbols[name], value)
+        sizes[name] = value_of_size(f"{function.name}.bind", symbols[name], value)
     return sizes
 
 
@@ -80,19 +78,6 @@ def _unknown(function: Function, name: str, known: Sequence[str]) -> ArgumentErr
     close = nearest(name, known)
     hint = None if close is None else f"did you mean {close}?"
     return ArgumentError(f"{function.name}.bind: there is no parameter and no size {name}", hint=hint)
-
-
-def _size(function: Function, symbol: Symbol, value: Any) -> int:
-    try:
-        size = index(value)
-    except TypeError:
-        expected = f"{symbol.name} is a size, expected an integer, got {type(value).__name__}"
-        raise ArgumentError(f"{function.name}.bind: {expected}") from None
-    if size < symbol.lower:
-        raise ArgumentError(f"{function.name}.bind: {symbol.name} is at least {symbol.lower}, got {size}")
-    if symbol.upper is not None and size > symbol.upper:
-        raise ArgumentError(f"{function.name}.bind: {symbol.name} is at most {symbol.upper}, got {size}")
-    return size
 
 
 def _determined(name: str, bound: Sequence[Var], exprs: Sequence[Expr]) -> dict[str, Dim]:

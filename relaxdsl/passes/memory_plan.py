@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal
 
@@ -11,7 +10,7 @@ from relaxdsl.errors import ArgumentError, Span, display_name, nearest
 from relaxdsl.passes.memory_picture import picture, table_as_html
 from relaxdsl.runtime.frame import WORKSPACE_ALIGNMENT
 from relaxdsl.runtime.threads import get_num_threads
-from relaxdsl.types.dims import Dim, Symbol, evaluate, symbols_of
+from relaxdsl.types.dims import Dim, Symbol, evaluate, symbols_of, value_of_size
 
 Where = Literal["workspace", "output", "view", "late"]
 """``late``: allocated once its size is known, which depends on data."""
@@ -104,11 +103,11 @@ class MemoryPlan:
     needed: tuple[Symbol, ...]
     threads: str | None
 
-    def workspace_bytes(self, **sizes: int) -> int:
+    def workspace_bytes(self, /, **sizes: int) -> int:
         """The bytes of the workspace at these sizes. Raises ArgumentError for missing or unknown ones."""
         return evaluate(self.workspace, self._values("workspace_bytes", sizes))
 
-    def at(self, **sizes: int) -> PlanAt:
+    def at(self, /, **sizes: int) -> PlanAt:
         """The plan at these sizes.
 
         Args:
@@ -119,7 +118,7 @@ class MemoryPlan:
         """
         return self._at("at", sizes)
 
-    def peak_bytes(self, **sizes: int) -> int:
+    def peak_bytes(self, /, **sizes: int) -> int:
         """The most bytes that a call with these sizes allocates for arrays: its workspace and its results.
 
         Raises:
@@ -156,17 +155,7 @@ class MemoryPlan:
             raise ArgumentError(
                 f"{self.function}.{caller}: the size {symbol.name} is missing", hint=f"write {symbol.name}=1000"
             )
-        given = sizes[symbol.name]
-        try:
-            value = operator.index(given)
-        except TypeError:
-            what = f"{symbol.name} is a size, expected an integer, got {type(given).__name__}"
-            raise ArgumentError(f"{self.function}.{caller}: {what}") from None
-        if value < symbol.lower:
-            raise ArgumentError(f"{self.function}.{caller}: {symbol.name} is at least {symbol.lower}, got {value}")
-        if symbol.upper is not None and value > symbol.upper:
-            raise ArgumentError(f"{self.function}.{caller}: {symbol.name} is at most {symbol.upper}, got {value}")
-        return value
+        return value_of_size(f"{self.function}.{caller}", symbol, sizes[symbol.name])
 
     # ---- as text
 

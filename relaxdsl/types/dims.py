@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import keyword
+import operator
 from collections.abc import Callable, Mapping
+from typing import Any
 
-from relaxdsl.errors import InternalError, ScriptError, ShapeError, nearest
+from relaxdsl.errors import ArgumentError, InternalError, ScriptError, ShapeError, nearest
 from relaxdsl.types import polynomial
 from relaxdsl.types.atoms import Atom, FloorDiv, Max, Min, Symbol, atom_operands
 from relaxdsl.types.dim_parser import Scope, parse_expression
@@ -51,6 +53,7 @@ __all__ = [
     "symbol",
     "symbols_of",
     "terms",
+    "value_of_size",
 ]
 
 
@@ -58,12 +61,47 @@ def symbol(name: str, *, lower: int = 0, upper: int | None = None) -> SymInt:
     """The named size, known to lie in ``[lower, upper]``.
 
     Raises:
-        ScriptError: the name is not a Python identifier.
+        ScriptError: the name is not a Python identifier, or a bound is not an integer.
         ShapeError: the bounds leave no value.
     """
     if not isinstance(name, str) or not name.isidentifier() or keyword.iskeyword(name):
         raise ScriptError(f"dims: {name!r} is not a name for a size", hint="use a Python identifier, such as 'm'")
-    return from_atom(Symbol(name, lower, upper))
+    least = _integer(lower)
+    most = None if upper is None else _integer(upper)
+    if least is None:
+        raise ScriptError(f"dims: the lower bound of {name} is an integer, got {lower!r}")
+    if most is None and upper is not None:
+        raise ScriptError(f"dims: the upper bound of {name} is an integer or None, got {upper!r}")
+    return from_atom(Symbol(name, least, most))
+
+
+def _integer(value: Any) -> int | None:
+    """The value as Python's int, if it is an integer. Booleans are none: as sizes, they are mistakes."""
+    if type(value) is int:
+        return value
+    try:
+        return None if isinstance(value, bool) else operator.index(value)
+    except TypeError:
+        return None
+
+
+def value_of_size(caller: str, symbol: Symbol, given: Any) -> int:
+    """The integer that a user gives for a symbol, by name.
+
+    Args:
+        caller: what the messages begin with, such as ``"f.bind"``.
+
+    Raises:
+        ArgumentError: it is not an integer, or not in the symbol's bounds.
+    """
+    value = _integer(given)
+    if value is None:
+        raise ArgumentError(f"{caller}: {symbol.name} is a size, expected an integer, got {type(given).__name__}")
+    if value < symbol.lower:
+        raise ArgumentError(f"{caller}: {symbol.name} is at least {symbol.lower}, got {value}")
+    if symbol.upper is not None and value > symbol.upper:
+        raise ArgumentError(f"{caller}: {symbol.name} is at most {symbol.upper}, got {value}")
+    return value
 
 
 def dims(names: str, *, lower: int = 0, upper: int | None = None) -> SymInt | tuple[SymInt, ...]:
@@ -77,6 +115,8 @@ def dims(names: str, *, lower: int = 0, upper: int | None = None) -> SymInt | tu
         >>> 2 * m + n - m
         m + n
     """
+    if not isinstance(names, str):
+        raise ScriptError(f"dims: the names are a string, got {type(names).__name__}", hint='write relax.dims("m n")')
     split = names.replace(",", " ").split()
     if not split:
         raise ScriptError("dims: no names given", hint='write relax.dims("m n")')

@@ -125,6 +125,20 @@ def test_a_plan_lists_views() -> None:
     assert rest.check(np.ones((3, 4), "float32"))
 
 
+def test_a_plan_with_a_view_at_a_symbolic_offset() -> None:
+    @relax.function
+    def second_half(x: relax.Tensor[(2 * n,), "float32"]):
+        both = relax.exp(x)
+        half = relax.split(both, 2)[1]
+        return relax.sum(relax.exp(half) / relax.max(half)), relax.sum(both)
+
+    plan = second_half.memory_plan()
+    shares = [each.shares for each in plan.buffers if each.where == "view"]
+    assert shares == ["view of both", "view of both from byte n * 4 on"]
+    assert [(each.name, each.offset) for each in plan.at(n=5).buffers] == [("both", 0), ("gv2", 64)]
+    assert second_half.peak_bytes(n=5) == 128 + 64 + 8
+
+
 def test_declared_bounds_decide_who_fits() -> None:
     from relaxdsl.passes.memory.describe import relation
 
@@ -155,6 +169,9 @@ def test_a_plan_at_given_sizes() -> None:
         (spread, {"m": -1}, "spread.peak_bytes: m is at least 0, got -1"),
         (bounded, {"b": 65}, "bounded.peak_bytes: b is at most 64, got 65"),
         (spread, {"m": "3"}, "spread.peak_bytes: m is a size, expected an integer, got str"),
+        (spread, {"m": 1.5}, "spread.peak_bytes: m is a size, expected an integer, got float"),
+        (spread, {"m": None}, "spread.peak_bytes: m is a size, expected an integer, got NoneType"),
+        (spread, {"m": True}, "spread.peak_bytes: m is a size, expected an integer, got bool"),
         (unique_sums, {"m": 3}, "unique_sums.peak_bytes: the size of u depends on data"),
     ],
 )

@@ -133,6 +133,7 @@ def test_dims_declares_symbols() -> None:
     assert dims("m n") == dims("m, n") == dims(" m,n ") == (m, n)
     assert dims("m") is m
     assert dims("a b", lower=1, upper=9) == (symbol("a", lower=1, upper=9), symbol("b", lower=1, upper=9))
+    assert dims("a", lower=np.int8(1), upper=np.array(9)) is symbol("a", lower=1, upper=9)  # type: ignore[arg-type]
 
 
 def test_a_symbol_is_its_name_and_bounds() -> None:
@@ -253,6 +254,27 @@ REFUSED: list[tuple[type[Exception], Callable[[], object], str]] = [
     ),
     (ScriptError, lambda: dims(" ,"), 'dims: no names given\n   hint: write relax.dims("m n")'),
     (ScriptError, lambda: dims("m n m"), "dims: the name 'm' is given twice"),
+    (
+        ScriptError,
+        lambda: dims(["m", "n"]),  # type: ignore[arg-type]
+        'dims: the names are a string, got list\n   hint: write relax.dims("m n")',
+    ),
+    (
+        ScriptError,
+        lambda: dims("z", upper=1.5),  # type: ignore[arg-type]
+        "dims: the upper bound of z is an integer or None, got 1.5",
+    ),
+    (
+        ScriptError,
+        lambda: dims("z", upper="a"),  # type: ignore[arg-type]
+        "dims: the upper bound of z is an integer or None, got 'a'",
+    ),
+    (ScriptError, lambda: dims("y z", lower=True), "dims: the lower bound of y is an integer, got True"),
+    (
+        ScriptError,
+        lambda: dims("z", lower=None),  # type: ignore[arg-type]
+        "dims: the lower bound of z is an integer, got None",
+    ),
     (ShapeError, lambda: evaluate(m // n, {"m": 1, "n": 0}), "the size `m // n` divides by zero: `n` is 0"),
     (InternalError, lambda: evaluate(m, {}), "evaluate: symbol m has no value"),
     (ScriptError, lambda: parse_dim("m +"), "the size 'm +' is not a Python expression" + SIZE_GRAMMAR),
