@@ -39,7 +39,7 @@ class Executable:
         self.entry: Callable[..., Any] = self._call_first
         """What a call calls; using it saves Python's call of :meth:`__call__`. It changes at the first call."""
 
-    def __call__(self, *args: Any, **keywords: Any) -> Any:
+    def __call__(self, /, *args: Any, **keywords: Any) -> Any:
         """The program's outputs.
 
         Args:
@@ -114,11 +114,11 @@ class Executable:
 
     # ----------------------------------------------------------------------------------------------------------- calls
 
-    def _call_first(self, *args: Any, **keywords: Any) -> Any:
+    def _call_first(self, /, *args: Any, **keywords: Any) -> Any:
         self.prepare()
         return self.entry(*args, **keywords)
 
-    def _call_slowly(self, *args: Any, **keywords: Any) -> Any:
+    def _call_slowly(self, /, *args: Any, **keywords: Any) -> Any:
         """The call that does everything: keywords, ``out``, copies, host calls, and the errors."""
         from relaxdsl.runtime.activation import Activation  # imports llvmlite and compiles
 
