@@ -6,6 +6,7 @@ Importing this module imports numba, so it is imported when the first kernel is 
 from __future__ import annotations
 
 import atexit
+import contextlib
 import linecache
 import shutil
 import tempfile
@@ -74,15 +75,22 @@ def _namespace() -> Mapping[str, Any]:
 
 @lru_cache(maxsize=1)
 def _source_folder() -> Path:
-    """This process's folder for sources, removed when it ends."""
-    folder = tempfile.mkdtemp(prefix="relaxdsl-")
+    """Removed when the process ends; where no folder can be made, the name of none."""
+    try:
+        folder = tempfile.mkdtemp(prefix="relaxdsl-")
+    except OSError:
+        return Path("<relaxdsl>")
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return Path(folder)
 
 
 def _write_source(function: str, source: str) -> Path:
-    """A real file with the source, so that tracebacks, debuggers and profilers show it."""
+    """A real file with the source, so that tracebacks, debuggers and profilers show it.
+
+    Nothing needs it: where it cannot be written, Python's tracebacks find the source in ``linecache`` all the same.
+    """
     path = _source_folder() / f"{function}_{next(_numbers)}.py"
-    path.write_text(source)
+    with contextlib.suppress(OSError):
+        path.write_text(source, encoding="utf-8")
     linecache.cache[str(path)] = (len(source), None, source.splitlines(keepends=True), str(path))
     return path

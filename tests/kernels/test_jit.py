@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import linecache
+import os
 import re
 import subprocess
 import sys
@@ -79,6 +81,39 @@ def test_source_is_a_file_that_linecache_knows():
     compiled = compile_kernel(row_sums("m", "n"))
     files = [name for name in linecache.cache if "relaxdsl-" in name and "rows" in name]
     assert any(Path(name).read_text() == compiled.source for name in files)
+
+
+@pytest.mark.parametrize("call", ["tempfile.mkdtemp", "pathlib.Path.write_text"])
+def test_source_that_cannot_be_written_is_no_error(monkeypatch, call):
+    def fail(*args, **keywords):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr(codegen, "_source_folder", codegen._source_folder.__wrapped__)
+    monkeypatch.setattr(call, fail)
+    path = codegen._write_source("rows", "def rows(args, lo, hi):\n    pass\n")
+    assert not path.exists()
+    linecache.checkcache(str(path))
+    assert linecache.getline(str(path), 2) == "    pass\n"
+
+
+FULL_DISK = """
+import resource, numpy as np, relaxdsl as relax
+resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+n = relax.dims("n")
+@relax.function
+def double(x: relax.Tensor[(n,), "float32"]):
+    return x + x
+print(double(np.arange(3, dtype="float32")))
+"""
+
+
+def test_a_full_disk_is_silent(tmp_path):
+    """Neither the cache nor the source can be written: every file is full before its first byte."""
+    (tmp_path / "double.py").write_text(FULL_DISK)
+    environment = {**os.environ, "RELAXDSL_CACHE": "1", "RELAXDSL_CACHE_DIR": str(tmp_path / "cache")}
+    environment |= {"HOME": str(tmp_path), "XDG_CACHE_HOME": "", "TMPDIR": str(tmp_path)}
+    result = subprocess.run([sys.executable, tmp_path / "double.py"], capture_output=True, text=True, env=environment)
+    assert (result.stdout, result.stderr) == ("[0. 2. 4.]\n", "")
 
 
 def test_what_numba_refuses_is_an_internal_error_without_its_traceback(monkeypatch):
