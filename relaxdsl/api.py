@@ -74,7 +74,7 @@ class CompiledFunction:
         self.__name__ = ir.name
         self.__qualname__ = ir.name
 
-    def __call__(self, *args: Any, **keywords: Any) -> Any:
+    def __call__(self, /, *args: Any, **keywords: Any) -> Any:
         """The result on NumPy arrays (and ints, and tuples, where the parameters say so).
 
         Args:
@@ -96,7 +96,7 @@ class CompiledFunction:
         self._get_executable().prepare()
         return self
 
-    def bind(self, **values: Any) -> CompiledFunction:
+    def bind(self, /, **values: Any) -> CompiledFunction:
         """This function with values in place of some parameters: weights that are known before the first call.
 
         What depends on them only is computed when the function is compiled: transposes, sums, the packing of matrices.
@@ -215,7 +215,7 @@ class CompiledFunction:
 
         return describe(self.ir, self._get_compiled().memory)
 
-    def peak_bytes(self, **sizes: int) -> int:
+    def peak_bytes(self, /, **sizes: int) -> int:
         """The most bytes that a call allocates for arrays: workspace and outputs, at a value for each symbol.
 
         Raises:
@@ -232,11 +232,11 @@ class CompiledFunction:
         """
         return self.memory_plan().peak_bytes(**sizes)
 
-    def profile(self, *args: Any, repeats: int | None = None) -> Profile:
+    def profile(self, /, *args: Any, repeats: int | None = None, **keywords: Any) -> Profile:
         """How long each kernel of a call takes, and how near that is to what the machine can do.
 
         Args:
-            args: those of a call; it is run many times.
+            args, keywords: those of a call; it is run many times. A parameter named ``repeats`` goes by position.
             repeats: how often; by default for a third of a second.
 
         Returns:
@@ -249,18 +249,20 @@ class CompiledFunction:
 
         executable = self._get_executable()
         executable.prepare()
-        return profile(executable.program, executable.params, args, repeats)
+        return profile(executable.program, executable.params, args, keywords, repeats)
 
-    def check(self, *args: Any) -> Comparison:
-        """Runs the reference interpreter beside the compiled code on ``args``.
+    def check(self, /, *args: Any, **keywords: Any) -> Comparison:
+        """Runs the reference interpreter beside the compiled code on arguments, by position or by name.
 
         Returns:
             The comparison: true if all bindings agree; prints the first one that differs.
         """
         from relaxdsl.passes.comparison import compare
 
-        self._get_executable()(*args)  # bad arguments fail as in a call
-        return compare(self.ir, self.module, self._get_compiled(), args, self._get_executable())
+        executable = self._get_executable()
+        ordered = executable.in_order(args, keywords)
+        executable(*ordered)  # bad arguments fail as in a call
+        return compare(self.ir, self.module, self._get_compiled(), ordered, executable)
 
     def __str__(self) -> str:
         return self.script()
@@ -289,7 +291,7 @@ class CompiledFunction:
         with user_compares(False):
             return call_program(builder, self, args, keywords)
 
-    def _call_first(self, *args: Any, **keywords: Any) -> Any:
+    def _call_first(self, /, *args: Any, **keywords: Any) -> Any:
         if _has_expression(args, keywords):
             return self._call_in_program(args, keywords)
         executable = self._get_executable()

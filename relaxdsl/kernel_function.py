@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 class Runnable(Protocol):
     """A compiled function."""
 
-    def __call__(self, *args: Any, **keywords: Any) -> Any:
+    def __call__(self, /, *args: Any, **keywords: Any) -> Any:
         """Runs it on arrays."""
 
     def source(self) -> str:
@@ -35,7 +35,7 @@ class Runnable(Protocol):
     def compiled_kernels(self) -> Sequence[Any]:
         """Its kernels in machine code."""
 
-    def profile(self, *args: Any, repeats: int | None = None) -> Any:
+    def profile(self, /, *args: Any, repeats: int | None = None, **keywords: Any) -> Any:
         """How long a call takes."""
 
 
@@ -57,7 +57,7 @@ class KernelFunction:
         self._compile = compile
         self._compiled: Runnable | None = None
 
-    def __call__(self, *args: Any, **keywords: Any) -> Any:
+    def __call__(self, /, *args: Any, **keywords: Any) -> Any:
         """The outputs on NumPy arrays; a tuple if there are several.
 
         Args:
@@ -135,9 +135,9 @@ class KernelFunction:
         """The generated Python, as numba compiles it."""
         return self._runnable().source()
 
-    def profile(self, *args: Any, repeats: int | None = None) -> Any:
+    def profile(self, /, *args: Any, repeats: int | None = None, **keywords: Any) -> Any:
         """How long the kernel takes, and how near that is to what the machine can do; see ``CompiledFunction``'s."""
-        return self._runnable().profile(*args, repeats=repeats)
+        return self._runnable().profile(*args, repeats=repeats, **keywords)
 
     def __str__(self) -> str:
         return self.script()

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import relaxdsl as relax
+from relaxdsl import tir as T
 from relaxdsl.ir.equal import assert_structural_equal
 from relaxdsl.passes import comparison
 from relaxdsl.script.parse_text import parse_source
@@ -429,3 +430,32 @@ def test_a_variable_missing_in_an_inner_branch_is_missing() -> None:
 
     assert error.value.headline.startswith("y is assigned only in the if branch at line ")
     assert error.value.hint == "assign it in the else branch too, or before the if"
+
+
+def test_parameters_may_have_any_name() -> None:
+    def named_as_in_a_class(self: relax.Tensor[(m,), "float32"], args: relax.Tensor[(m,), "float32"]):
+        return self - args
+
+    two, one = np.full(3, 2, "float32"), np.ones(3, "float32")
+    function = relax.function(named_as_in_a_class)
+    for _ in range(2):  # the first call compiles
+        np.testing.assert_array_equal(function(args=one, self=two), one)
+    np.testing.assert_array_equal(function(two, args=one, out=two.copy()), one)
+    np.testing.assert_array_equal(function.bind(self=two)(args=one), one)
+    assert function.check(self=two, args=one)
+    assert function.profile(self=two, args=one, repeats=1).repeats == 1
+
+    def doubled(self: T.Buffer((m,), "float32"), y: T.Buffer((m,), "float32")):
+        for i in range(m):
+            y[i] = self[i] * 2
+
+    kernel = relax.prim_func(doubled)
+    np.testing.assert_array_equal(kernel(self=one), two)
+    assert kernel.profile(self=one, repeats=1).repeats == 1
+
+    def sized(x: relax.Tensor[("self",), "float32"]):
+        return relax.exp(x)
+
+    assert relax.function(sized).peak_bytes(self=2) == 8
+    assert relax.function(sized).memory_plan().at(self=2).output_bytes == 8
+    assert str(relax.function(sized).bind(self=2).ir.ret_type) == 'relax.Tensor((2,), "float32")'

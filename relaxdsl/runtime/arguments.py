@@ -35,22 +35,17 @@ class ArgumentReader:
     def read(self, args: Sequence[Any], keywords: Mapping[str, Any]) -> list[Conversion]:
         """Each leaf with its value, an array converted to plain layout. Raises ArgumentError."""
         conversions: list[Conversion] = []
-        for name, tree, value in zip(self.names, self.trees, self._ordered(args, keywords), strict=True):
+        for name, tree, value in zip(self.names, self.trees, self.ordered(args, keywords), strict=True):
             self._convert(name, tree, value, conversions)
         return conversions
 
     def arrays(self, args: Sequence[Any], keywords: Mapping[str, Any]) -> Iterator[tuple[str, np.ndarray]]:
         """The caller's arrays, and where they are, such as ``x[0]``, of a call that :meth:`read` has accepted."""
-        for name, value in zip(self.names, self._ordered(args, keywords), strict=True):
+        for name, value in zip(self.names, self.ordered(args, keywords), strict=True):
             yield from _arrays_in(name, value)
 
-    def signature(self) -> str:
-        """The function as the errors show it."""
-        return f"{self.function}({', '.join(f'{name}: {_short(kind)}' for name, kind in self.params)})"
-
-    # ------------------------------------------------------------------------------------------------ names and places
-
-    def _ordered(self, args: Sequence[Any], keywords: Mapping[str, Any]) -> list[Any]:
+    def ordered(self, args: Sequence[Any], keywords: Mapping[str, Any]) -> list[Any]:
+        """The arguments of a call, by position. Raises ArgumentError if there are too many or too few."""
         if len(args) > len(self.names):
             raise self._count_error(len(args) + len(keywords), f"{len(args) - len(self.names)} too many")
         if len(args) == len(self.names) and not keywords:
@@ -63,6 +58,12 @@ class ArgumentReader:
         if missing:
             raise self._count_error(len(given), f"missing: {', '.join(missing)}")
         return [given[name] for name in self.names]
+
+    def signature(self) -> str:
+        """The function as the errors show it."""
+        return f"{self.function}({', '.join(f'{name}: {_short(kind)}' for name, kind in self.params)})"
+
+    # ------------------------------------------------------------------------------------------------ names and places
 
     def _check_keyword(self, name: str, given: Mapping[str, Any]) -> None:
         if name in given:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -56,6 +56,10 @@ class Executable:
 
     def __str__(self) -> str:
         return format_program(self.program)
+
+    def in_order(self, args: Sequence[Any], keywords: Mapping[str, Any]) -> list[Any]:
+        """A call's arguments by position. Raises ArgumentError if there are too many or too few."""
+        return self._reader.ordered(args, keywords)
 
     def prepare(self) -> None:
         """Compiles everything that a call needs."""

@@ -12,6 +12,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from statistics import median
 from typing import Any
 
@@ -40,10 +41,13 @@ _NEVER = 0
 """For the VM: do not stop to let Python look for signals."""
 
 
-def profile(program: Program, params: Params, args: Sequence[Any], repeats: int | None = None) -> Profile:
+def profile(
+    program: Program, params: Params, args: Sequence[Any], keywords: Mapping[str, Any], repeats: int | None = None
+) -> Profile:
     """The times of the kernels of a call.
 
     Args:
+        args, keywords: the call's.
         repeats: how often the call is run; by default for a third of a second.
 
     Raises:
@@ -51,25 +55,30 @@ def profile(program: Program, params: Params, args: Sequence[Any], repeats: int 
     """
     if repeats is not None and repeats < 1:
         raise ArgumentError(f"{program.name}.profile: repeats is at least 1, got {repeats}")
-    run = Executable(program, params).entry
-    whole = list(_call_seconds(run, args, repeats))
+    whole = list(_call_seconds(partial(_entry(program, params), *args, **keywords), repeats))
     recorder = _Recorder()
-    run_timed = Executable(_timed(program, recorder), params).entry
-    run_timed(*args)  # what runs first is slower
+    run_timed = partial(_entry(_timed(program, recorder), params), *args, **keywords)
+    run_timed()  # what runs first is slower
     recorder.start()
     for _ in whole:
         recorder.begin_run()
-        run_timed(*args)
+        run_timed()
     return Profile(program.name, len(whole), median(whole), tuple(recorder.timings()), limits(get_num_threads()))
 
 
-def _call_seconds(run: Callable[..., object], args: Sequence[Any], repeats: int | None) -> Iterator[float]:
+def _entry(program: Program, params: Params) -> Callable[..., Any]:
+    executable = Executable(program, params)
+    executable.prepare()
+    return executable.entry
+
+
+def _call_seconds(run: Callable[[], object], repeats: int | None) -> Iterator[float]:
     """How long calls take, one after the other."""
-    run(*args)
+    run()
     begun, count = time.perf_counter(), 0
     while _goes_on(count, repeats, time.perf_counter() - begun):
         started = time.perf_counter_ns()
-        run(*args)
+        run()
         yield (time.perf_counter_ns() - started) * 1e-9
         count += 1
 

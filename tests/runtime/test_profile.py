@@ -127,6 +127,16 @@ def test_a_kernel_by_itself() -> None:
     assert (timing.name, timing.operations) == ("matmul", 2 * 3 * 4 * 5)
 
 
+def test_arguments_by_name() -> None:
+    x, w = arrays()
+    out = np.zeros((3, 5), "float32")
+    (timing,) = matmul.profile(x, w=w, out=out, repeats=1).timings
+    assert timing.name == "matmul"
+    np.testing.assert_array_equal(out, np.full((3, 5), 4))
+    assert two_layers.profile(w=w, x=x, repeats=2).repeats == 2
+    assert two_layers.check(w=w, x=x)
+
+
 def test_arguments_that_do_not_fit() -> None:
     x, w = arrays()
     with pytest.raises(relax.ArgumentError) as error:
