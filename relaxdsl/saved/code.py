@@ -18,6 +18,7 @@ def save_program(path: str | os.PathLike[str], program: SavedProgram, kernels: I
     """Writes the program to a file, with the machine code of its kernels if they are given.
 
     Raises:
+        ArgumentError: something is there that is no regular file.
         OSError: the file cannot be written.
     """
     file = SavedFile(program) if kernels is None else _with_code(program, kernels)

@@ -12,6 +12,7 @@ import io
 import json
 import os
 import re
+import stat
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -289,19 +290,38 @@ def _is_place(number: Any) -> bool:
 
 
 def write_file(path: str | os.PathLike[str], data: bytes) -> None:
-    """Writes the file: it is there as a whole, or what was there before is.
+    """Writes the file: it is there as a whole, or what was there before is. Where a link leads, it still leads there.
 
     Raises:
+        ArgumentError: something is there that is no regular file, such as a folder or a device.
         OSError: it cannot be written.
     """
-    target = Path(path)
+    try:
+        mode = _mode_of(path)
+        _replace(Path(os.path.realpath(path)), data, mode)
+    except OSError as error:
+        raise _of_file(error, Path(path)) from None
+
+
+def _mode_of(path: str | os.PathLike[str]) -> int | None:
+    """Who may do what with the file, to which links may lead; None if there is none."""
+    try:
+        mode = os.stat(path).st_mode
+    except FileNotFoundError:
+        return None
+    if not stat.S_ISREG(mode):
+        raise ArgumentError(f"{Path(path)} is no regular file", hint="save replaces a file, or makes one")
+    return stat.S_IMODE(mode)
+
+
+def _replace(target: Path, data: bytes, mode: int | None) -> None:
     unfinished = target.with_name(f".{os.urandom(8).hex()}.unfinished")
     try:
         with open(unfinished, "xb") as file:
+            if mode is not None:
+                os.chmod(unfinished, mode)
             file.write(data)
         os.replace(unfinished, target)
-    except OSError as error:
-        raise _of_file(error, target) from None
     finally:
         with contextlib.suppress(OSError):
             unfinished.unlink()

@@ -278,6 +278,40 @@ def test_a_file_that_cannot_be_written_leaves_what_was_there(tmp_path: Path, mon
     assert os.listdir(tmp_path) == ["program.rlx"]
 
 
+def test_a_link_still_leads_to_the_file_whose_mode_stays(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    path, link = tmp_path / "folder" / "program.rlx", tmp_path / "link.rlx"
+    link.symlink_to(path)
+    scores.save(link, code=False)  # makes the file
+    path.chmod(0o640)
+    Steps.save(link, code=False)
+    assert link.readlink() == path
+    assert saved_in(path).program.kind == "module"
+    assert path.stat().st_mode & 0o7777 == 0o640
+    assert os.listdir(path.parent) == ["program.rlx"]
+
+
+def test_what_is_no_regular_file_stays(tmp_path: Path) -> None:
+    pipe, link = tmp_path / "pipe", tmp_path / "link"
+    os.mkfifo(pipe)
+    link.symlink_to("/dev/null")
+    for path in (pipe, link, tmp_path):
+        with pytest.raises(relax.ArgumentError) as error:
+            scores.save(path, code=False)
+        assert str(error.value) == f"{path} is no regular file\n   hint: save replaces a file, or makes one"
+    assert pipe.is_fifo()
+    assert link.is_symlink()
+    assert sorted(os.listdir(tmp_path)) == ["link", "pipe"]
+
+
+def test_a_link_to_itself(tmp_path: Path) -> None:
+    path = tmp_path / "circle"
+    path.symlink_to(path)
+    with pytest.raises(OSError, match="symbolic links") as error:
+        scores.save(path, code=False)
+    assert str(error.value) == f"[Errno 40] Too many levels of symbolic links: {str(path)!r}"
+
+
 def test_folders_that_are_not_there(tmp_path: Path) -> None:
     path = tmp_path / "none" / "program.rlx"
     with pytest.raises(FileNotFoundError) as error:
