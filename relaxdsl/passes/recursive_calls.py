@@ -28,6 +28,17 @@ class _Levels(threading.local):
     count = 0
 
 
+class _TooDeepError(RecursionError):
+    """What is raised at the deepest level and leaves the outermost one as a RecursionError."""
+
+    def without_levels(self) -> RecursionError:
+        """The same without the frames of the levels, which are alike."""
+        error = RecursionError(*self.args)
+        for note in getattr(self, "__notes__", ()):
+            error.add_note(note)
+        return error
+
+
 _levels = _Levels()
 _known: WeakValueDictionary[tuple[int, str], RecursiveFunction] = WeakValueDictionary()
 
@@ -41,21 +52,25 @@ class RecursiveFunction:
         self._compile_program = compile_program
 
     def __call__(self, *args: Any) -> Any:
-        if _levels.count % LEVELS_A_CHECK == 0:
-            self._require_depth()
         _levels.count += 1
         try:
+            if _levels.count % LEVELS_A_CHECK == 1:
+                self._require_depth()
             return self._executable.entry(*args)
+        except _TooDeepError as error:
+            if _levels.count > 1:
+                raise
+            raise error.without_levels() from None
         finally:
             _levels.count -= 1
 
     def _require_depth(self) -> None:
-        """Raises RecursionError here where a level would raise it in the middle of its work."""
+        """Raises an error here where a level would raise it in the middle of its work."""
         try:
             _descend(FRAMES_A_CHECK)
         except RecursionError:
             limit = f"Python's limit of {sys.getrecursionlimit()} (sys.setrecursionlimit)"
-            raise RecursionError(f"{self._name} calls itself more deeply than {limit} allows") from None
+            raise _TooDeepError(f"{self._name} calls itself more deeply than {limit} allows") from None
 
     @cached_property
     def _executable(self) -> Executable:

@@ -1,6 +1,7 @@
 """Functions that call themselves, directly or through others."""
 
 import sys
+import traceback
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -139,6 +140,9 @@ def test_a_recursion_without_end() -> None:
     message = f"power calls itself more deeply than Python's limit of {limit} (sys.setrecursionlimit) allows"
     assert str(caught.value) == message
     assert [note.partition(" (")[0] for note in caught.value.__notes__] == ["power is called by power"]
+    assert type(caught.value) is RecursionError
+    own = traceback.extract_tb(caught.value.__traceback__)
+    assert [frame.name for frame in own].count("__call__") == 2, "the frames of the levels are left out"
     np.testing.assert_array_equal(power(X, 40), X**40)
     frames = power._executable._frames
     assert len(frames.idle) == len(frames._frames)
