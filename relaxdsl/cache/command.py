@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 
 from relaxdsl.cache.folder import Folder
 from relaxdsl.cache.places import (
@@ -23,15 +24,10 @@ def info() -> str:
     return "\n".join(_info())
 
 
-def clear() -> str:
-    """Removes all entries, and says how many."""
-    lines = []
-    for place in places():
-        removed, kept = place.folder.clear()
-        if removed or kept:
-            refused = f", {kept} could not be removed" if kept else ""
-            lines.append(f"{place.folder.path}: {_count(removed, 'entry', 'entries')} removed{refused}")
-    return "\n".join(lines) or "the cache was empty"
+def clear(*, everywhere: bool = False) -> str:
+    """Removes the entries of the folder that new ones go to, and says how many; of all folders with --all."""
+    folders: Iterable[Folder] = (place.folder for place in places()) if everywhere else islice(_writable(), 1)
+    return "\n".join(line for folder in folders if (line := _cleared(folder))) or "the cache was empty"
 
 
 def path() -> str:
@@ -40,7 +36,7 @@ def path() -> str:
     return "none" if current is None else str(current.path)
 
 
-COMMANDS: dict[str, Callable[[], str]] = {"info": info, "clear": clear, "path": path}
+COMMANDS: dict[str, Callable[..., str]] = {"info": info, "clear": clear, "path": path}
 
 
 def _info() -> Iterator[str]:
@@ -54,6 +50,12 @@ def _info() -> Iterator[str]:
     yield f"another folder: {DIR_VARIABLE}; no cache: {SWITCH_VARIABLE}=0"
 
 
+def _cleared(folder: Folder) -> str:
+    removed, kept = folder.clear()
+    refused = f", {kept} could not be removed" if kept else ""
+    return f"{folder.path}: {_count(removed, 'entry', 'entries')} removed{refused}" if removed or kept else ""
+
+
 def _line(place: Place, current: Folder | None) -> str:
     entries = place.folder.entries()
     size = _size(sum(each.size_bytes for each in entries))
@@ -62,8 +64,12 @@ def _line(place: Place, current: Folder | None) -> str:
 
 
 def _current() -> Folder | None:
-    folders = (place.folder for place in places())
-    return next((folder for folder in folders if folder.prepare()), None) if is_on() else None
+    return next(_writable(), None) if is_on() else None
+
+
+def _writable() -> Iterator[Folder]:
+    """The folders that can be written, best first."""
+    return (place.folder for place in places() if place.folder.prepare())
 
 
 def _count(number: int, one: str, many: str) -> str:

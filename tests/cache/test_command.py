@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -69,6 +71,30 @@ def test_clear_removes_entries_and_nothing_else(folder: Folder, capsys: pytest.C
     assert output(capsys, "clear") == "the cache was empty\n"
 
 
+def test_clear_leaves_other_folders_alone(folder: Folder, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    users = Folder(tmp_path / "user" / "relaxdsl")
+    Cache([users], 1 << 30).write("other", {"code": b"1"})
+    assert output(capsys, "clear") == f"{folder.path}: 2 entries removed\n"
+    assert len(users.entries()) == 1
+    Cache([folder], 1 << 30).write("again", {"code": b"1"})
+    assert output(capsys, "clear", "--all").splitlines() == [
+        f"{folder.path}: 1 entry removed",
+        f"{users.path}: 1 entry removed",
+    ]
+    assert output(capsys, "clear", "--all") == "the cache was empty\n"
+
+
+def test_help_says_what_is_cleared(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["cache", "clear", "--help"])
+    assert ended.value.code == 0
+    text = " ".join(capsys.readouterr().out.split())
+    assert (
+        "Removes the entries of the folder that new ones go to, and says how many; of all folders with --all." in text
+    )
+    assert "--all in all folders of cache info" in text
+
+
 def test_clear_says_what_it_could_not_remove(
     folder: Folder, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -85,6 +111,27 @@ def test_a_variable_that_means_nothing(
     monkeypatch.setenv("RELAXDSL_CACHE", "off")
     assert main(["cache", "info"]) == 1
     assert capsys.readouterr().err == "RELAXDSL_CACHE: expected 0 or 1, got 'off'\n"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+def test_output_that_cannot_be_written() -> None:
+    for command in ([sys.executable], [sys.executable, "-u"]):
+        with open("/dev/full", "w") as full:
+            found = subprocess.run(
+                [*command, "-m", "relaxdsl", "cache", "path"], stdout=full, stderr=subprocess.PIPE, text=True
+            )
+        expected = "relaxdsl: cannot write the output: No space left on device\n"
+        assert (found.returncode, found.stderr) == (1, expected)
+
+
+def test_output_that_nobody_reads() -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    with open(writer, "w") as pipe:
+        found = subprocess.run(
+            [sys.executable, "-m", "relaxdsl", "cache", "path"], stdout=pipe, stderr=subprocess.PIPE, text=True
+        )
+    assert (found.returncode, found.stderr) == (1, "")
 
 
 def test_an_unknown_command(capsys: pytest.CaptureFixture[str]) -> None:
