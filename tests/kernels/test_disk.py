@@ -15,6 +15,7 @@ from kernel_programs import random_array
 from test_jit import row_sums
 from test_phases import two_phases
 
+import relaxdsl as relax
 from relaxdsl.cache.entry import pack, unpack
 from relaxdsl.ir.loops import PrimFunc
 from relaxdsl.kernels import codegen, disk, fingerprint, jit, te
@@ -148,6 +149,17 @@ def test_without_a_cache_kernels_are_compiled(folder: Path, monkeypatch: pytest.
     compile_kernel(row_sums("m", "n"))
     assert not is_loaded(in_another_process(row_sums("m", "n")))
     assert list(folder.iterdir()) == []
+
+
+def test_a_variable_that_means_nothing_is_not_the_programs_fault(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    @relax.function
+    def shifted(x: relax.Tensor[(n,), "float32"]):
+        return x + 27.5
+
+    monkeypatch.setenv("RELAXDSL_CACHE_LIMIT_MIB", "abc")
+    with pytest.raises(relax.ArgumentError) as caught:
+        shifted(np.zeros(2, "float32"))
+    assert str(caught.value) == "RELAXDSL_CACHE_LIMIT_MIB: expected a number of MiB, got 'abc'"
 
 
 # ----------------------------------------------------------------------------------------------------- what makes a key
