@@ -19,6 +19,10 @@ def register_packed(name: str, function: F | None = None, *, override: bool = Fa
     function gets NumPy arrays (inputs read-only; destination-passing calls get their outputs last, writable), ints
     and tuples of ints.
 
+    An array that it gets is valid during the call only: it is a view of memory that serves something else afterwards,
+    or, as an output to fill, may be the caller's result. What it returns is not copied while the program runs, so a
+    function that returns a buffer of its own must not write to it again before the program is done.
+
     Raises:
         ScriptError: if the name is taken and ``override`` is not set.
 
