@@ -114,7 +114,11 @@ class ArgumentReader:
         if value.ndim != ndim:
             axes = f"{ndim} {'axis' if ndim == 1 else 'axes'}"
             raise self._error(f"{self._at(path)}: expected {axes}, got {value.ndim}: shape {value.shape}")
-        return plain_array(value, dtype)
+        try:
+            return plain_array(value, dtype)
+        except MemoryError:
+            needs = f"its copy in plain layout needs {value.nbytes:,} bytes"
+            raise MemoryError(f"{self._at(path)}: not enough memory: {needs}") from None
 
     def _check_is_array(self, path: str, dtype: np.dtype[Any], value: Any) -> None:
         if type(value) is np.ndarray or isinstance(value, np.memmap):
