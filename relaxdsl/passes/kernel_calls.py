@@ -17,6 +17,9 @@ from relaxdsl.runtime.program import CallKernel, CountThreads, Sharing, TensorLe
 from relaxdsl.runtime.slots import DimCompiler, SlotAllocator
 from relaxdsl.types.dims import Dim, substitute
 
+MAX_WORK = 2**63 - 1
+"""More work is not told apart: it is shared in any case."""
+
 
 @dataclass(slots=True)
 class Constants:
@@ -95,8 +98,9 @@ class KernelCaller:
         sizes = (
             whole_lines(size_bytes(shape, each.dtype)) for shape, each in zip(shapes, call.kernel.scratch, strict=True)
         )
-        work = self.late.slot_of(substitute(call.kernel.works[phase], call.values))
-        return Sharing(work, self.thread_count(), tuple(map(self.late.slot_of, sizes)))
+        work = substitute(call.kernel.works[phase], call.values)
+        most = min(work, MAX_WORK) if isinstance(work, int) else work
+        return Sharing(self.late.slot_of(most), self.thread_count(), tuple(map(self.late.slot_of, sizes)))
 
 
 def _note(call: KernelCall) -> str:

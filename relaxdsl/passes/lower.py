@@ -41,7 +41,8 @@ from relaxdsl.operators import registry
 from relaxdsl.passes.kernel_calls import Constants, KernelCall, KernelCaller
 from relaxdsl.passes.memory.early import early_sizes
 from relaxdsl.passes.memory.kernels import KernelTable
-from relaxdsl.passes.needed import needed_steps, value_slots
+from relaxdsl.passes.memory.values import size_bytes
+from relaxdsl.passes.needed import needed_steps
 from relaxdsl.passes.results import output_places
 from relaxdsl.passes.storage import Workspace
 from relaxdsl.passes.trees import size_slots, slots_of, tensor_leaves, with_sizes
@@ -64,6 +65,7 @@ from relaxdsl.runtime.program import (
     Tree,
     TupleTree,
 )
+from relaxdsl.runtime.reads import value_slots
 from relaxdsl.runtime.slots import DimCompiler, SlotAllocator
 from relaxdsl.trace.memory_calls import (
     ALLOC_OWN,
@@ -139,6 +141,7 @@ class _Lowering:
 
     def program(self) -> Program:
         function = self._function
+        self._slots.span = function.span
         plan = plan_binding([(param.name, param.type) for param in function.params])
         bind_sizes(plan, self._arguments, self._early, function.name, function.span)
         for cast in early_sizes(function).casts:
@@ -148,6 +151,7 @@ class _Lowering:
         self._sequence(function.body)
         output = self._return(function.body.body, self._output)
         for dim, span in self._unchecked.items():
+            self._slots.span = span
             self._require(dim, 0, f"the size {dim} is negative", span)
         self._workspace.finish()
         read_after = (WORKSPACE_SIZE_SLOT, *value_slots(output), *self._early.symbols().values())
@@ -170,6 +174,7 @@ class _Lowering:
             self._binding(binding)
 
     def _binding(self, binding: Binding) -> None:
+        self._slots.span = binding.span or binding.value.span or self._slots.span
         self._values[binding.var] = (
             self._cast(binding) if isinstance(binding, MatchCast) else self._value(binding.var, binding.value)
         )
@@ -245,6 +250,19 @@ class _Lowering:
             raise InternalError(f"lower: a kernel is called on {leaf}")
         return leaf
 
+    def _shape_and_dtype(self, call: Call) -> tuple[tuple[Dim, ...], str]:
+        """Raises ShapeError for a tensor that is larger than any memory, whatever the arguments' sizes are."""
+        type_ = call.type
+        if not isinstance(type_, TensorType) or type_.shape is None or type_.dtype is None:
+            raise InternalError(f"lower: no memory for a value of type {type_}")
+        needed = size_bytes(type_.shape, type_.dtype)
+        if isinstance(needed, int) and needed >= 2**63:
+            tensor = f"{type_.dtype} of shape {type_.shape}"
+            raise ShapeError(
+                f"{self._function.name}: {tensor} needs {needed:,} bytes, more than any memory", span=call.span
+            )
+        return type_.shape, type_.dtype
+
     def _require_all(self, call: Call) -> None:
         for dim, least, message in call.attrs.get("requires") or ():
             self._require(dim, least, message, call.span)
@@ -297,13 +315,13 @@ class _Lowering:
 
     def _tensor_at(self, var: Var, call: Call, address: Callable[[], int]) -> TensorLeaf:
         """A tensor in memory that there is; its sizes are checked before its address is computed from them."""
-        shape, dtype = _shape_and_dtype(call)
+        shape, dtype = self._shape_and_dtype(call)
         self._require_sizes(shape, call.span)
         return TensorLeaf(var.name, dtype, address(), tuple(map(self._late.slot_of, shape)))
 
     def _own_tensor(self, var: Var, call: Call) -> TensorLeaf:
         """An output, its sizes computed; or a tensor that is allocated now."""
-        shape, dtype = _shape_and_dtype(call)
+        shape, dtype = self._shape_and_dtype(call)
         self._require_sizes(shape, call.span)
         place = self._places.get(var)
         if not isinstance(place, TensorLeaf):
@@ -436,13 +454,6 @@ def _fusion_note(kernel: PrimFunc, call: Call) -> str:
     parts += [f"written over {kernel.params[place].name}" for _, place in kernel.attrs.get("in_place", ())]
     parts += [f"ends here because {call.attrs['boundary']}"] if "boundary" in call.attrs else []
     return "; ".join(parts)
-
-
-def _shape_and_dtype(call: Call) -> tuple[tuple[Dim, ...], str]:
-    type_ = call.type
-    if not isinstance(type_, TensorType) or type_.shape is None or type_.dtype is None:
-        raise InternalError(f"lower: no memory for a value of type {type_}")
-    return type_.shape, type_.dtype
 
 
 def _too_small(message: str, dim: Dim, slot: int) -> Callable[[Sequence[int]], RelaxError]:

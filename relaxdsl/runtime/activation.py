@@ -16,6 +16,7 @@ from relaxdsl.errors import DTypeError, InternalError, RelaxError, ShapeError
 from relaxdsl.runtime.arguments import Conversion, plain_array
 from relaxdsl.runtime.encoding import FAILED, LATE, STATUS_BITS, STATUS_MASK, STOPPED, Table
 from relaxdsl.runtime.frame import Frame, address_of
+from relaxdsl.runtime.large_sizes import arithmetic_failure, store_large_sizes
 from relaxdsl.runtime.machine import next_pause, run_table
 from relaxdsl.runtime.program import (
     WORKSPACE_SIZE_SLOT,
@@ -33,7 +34,7 @@ from relaxdsl.runtime.program import (
     Tree,
     TupleTree,
 )
-from relaxdsl.runtime.shortage import explained_shortage
+from relaxdsl.runtime.shortage import explained_shortage, new_array
 
 
 class Activation:
@@ -70,10 +71,9 @@ class Activation:
         """The sizes of a tensor, once they are known."""
         return tuple(int(self._slots[slot]) for slot in leaf.sizes)
 
-    def new_array(self, leaf: TensorLeaf) -> np.ndarray:
-        """Memory for an output or for a tensor whose sizes are known only now."""
-        with explained_shortage(self._program, self._slots):
-            return np.empty(self.output_shape(leaf), leaf.dtype)
+    def new_output(self, leaf: TensorLeaf) -> np.ndarray:
+        """Memory for an output."""
+        return new_array(self._program, self._slots, leaf)
 
     def place_output(self, leaf: TensorLeaf, array: np.ndarray) -> None:
         """Makes ``array`` the memory of an output or of an allocated tensor."""
@@ -100,6 +100,9 @@ class Activation:
             if status == LATE:
                 continue  # Python has looked for signals before it came here
             step = self._table.instructions[pc]
+            if status == FAILED and isinstance(step, Arith) and pc < self._table.body:
+                store_large_sizes(self._program, self._slots)
+                return
             if status == FAILED:
                 raise self._failure(step)
             self._leave(step)
@@ -109,14 +112,13 @@ class Activation:
         if isinstance(step, Check | CheckTrue):
             return step.failure(self._slots.tolist()).at(step.span)
         if isinstance(step, Arith):
-            left, right = (self._program.slots[slot].name for slot in (step.left, step.right))
-            return ShapeError(f"{self._program.name}: a size divides by zero: {left} // {right}", span=step.span)
+            return arithmetic_failure(self._program, step, self._slots.tolist())
         raise InternalError(f"{self._program.name}: {step} cannot fail")
 
     def _leave(self, step: Instruction) -> None:
         match step:
             case Allocate(leaf=leaf):
-                self.place_output(leaf, self.new_array(leaf))
+                self.place_output(leaf, new_array(self._program, self._slots, leaf, step))
             case HostCall():
                 value = self._call_host(step)
                 if step.results is not None:

@@ -136,7 +136,7 @@ class Executable:
             activation.run_prologue()
             given = None if out is None else self._outputs.check(out, activation.output_shape, inputs)
             for place, leaf in enumerate(self._early_outputs):
-                array = activation.new_array(leaf) if given is None else given[place]
+                array = activation.new_output(leaf) if given is None else given[place]
                 activation.place_output(leaf, array)
             activation.run_body()
             return activation.result([array for _, array in inputs]) if out is None else out

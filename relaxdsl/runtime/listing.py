@@ -110,5 +110,6 @@ def _tuple(parts: Sequence[str]) -> str:
 
 
 def _place(step: Instruction) -> str:
-    span: Span | None = getattr(step, "span", None)
+    # Sizes are shared by lines: the line that one was first computed for would say too little.
+    span: Span | None = None if isinstance(step, Arith) else getattr(step, "span", None)
     return "" if span is None else f"   # {display_name(span.file)}:{span.line}"

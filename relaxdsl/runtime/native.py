@@ -13,6 +13,7 @@ integer globals, of which an :class:`Address` may be another number in the proce
   order that all agree on;
 - ``stack_words(count)``: memory that lasts until the function returns;
 - ``divide(a, b)``: the quotient rounded towards zero;
+- ``add_overflows(a, b)``, ``subtract_overflows``, ``multiply_overflows``: whether the result does not fit 64 bits;
 - ``pause()``: nothing, for some tens of cycles, in which the core's other thread may work;
 - ``call(address, *arguments)``: a C function of int64, or of anything that fits a register;
 - another function that is compiled along with it.
@@ -61,6 +62,12 @@ _ATOMICS: dict[str, Callable[..., ir.Value]] = {
     "atomic_store": lambda builder, place, value: builder.store_atomic(value, place, _ORDER, 8),
     "atomic_add": lambda builder, place, value: builder.atomic_rmw("add", place, value, _ORDER),
     "compare_exchange": _emit_compare_exchange,
+}
+
+_OVERFLOWS: dict[str, Callable[..., ir.Value]] = {
+    "add_overflows": ir.IRBuilder.sadd_with_overflow,
+    "subtract_overflows": ir.IRBuilder.ssub_with_overflow,
+    "multiply_overflows": ir.IRBuilder.smul_with_overflow,
 }
 
 
@@ -166,6 +173,21 @@ def stack_words(count: int) -> int:
 def divide(left: int, right: int) -> int:
     """The quotient, rounded towards zero. ``right`` must be neither 0 nor -1, which trap."""
     raise _python_call("divide")
+
+
+def add_overflows(left: int, right: int) -> int:
+    """Whether ``left + right`` does not fit 64 bits."""
+    raise _python_call("add_overflows")
+
+
+def subtract_overflows(left: int, right: int) -> int:
+    """Whether ``left - right`` does not fit 64 bits."""
+    raise _python_call("subtract_overflows")
+
+
+def multiply_overflows(left: int, right: int) -> int:
+    """Whether ``left * right`` does not fit 64 bits."""
+    raise _python_call("multiply_overflows")
 
 
 def pause() -> None:
@@ -348,6 +370,8 @@ class _FunctionEmitter:
             return builder.store(args[1], builder.inttoptr(args[0], INT64.as_pointer()))
         if name in _ATOMICS:
             return _ATOMICS[name](builder, builder.inttoptr(args[0], INT64.as_pointer()), *args[1:])
+        if name in _OVERFLOWS:
+            return builder.zext(builder.extract_value(_OVERFLOWS[name](builder, *args), 1), INT64)
         if name == "stack_words":
             return builder.ptrtoint(builder.alloca(INT64, args[0]), INT64)
         if name == "divide":

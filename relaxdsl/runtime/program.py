@@ -112,7 +112,8 @@ class Arith:
     """``slots[target] = slots[left] op slots[right]``; op is add, sub, mul, floordiv, min or max, as in Python,
     or align: the least multiple of ``right``, a power of 2, that is not less than ``left``.
 
-    A division by zero fails. No instruction writes to a slot with an initial value.
+    A division by zero fails, and so does a result that does not fit 64 bits. No instruction writes to a slot with an
+    initial value.
     """
 
     op: str

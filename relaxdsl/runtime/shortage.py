@@ -8,8 +8,9 @@ from contextlib import contextmanager
 
 import numpy as np
 
+from relaxdsl.errors import ShapeError
 from relaxdsl.runtime.encoding import leaves_of, written_slots
-from relaxdsl.runtime.program import WORKSPACE_SIZE_SLOT, Program, TensorLeaf
+from relaxdsl.runtime.program import WORKSPACE_SIZE_SLOT, Allocate, Program, TensorLeaf
 
 
 @contextmanager
@@ -17,21 +18,60 @@ def explained_shortage(program: Program, slots: np.ndarray) -> Iterator[None]:
     """Within the block, where NumPy gets no memory, the error says what the call needs, and for which sizes."""
     try:
         yield
-    except MemoryError:
-        raise _shortage(program, slots.tolist()) from None
-    except ValueError as error:
-        if "negative" in str(error):
+    except (MemoryError, ValueError):  # a ValueError: not even the number of bytes is possible
+        raise shortage(program, slots.tolist()) from None
+
+
+def new_array(program: Program, slots: np.ndarray, leaf: TensorLeaf, late: Allocate | None = None) -> np.ndarray:
+    """Memory for a tensor whose sizes are known.
+
+    Args:
+        late: the step that allocates it, if its sizes depend on data.
+    """
+    shape = tuple(int(slots[slot]) for slot in leaf.sizes)
+    try:
+        return np.empty(shape, leaf.dtype)
+    except (MemoryError, ValueError):
+        if min(shape) < 0:
             raise
-        raise _shortage(program, slots.tolist()) from None  # not even the number of bytes is possible
+        raise _refusal(program, slots, leaf, late) from None
 
 
-def _shortage(program: Program, slots: Sequence[int]) -> MemoryError:
-    late = {slot for step in program.body for slot in written_slots(step)}
-    outputs = sum(
-        math.prod((slots[slot] for slot in leaf.sizes), start=np.dtype(leaf.dtype).itemsize)
-        for leaf in leaves_of(program.output)
-        if isinstance(leaf, TensorLeaf) and leaf.pointer not in late
-    )
+def _refusal(program: Program, slots: np.ndarray, leaf: TensorLeaf, late: Allocate | None) -> Exception:
+    """Why there is no such array."""
+    tensor = f"{leaf.dtype} of shape {tuple(int(slots[slot]) for slot in leaf.sizes)}"
+    size_bytes = _tensor_bytes(leaf, slots.tolist())
+    if size_bytes == 0:
+        return ShapeError(
+            f"{program.name}: NumPy has no array of {tensor}: without the zeros, its bytes would not fit 64 bits",
+            span=None if late is None else late.span,
+        )
+    if late is None:
+        return shortage(program, slots.tolist())
+    at = "" if late.span is None else f" ({late.span})"
+    needs = f"{tensor}, which depends on data, needs {size_bytes:,} bytes"
+    return MemoryError(f"{program.name}: not enough memory: {needs}{at}")
+
+
+def shortage(program: Program, slots: Sequence[int]) -> MemoryError:
+    """The error that says what a call needs, by the sizes in its slots."""
+    outputs = early_output_bytes(program, slots)
     needs = f"a call needs {slots[WORKSPACE_SIZE_SLOT]:,} bytes of workspace and {outputs:,} of outputs"
+    return MemoryError(f"{program.name}: not enough memory: {needs}{sizes_text(program, slots)}")
+
+
+def early_output_bytes(program: Program, slots: Sequence[int]) -> int:
+    """The bytes of the outputs whose sizes are known before the body runs."""
+    late = {slot for step in program.body for slot in written_slots(step)}
+    tensors = (leaf for leaf in leaves_of(program.output) if isinstance(leaf, TensorLeaf))
+    return sum(_tensor_bytes(leaf, slots) for leaf in tensors if leaf.pointer not in late)
+
+
+def _tensor_bytes(leaf: TensorLeaf, slots: Sequence[int]) -> int:
+    return math.prod((slots[slot] for slot in leaf.sizes), start=np.dtype(leaf.dtype).itemsize)
+
+
+def sizes_text(program: Program, slots: Sequence[int]) -> str:
+    """The values of a program's symbols, for the end of a sentence."""
     sizes = ", ".join(f"{name} = {slots[slot]}" for name, slot in program.symbols)
-    return MemoryError(f"{program.name}: not enough memory: {needs}" + (f", for {sizes}" if sizes else ""))
+    return f", for {sizes}" if sizes else ""

@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from relaxdsl.errors import InternalError
+from relaxdsl.errors import InternalError, ShapeError, Span
 from relaxdsl.runtime.program import (
     Arith,
     Instruction,
@@ -56,6 +56,8 @@ class SlotAllocator:
         self._constants: dict[int, int] = {}
         self.origins: dict[str, str] = {}
         """Where each symbol was bound, as messages say it."""
+        self.span: Span | None = None
+        """The user's line that sizes are computed for at this time."""
         self.object_count = 0
         """How many places of the frame's object list are taken."""
 
@@ -65,7 +67,9 @@ class SlotAllocator:
         return len(self._slots) - 1
 
     def constant(self, value: int) -> int:
-        """The slot that holds ``value``."""
+        """The slot that holds ``value``. Raises ShapeError if it does not fit 64 bits."""
+        if not -(2**63) <= value < 2**63:
+            raise ShapeError(f"a size here comes to {value}, which does not fit 64 bits", span=self.span)
         if value not in self._constants:
             self._constants[value] = self.add(str(value), value)
         return self._constants[value]
@@ -145,7 +149,7 @@ class DimCompiler:
 
     def assign(self, dim: Dim, target: int) -> None:
         """Computes the dim into a given slot, such as an output's size."""
-        self.steps.append(Arith("add", target, self.slot_of(dim), self.slots.constant(0)))
+        self.steps.append(Arith("add", target, self.slot_of(dim), self.slots.constant(0), self.slots.span))
 
     def can_compute(self, dim: Dim) -> bool:
         """Whether all symbols of the dim are bound."""
@@ -155,7 +159,7 @@ class DimCompiler:
     def emit(self, op: str, left: int, right: int, name: str | None = None) -> int:
         """A new slot with ``left op right``."""
         target = self.slots.add(name or f"%{len(self.slots.slots())}")
-        self.steps.append(Arith(op, target, left, right))
+        self.steps.append(Arith(op, target, left, right, self.slots.span))
         return target
 
     # ----------------------------------------------------------------------------------------------------- normal form

@@ -1,7 +1,8 @@
 """The interpreter of the table: a loop over int64, compiled once a process (see :mod:`relaxdsl.runtime.native`).
 
-Sizes wrap as the machine's int64 does. A division by zero fails at its instruction. A call that may take long has a
-time at which it stops after the kernel it is at, so that Python may see to its signals; then it goes on.
+A division by zero fails at its instruction, and so does arithmetic whose result does not fit 64 bits. A call that may
+take long has a time at which it stops after the kernel it is at, so that Python may see to its signals; then it goes
+on.
 """
 
 from __future__ import annotations
@@ -34,7 +35,17 @@ from relaxdsl.runtime.encoding import (
     STOPPED,
     SUB,
 )
-from relaxdsl.runtime.native import call, divide, load, load_byte, stack_words, store
+from relaxdsl.runtime.native import (
+    add_overflows,
+    call,
+    divide,
+    load,
+    load_byte,
+    multiply_overflows,
+    stack_words,
+    store,
+    subtract_overflows,
+)
 from relaxdsl.runtime.parallel import CLOCK_MONOTONIC, clock_gettime, pthread_self, share
 from relaxdsl.runtime.threads import MAIN_THREAD, POOL, THREAD_COUNT
 
@@ -59,8 +70,12 @@ def run(slots: int, table: int, pc: int, until: int) -> int:
             left = load(slots + 8 * load(at + 16))
             right = load(slots + 8 * load(at + 24))
             if code == ADD:
+                if add_overflows(left, right):
+                    return stopped(table, at, FAILED)
                 store(slots + 8 * load(at + 8), left + right)
             elif code == MUL:
+                if multiply_overflows(left, right):
+                    return stopped(table, at, FAILED)
                 store(slots + 8 * load(at + 8), left * right)
             elif code == CHECK_EQUAL:
                 if left != right:
@@ -130,10 +145,19 @@ def plain(code: int, target: int, left: int, right: int) -> int:
     """Checks, or computes the word at ``target``; returns whether that succeeded."""
     if code >= CHECK_TRUE:
         return holds(code, left, right)
-    if code == FLOORDIV and right == 0:
+    if has_no_result(code, left, right):
         return 0
     store(target, arithmetic(code, left, right))
     return 1
+
+
+def has_no_result(code: int, left: int, right: int) -> int:
+    """Whether arithmetic divides by zero, or its result does not fit 64 bits; for sums and products ``run`` knows."""
+    if code == SUB:
+        return subtract_overflows(left, right)
+    if code == ALIGN:
+        return add_overflows(left, right - 1)
+    return code == FLOORDIV and (right == 0 or (right == -1 and subtract_overflows(0, left)))
 
 
 def holds(code: int, left: int, right: int) -> int:
@@ -146,7 +170,7 @@ def holds(code: int, left: int, right: int) -> int:
 
 
 def arithmetic(code: int, left: int, right: int) -> int:
-    """``left op right`` as Python defines it; a divisor is not 0. What sums and products are is known to ``run``."""
+    """``left op right`` as Python defines it, where it has a result. What sums and products are is known to ``run``."""
     if code == SUB:
         return left - right
     if code == MIN:
@@ -167,4 +191,16 @@ def floor_divide(left: int, right: int) -> int:
     return quotient - 1 if rest != 0 and (rest < 0) != (right < 0) else quotient
 
 
-FUNCTIONS = (run, coarse_nanoseconds, next_pause, is_later, stopped, gather, plain, holds, arithmetic, floor_divide)
+FUNCTIONS = (
+    run,
+    coarse_nanoseconds,
+    next_pause,
+    is_later,
+    stopped,
+    gather,
+    plain,
+    has_no_result,
+    holds,
+    arithmetic,
+    floor_divide,
+)

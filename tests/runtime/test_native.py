@@ -15,6 +15,7 @@ from relaxdsl.runtime.addresses import Address
 from relaxdsl.runtime.frame import address_of
 from relaxdsl.runtime.native import (
     NativeCode,
+    add_overflows,
     atomic_add,
     atomic_load,
     atomic_store,
@@ -24,9 +25,11 @@ from relaxdsl.runtime.native import (
     load,
     load_byte,
     load_int32,
+    multiply_overflows,
     pause,
     stack_words,
     store,
+    subtract_overflows,
 )
 
 LIMIT = 10
@@ -149,6 +152,7 @@ def test_refusals(function: Callable[..., int], message: str) -> None:
 
 RAW = {load: 1, load_int32: 1, load_byte: 1, store: 2, divide: 2, call: 1}
 RAW |= {atomic_load: 1, atomic_store: 2, atomic_add: 2, compare_exchange: 3, stack_words: 1, pause: 0}
+RAW |= {add_overflows: 2, subtract_overflows: 2, multiply_overflows: 2}
 
 
 @pytest.mark.parametrize("function", RAW)
