@@ -8,11 +8,13 @@ from hand_built import Builder
 
 import relaxdsl as relax
 from relaxdsl.errors import ArgumentError, ShapeError
-from relaxdsl.runtime.program import HostCall
+from relaxdsl.runtime import activation
+from relaxdsl.runtime.large_sizes import store_large_sizes
+from relaxdsl.runtime.program import HostCall, Program
 from relaxdsl.runtime.slots import DimCompiler
 from relaxdsl.types.types import TensorType
 
-m, n, k, b, u = relax.dims("m n k b u")
+m, n, k, u, z = relax.dims("m n k u z")
 
 
 @relax.function
@@ -48,7 +50,7 @@ def thrice(x: relax.Tensor[(m, 0), "float32"]):
 
 
 @relax.function
-def products(x: relax.Tensor[(b, m, k), "int8"], y: relax.Tensor[(b, k, n), "int8"]):
+def products(x: relax.Tensor[(z, m, k), "int8"], y: relax.Tensor[(z, k, n), "int8"]):
     return relax.astype(x, "int32") @ relax.astype(y, "int32")
 
 
@@ -112,9 +114,17 @@ def test_empty_tensors_with_large_sizes() -> None:
     assert str(caught.value) == expected
 
 
-def test_a_call_goes_on_where_only_its_work_does_not_fit() -> None:
+def test_a_call_goes_on_where_only_its_work_does_not_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    names: list[str] = []
+
+    def store(program: Program, slots: np.ndarray) -> None:
+        names.append(program.name)
+        store_large_sizes(program, slots)
+
+    monkeypatch.setattr(activation, "store_large_sizes", store)
     x, y = empty(0, 2**20, 2**24), empty(0, 2**24, 2**24)
     assert products(x, y).shape == (0, 2**20, 2**24)
+    assert names == ["products"]
 
 
 def test_sizes_that_are_known_when_compiling() -> None:
