@@ -7,10 +7,10 @@ import pytest
 from hand_built import Builder
 
 import relaxdsl as relax
-from relaxdsl.errors import ArgumentError, ShapeError
+from relaxdsl.errors import ArgumentError, ShapeError, Span
 from relaxdsl.runtime import activation
 from relaxdsl.runtime.large_sizes import store_large_sizes
-from relaxdsl.runtime.program import HostCall, Program
+from relaxdsl.runtime.program import Allocate, Check, HostCall, Program
 from relaxdsl.runtime.slots import DimCompiler
 from relaxdsl.types.types import TensorType
 
@@ -183,3 +183,36 @@ def test_the_copy_of_an_argument_that_does_not_fit_memory() -> None:
         add_one(np.broadcast_to(np.float32(1), (2**50,)))
     needed = f"its copy in plain layout needs {2**52:,} bytes"
     assert str(caught.value) == f"add_one: argument x: not enough memory: {needed}"
+
+
+def test_what_else_fails_after_a_size_that_does_not_fit() -> None:
+    builder = Builder("f", [("x", TensorType((m, n), "int8"))], TensorType((m * m // n,), "int8"))
+    with pytest.raises(ShapeError) as caught:
+        builder.executable()(empty(2**32, 0))
+    assert str(caught.value) == "f: a size divides by zero: m * m // n"
+
+    builder = Builder("g", [("x", TensorType((m, 0), "int8"))], TensorType((m * m - m * m,), "int8"))
+    large = builder.dims.slot_of(m * m + 1)
+    for relation in ("at_least", "divisible"):
+        builder.prologue.append(Check(relation, large, builder.slots.constant(3), lambda values: uneven(values[large])))
+    with pytest.raises(ShapeError) as caught:
+        builder.executable()(empty(2**32, 0))
+    assert str(caught.value) == f"g: {2**64 + 1} is not a multiple of 3"
+
+
+def uneven(size: int) -> ShapeError:
+    return ShapeError(f"g: {size} is not a multiple of 3")
+
+
+def test_a_late_tensor_that_numpy_refuses() -> None:
+    builder = Builder("f", [("x", TensorType((m,), "int8"))], TensorType((u, 0), "float64"))
+    found = builder.slots.tree("found", TensorType((u, 0), "int8"))
+    late = DimCompiler(builder.slots, builder.body, earlier=builder.dims)
+    builder.body.append(HostCall("big", lambda x: empty(2**62, 0), tuple(builder.arguments), found))
+    late.bind("u", found.sizes[0])
+    late.assign(u, builder.output.sizes[0])
+    builder.body.append(Allocate(builder.output, Span("<here>", 3, 5, 3, 9)))
+    with pytest.raises(ShapeError) as caught:
+        builder.executable()(empty(3))
+    what = f"float64 of shape ({2**62}, 0): without the zeros, its bytes would not fit 64 bits"
+    assert str(caught.value) == f"f: NumPy has no array of {what}\n  --> <here>:3:5"
