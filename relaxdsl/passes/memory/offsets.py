@@ -8,6 +8,7 @@ values of the symbols.
 
 from __future__ import annotations
 
+import operator
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import field
@@ -15,7 +16,7 @@ from functools import lru_cache
 
 from relaxdsl.dataclass import dataclass
 from relaxdsl.types.dims import Dim, Symbol, ceildiv, dim_max, evaluate, free_symbols, symbols_of
-from relaxdsl.types.prove import Proof, prove_less_equal
+from relaxdsl.types.prove import is_non_negative
 
 LINE_BYTES = 64
 """Pieces start and end with whole cache lines, so that no two threads write to one."""
@@ -84,7 +85,7 @@ def place(tensors: Sequence[Piece], work: Sequence[Piece] = ()) -> Layout:
         _place_one(each, list(dict.fromkeys(other for position in positions for other in live[position])))
         for position in positions:
             live[position].append(each)
-    return Layout(pieces, _greatest([each.end for each in pieces]) if pieces else 0, reference)
+    return Layout(pieces, _greatest_end(pieces), reference)
 
 
 def _largest_first(pieces: Sequence[Piece]) -> list[Piece]:
@@ -122,7 +123,7 @@ def _candidates(piece: Piece, others: Sequence[Piece]) -> Iterator[tuple[Dim, tu
 
 @lru_cache(maxsize=CACHED)
 def _is_below(one: Dim, other: Dim) -> bool:
-    return prove_less_equal(one, other) is Proof.YES
+    return is_non_negative(other - one)
 
 
 def lies_clear(piece: Piece, other: Piece) -> bool:
@@ -140,12 +141,17 @@ def lies_before(one: Piece, other: Piece) -> bool:
     return _is_below(one.offset + one.size, other.offset)
 
 
-def _greatest(ends: Sequence[Dim]) -> Dim:
-    kept: list[Dim] = []
-    for end in dict.fromkeys(ends):
-        if not any(_is_below(end, other) for other in kept):
-            kept = [*(other for other in kept if not _is_below(other, end)), end]
-    return dim_max(*kept)
+def _greatest_end(pieces: Sequence[Piece]) -> Dim:
+    kept: dict[Dim, tuple[int, ...]] = {}
+    for end, values in {each.end: each.ends for each in pieces}.items():
+        if not any(_ends_before(end, values, *other) for other in kept.items()):
+            kept = {other: at for other, at in kept.items() if not _ends_before(other, at, end, values)} | {end: values}
+    return dim_max(*kept) if kept else 0
+
+
+def _ends_before(one: Dim, values: tuple[int, ...], other: Dim, other_values: tuple[int, ...]) -> bool:
+    """Whether ``one <= other`` for every value of the symbols; those at the reference are looked at first."""
+    return all(map(operator.le, values, other_values)) and _is_below(one, other)
 
 
 def symbols_in(dims: Iterable[Dim]) -> tuple[str, ...]:
