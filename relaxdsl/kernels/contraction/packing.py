@@ -118,7 +118,7 @@ class _Strip:
         if self.library.numbers.steps > 1:
             # Few machines can read some bytes of a vector only.
             if self.places == self.emit.lanes and isinstance(self.operand, Strided):
-                yield self._is_strided_by(1), self.read_run
+                yield self.as_run()
         elif self.places != self.emit.lanes:
             if isinstance(self.operand, Strided):
                 yield self._is_strided_by(1), self._read_parts
@@ -130,9 +130,9 @@ class _Strip:
     def as_run(self) -> _Reading:
         """As vectors along its places: right if all of them exist and are neighbours."""
         emit, operand = self.emit, self.operand
-        is_whole = emit.compare("==", self.count, self.places)
         if isinstance(operand, Strided):
-            return emit.all(is_whole, emit.compare("==", operand.places, 1)), self.read_run
+            return self._is_strided_by(1), self.read_run
+        is_whole = emit.compare("==", self.count, self.places)
         first = operand.place(0)
         runs = []
         for start in range(0, self.places, emit.lanes):
@@ -141,7 +141,7 @@ class _Strip:
         return emit.all(is_whole, *runs), lambda step: self.read_run(emit.add(step, first))
 
     def _readings_of_strided(self, operand: Strided) -> Iterator[_Reading]:
-        yield self._is_strided_by(1), self.read_run
+        yield self.as_run()
         yield self._is_strided_by(2), self._read_every_second
         existing = self.emit.lanes_below(self.count)
         yield self.emit.compare("==", operand.places, 1), lambda start: [self._masked(start, existing)]
