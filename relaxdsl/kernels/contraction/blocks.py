@@ -20,11 +20,12 @@ from relaxdsl.kernels.contraction.tile import (
     DEPTH,
     GATHERED_STEPS,
     NARROW,
+    NARROW_RUNS,
     PACKED_COLUMNS,
     PACKED_ROWS,
     PACKED_STEPS,
 )
-from relaxdsl.kernels.contraction.tiles import UNROLLED, emit_tiles
+from relaxdsl.kernels.contraction.tiles import UNROLLED, emit_tiles, tile_name
 
 #: From where a tile reads the right operand: panels packed before, panels it packs, or where it is.
 FROM_PANELS, PACKING, IN_PLACE = range(3)
@@ -61,7 +62,7 @@ def _emit_all_panels(library: Library, layout: Layout) -> None:
     ):
         width = emit.smaller(COLUMN_GROUP, emit.sub(stop, column))
         group = emit.at(panels, _group_offset(library, emit, n, start, column, depth))
-        arguments = (width, depth, depth, *operand.moved(column, start).arguments, group)
+        arguments = (width, 0, depth, depth, *operand.moved(column, start).arguments, group)
         library.call(emit, f"right_group{layout.suffix}", arguments)
     emit.builder.ret(emit.integer(0))
 
@@ -77,10 +78,10 @@ def emit_fill(library: Library, emit: Emitter) -> None:
     with _depths(library, emit, k, k) as (start, depth):
         lower, upper = emit.larger(start, first_step), emit.smaller(emit.add(start, depth), last_step)
         with emit.builder.if_then(emit.compare("<", lower, upper)):
-            above = emit.mul(library.units(emit, emit.sub(lower, start)), library.tile.columns)
-            group = emit.at(panels, emit.add(_group_offset(library, emit, n, start, first_column, depth), above))
+            group = emit.at(panels, _group_offset(library, emit, n, start, first_column, depth))
             part = operand.moved(0, emit.sub(lower, first_step))
-            library.call(emit, "right_group", (columns, emit.sub(upper, lower), depth, *part.arguments, group))
+            sizes = (columns, emit.sub(lower, start), emit.sub(upper, lower), depth)
+            library.call(emit, "right_group", (*sizes, *part.arguments, group))
     emit.builder.ret(emit.integer(0))
 
 
@@ -101,17 +102,18 @@ def _depths(library: Library, emit: Emitter, k: Any, steps: Any) -> Iterator[tup
 def _group_offset(library: Library, emit: Emitter, n: Any, start: Any, column: Any, depth: Any) -> Any:
     """Where in the panels those of a group of columns are, for the steps from ``start`` on."""
     start, depth = library.units(emit, start), library.units(emit, depth)
-    return emit.add(emit.mul(start, library.padded(emit, n)), emit.mul(column, depth))
+    return emit.add(emit.mul(start, library.whole_vectors(emit, n)), emit.mul(column, depth))
 
 
 def _emit_right_group(library: Library, layout: Layout) -> None:
-    """Packs neighbouring panels of ``panel_depth`` steps, or ``depth`` steps of each: some of all of them at a time,
-    so that a page of memory is read at once. Where the steps are neighbours, it is read at once anyway. Tables are
-    looked into before, which takes as long as many steps.
+    """Packs neighbouring panels of ``panel_depth`` steps, or ``depth`` steps of each, from the step ``above`` on.
+
+    Some of all of them at a time, so that a page of memory is read at once. Where the steps are neighbours, it is read
+    at once anyway. Tables are looked into before, which takes as long as many steps.
     """
-    parameters = f"width depth panel_depth {layout.parameters('b', 'b_columns', 'b_steps')} group*"
+    parameters = f"width above depth panel_depth {layout.parameters('b', 'b_columns', 'b_steps')} group*"
     emit = library.function(f"right_group{layout.suffix}", parameters)
-    width, depth, panel_depth, *right, group = emit.function.args
+    width, above, depth, panel_depth, *right, group = emit.function.args
     operand, columns = layout.operand(emit, *right), library.tile.columns
     chunk = emit.integer(PACKED_STEPS if layout is STRIDED else GATHERED_STEPS)
     if layout is STRIDED:
@@ -120,7 +122,8 @@ def _emit_right_group(library: Library, layout: Layout) -> None:
         steps = emit.smaller(chunk, emit.sub(depth, start))
         count = emit.smaller(columns, emit.sub(width, column))
         place = emit.mul(column, library.units(emit, panel_depth))
-        target = emit.at(group, emit.add(place, emit.mul(library.units(emit, start), columns)))
+        first = emit.mul(library.units(emit, emit.add(above, start)), library.whole_vectors(emit, count))
+        target = emit.at(group, emit.add(place, first))
         arguments = (steps, count, *operand.moved(column, start).arguments, target)
         library.call(emit, f"right_panel{layout.suffix}", arguments)
     emit.builder.ret(emit.integer(0))
@@ -154,7 +157,8 @@ def _emit_all_tiles(library: Library, layout: Layout) -> None:
     rows, n, first_column, columns, k, steps, is_first, *others = emit.function.args
     a, a_rows, a_steps, *right, c, c_rows, panels, block = others
     operand, stop = layout.operand(emit, a, a_rows, a_steps), emit.add(first_column, columns)
-    packed = emit.at(block, emit.mul(PACKED_ROWS, emit.smaller(k, library.tile.depth)))
+    most_rows = emit.smaller(PACKED_ROWS, emit.multiple_below(emit.add(rows, library.tile.rows - 1), library.tile.rows))
+    packed = emit.at(block, emit.mul(most_rows, emit.smaller(k, library.tile.depth)))
     with emit.loop(0, rows, PACKED_ROWS) as above, _depths(library, emit, k, steps) as (start, panel_depth):
         depth = emit.smaller(panel_depth, emit.sub(steps, start))
         height = emit.smaller(PACKED_ROWS, emit.sub(rows, above))
@@ -166,9 +170,9 @@ def _emit_all_tiles(library: Library, layout: Layout) -> None:
             group = emit.at(panels, _group_offset(library, emit, n, start, column, panel_depth))
             tiles = _Tiles(library, emit, height, depth, panel_depth, packed_left, c_rows, sets)
             if library.numbers.is_read_in_place and layout is STRIDED:
-                tiles.multiply(right, (start, column), width, group, packed, goal)
+                tiles.multiply(right, (start, column, emit.sub(n, column)), width, group, packed, goal)
             else:
-                tiles.multiply_panels(width, (group, panel_depth), goal)
+                tiles.multiply_panels(width, (group, panel_depth, emit.sub(n, column)), goal)
     emit.builder.ret(emit.integer(0))
 
 
@@ -182,10 +186,12 @@ def _left_tiles(
     height, depth, n = sizes
     suffix = "" if isinstance(operand, Strided) else GATHERED.suffix
     packed = (block, library.units(emit, depth), emit.integer(1), emit.integer(library.tile.rows))
-    is_used_often = emit.compare(">", n, NARROW)
     if isinstance(operand, Gathered) or not library.numbers.is_read_in_place:
         library.call(emit, f"left_block{suffix}", (height, depth, *operand.arguments, block))
         return packed
+    are_runs = emit.all(emit.compare("==", operand.steps, 1), emit.builder.not_(emit.are_aliases(operand.places)))
+    most = emit.builder.select(are_runs, emit.integer(NARROW_RUNS), emit.integer(NARROW))
+    is_used_often = emit.compare(">", n, most)
     with emit.builder.if_then(is_used_often):
         library.call(emit, f"left_block{suffix}", (height, depth, *operand.arguments, block))
     in_place = (operand.source, operand.places, operand.places, operand.steps)
@@ -206,50 +212,64 @@ class _Tiles:
     is_first: Any
 
     def multiply(
-        self, right: list[Any], place: tuple[Any, Any], width: Any, group: Any, packed: Any, goal: Any
+        self, right: list[Any], place: tuple[Any, Any, Any], width: Any, group: Any, packed: Any, goal: Any
     ) -> None:
-        """A group of columns at ``place`` (step and column), from wherever the right operand is read."""
-        emit, columns = self.emit, self.library.tile.columns
+        """A group of columns, from wherever the right operand is read.
+
+        ``place``: the step and the column, and how many columns of the operand there are from there on.
+        """
+        emit, lanes = self.emit, self.library.tile.lanes
         source, b, b_steps, b_columns = right
-        start, column = place
+        start, column, extent = place
         operand = Strided(emit, b, b_columns, b_steps).moved(column, start)
         is_in_place = emit.compare("==", source, IN_PLACE)
-        in_place = emit.builder.select(is_in_place, emit.multiple_below(width, columns), emit.integer(0))
-        self._multiply(in_place, (operand.source, 1, b_steps), goal)
+        in_place = emit.builder.select(is_in_place, emit.multiple_below(width, lanes), emit.integer(0))
+        self._multiply(in_place, (operand.source, 1, b_steps, 0), goal)
         rest, width = operand.moved(in_place, 0), emit.sub(width, in_place)
         is_before = emit.compare("==", source, FROM_PANELS)
         with emit.builder.if_then(emit.builder.not_(is_before)):
-            self.library.call(emit, "right_group", (width, self.depth, self.depth, *rest.arguments, packed))
-        pairs = ((group, packed), (self.panel_depth, self.depth))
+            self.library.call(emit, "right_group", (width, 0, self.depth, self.depth, *rest.arguments, packed))
+        pairs = ((group, packed), (self.panel_depth, self.depth), (extent, width))
         panels = tuple(emit.builder.select(is_before, *pair) for pair in pairs)
         self.multiply_panels(width, panels, emit.at(goal, in_place))
 
     def multiply_panels(self, width: Any, panels: tuple[Any, ...], goal: Any) -> None:
-        """``width`` columns, from panels: where they start and how many steps they have."""
-        group, depth = panels
-        self._multiply(width, (group, self.library.units(self.emit, depth), self.library.tile.columns), goal)
+        """``width`` columns, from panels: where they start, how many steps they have, and of how many columns."""
+        group, depth, extent = panels
+        self._multiply(width, (group, self.library.units(self.emit, depth), 0, extent), goal)
 
-    def _multiply(self, width: Any, right: tuple[Any, Any, Any], goal: Any) -> None:
+    def _multiply(self, width: Any, right: tuple[Any, Any, Any, Any], goal: Any) -> None:
         units = self.library.units(self.emit, self.depth)
         arguments = (self.height, width, units, *self.left, *right, goal, self.c_rows, self.is_first)
         self.library.call(self.emit, "group_of_tiles", arguments)
 
 
 def _emit_group_of_tiles(library: Library) -> None:
-    parameters = "height width depth left* a_tiles a_rows a_steps right* b_tiles b_steps c* c_rows is_first"
+    """``height`` rows by ``width`` columns, tile by tile.
+
+    Where ``b_steps`` is 0, the right operand is panels of ``extent`` columns together.
+    """
+    parameters = "height width depth left* a_tiles a_rows a_steps right* b_tiles b_steps extent c* c_rows is_first"
     emit = library.function("group_of_tiles", parameters)
-    height, width, depth, a, a_tiles, a_rows, a_steps, b, b_tiles, b_steps, c, c_rows, is_first = emit.function.args
-    tile = library.tile
-    with emit.loop(0, width, tile.columns) as column, emit.loop(0, height, tile.rows) as row:
-        rows = emit.smaller(tile.rows, emit.sub(height, row))
+    height, width, depth, a, a_tiles, a_rows, a_steps, b, b_tiles, b_steps, extent, *result, is_first = (
+        emit.function.args
+    )
+    (c, c_rows), tile, are_panels = result, library.tile, emit.compare("==", b_steps, 0)
+    with emit.loop(0, width, tile.columns) as column:
         columns = emit.smaller(tile.columns, emit.sub(width, column))
-        left, right = emit.at(a, emit.mul(row, a_tiles)), emit.at(b, emit.mul(column, b_tiles))
-        goal = emit.at(c, emit.add(emit.mul(row, c_rows), column))
-        operands = (depth, left, a_rows, a_steps, right, b_steps, goal, c_rows, is_first)
-        is_whole = emit.all(emit.compare("==", rows, tile.rows), emit.compare("==", columns, tile.columns))
-        with emit.builder.if_else(is_whole) as (whole, ragged):
-            with whole:
-                library.call(emit, f"tile_{tile.rows}", operands)
-            with ragged:
-                library.call(emit, "tile", (rows, columns, *operands))
+        wide = library.whole_vectors(emit, columns)
+        last = emit.sub(tile.lanes, emit.sub(wide, columns))
+        panel = library.whole_vectors(emit, emit.smaller(tile.columns, emit.sub(extent, column)))
+        right = (emit.at(b, emit.mul(column, b_tiles)), emit.builder.select(are_panels, panel, b_steps))
+        with emit.loop(0, height, tile.rows) as row:
+            rows = emit.smaller(tile.rows, emit.sub(height, row))
+            left = emit.at(a, emit.mul(row, a_tiles))
+            goal = emit.at(c, emit.add(emit.mul(row, c_rows), column))
+            operands = (depth, left, a_rows, a_steps, *right, goal, c_rows, is_first, last)
+            is_whole = emit.all(emit.compare("==", rows, tile.rows), emit.compare("==", wide, tile.columns))
+            with emit.builder.if_else(is_whole) as (whole, part):
+                with whole:
+                    library.call(emit, tile_name(tile.rows, tile.vectors), operands)
+                with part:
+                    library.call(emit, "tile", (rows, emit.quotient(wide, tile.lanes), *operands))
     emit.builder.ret(emit.integer(0))

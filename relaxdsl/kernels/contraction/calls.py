@@ -12,7 +12,15 @@ from relaxdsl.ir.scalar import IndexValue, Load
 from relaxdsl.kernels.contraction.match import Contraction, position_of
 from relaxdsl.kernels.contraction.names import BYTE_DTYPES
 from relaxdsl.kernels.contraction.restrict import Local, Piece, Span
-from relaxdsl.kernels.contraction.tile import COLUMN_GROUP, FEW, SKINNY, block_size, panels_size
+from relaxdsl.kernels.contraction.tile import (
+    COLUMN_GROUP,
+    FEW,
+    SKINNY,
+    block_size,
+    element_bits,
+    host_tile,
+    panels_size,
+)
 from relaxdsl.types.dims import Dim, ceildiv, dim_min, floordiv, substitute
 
 #: More rows than any for which a right operand is not packed before.
@@ -75,8 +83,9 @@ class Calls:
     _block: Buffer = field(init=False)
 
     def __post_init__(self) -> None:
-        size = block_size(self.contraction.sizes[2])
-        self._block = Buffer("block", (size,), self.contraction.result.buffer.dtype, "scratch")
+        dtype = self.contraction.result.buffer.dtype
+        size = block_size(*self.contraction.sizes, host_tile(element_bits(dtype)))
+        self._block = Buffer("block", (size,), dtype, "scratch")
 
     @property
     def scratch(self) -> tuple[Buffer, ...]:

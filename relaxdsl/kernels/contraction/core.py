@@ -46,7 +46,16 @@ from relaxdsl.kernels.contraction.library import Library
 from relaxdsl.kernels.contraction.names import PARAMETERS, symbol_name
 from relaxdsl.kernels.contraction.numbers import numbers_for
 from relaxdsl.kernels.contraction.operands import LAYOUTS
-from relaxdsl.kernels.contraction.tile import CACHED, FEW, SKINNY, SMALL, Tile
+from relaxdsl.kernels.contraction.tile import (
+    ALWAYS_IN_PLACE_ROWS,
+    CACHED,
+    FEW,
+    IN_PLACE_ROWS,
+    IN_PLACE_SIZE,
+    SKINNY,
+    SMALL,
+    Tile,
+)
 
 #: Without tiles; the other ways are those in which tiles read the right operand.
 DIRECT = 3
@@ -67,7 +76,7 @@ def core_module(dtype: str, tile: Tile, entries: Sequence[str]) -> ir.Module:
 def _emit_entries(library: Library, dtype: str) -> None:
     if library.numbers.is_read_in_place:
         direct.emit_products(library)
-        _emit_way(library.function("way", "m n k b_steps b_columns"))
+        _emit_way(library.function("way", "m n k b_steps b_columns"), library.tile)
         _emit_pack(library, dtype)
         _emit_contract(library, dtype)
     else:
@@ -80,15 +89,21 @@ def _entry(library: Library, entry: str, dtype: str) -> Emitter:
     return library.function(entry, PARAMETERS[entry], symbol_name(entry, dtype))
 
 
-def _emit_way(emit: Emitter) -> None:
+def _emit_way(emit: Emitter, tile: Tile) -> None:
     """How a product is computed: one of the numbers above."""
     m, n, k, b_steps, b_columns = emit.function.args
-    are_rows = emit.compare("==", b_columns, 1)
-    is_small = emit.any(emit.compare("<=", m, SKINNY), emit.compare("<=", emit.mul(emit.mul(m, n), k), SMALL))
-    is_contiguous = emit.any(emit.compare("==", b_steps, 1), are_rows)
-    is_direct = emit.any(emit.compare("==", k, 0), emit.compare("==", n, 1), emit.all(is_small, is_contiguous))
+    size = emit.mul(n, k)
+    are_rows, are_columns = emit.compare("==", b_columns, 1), emit.compare("==", b_steps, 1)
+    is_small = emit.compare("<=", emit.mul(m, size), SMALL)
+    is_streamed = emit.all(are_rows, emit.any(is_small, emit.compare("<=", m, tile.streamed_rows)))
+    is_dotted = emit.all(are_columns, emit.any(is_small, emit.compare("<=", m, SKINNY)))
+    is_direct = emit.any(emit.compare("==", k, 0), emit.compare("==", n, 1), is_streamed, is_dotted)
     emit.give_back(is_direct, DIRECT)
-    emit.give_back(emit.all(are_rows, emit.compare("<=", emit.mul(n, k), CACHED)), IN_PLACE)
+    # Where rows alias, what a tile reads is gone from the cache before the next tile needs it.
+    most_rows = emit.builder.select(emit.are_aliases(b_steps), emit.integer(tile.rows), emit.integer(IN_PLACE_ROWS))
+    are_few = emit.all(emit.compare("<=", m, most_rows), emit.compare("<=", size, IN_PLACE_SIZE))
+    is_cheap = emit.any(emit.compare("<=", size, CACHED), are_few, emit.compare("<=", m, ALWAYS_IN_PLACE_ROWS))
+    emit.give_back(emit.all(are_rows, is_cheap), IN_PLACE)
     emit.give_back(emit.compare("<=", m, FEW), PACKING)
     emit.builder.ret(emit.integer(FROM_PANELS))
 

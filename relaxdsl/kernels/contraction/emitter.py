@@ -13,6 +13,7 @@ from typing import Any
 from llvmlite import ir
 
 from relaxdsl.dataclass import dataclass
+from relaxdsl.kernels.contraction.tile import ALIAS_BYTES, LINE_BYTES
 
 INT1, INT32, INT64 = ir.IntType(1), ir.IntType(32), ir.IntType(64)
 Integer = int | Any
@@ -124,6 +125,10 @@ class Emitter:
         """The address of an element."""
         return self.builder.gep(pointer, [self.integer(offset)])
 
+    def opaque(self, pointer: Any) -> Any:
+        """The same address, of which LLVM knows nothing."""
+        return self.builder.asm(ir.FunctionType(pointer.type, [pointer.type]), "", "=r,0", [pointer], False)
+
     def load(self, pointer: Any, offset: Integer) -> Any:
         return self.builder.load(self.at(pointer, offset))
 
@@ -135,10 +140,19 @@ class Emitter:
         """How many elements 128 bits are: instructions that move elements are fast within these."""
         return 2 if isinstance(self.real, ir.DoubleType) else 4
 
-    def prefetch(self, pointer: Any, offset: Integer) -> None:
-        """Asks for the element, which need not exist, to be brought into the caches for reading."""
+    @property
+    def line_lanes(self) -> int:
+        """How many elements a line of the caches has."""
+        return LINE_BYTES // (8 if isinstance(self.real, ir.DoubleType) else 4)
+
+    def prefetch(self, pointer: Any, offset: Integer, for_writing: bool = False) -> None:
+        """Asks for the element, which need not exist, to be brought into the caches."""
         place = self.builder.bitcast(self.at(pointer, offset), ir.IntType(8).as_pointer())
-        self._intrinsic("llvm.prefetch.p0", ir.VoidType(), place, INT32(0), INT32(3), INT32(1))
+        self._intrinsic("llvm.prefetch.p0", ir.VoidType(), place, INT32(int(for_writing)), INT32(3), INT32(1))
+
+    def are_aliases(self, spacing: Integer) -> Any:
+        """Whether elements so far apart meet in the same few sets of the first-level cache."""
+        return self.compare("==", self.multiple_below(spacing, ALIAS_BYTES // LINE_BYTES * self.line_lanes), spacing)
 
     def load_vector(self, pointer: Any, offset: Integer, count: int = 0) -> Any:
         """A vector of ``count`` elements, or as many as there are lanes."""
@@ -238,6 +252,12 @@ class Emitter:
         name = f"llvm.masked.load.v{self.lanes}{self._code(pointer.type.pointee)}.p0"
         otherwise = ir.Constant(kind, None) if otherwise is None else otherwise
         return self._intrinsic(name, kind, place, INT32(self._alignment(pointer)), mask, otherwise)
+
+    def store_masked(self, value: Any, pointer: Any, offset: Integer, mask: Any) -> None:
+        """Stores only the lanes in the mask."""
+        place = self._vector_at(pointer, offset)
+        name = f"llvm.masked.store.v{self.lanes}{self._code(pointer.type.pointee)}.p0"
+        self._intrinsic(name, ir.VoidType(), value, place, INT32(self._alignment(pointer)), mask)
 
     @staticmethod
     def _code(kind: ir.Type) -> str:

@@ -16,7 +16,7 @@ import llvmlite.binding as llvm
 
 from relaxdsl.dataclass import dataclass
 from relaxdsl.kernels.contraction.names import BYTE_DTYPES, ENGINE_DTYPES, FAMILIES, symbol_name
-from relaxdsl.kernels.contraction.tile import Tile, host_tile
+from relaxdsl.kernels.contraction.tile import Tile, element_bits, host_tile
 from relaxdsl.kernels.disk import object_code
 from relaxdsl.kernels.object_code import LoadedObject, native_target, parsed_for
 
@@ -61,11 +61,6 @@ def cores_of(names: Iterable[str]) -> Iterator[tuple[str, tuple[str, ...]]]:
     for dtype, family in product((*ENGINE_DTYPES, *BYTE_DTYPES), FAMILIES):
         if not wanted.isdisjoint(symbol_name(entry, dtype) for entry in family):
             yield dtype, family
-
-
-def element_bits(dtype: str) -> int:
-    """The size of what is added up for operands of a dtype."""
-    return 64 if dtype == "float64" else 32
 
 
 def compile_core(dtype: str, tile: Tile, entries: tuple[str, ...]) -> bytes:

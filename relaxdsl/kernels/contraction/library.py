@@ -45,9 +45,9 @@ class Library:
     def call(self, emit: Emitter, name: str, arguments: Sequence[Any]) -> Any:
         return emit.builder.call(self.functions[name], [emit.integer(each) for each in arguments])
 
-    def padded(self, emit: Emitter, n: Any) -> Any:
-        """The columns of all panels together."""
-        return emit.multiple_below(emit.add(n, self.tile.columns - 1), self.tile.columns)
+    def whole_vectors(self, emit: Emitter, columns: Any) -> Any:
+        """The columns of the vectors that so many columns take, as panels have them."""
+        return emit.multiple_below(emit.add(columns, self.tile.lanes - 1), self.tile.lanes)
 
     def units(self, emit: Emitter, steps: Any) -> Any:
         """How many elements so many steps are in a panel of width 1."""

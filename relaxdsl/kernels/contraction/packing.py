@@ -10,13 +10,13 @@ vectors along the steps are transposed in registers; otherwise elements go one b
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from llvmlite import ir
 
 from relaxdsl.dataclass import dataclass
-from relaxdsl.kernels.contraction.emitter import Emitter
+from relaxdsl.kernels.contraction.emitter import Emitter, Integer
 from relaxdsl.kernels.contraction.library import Library
 from relaxdsl.kernels.contraction.operands import Gathered, Layout, Strided
 from relaxdsl.kernels.contraction.tile import PACKED_STEPS
@@ -29,12 +29,15 @@ _Reading = tuple[Any, Callable[[Any], list[Any]]]
 def emit_panels(library: Library, layout: Layout) -> None:
     """``left_panel`` and ``right_panel(depth, count, source, places, steps, target)``: packs one panel.
 
-    ``count`` of its places exist.
+    ``count`` of its places exist. A left panel is as wide as a tile is high, a right one as many vectors as it takes.
     """
     parameters = f"depth count {layout.parameters('source', 'places', 'steps')} target*"
-    rows, columns, lanes = library.tile.rows, library.tile.columns, library.tile.lanes
-    _emit_strip(library, library.function(f"left_panel{layout.suffix}", parameters), rows, rows, layout)
-    _emit_strip(library, library.function(f"right_strip{layout.suffix}", parameters), lanes, columns, layout)
+    rows = library.tile.rows
+    emit = library.function(f"left_panel{layout.suffix}", parameters)
+    _emit_strip(library, emit, rows, rows, emit.function.args, layout)
+    emit = library.function(f"right_strip{layout.suffix}", f"width {parameters}")
+    width, *arguments = emit.function.args
+    _emit_strip(library, emit, library.tile.lanes, width, arguments, layout)
     _emit_right_panel(library, library.function(f"right_panel{layout.suffix}", parameters), layout)
 
 
@@ -44,19 +47,21 @@ def _emit_right_panel(library: Library, emit: Emitter, layout: Layout) -> None:
     operand, columns, lanes = layout.operand(emit, *where), library.tile.columns, library.tile.lanes
     panel = _Strip(library, emit, operand, count, columns, columns, depth, target)
     panel.copy(*panel.as_run())
-    with emit.loop(0, columns, lanes) as first:
-        place = emit.smaller(first, emit.sub(count, 1))
-        arguments = (depth, emit.sub(count, place), *operand.moved(place, 0).arguments, emit.at(target, first))
+    width = library.whole_vectors(emit, count)
+    with emit.loop(0, width, lanes) as first:
+        arguments = (width, depth, emit.sub(count, first), *operand.moved(first, 0).arguments, emit.at(target, first))
         library.call(emit, f"right_strip{layout.suffix}", arguments)
     emit.builder.ret(emit.integer(0))
 
 
-def _emit_strip(library: Library, emit: Emitter, places: int, width: int, layout: Layout) -> None:
+def _emit_strip(
+    library: Library, emit: Emitter, places: int, width: Integer, arguments: Sequence[Any], layout: Layout
+) -> None:
     """Packs ``places`` of a panel of ``width``, of which the first ``count`` exist, and perhaps more.
 
     Where vectors do not divide the places, what they write beyond them is overwritten by the next step.
     """
-    depth, count, *where, target = emit.function.args
+    depth, count, *where, target = arguments
     operand = layout.operand(emit, *where)
     strip = _Strip(library, emit, operand, emit.smaller(count, places), places, width, depth, target)
     for condition, read in strip.readings():
@@ -74,7 +79,7 @@ class _Strip:
     operand: Strided | Gathered
     count: Any
     places: int
-    width: int
+    width: Integer
     depth: Any
     target: Any
 

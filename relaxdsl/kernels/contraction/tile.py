@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import os
-
 from relaxdsl.dataclass import dataclass
-from relaxdsl.errors import KernelError
 from relaxdsl.kernels.contraction.names import BYTE_DTYPES
 from relaxdsl.types.dims import Dim, ceildiv, dim_min
 
-#: Overrides the vector width, in bits.
-VECTOR_BITS_VARIABLE = "RELAXDSL_VECTOR_BITS"
 #: Rows of a result that are finished together, where loops follow: a multiple of every tile's rows.
 ROW_BLOCK = 96
 #: Rows of the left operand that are used for all columns before the next ones: so much of it, by :attr:`Tile.depth`
 #: steps, stays in the second-level cache. A multiple of every tile's rows.
 PACKED_ROWS = 192
 #: Steps of the sum in one pass over the tiles, for elements of 32 bits: a panel of the right operand of this depth
-#: stays in the first-level cache.
-DEPTH = 384
+#: stays in the first-level cache. Processors with vectors of 512 bits have large second-level caches: panels come from
+#: there in time, and fewer passes read and write the result less often.
+DEPTH, WIDE_DEPTH = 384, 512
 #: No tile is wider than this many columns.
 MAX_COLUMNS = 64
 #: Columns of the right operand that are packed together, or divided among threads: a multiple of every tile's columns.
@@ -28,8 +24,13 @@ GRANULE = COLUMN_GROUP // 2
 #: Columns that a call packs for itself before it uses them: so much of the right operand, by :attr:`Tile.depth` steps,
 #: is in the second-level cache besides the left one. A multiple of every tile's columns.
 PACKED_COLUMNS = 96
-#: Up to so many columns, the left operand is read where it is: packing it would take too long beside using it.
-NARROW = 256
+#: Up to so many columns, the left operand is read where it is: packing it would take too long beside using it. Where
+#: each of its rows is a run of memory, up to :data:`NARROW_RUNS`.
+NARROW, NARROW_RUNS = 256, 768
+#: What the caches hold and fetch at a time.
+LINE_BYTES = 64
+#: Rows of memory whose distance is a multiple of so many bytes meet in the same few sets of the first-level cache.
+ALIAS_BYTES = 2048
 #: Steps of the sum that are packed of one panel before the next one.
 PACKED_STEPS = 16
 #: The same where tables say where elements are.
@@ -42,6 +43,8 @@ FEW = 192
 CACHED = 4096
 #: Up to so many rows are computed without packing, where the strides allow it.
 SKINNY = 8
+#: Up to so many rows use the right operand where it is, if it has at most so many elements; a few do whatever its size.
+IN_PLACE_ROWS, IN_PLACE_SIZE, ALWAYS_IN_PLACE_ROWS = 48, 1 << 22, 4
 #: Up to so many products are computed without packing.
 SMALL = 32 * 32 * 32
 
@@ -62,7 +65,15 @@ class Tile:
     @property
     def depth(self) -> int:
         """Steps of the sum in one pass over the tiles."""
-        return DEPTH * 32 // self.bits
+        return (WIDE_DEPTH if self.lanes * self.bits >= 512 else DEPTH) * 32 // self.bits
+
+    @property
+    def streamed_rows(self) -> int:
+        """Up to so many rows of a product are sums of whole rows of the right operand, without tiles.
+
+        A tile that is some lines of memory wide reads as fast, and adds up in registers.
+        """
+        return 2 if self.columns * self.bits >= 1024 else SKINNY
 
 
 def tile_for(bits: int, vector_bits: int, registers: int) -> Tile:
@@ -76,6 +87,11 @@ def tile_for(bits: int, vector_bits: int, registers: int) -> Tile:
     return Tile(bits, lanes, 6, 2) if vector_bits >= 256 else Tile(bits, lanes, 4, 2)
 
 
+def element_bits(dtype: str) -> int:
+    """The size of what is added up for operands of a dtype."""
+    return 64 if dtype == "float64" else 32
+
+
 def panel_dtype(dtype: str) -> str:
     """The dtype of panels and blocks of operands of a dtype: bytes are packed two to an int32."""
     return "int32" if dtype in BYTE_DTYPES else dtype
@@ -86,34 +102,14 @@ def panels_size(columns: Dim, depth: Dim, dtype: str = "float32") -> Dim:
     return (columns + MAX_COLUMNS) * (ceildiv(depth, 2) if dtype in BYTE_DTYPES else depth)
 
 
-def block_size(depth: Dim) -> Dim:
+def block_size(rows: Dim, columns: Dim, depth: Dim, tile: Tile) -> Dim:
     """How many elements a packed block of the left operand and a packed group of the right one have room for."""
-    return (PACKED_ROWS + PACKED_COLUMNS) * dim_min(DEPTH, depth) + BLOCK_MARGIN
+    places = dim_min(PACKED_ROWS, rows + tile.rows - 1) + dim_min(PACKED_COLUMNS, columns + tile.lanes - 1)
+    return places * dim_min(tile.depth, depth) + BLOCK_MARGIN
 
 
 def host_tile(bits: int) -> Tile:
-    """The tile for the machine this runs on, or for the width that ``RELAXDSL_VECTOR_BITS`` asks for.
+    """The tile for this machine's vectors, or for those that ``RELAXDSL_VECTOR_BITS`` asks for."""
+    from relaxdsl.kernels.vectors import vector_bits, vector_registers  # imports llvmlite
 
-    Raises:
-        KernelError: it asks for a width that is none.
-    """
-    from llvmlite import binding
-
-    features = binding.get_host_cpu_features()
-    is_arm = "aarch64" in binding.get_process_triple() or "arm64" in binding.get_process_triple()
-    has_avx512 = bool(features.get("avx512f"))
-    widest = 512 if has_avx512 else 256 if features.get("avx2") else 128
-    vector_bits = _requested_bits() or widest
-    return tile_for(bits, vector_bits, 32 if has_avx512 or is_arm or vector_bits >= 512 else 16)
-
-
-def _requested_bits() -> int | None:
-    text = os.environ.get(VECTOR_BITS_VARIABLE)
-    if text is None:
-        return None
-    if text in ("128", "256", "512"):
-        return int(text)
-    raise KernelError(
-        f"{VECTOR_BITS_VARIABLE} is {text!r}, which is no width of vectors",
-        hint="set it to 128, 256 or 512, or leave it unset",
-    )
+    return tile_for(bits, vector_bits(), vector_registers())

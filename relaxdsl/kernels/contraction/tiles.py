@@ -1,91 +1,103 @@
-"""The register tile: the product of some rows of the left operand with the columns of a panel."""
+"""The register tile: the product of some rows of the left operand with neighbouring vectors of the right one."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Sequence
+from itertools import zip_longest
 from typing import Any
 
 from relaxdsl.kernels.contraction.emitter import Emitter
 from relaxdsl.kernels.contraction.library import Library
 
-#: Steps of the sum in one iteration.
+#: Steps of the sum in one iteration of tiles with all rows; of the others, of which there are many, it is one.
 UNROLLED = 4
-_TILE = "depth left* a_rows a_steps right* b_steps c* c_rows is_first"
+#: Rows of the left operand whose addresses are parts of instructions, with one register for all of them.
+ROW_GROUP = 3
+#: How many steps before it is used the right operand is fetched: where it is read in place, no processor guesses it.
+AHEAD = 8
+_TILE = "depth left* a_rows a_steps right* b_steps c* c_rows is_first last"
 
 
 def emit_tiles(library: Library) -> None:
-    """``tile(rows, columns, depth, a, ..., b, b_steps, c, c_rows, is_first)`` sets ``rows`` by ``columns`` of ``c``.
+    """``tile(rows, vectors, depth, a, ..., b, b_steps, c, c_rows, is_first, last)`` sets a tile of ``c``.
 
-    Or it adds to them, if it is not the first. They are at most as many as the library's tile has; of ``b`` there are
-    as many columns as in a whole tile.
+    Or it adds to it, if it is not the first. It has ``rows`` by ``vectors`` vectors, at most as many as the library's
+    tile, and ``last`` columns of the last vector; all of that vector are there in ``b``.
     """
-    for rows in range(1, library.tile.rows + 1):
-        _emit_tile(library, rows)
-    emit = library.function("tile", f"rows columns {_TILE}")
-    rows, columns, *operands, c, c_rows, is_first = emit.function.args
-    with _whole_tile(library, emit, rows, columns, c, c_rows, is_first) as goal:
-        end = emit.builder.append_basic_block("end")
-        switch = emit.builder.switch(rows, end)
-        for number in range(1, library.tile.rows + 1):
-            block = emit.builder.append_basic_block(f"rows_{number}")
-            switch.add_case(number, block)
+    rows_range, vectors_range = range(1, library.tile.rows + 1), range(1, library.tile.vectors + 1)
+    for rows in rows_range:
+        for vectors in vectors_range:
+            _emit_tile(library, rows, vectors)
+    emit = library.function("tile", f"rows vectors {_TILE}")
+    rows, vectors, *arguments = emit.function.args
+    end = emit.builder.append_basic_block("end")
+    stride = library.tile.vectors + 1
+    switch = emit.builder.switch(emit.add(emit.mul(rows, stride), vectors), end)
+    for height in rows_range:
+        for width in vectors_range:
+            block = emit.builder.append_basic_block(tile_name(height, width))
+            switch.add_case(height * stride + width, block)
             emit.builder.position_at_end(block)
-            library.call(emit, f"tile_{number}", (*operands, *goal, is_first))
+            library.call(emit, tile_name(height, width), arguments)
             emit.builder.branch(end)
-        emit.builder.position_at_end(end)
+    emit.builder.position_at_end(end)
     emit.builder.ret(emit.integer(0))
 
 
-@contextmanager
-def _whole_tile(
-    library: Library, emit: Emitter, rows: Any, columns: Any, c: Any, c_rows: Any, is_first: Any
-) -> Iterator[tuple[Any, Any]]:
-    """Memory for a whole tile's columns: where they are, or elsewhere, with what they are before, and copied after."""
-    width = library.tile.columns
-    whole = emit.builder.alloca(emit.real, library.tile.rows * width)
-    is_ragged = emit.compare("<", columns, width)
-    with emit.builder.if_then(emit.all(is_ragged, emit.compare("==", is_first, 0))):
-        _copy(emit, rows, columns, (c, c_rows), (whole, width))
-    yield emit.builder.select(is_ragged, whole, c), emit.builder.select(is_ragged, emit.integer(width), c_rows)
-    with emit.builder.if_then(is_ragged):
-        _copy(emit, rows, columns, (whole, width), (c, c_rows))
+def tile_name(rows: int, vectors: int) -> str:
+    return f"tile_{rows}_{vectors}"
 
 
-def _copy(emit: Emitter, rows: Any, columns: Any, source: tuple[Any, Any], target: tuple[Any, Any]) -> None:
-    with emit.loop(0, rows) as row, emit.loop(0, columns) as column:
-        start, goal = (emit.add(emit.mul(row, step), column) for _, step in (source, target))
-        emit.store(emit.load(source[0], start), target[0], goal)
-
-
-def _emit_tile(library: Library, rows: int) -> None:
-    emit, vectors = library.function(f"tile_{rows}", _TILE), library.tile.vectors
-    depth, a, a_rows, a_steps, b, b_steps, c, c_rows, is_first = emit.function.args
+def _emit_tile(library: Library, rows: int, vectors: int) -> None:
+    emit = library.function(tile_name(rows, vectors), _TILE)
+    depth, a, a_rows, a_steps, b, b_steps, c, c_rows, is_first, last = emit.function.args
     goals = [
         (emit.at(c, emit.mul(c_rows, row)), vector * emit.lanes) for row in range(rows) for vector in range(vectors)
     ]
-    totals = _totals(emit, goals, is_first)
-    lefts = [emit.at(a, emit.mul(a_rows, row)) for row in range(rows)]
-    whole = emit.multiple_below(depth, UNROLLED)
-    for start, stop, steps in ((0, whole, UNROLLED), (whole, depth, 1)):
-        with emit.carrying_loop(start, stop, totals, steps) as loop:
-            following = loop.values
-            for step in range(steps):
-                index = emit.add(loop.index, step)
-                left, right = emit.mul(index, a_steps), emit.mul(index, b_steps)
-                following = _step(library, emit, [(row, left) for row in lefts], (b, right), following)
-            loop.following += following
-        totals = loop.values
-    for total, goal in zip(totals, goals, strict=True):
-        emit.store_vector(total, *goal)
+    masks = [*[None] * (vectors - 1), emit.lanes_below(last)] * rows
+    is_frequent = rows == library.tile.rows
+    following = emit.mul(c_rows, rows) if is_frequent else None
+    totals = _totals(emit, goals, masks, is_first, following)
+    # Panels come into the caches by themselves; for an operand in place, all steps are in the loop that fetches.
+    are_panels = emit.compare("==", b_steps, vectors * emit.lanes)
+    whole = emit.builder.select(are_panels, emit.multiple_below(depth, UNROLLED), emit.integer(0))
+    loops = ((0, whole, UNROLLED), (whole, depth, 1)) if is_frequent else ((0, depth, 1),)
+    ahead = emit.mul(b_steps, AHEAD)
+    places = [b, *(emit.at(a, emit.mul(a_rows, row)) for row in range(0, rows, ROW_GROUP))]
+    for start, stop, steps in loops:
+        with emit.carrying_loop(start, stop, [*places, *totals], steps) as loop:
+            places, totals = loop.values[: len(places)], loop.values[len(places) :]
+            for _ in range(steps):
+                if steps == 1:
+                    _fetch(emit, places[0], ahead, vectors)
+                totals = _step(library, emit, places, a_rows, totals, rows)
+                places = [_moved(emit, place, b_steps if place is places[0] else a_steps) for place in places]
+            loop.following += places + totals
+        places, totals = loop.values[: len(places)], loop.values[len(places) :]
+    if is_frequent:
+        with emit.builder.if_then(emit.compare("==", last, emit.lanes)):
+            _store(emit, totals, goals)
+            emit.builder.ret(emit.integer(0))
+    _store(emit, totals, goals, masks)
     emit.builder.ret(emit.integer(0))
 
 
-def _totals(emit: Emitter, goals: list[tuple[Any, Any]], is_first: Any) -> list[Any]:
-    """What the products are added to: zeros, or what is there."""
+def _totals(
+    emit: Emitter, goals: list[tuple[Any, Any]], masks: list[Any], is_first: Any, following: Any | None
+) -> list[Any]:
+    """What the products are added to: zeros, or what is there.
+
+    Then what is there for the tile after this one, which is ``following`` elements further, comes into the caches.
+    """
     with emit.builder.if_else(emit.compare("==", is_first, 0)) as (later, first):
         with later:
-            loaded = [emit.load_vector(*goal) for goal in goals]
+            loaded = [
+                emit.load_vector(*goal) if mask is None else emit.load_masked(*goal, mask)
+                for goal, mask in zip(goals, masks, strict=True)
+            ]
+            if following is not None:
+                for place, offset in goals:
+                    emit.prefetch(place, emit.add(following, offset), for_writing=True)
             after_later = emit.builder.block
         with first:
             after_first = emit.builder.block
@@ -96,16 +108,38 @@ def _totals(emit: Emitter, goals: list[tuple[Any, Any]], is_first: Any) -> list[
     return totals
 
 
-def _step(
-    library: Library, emit: Emitter, lefts: list[tuple[Any, Any]], right: tuple[Any, Any], totals: list[Any]
-) -> list[Any]:
+def _moved(emit: Emitter, place: Any, spacing: Any) -> Any:
+    """The place one step on, of which LLVM does not know that it is.
+
+    Else it computes the address of each row from that of the row before: eight additions, one after the other, in
+    which time it could have multiplied sixteen vectors. Or it keeps all addresses of all steps, on the stack.
+    """
+    return emit.opaque(emit.at(place, spacing))
+
+
+def _fetch(emit: Emitter, b: Any, start: Any, vectors: int) -> None:
+    """Asks for the lines of memory of some vectors, which need not exist."""
+    for first in range(0, vectors * emit.lanes, emit.line_lanes):
+        emit.prefetch(b, emit.add(start, first))
+
+
+def _step(library: Library, emit: Emitter, places: list[Any], a_rows: Any, totals: list[Any], rows: int) -> list[Any]:
     """The totals after one step: its elements of the left operand by its vectors of the right one."""
-    b, start = right
-    vectors = len(totals) // len(lefts)
-    columns = [emit.load_vector(b, emit.add(start, vector * emit.lanes)) for vector in range(vectors)]
+    b, *lefts = places
+    columns = [emit.load_vector(b, vector * emit.lanes) for vector in range(len(totals) // rows)]
     rest = iter(totals)
     following = []
-    for place in lefts:
-        factor = emit.broadcast(emit.load(*place))
+    for row in range(rows):
+        element = emit.load(lefts[row // ROW_GROUP], emit.mul(a_rows, row % ROW_GROUP))
+        factor = emit.broadcast(element)
         following += [library.numbers.multiply_add(factor, column, next(rest), emit) for column in columns]
     return following
+
+
+def _store(emit: Emitter, totals: list[Any], goals: list[tuple[Any, Any]], masks: Sequence[Any] = ()) -> None:
+    for total, goal, mask in zip_longest(totals, goals, masks):
+        if mask is None:
+            emit.store_vector(total, *goal)
+        else:
+            place, offset = goal
+            emit.store_masked(total, place, offset, mask)

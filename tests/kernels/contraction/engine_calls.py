@@ -12,12 +12,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from relaxdsl.kernels.contraction.engine import Core, compile_core, element_bits
+from relaxdsl.kernels.contraction.engine import Core, compile_core
 from relaxdsl.kernels.contraction.names import PARAMETERS, is_address
 from relaxdsl.kernels.contraction.tile import (
     COLUMN_GROUP,
     Tile,
     block_size,
+    element_bits,
     host_tile,
     panel_dtype,
     panels_size,
@@ -72,7 +73,8 @@ class Product:
     """``left @ right`` of two matrices with any strides, as calls of a core.
 
     The result is surrounded by elements that must not change, and all memory is filled with garbage first. ``steps``:
-    how many steps are summed, if not all. Bytes are packed by a core of their own: that of the right operand's dtype.
+    how many steps are summed, if not all. ``columns``: how many columns are computed, if not all. Bytes are packed by a
+    core of their own: that of the right operand's dtype.
     """
 
     core: Core
@@ -80,21 +82,25 @@ class Product:
     right: Array
     division: Division = field(default_factory=Division)
     steps: int | None = None
+    columns: int | None = None
     packing: Core | None = None
 
     def result(self) -> Array:
         m, k = self.left.shape
         n = self.right.shape[1]
-        panels, block, frame = self._memory(m, n, k)
+        wanted = n if self.columns is None else self.columns
+        panels, block, frame = memory(self.core.tile, self.left.dtype, m, n, k, wanted)
         c = frame[1:-1, 1:-1]
         packing, right = self.packing or self.core, (self.right, *_steps(self.right))
         for first, stop in self.division.group_pieces(n):
             call(packing, "pack", m, n, k, *right, first, stop - first, panels)
         for row, row_stop in self.division.row_pieces(m):
             for first, stop in self.division.group_pieces(n):
-                column, columns = first * COLUMN_GROUP, min(stop * COLUMN_GROUP, n) - first * COLUMN_GROUP
+                column, columns = first * COLUMN_GROUP, min(stop * COLUMN_GROUP, wanted) - first * COLUMN_GROUP
+                if columns <= 0:
+                    continue
                 left, goal = self.left[row:], c[row:, column:]
-                operands = (left, *_steps(left), *right, goal, n + 2, panels, block)
+                operands = (left, *_steps(left), *right, goal, wanted + 2, panels, block)
                 sizes = (m, row_stop - row, n, column, columns, k, k if self.steps is None else self.steps)
                 call(self.core, "contract", *sizes, *operands)
         return _inner(frame)
@@ -112,7 +118,7 @@ class Product:
         """The same from panels of ``depth`` steps at a time, filled by rectangles of so many columns and steps."""
         m, k = self.left.shape
         n = self.right.shape[1]
-        panels, block, frame = self._memory(m, n, k)
+        panels, block, frame = memory(self.core.tile, self.left.dtype, m, n, k)
         c, packing = frame[1:-1, 1:-1], self.packing or self.core
         for start, stop in _pieces(range(0, k, depth), k) if k else [(0, 0)]:
             part, left = self.right[start:stop], self.left[:, start:]
@@ -123,9 +129,6 @@ class Product:
             sizes = (m, n, 0, n, stop - start, stop - start, int(start == 0))
             call(self.core, "contract_packed", *sizes, left, *_steps(left), c, n + 2, panels, block)
         return _inner(frame)
-
-    def _memory(self, m: int, n: int, k: int) -> tuple[Array, Array, Array]:
-        return memory(self.left.dtype, m, n, k)
 
 
 @dataclass(frozen=True)
@@ -143,7 +146,7 @@ def gathered_product(
 ) -> Array:
     """The product of operands given by tables."""
     m, n, k = len(tables.left_rows), len(tables.right_columns), len(tables.left_steps)
-    panels, block, frame = memory(left.dtype, m, n, k)
+    panels, block, frame = memory(core.tile, left.dtype, m, n, k)
     c = frame[1:-1, 1:-1]
     for first, stop in division.group_pieces(n):
         sources = (right, tables.right_steps, tables.right_columns)
@@ -156,10 +159,12 @@ def gathered_product(
     return _inner(frame)
 
 
-def memory(dtype: Any, m: int, n: int, k: int) -> tuple[Array, Array, Array]:
-    """Panels, a block, and the result in a frame."""
+def memory(
+    tile: Tile, dtype: Any, m: int, n: int, k: int, columns: int | None = None
+) -> tuple[Array, Array, Array]:
+    """Panels, a block, and the result, of all columns or some, in a frame."""
     kind = panel_dtype(str(dtype))
-    sizes = (panels_size(n, k, str(dtype)), block_size(k), (m + 2, n + 2))
+    sizes = (panels_size(n, k, str(dtype)), block_size(m, n, k, tile), (m + 2, (n if columns is None else columns) + 2))
     panels, block, frame = (np.full(size, _garbage(kind), kind) for size in sizes)
     return panels, block, frame
 

@@ -53,14 +53,14 @@ def test_sizes_and_strides(dtype, vector_bits):
     dtype=st.sampled_from(DTYPES),
     spacings=st.tuples(*[st.sampled_from(SPACINGS)] * 2),
     sizes=st.tuples(st.integers(0, 400), st.integers(0, 420), st.integers(0, 900)),
-    part=st.floats(0, 1),
+    parts=st.tuples(st.floats(0, 1), st.floats(0, 1)),
 )
-def test_the_sum_of_the_first_steps(dtype, spacings, sizes, part):
+def test_the_sum_of_the_first_steps_for_the_first_columns(dtype, spacings, sizes, parts):
     m, n, k = sizes
     left, right = matrix(m, k, dtype, spacings[0]), matrix(k, n, dtype, spacings[1], seed=1)
-    steps = int(part * k)
-    result = Product(core_for(dtype), left, right, steps=steps).result()
-    assert_close(result, left[:, :steps], right[:steps])
+    steps, columns = int(parts[0] * k), int(parts[1] * n)
+    result = Product(core_for(dtype), left, right, steps=steps, columns=columns).result()
+    assert_close(result, left[:, :steps], right[:steps, :columns])
 
 
 @settings(max_examples=40, deadline=None)

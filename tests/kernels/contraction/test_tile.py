@@ -19,6 +19,7 @@ from relaxdsl.kernels.contraction.tile import (
     host_tile,
     tile_for,
 )
+from relaxdsl.kernels.contraction.tiles import tile_name
 from relaxdsl.kernels.object_code import parsed_for
 
 
@@ -62,7 +63,7 @@ def test_the_tile_is_made_of_the_vectors_asked_for(cpu, features, vector_bits, r
         pytest.skip("not x86")
     tile = tile_for(32, vector_bits, registers)
     assembly = machine.emit_assembly(parsed_for(machine, core_module("float32", tile, tuple(PARAMETERS))))
-    body = assembly.split(f"\ntile_{tile.rows}:")[1].split(".cfi_endproc")[0]
+    body = assembly.split(f"\n{tile_name(tile.rows, tile.vectors)}:")[1].split(".cfi_endproc")[0]
     loop = max(body.split(".LBB"), key=lambda part: len(re.findall(instruction, part)))
     assert len(re.findall(instruction, loop)) >= tile.rows * tile.vectors
     assert not re.search(r"%rsp.*%[xyz]mm|%[xyz]mm.*%rsp", loop), "the tile does not fit into the registers"
@@ -83,5 +84,5 @@ def test_bytes_are_multiplied_by_pairs(cpu, features, vector_bits, registers, in
         pytest.skip("not x86")
     tile = tile_for(32, vector_bits, registers)
     assembly = machine.emit_assembly(parsed_for(machine, core_module("int8", tile, tuple(PARAMETERS))))
-    body = assembly.split(f"\ntile_{tile.rows}:")[1].split(".cfi_endproc")[0]
+    body = assembly.split(f"\n{tile_name(tile.rows, tile.vectors)}:")[1].split(".cfi_endproc")[0]
     assert len(re.findall(instruction, body)) >= tile.rows * tile.vectors
