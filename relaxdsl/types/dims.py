@@ -47,6 +47,7 @@ __all__ = [
     "free_symbols",
     "has_atoms",
     "is_symbol",
+    "linear_in",
     "modulo",
     "parse_dim",
     "substitute",
@@ -160,6 +161,25 @@ def is_symbol(dim: object) -> bool:
 def has_atoms(dim: Dim) -> bool:
     """Whether a dim holds a floor division, a remainder, a minimum or a maximum."""
     return any(not isinstance(atom, Symbol) for _, factors in terms(dim) for atom, _ in factors)
+
+
+def linear_in(dim: Dim, name: str) -> tuple[Dim, Dim] | None:
+    """``(slope, offset)`` with ``dim == slope * name + offset``, both free of the symbol; None if there are none.
+
+    That is read off the normal form. A few values would not tell: ``i // 4`` looks constant at 0, 1 and 2.
+
+    Example:
+        >>> m, n = dims("m n")
+        >>> linear_in(m * n + 2 * n + 1, "n"), linear_in(n // 4, "n")
+        ((m + 2, 1), None)
+    """
+    found = next((each for each in symbols_of(dim) if each.name == name), None)
+    if found is None or not isinstance(dim, SymInt):
+        return 0, dim
+    divided = {monomial: polynomial.divide_monomials(monomial, ((found, 1),)) for monomial in dim.polynomial}
+    slope = from_polynomial({q: dim.polynomial[m] for m, q in divided.items() if q is not None})
+    offset = from_polynomial({m: dim.polynomial[m] for m, q in divided.items() if q is None})
+    return None if name in free_symbols(slope) or name in free_symbols(offset) else (slope, offset)
 
 
 def substitute(dim: Dim, values: Mapping[str, Dim]) -> Dim:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from relaxdsl.dataclass import dataclass
 from relaxdsl.types.atoms import Symbol
-from relaxdsl.types.dims import Dim, SymInt, free_symbols, substitute, symbols_of
-from relaxdsl.types.polynomial import divide_monomials
-from relaxdsl.types.symint import exact_divide, floordiv, from_polynomial, modulo
+from relaxdsl.types.dims import Dim, linear_in, substitute, symbols_of
+from relaxdsl.types.symint import exact_divide, floordiv, modulo
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,25 +36,13 @@ def solve_for(dim: Dim, name: str, value: Dim) -> Solution | None:
         >>> solve_for(2 * n + 1, "n", m).value
         (m + 1) // 2 - 1
     """
-    split = _linear_in(dim, name)
-    if split is None:
+    found = next((each for each in symbols_of(dim) if each.name == name), None)
+    split = linear_in(dim, name)
+    if found is None or split is None:
         return None
-    found, divisor, offset = split
+    divisor, offset = split
     above = value - offset
     return Solution(found, divisor, offset, floordiv(above, divisor), modulo(above, divisor))
-
-
-def _linear_in(dim: Dim, name: str) -> tuple[Symbol, Dim, Dim] | None:
-    """``(symbol, a, b)`` with ``dim == a * symbol + b`` and both free of the symbol."""
-    found = next((each for each in symbols_of(dim) if each.name == name), None)
-    if found is None or not isinstance(dim, SymInt):
-        return None
-    divided = {monomial: divide_monomials(monomial, ((found, 1),)) for monomial in dim.polynomial}
-    slope = from_polynomial({q: dim.polynomial[m] for m, q in divided.items() if q is not None})
-    offset = from_polynomial({m: dim.polynomial[m] for m, q in divided.items() if q is None})
-    if slope == 0 or name in free_symbols(slope) or name in free_symbols(offset):
-        return None
-    return found, slope, offset
 
 
 def solved_dim(solution: Solution, size: Dim, known: dict[str, Dim]) -> tuple[Dim, Dim]:

@@ -25,6 +25,7 @@ from relaxdsl.types.dims import (
     free_symbols,
     has_atoms,
     is_symbol,
+    linear_in,
     parse_dim,
     substitute,
     symbol,
@@ -195,6 +196,16 @@ def test_terms_symbols_and_substitution() -> None:
     assert has_atoms(m % 2)
     assert not has_atoms(m * n)
     assert not has_atoms(3)
+
+
+def test_linear_in_a_symbol() -> None:
+    assert linear_in(2 * m + n * m - 3 * n + 1, "m") == (n + 2, 1 - 3 * n)
+    assert linear_in(n // 2, "m") == (0, n // 2)
+    assert linear_in(7, "m") == (0, 7)
+    assert linear_in(m * n // 2 - n, "n") is None
+    assert linear_in(m * m, "m") is None
+    assert linear_in(m - 4 * (m // 4), "m") is None  # though it grows by 1 from 0 to 1, and from 1 to 2
+    assert linear_in(dim_min(m, 3), "m") is None
 
 
 def test_exact_division() -> None:

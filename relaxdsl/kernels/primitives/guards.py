@@ -13,7 +13,7 @@ from relaxdsl.ir.scalar import Apply, IndexValue, Load, ScalarExpr
 from relaxdsl.kernels.accesses import expression_dims, nodes
 from relaxdsl.kernels.primitives.regions import ranges_of, span_over
 from relaxdsl.kernels.primitives.tree import names_in, renamed
-from relaxdsl.types.dims import Dim, ceildiv, dim_max, dim_min, free_symbols, substitute
+from relaxdsl.types.dims import Dim, ceildiv, dim_max, dim_min, free_symbols, linear_in
 from relaxdsl.types.prove import is_non_negative
 
 Comparison: TypeAlias = tuple[Dim, Dim]
@@ -88,11 +88,9 @@ def _end(condition: ScalarExpr, loop: For) -> Dim | None:
     """The value of the loop's variable from which on ``left < right`` is false; None if there is no such value."""
     match condition:
         case Apply("less", (IndexValue(left), IndexValue(right))):
-            rest = right - left
-            zero, one, two = (substitute(rest, {loop.var: value}) for value in (0, 1, 2))
-            step = zero - one
-            if isinstance(step, int) and step > 0 and one - two == step:
-                return ceildiv(zero, step)
+            split = linear_in(right - left, loop.var)
+            if split is not None and isinstance(split[0], int) and split[0] < 0:
+                return ceildiv(split[1], -split[0])
     return None
 
 

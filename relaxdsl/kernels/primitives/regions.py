@@ -11,7 +11,18 @@ from relaxdsl.ir.loops import For, loop_variable
 from relaxdsl.ir.scalar import Index, ScalarExpr
 from relaxdsl.kernels.primitives.dependence import Guard, Touch
 from relaxdsl.types.atoms import FloorDiv, Max, Min, Symbol
-from relaxdsl.types.dims import Dim, SymInt, dim_max, dim_min, floordiv, free_symbols, has_atoms, substitute, terms
+from relaxdsl.types.dims import (
+    Dim,
+    SymInt,
+    dim_max,
+    dim_min,
+    floordiv,
+    free_symbols,
+    has_atoms,
+    linear_in,
+    substitute,
+    terms,
+)
 from relaxdsl.types.polynomial import Monomial, Polynomial
 from relaxdsl.types.prove import Proof, is_non_negative, prove_less_equal
 from relaxdsl.types.remainders import Remainder, split_remainder
@@ -176,8 +187,8 @@ def _walking(index: Index, inner: Sequence[For]) -> list[str] | None:
 
 def _step(index: Dim, name: str) -> Dim | None:
     """How much an index grows with one more step of a loop, if that is the same everywhere."""
-    zero, one, two = (substitute(index, {name: value}) for value in (0, 1, 2))
-    return one - zero if two - one == one - zero else None
+    split = linear_in(index, name)
+    return None if split is None else split[0]
 
 
 # ------------------------------------------------------------------------------------------------------------- spans

@@ -10,9 +10,12 @@ from schedule_kernels import assert_computes, assert_shows, chain, matmul, row_s
 
 import relaxdsl as relax
 from relaxdsl import te
+from relaxdsl import tir as T
 from relaxdsl.ir.loops import Block, Buffer, For, IterVar, PrimFunc, Stmt, Store, loop_variable
 from relaxdsl.ir.scalar import Load
 from relaxdsl.kernels.create import create_prim_func
+from relaxdsl.kernels.schedule.pipeline import schedule
+from relaxdsl.kernels.source import kernel_source
 from relaxdsl.types.dims import Dim
 
 m, n = relax.dims("m n")
@@ -206,6 +209,17 @@ def test_a_fused_and_split_loop_is_parallel():
     outer, inner = sch.split(sch.fuse(i, j), factors=[None, 4])
     sch.parallel(outer)
     sch.vectorize(inner)
+    assert_computes(sch.func, lambda a, b: a @ b)
+
+
+def test_a_split_loop_fused_with_both_its_neighbours_runs_to_its_end():
+    # the tile's condition divides by the loop's variable: it grows by one at first, yet falls at the end of each row
+    sch = relax.Schedule(matmul())
+    i, j, _ = sch.get_loops("c")
+    j_0, j_1 = sch.split(j, factors=[None, 4])
+    sch.fuse(sch.fuse(i, j_0), j_1)
+    source = kernel_source(schedule(sch.func))
+    assert "for i_j_0_fused_j_1_fused in range(m * ((n + 3) // 4) * 4):" in source
     assert_computes(sch.func, lambda a, b: a @ b)
 
 
@@ -407,6 +421,43 @@ def test_parallel_refuses_iterations_that_write_the_same():
                y[v] = x[v]
     """
     assert_refuses(lambda: sch.parallel(*sch.get_loops("y")), message)
+
+
+def test_parallel_refuses_scratch_that_is_not_filled_without_gaps():
+    @relax.prim_func
+    def gaps(x: T.Buffer[(6,), "float32"], y: T.Buffer[("m", 7), "float32"]):
+        T.outputs(y)
+        t = T.alloc_buffer((7,), "float32", scope="scratch")
+        for r in range(m):
+            for i in range(6):
+                with T.block("t"):
+                    v_i = T.axis.spatial(6, i)
+                    t[v_i + v_i // 3] = x[v_i]  # all but the element 3
+            if r < 1:
+                with T.block("first"):
+                    t[3] = x[0]
+            for j in range(7):
+                with T.block("y"):
+                    v_r, v_j = T.axis.remap("SS", [r, j])
+                    y[v_r, v_j] = t[v_j]
+
+    sch = relax.Schedule(gaps)
+    r, _ = sch.get_loops("y")
+    message = """
+parallel: two iterations of r may write the same element of t
+   for r in range(m):  # <-- r
+       for i in range(6):
+           with T.block("t"):
+               v_i, = T.axis.remap("S", [i])
+               t[v_i + v_i // 3] = x[v_i]
+       if r < T.int64(1):
+           with T.block("first"):
+               t[3] = x[0]
+       for j in range(7):
+           with T.block("y"):
+               v_r, v_j = T.axis.remap("SS", [r, j])
+               y[v_r, v_j] = t[v_j]"""
+    assert_refuses(lambda: sch.parallel(r), message)
 
 
 def test_unroll_writes_a_loop_out():
