@@ -182,7 +182,7 @@ class _Prover:
         if isinstance(atom, FloorDiv):
             return self._without_division(dim, atom)
         assert isinstance(atom, Min | Max)
-        slope, _ = _split_linear(dim, atom)
+        slope, _ = split_linear(dim, atom)
         # min is at most each argument, max at least: where the slope's sign suits, one argument is enough.
         suits = self.is_non_negative(slope if isinstance(atom, Max) else -slope)
         choices = (self.is_non_negative(_replace(dim, atom, arg)) for arg in atom.args)
@@ -192,7 +192,7 @@ class _Prover:
         """For ``d >= 1`` and ``q = x // d``: ``x - d + 1 <= d * q <= x``; ``p >= 0`` follows from ``d * p > -d``."""
         if not self.is_non_negative(atom.denominator - 1):
             return False
-        slope, rest = _split_linear(dim, atom)
+        slope, rest = split_linear(dim, atom)
         scaled_rest = atom.denominator * rest + atom.denominator - 1
         if self.is_non_negative(slope):
             return self.is_non_negative(slope * (atom.numerator - atom.denominator + 1) + scaled_rest)
@@ -210,7 +210,7 @@ class _Prover:
 
     def _at_ends(self, dim: SymInt, bounded: Symbol, lower: Dim, upper: Dim) -> bool:
         """A function linear in one symbol is least at one end of the symbol's range."""
-        slope, rest = _split_linear(dim, bounded)
+        slope, rest = split_linear(dim, bounded)
         if self.is_non_negative(slope):
             return self.is_non_negative(slope * lower + rest)
         if not self.is_non_negative(slope * upper + rest):
@@ -223,7 +223,7 @@ def _first_compound(dim: SymInt) -> Atom | None:
     return next((atom for atom in atoms if not isinstance(atom, Symbol)), None)
 
 
-def _split_linear(dim: SymInt, atom: Atom) -> tuple[Dim, Dim]:
+def split_linear(dim: SymInt, atom: Atom) -> tuple[Dim, Dim]:
     """``(slope, rest)`` with ``dim == slope * atom + rest``, the rest free of the atom at the top level."""
     slope = {divide_monomials(m, ((atom, 1),)): c for m, c in dim.polynomial.items()}
     rest = {m: c for m, c in dim.polynomial.items() if divide_monomials(m, ((atom, 1),)) is None}
@@ -234,7 +234,7 @@ def _replace(dim: SymInt, atom: Atom, value: Dim) -> Dim:
     """``dim`` with every top-level occurrence of ``atom`` replaced."""
     current: Dim = dim
     while isinstance(current, SymInt) and any(atom is each for m in current.polynomial for each, _ in m):
-        slope, rest = _split_linear(current, atom)
+        slope, rest = split_linear(current, atom)
         current = slope * value + rest
     return current
 

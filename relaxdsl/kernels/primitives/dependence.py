@@ -8,18 +8,29 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import field, replace
-from itertools import chain
+from itertools import chain, combinations
 from typing import Literal, TypeAlias
 
 from relaxdsl.dataclass import dataclass
-from relaxdsl.ir.loops import Block, Buffer, CallExtern, For, IfThenElse, Stmt, Store, loop_variable, sub_statements
+from relaxdsl.ir.loops import (
+    Block,
+    Buffer,
+    CallExtern,
+    For,
+    IfThenElse,
+    IterKind,
+    Stmt,
+    Store,
+    loop_variable,
+    sub_statements,
+)
 from relaxdsl.ir.scalar import Apply, Index, IndexValue, ScalarExpr
 from relaxdsl.ir.visit_loops import scalars_of
-from relaxdsl.kernels.accesses import flat_index, loads_of
+from relaxdsl.kernels.accesses import expression_dims, flat_index, loads_of
 from relaxdsl.kernels.patterns import bare_name, spatial_variables
 from relaxdsl.types.atoms import FloorDiv, Symbol
-from relaxdsl.types.dims import Dim, free_symbols, substitute, terms
-from relaxdsl.types.prove import Proof, prove_equal, prove_less_equal
+from relaxdsl.types.dims import Dim, SymInt, free_symbols, substitute, terms
+from relaxdsl.types.prove import Proof, prove_equal, prove_less_equal, split_linear
 from relaxdsl.types.symint import from_atom
 
 #: A condition ``left < right`` on loop variables; None stands for any other condition.
@@ -148,6 +159,17 @@ def may_meet(a: Touch, b: Touch, signs: Mapping[str, Sign]) -> bool:
     return not any(prove_equal(each, 0, ranges) is Proof.NO for each in differences)
 
 
+def may_meet_anyhow(a: Touch, b: Touch, signs: Mapping[str, Sign]) -> bool:
+    """The same as :func:`may_meet`, with each loop that may lie anyhow looked at before, at and after the iteration."""
+    if not may_meet(a, b, signs):
+        return False
+    free = next((var for var, sign in signs.items() if sign == "*"), None)
+    if free is None:
+        return True
+    each_way: tuple[Sign, ...] = ("=", "<", ">")
+    return any(may_meet_anyhow(a, b, {**signs, free: sign}) for sign in each_way)
+
+
 def _range(loop: For) -> tuple[Dim, Dim]:
     return loop.start, loop.start + loop.extent - 1
 
@@ -184,6 +206,15 @@ def _differences(buffer: Buffer, first: tuple[Index, ...], second: tuple[Index, 
     for left in range(len(plain)):
         for size in _divisors(first[left]):
             yield from (size * plain[left] + plain[right] for right in range(len(plain)) if right != left)
+    for left, right in combinations(range(len(plain)), 2):
+        for a, b in _shared_divisions(first[left], first[right]):
+            yield b * plain[left] - a * plain[right]
+
+
+def names_in_index(index: Index) -> set[str]:
+    """The variables that an index depends on."""
+    dims = expression_dims(index) if isinstance(index, ScalarExpr) else (index,)
+    return {name for dim in dims for name in free_symbols(dim)}
 
 
 def _divisors(index: Index) -> tuple[Dim, ...]:
@@ -192,6 +223,16 @@ def _divisors(index: Index) -> tuple[Dim, ...]:
         return ()
     atoms = chain.from_iterable(factors for _, factors in terms(index))
     return tuple(dict.fromkeys(atom.denominator for atom, _ in atoms if isinstance(atom, FloorDiv)))
+
+
+def _shared_divisions(left: Index, right: Index) -> Iterator[tuple[Dim, Dim]]:
+    """How often each division that both indices hold is in the one and in the other."""
+    if isinstance(left, SymInt) and isinstance(right, SymInt):
+        divisions = {each for factors in left.polynomial for each, _ in factors if isinstance(each, FloorDiv)}
+        for each in sorted(divisions, key=lambda atom: atom.sort_key):
+            a, b = (split_linear(index, each)[0] for index in (left, right))
+            if b != 0:
+                yield a, b
 
 
 # ------------------------------------------------------------------------------------------------------ what loops do
@@ -206,10 +247,9 @@ def reduced_by(loop: For) -> Block | None:
     return None
 
 
-def is_spatial(loop: For) -> bool:
-    """Whether a block in the loop has an axis along it that is no reduction."""
-    axes = [axis for block in _blocks(loop.body) for axis in block.iter_vars]
-    return any(axis.kind == "spatial" and loop.var in free_symbols(axis.binding) for axis in axes)
+def names_along(block: Block, kind: IterKind) -> set[str]:
+    """The variables that a block's axes of one kind run along."""
+    return {name for axis in block.iter_vars if axis.kind == kind for name in free_symbols(axis.binding)}
 
 
 def _blocks(stmt: Stmt) -> Iterator[Block]:

@@ -14,15 +14,16 @@ from relaxdsl.kernels.primitives.dependence import (
     Touch,
     conflicting_pairs,
     is_same_point,
-    is_spatial,
     is_within_block,
     may_meet,
-    reduced_by,
+    may_meet_anyhow,
+    names_along,
+    names_in_index,
     touches,
 )
 from relaxdsl.kernels.primitives.kinds import require_kinds
 from relaxdsl.kernels.primitives.private import is_private
-from relaxdsl.kernels.primitives.tree import at_leaves, loop_path, loops_on, nest, refuse, replaced, variable
+from relaxdsl.kernels.primitives.tree import at_leaves, blocks_in, loop_path, loops_on, nest, refuse, replaced, variable
 from relaxdsl.types.dims import Dim, SymInt, ceildiv, floordiv, free_symbols, modulo
 from relaxdsl.types.prove import Proof, prove_less_equal
 
@@ -101,8 +102,10 @@ def fuse(func: PrimFunc, names: UniqueNames, loops: Sequence[str]) -> tuple[Prim
     found = [loop_path(func, name, "fuse")[1] for name in loops]
     if len(found) < 2:
         refuse(func, "fuse: give two loops or more", *loops)
+    on_path = loops_on(loop_path(func, loops[0], "fuse")[0])
     for outer, inner in pairwise(found):
         _require_fusable(func, outer, inner)
+        _require_same_sums(func, [each for each in on_path if each is not found[0]], outer, inner)
     name = names.fresh("_".join((*loops, "fused")))
     extent: Dim = 1
     for each in found:
@@ -130,10 +133,20 @@ def _require_fusable(func: PrimFunc, outer: For, inner: For) -> None:
         refuse(func, f"fuse: {inner.var} does not stand directly inside of {outer.var}", outer.var, inner.var)
     if outer.var in free_symbols(inner.extent) or outer.var in free_symbols(inner.start):
         refuse(func, f"fuse: the range of {inner.var} depends on {outer.var}", outer.var, inner.var)
-    reduced = [each for each in (outer, inner) if reduced_by(each)]
-    if len(reduced) == 1 and any(is_spatial(each) for each in (outer, inner) if each not in reduced):
-        other = inner if reduced[0] is outer else outer
-        refuse(func, f"fuse: {reduced[0].var} runs over a reduction, {other.var} does not", outer.var, inner.var)
+
+
+def _require_same_sums(func: PrimFunc, around: Sequence[For], outer: For, inner: For) -> None:
+    """Refuses to make one loop of a reduction's steps and of what tells its elements apart, or starts it again."""
+    for block in blocks_in(inner):
+        reduced, spatial = names_along(block, "reduce"), names_along(block, "spatial")
+        steps = [each for each in (outer, inner) if each.var in reduced]
+        if len(steps) != 1:
+            continue
+        other = inner if steps[0] is outer else outer
+        is_within = any(each.var in reduced for each in around)
+        starts_again = block.init is not None and other is outer and not is_within
+        if other.var in spatial or starts_again:
+            refuse(func, f"fuse: {steps[0].var} runs over a reduction, {other.var} does not", outer.var, inner.var)
 
 
 # ------------------------------------------------------------------------------------------------------------ reorder
@@ -150,6 +163,7 @@ def reorder(func: PrimFunc, loops: Sequence[str]) -> PrimFunc:
     changed = [next(order) if each.var in found else each for each in chain]
     _require_ranges_known(func, changed)
     _require_order(func, loops_on(path), chain, changed)
+    _require_same_starts(func, loops_on(path), chain, changed)
     return require_kinds(replaced(func, chain[0], nest(changed, chain[-1].body)), "reorder")
 
 
@@ -195,6 +209,35 @@ def _refuse_order(func: PrimFunc, a: Touch, b: Touch, chain: list[For], changed:
         f"may be {then} before it is {first}"
     )
     refuse(func, headline, *moved, hint=f"now it is {first} first, in an earlier iteration")
+
+
+def _require_same_starts(func: PrimFunc, on_path: tuple[For, ...], chain: list[For], changed: list[For]) -> None:
+    """Refuses an order in which a reduction would start more often, or less often, for the same element.
+
+    It starts before the outermost loop over its steps. A loop that comes within that loop now, or comes out of it, has
+    to be one whose iterations compute different elements.
+    """
+    outside = on_path[: on_path.index(chain[0])]
+    for touch in touches(chain[0], outside):
+        if touch.block is None or touch.block.init is None or not touch.is_write:
+            continue
+        steps = names_along(touch.block, "reduce")
+        before, after = _loops_within(chain, steps), _loops_within(changed, steps)
+        if any(each.var in steps for each in outside) or before == after:
+            continue
+        inner = {each.var for each in touch.loops if each not in outside and each not in chain}
+        used = {name for each in touch.indices or () for name in names_in_index(each)}
+        signs: dict[str, Sign] = dict.fromkeys(sorted((before | after | inner) & used), "*")
+        for var in sorted((before ^ after) - steps):
+            if may_meet_anyhow(touch, touch, {**signs, var: "<"}):
+                headline = f"reorder: block {touch.block.name} starts its reduction again in each iteration of {var}"
+                refuse(func, headline, var, touch.block.name, hint=f"{var} has to stay on its side of the reduction")
+
+
+def _loops_within(order: list[For], steps: set[str]) -> set[str]:
+    """The loops from the outermost of those called ``steps`` inwards."""
+    first = next((place for place, each in enumerate(order) if each.var in steps), len(order))
+    return {each.var for each in order[first:]}
 
 
 def _reversed_signs(

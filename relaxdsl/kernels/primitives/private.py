@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from relaxdsl.ir.loops import Buffer, For, PrimFunc
-from relaxdsl.kernels.primitives.dependence import Touch, is_same_point, touches
+from relaxdsl.kernels.primitives.dependence import Touch, is_same_point, names_along, touches
 from relaxdsl.kernels.primitives.regions import box_of, covers, exact_box
-from relaxdsl.types.dims import free_symbols
 
 
 def is_private(func: PrimFunc, buffer: Buffer, loop: For) -> bool:
@@ -21,10 +20,11 @@ def is_private(func: PrimFunc, buffer: Buffer, loop: For) -> bool:
 def _is_filled_before(read: Touch, earlier: list[Touch], loop: For) -> bool:
     """Whether a write that always happens has set all that ``read`` takes, in the same iteration."""
     writes = (each for each in earlier if each.is_write)
-    return any(is_same_point(each, read) or _fills(each, read, loop) for each in writes)
+    return any(is_same_point(each, read) or fills(each, read, loop) for each in writes)
 
 
-def _fills(write: Touch, read: Touch, loop: For) -> bool:
+def fills(write: Touch, read: Touch, loop: For) -> bool:
+    """Whether ``write`` sets all that ``read`` takes, in one iteration of ``loop``, which is around both."""
     common = [each for each in write.loops if each in read.loops]
     written = exact_box(write, common) if loop in common else None
     return written is not None and covers(written, box_of(read, common), common)
@@ -32,7 +32,6 @@ def _fills(write: Touch, read: Touch, loop: For) -> bool:
 
 def _reduces(touch: Touch, loop: For) -> bool:
     """Whether the loop, or one around it, runs over the access's reduction, whose steps take what others left."""
-    axes = touch.block.iter_vars if touch.block is not None and touch.is_write else ()
-    reduced = {name for axis in axes if axis.kind == "reduce" for name in free_symbols(axis.binding)}
+    reduced = names_along(touch.block, "reduce") if touch.block is not None and touch.is_write else set()
     around = touch.loops[: touch.loops.index(loop) + 1]
     return any(each.var in reduced for each in around)

@@ -9,7 +9,7 @@ from dataclasses import replace
 from relaxdsl.dataclass import dataclass
 from relaxdsl.ir.loops import For, loop_variable
 from relaxdsl.ir.scalar import Index, ScalarExpr
-from relaxdsl.kernels.primitives.dependence import Guard, Touch
+from relaxdsl.kernels.primitives.dependence import Guard, Touch, names_along
 from relaxdsl.types.atoms import FloorDiv, Max, Min, Symbol
 from relaxdsl.types.dims import (
     Dim,
@@ -78,8 +78,7 @@ def exact_box(touch: Touch, fixed: Sequence[For]) -> Box | None:
 
 
 def _is_on_reduction(touch: Touch, guard: Guard) -> bool:
-    axes = touch.block.iter_vars if touch.block is not None else ()
-    reduced = {name for axis in axes if axis.kind == "reduce" for name in free_symbols(axis.binding)}
+    reduced = names_along(touch.block, "reduce") if touch.block is not None else set()
     names = {name for dim in guard or () for name in free_symbols(dim)} & {loop.var for loop in touch.loops}
     return guard is not None and bool(names) and names <= reduced
 
@@ -230,7 +229,7 @@ def _extreme(dim: Dim, name: str, ends: Span, known: dict[str, Span]) -> Span | 
 def _with_remainder(found: tuple[Remainder, Polynomial], name: str, ends: Span, known: dict[str, Span]) -> Span | None:
     """``a % b`` lies between 0 and ``b - 1``."""
     remainder, rest = found
-    if remainder.factor or remainder.scale < 0:
+    if remainder.factor or remainder.scale < 0 or name in free_symbols(remainder.division.denominator):
         return None
     others = _extreme(from_polynomial(dict(rest)), name, ends, known)
     if others is None:

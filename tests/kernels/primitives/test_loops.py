@@ -252,6 +252,50 @@ def test_fuse_refuses_a_reduction_with_what_is_none():
     assert_refuses(lambda: sch.fuse(*sch.get_loops("s")), message)
 
 
+@relax.prim_func
+def repeated_sums(x: T.Buffer[("m", "n"), "float32"], s: T.Buffer[("m",), "float32"]):
+    T.outputs(s)
+    for i, _again, k in T.grid(m, 2, n):
+        with T.block("s"):
+            v_i, v_k = T.axis.remap("SR", [i, k])
+            with T.init():
+                s[v_i] = T.float32(0.0)
+            s[v_i] = s[v_i] + x[v_i, v_k]
+
+
+REPEATED_SUMS = """
+   for i, _again, k in T.grid(m, 2, n):  # <-- MARKED
+       with T.block("s"):BLOCK
+           v_i, v_k = T.axis.remap("SR", [i, k])
+           with T.init():
+               s[v_i] = T.float32(0.0)
+           s[v_i] = s[v_i] + x[v_i, v_k]"""
+
+
+def test_fuse_refuses_a_loop_that_starts_a_reduction_again():
+    sch = relax.Schedule(repeated_sums)
+    _, again, k = sch.get_loops("s")
+    shown_loops = REPEATED_SUMS.replace("MARKED", "_again, k").replace("BLOCK", "")
+    assert_refuses(lambda: sch.fuse(again, k), "fuse: k runs over a reduction, _again does not" + shown_loops)
+
+
+def test_reorder_refuses_a_loop_that_starts_a_reduction_again():
+    sch = relax.Schedule(repeated_sums)
+    _, again, k = sch.get_loops("s")
+    headline = "reorder: block s starts its reduction again in each iteration of _again"
+    shown_loops = REPEATED_SUMS.replace("MARKED", "_again").replace("BLOCK", "  # <-- s")
+    hint = "\n   hint: _again has to stay on its side of the reduction"
+    assert_refuses(lambda: sch.reorder(k, again), headline + shown_loops + hint)
+
+
+def test_reorder_of_a_fused_tile_out_of_a_reduction():
+    sch = relax.Schedule(matmul())
+    i, j, k = sch.get_loops("c")
+    j_0, j_1 = sch.split(j, factors=[None, 4])
+    sch.reorder(k, sch.fuse(i, j_0), j_1)
+    assert_computes(sch.func, lambda a, b: a @ b)
+
+
 def test_fuse_refuses_one_loop_and_loops_with_ranges_that_depend_on_others():
     i, j = loop_variable("i", n), loop_variable("j", n)
     y = Buffer("y", (n, n), "float32")
