@@ -5,11 +5,22 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TypeVar
 
-from relaxdsl.ir.loops import Block, Buffer, For, IterVar, PrimFunc, Stmt, Store, loop_variable, substitute_variables
+from relaxdsl.ir.loops import (
+    Block,
+    Buffer,
+    For,
+    IfThenElse,
+    IterVar,
+    PrimFunc,
+    Stmt,
+    Store,
+    loop_variable,
+    substitute_variables,
+)
 from relaxdsl.ir.names import UniqueNames
 from relaxdsl.ir.scalar import Apply, Index, Load, ScalarExpr, rewrite
-from relaxdsl.kernels.accesses import loads_of
-from relaxdsl.kernels.primitives.dependence import touches
+from relaxdsl.kernels.accesses import expression_dims, loads_of
+from relaxdsl.kernels.primitives.dependence import names_along, touches
 from relaxdsl.kernels.primitives.facts import require_axes_in_place, require_only_writer
 from relaxdsl.kernels.primitives.tree import (
     Path,
@@ -46,7 +57,9 @@ def rfactor(func: PrimFunc, names: UniqueNames, loop: str, factor_axis: int) -> 
     axis = _place_of(func, store, loop, factor_axis)
     shape = _with_axis(store.buffer.shape, axis, place.extent)
     parts = Buffer(names.fresh(f"{store.buffer.name}_rf"), shape, store.buffer.dtype, "scratch")
-    first = _parts_block(block_path(func, block.name, "rfactor")[0], store, parts, place, axis, names)
+    path, _ = block_path(func, block.name, "rfactor")
+    _require_steps_in_parts(func, path, block, place)
+    first = _parts_block(path, store, parts, place, axis, names)
     second = _combining_nest(block, store, parts, axis, place, names)
     func = replaced(func, block, first)
     top = top_statement(block_path(func, first.name, "rfactor")[0])
@@ -94,6 +107,16 @@ def _require_reduce_loop(func: PrimFunc, block: Block, loop: For) -> None:
     outer = {name for dim in (loop.extent, loop.start) for name in free_symbols(dim)}
     if not outer <= set(func.symbols) or loop.start != 0:
         refuse(func, f"rfactor: how often {loop.var} runs depends on other loops", loop.var)
+
+
+def _require_steps_in_parts(func: PrimFunc, path: Path, block: Block, loop: For) -> None:
+    """Refuses if a condition may leave a part without any step, even its first, which sets it."""
+    rest = names_along(block, "reduce") - {loop.var}
+    for branch in (each for each in path if isinstance(each, IfThenElse)):
+        used = {name for dim in expression_dims(branch.condition) for name in free_symbols(dim)}
+        if loop.var in used and not rest & used:
+            hint = f"split {loop.var} first, and use rfactor on one of the two"
+            refuse(func, f"rfactor: a condition leaves parts without a value along {loop.var}", loop.var, hint=hint)
 
 
 def _require_unread(func: PrimFunc, block: Block, buffer: Buffer) -> None:

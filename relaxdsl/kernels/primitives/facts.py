@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from itertools import permutations
 
-from relaxdsl.ir.loops import Block, Buffer, PrimFunc, Store, walk
+from relaxdsl.ir.loops import Block, Buffer, IterVar, PrimFunc, Store, walk
 from relaxdsl.kernels.patterns import bare_name
-from relaxdsl.kernels.primitives.dependence import Guard, Touch, touches
-from relaxdsl.kernels.primitives.private import is_private
-from relaxdsl.kernels.primitives.tree import blocks_in, refuse
+from relaxdsl.kernels.primitives.dependence import Guard, Touch, names_along, touches
+from relaxdsl.kernels.primitives.private import fills, is_private
+from relaxdsl.kernels.primitives.tree import block_path, blocks_in, loops_on, refuse
 from relaxdsl.types.dims import Dim, free_symbols
 
 
@@ -85,8 +86,18 @@ def _is_last_tile(block: Block, guard: tuple[Dim, Dim]) -> bool:
     """Whether a condition only keeps axes within their ranges."""
     left, right = guard
     own = set(free_symbols(left))
-    sizes = (axis.extent for axis in block.iter_vars if own & set(free_symbols(axis.binding)))
-    return bool(math.prod(sizes) == right)
+    axes = [axis for axis in block.iter_vars if own & set(free_symbols(axis.binding))]
+    if math.prod(axis.extent for axis in axes) != right:
+        return False
+    return any(_place_along(order) == left for order in permutations(axes))
+
+
+def _place_along(axes: Iterable[IterVar]) -> Dim:
+    """The place of a block's instance among all along these axes, the last one walking fastest."""
+    place: Dim = 0
+    for axis in axes:
+        place = place * axis.extent + axis.binding
+    return place
 
 
 def guards_of(func: PrimFunc, block: Block) -> tuple[Guard, ...]:
@@ -106,6 +117,42 @@ def require_same_inputs(func: PrimFunc, block: Block, step: str) -> None:
         if not is_before or (common and not is_private(func, write.buffer, common[-1])):
             value = f"{write.buffer.name}, which block {block.name} reads,"
             refuse(func, f"{step}: {value} is written again by {write.block.name}", block.name, write.block.name)
+
+
+def require_read_after(func: PrimFunc, block: Block, step: str) -> None:
+    """Refuses if something before the block reads what it writes: what an earlier iteration of loops around it left."""
+    written = writes_of(block)
+    for each in touches(func.body):
+        if each.block is block:
+            return
+        if each.buffer in written and not each.is_write:
+            assert each.block is not None
+            headline = f"{step}: block {each.block.name} reads {each.buffer.name} before block {block.name} computes it"
+            refuse(func, headline, each.block.name, block.name)
+
+
+def require_inputs_made(func: PrimFunc, moved: PrimFunc, block: str, place: str, within: str, step: str) -> None:
+    """Refuses if ``block``, which stands at the block ``place`` in ``moved``, reads there what is only made in part.
+
+    That is made in a loop that it did not stand in: each iteration has to make all that the block takes in it. What is
+    made in the loop or block ``within`` the step has looked at itself.
+    """
+    before = {loop.var for loop in loops_on(block_path(func, block, step)[0])}
+    found = touches(moved.body)
+    for number, read in enumerate(found):
+        if read.is_write or read.block is None or read.block.name != place:
+            continue
+        writes = [each for each in found[:number] if each.is_write and each.buffer is read.buffer]
+        for write in writes:
+            assert write.block is not None
+            around = [loop for loop in write.loops if loop in read.loops and loop.var not in before]
+            if not around or within in {write.block.name, *(loop.var for loop in write.loops)}:
+                continue
+            sums = names_along(write.block, "reduce")
+            last = around[-1]
+            if any(loop.var in sums for loop in around) or not any(fills(each, read, last) for each in writes):
+                headline = f"{step}: block {block} needs more of {read.buffer.name} than is made in {last.var}"
+                refuse(func, headline, block, last.var)
 
 
 def readers_of(func: PrimFunc, block: Block) -> list[Touch]:

@@ -15,9 +15,11 @@ from relaxdsl.kernels.primitives.facts import (
     readers_of,
     reads_of,
     require_axes_in_place,
+    require_inputs_made,
     require_no_condition,
     require_only_writer,
     require_own_scratch,
+    require_read_after,
     require_same_inputs,
     writes_of,
 )
@@ -34,6 +36,7 @@ def compute_inline(func: PrimFunc, block: str) -> PrimFunc:
     require_axes_in_place(func, producer, step)
     require_no_condition(func, producer, guards_of(func, producer), step)
     require_same_inputs(func, producer, step)
+    require_read_after(func, producer, step)
     for read in readers_of(func, producer):
         if read.indices is None or any(isinstance(index, ScalarExpr) for index in read.indices):
             refuse(func, f"{step}: {store.buffer.name} is read at an index that depends on data", block)
@@ -60,6 +63,8 @@ def reverse_compute_inline(func: PrimFunc, block: str) -> PrimFunc:
     require_no_condition(func, producer, guards_of(func, producer), step)
     require_own_scratch(func, producer, step)
     require_axes_in_place(func, producer, step)
+    require_read_after(func, producer, step)
+    require_read_after(func, consumer, step)
     values = _axes_at(func, consumer, source)
     for other in (each for each in readers_of(func, producer) if each.block is not consumer):
         assert other.block is not None
@@ -71,8 +76,10 @@ def reverse_compute_inline(func: PrimFunc, block: str) -> PrimFunc:
 
     moved = rewrite(_with_values(store.value, values), on_node)
     indices = tuple(each if isinstance(each, ScalarExpr) else substitute(each, values) for each in store.indices)
-    func = replaced(func, producer, replace(producer, body=Store(store.buffer, indices, moved)))
-    return _without_scratch(_without_block(func, block_path(func, block, step)[1]), source.buffer)
+    result = replaced(func, producer, replace(producer, body=Store(store.buffer, indices, moved)))
+    result = _without_scratch(_without_block(result, block_path(result, block, step)[1]), source.buffer)
+    require_inputs_made(func, result, block, producer.name, producer.name, step)
+    return result
 
 
 def _without_block(func: PrimFunc, block: Block) -> PrimFunc:

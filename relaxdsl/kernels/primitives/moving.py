@@ -16,9 +16,11 @@ from relaxdsl.kernels.primitives.facts import (
     readers_of,
     reads_of,
     require_axes_in_place,
+    require_inputs_made,
     require_no_condition,
     require_only_writer,
     require_own_scratch,
+    require_read_after,
     require_same_inputs,
     writes_of,
 )
@@ -43,13 +45,19 @@ def compute_at(func: PrimFunc, names: UniqueNames, block: str, loop: str) -> Pri
     require_own_scratch(func, producer, step)
     require_axes_in_place(func, producer, step)
     require_no_condition(func, producer, guards_of(func, producer), step)
+    require_read_after(func, producer, step)
     readers = readers_of(func, producer)
     if not readers:
         refuse(func, f"{step}: nothing reads what block {block} computes", block)
+    sums = reduce_loops(path, producer)
     for read in readers:
         assert read.block is not None
         if target not in read.loops:
             refuse(func, f"{step}: block {read.block.name} reads {read.buffer.name} outside of {loop}", block, loop)
+        late = [each for each in sums if each in read.loops]
+        if late:
+            headline = f"{step}: block {read.block.name} reads {read.buffer.name} before the end of {late[0].var}"
+            refuse(func, headline, late[0].var, read.block.name)
     require_same_inputs(func, producer, step)
     around = loops_on(target_path)
     box = union((box_of(read, around) for read in readers), around)
@@ -111,6 +119,7 @@ def reverse_compute_at(func: PrimFunc, names: UniqueNames, block: str, loop: str
     _require_elsewhere(func, path, consumer, target, step)
     require_only_writer(func, consumer, step)
     require_no_condition(func, consumer, guards_of(func, consumer), step)
+    require_read_after(func, consumer, step)
     writes = [each for each in touches(func.body) if each.is_write and each.buffer in reads_of(consumer)]
     inside = [each for each in writes if target in each.loops]
     if not inside:
@@ -119,6 +128,7 @@ def reverse_compute_at(func: PrimFunc, names: UniqueNames, block: str, loop: str
     parts: dict[str, Part] = {}
     for write in inside:
         assert write.block is not None
+        require_read_after(func, write.block, step)
         require_axes_in_place(func, write.block, step)
         require_no_condition(func, write.block, write.guards, step)
         _require_complete(func, write, target_path, step)
@@ -127,7 +137,9 @@ def reverse_compute_at(func: PrimFunc, names: UniqueNames, block: str, loop: str
                 refuse(func, f"{step}: block {block} needs several parts of what is made in {loop}", loop, block)
             parts = parts or found
     new = _nest_over(consumer, parts, names)
-    return require_kinds(_placed(func, consumer, loop, new, lambda _: False), step)
+    moved = _placed(func, consumer, loop, new, lambda _: False)
+    require_inputs_made(func, moved, block, block, loop, step)
+    return require_kinds(moved, step)
 
 
 def _require_made_before(func: PrimFunc, consumer: Block, target: For, writes: Sequence[Touch]) -> None:

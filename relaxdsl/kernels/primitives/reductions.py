@@ -7,7 +7,7 @@ from dataclasses import replace
 from relaxdsl.ir.loops import Block, For, IfThenElse, PrimFunc, Stmt
 from relaxdsl.ir.names import UniqueNames
 from relaxdsl.kernels.accesses import expression_dims
-from relaxdsl.kernels.primitives.dependence import Sign, may_meet, touches
+from relaxdsl.kernels.primitives.dependence import Sign, Touch, may_meet, names_along, touches
 from relaxdsl.kernels.primitives.tree import (
     Path,
     block_path,
@@ -35,6 +35,7 @@ def decompose_reduction(func: PrimFunc, names: UniqueNames, block: str, loop: st
         headline = f"decompose_reduction: {outside[0].var}, outside of {loop}, runs over the reduction of block {block}"
         refuse(func, headline, outside[0].var, loop)
     _require_set_once(func, path, old, place)
+    _require_own_results(func, path, old, place)
     first = initial_values(path, old, place, names)
     func = replaced(func, old, replace(old, init=None))
     _, place = loop_path(func, loop, "decompose_reduction")
@@ -43,8 +44,8 @@ def decompose_reduction(func: PrimFunc, names: UniqueNames, block: str, loop: st
 
 def reduce_loops(path: Path, block: Block) -> list[For]:
     """The loops along which a block reduces, outermost first."""
-    used = {name for axis in block.iter_vars if axis.kind == "reduce" for name in free_symbols(axis.binding)}
-    return [loop for loop in loops_on(path) if loop.var in used]
+    steps = names_along(block, "reduce")
+    return [loop for loop in loops_on(path) if loop.var in steps]
 
 
 def initial_values(path: Path, block: Block, place: Stmt, names: UniqueNames) -> Stmt:
@@ -81,3 +82,35 @@ def _require_set_once(func: PrimFunc, path: Path, block: Block, place: For) -> N
             if may_meet(each, each, {**signs, loop.var: "<"}):
                 again = f"iterations of {loop.var} compute the same elements of {each.buffer.name}"
                 refuse(func, f"decompose_reduction: {again}", loop.var)
+
+
+def _require_own_results(func: PrimFunc, path: Path, block: Block, place: For) -> None:
+    """Refuses if another block in ``place`` writes what the block computes, or reads it before it is computed."""
+    found = touches(place, loops_on(path[: path.index(place)]))
+    first = next(number for number, each in enumerate(found) if each.block is block)
+    writes = [each for each in found if each.block is block and each.is_write]
+    for number, each in enumerate(found):
+        if each.block is block or each.block is None or each.buffer not in {write.buffer for write in writes}:
+            continue
+        name = each.buffer.name
+        if each.is_write:
+            headline = f"decompose_reduction: blocks {block.name} and {each.block.name} both write {name}"
+            refuse(func, headline, block.name, each.block.name)
+        if number < first or any(_may_come_first(each, write, place) for write in writes):
+            headline = f"decompose_reduction: block {each.block.name} may read {name} before block {block.name} sets it"
+            refuse(func, headline, block.name, each.block.name)
+
+
+def _may_come_first(read: Touch, write: Touch, place: For) -> bool:
+    """Whether an iteration of ``place``, or of a loop inside, may read an element whose first step comes later."""
+    assert write.block is not None
+    steps = names_along(write.block, "reduce")
+    outside = read.loops[: read.loops.index(place)]
+    inside = [each for each in (*read.loops, *write.loops) if each not in outside]
+    common = [each for each in read.loops if each in inside and each in write.loops]
+    for number, loop in enumerate(common):
+        same = {each.var for each in common[:number]}
+        signs: dict[str, Sign] = {each.var: "*" for each in inside if each.var not in same}
+        if loop.var not in steps and may_meet(read, write, {**signs, loop.var: "<"}):
+            return True
+    return False

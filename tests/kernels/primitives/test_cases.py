@@ -106,6 +106,97 @@ def compute_at_refuses_an_output() -> relax.Schedule:
     return sch
 
 
+@relax.prim_func
+def rows_one_late(x: T.Buffer(("m", "n"), "float32"), y: T.Buffer(("m", "n"), "float32")):
+    T.outputs(y)
+    t = T.alloc_buffer((n,), "float32", scope="scratch")
+    for i in range(m):
+        for j in range(n):
+            with T.block("y"):
+                a, b = T.axis.remap("SS", [i, j])
+                y[a, b] = T.Select(a < 1, T.float32(0.0), t[b])
+        for k in range(n):
+            with T.block("t"):
+                c, d = T.axis.remap("RS", [i, k])
+                t[d] = x[c, d]
+
+
+@case
+def compute_at_refuses_what_is_read_before_it() -> relax.Schedule:
+    sch = relax.Schedule(rows_one_late)
+    sch.compute_at("t", sch.get_loops("y")[1])
+    return sch
+
+
+@relax.prim_func
+def running_sums(x: T.Buffer(("m", "n"), "float32"), y: T.Buffer(("m", "n"), "float32")):
+    T.outputs(y)
+    s = T.alloc_buffer((n,), "float32", scope="scratch")
+    for i in range(m):
+        for j in range(n):
+            with T.block("s"):
+                d, c = T.axis.remap("SR", [j, i])
+                with T.init():
+                    s[d] = T.float32(0.0)
+                s[d] = s[d] + x[c, d]
+        for k in range(n):
+            with T.block("y"):
+                a, b = T.axis.remap("SS", [i, k])
+                y[a, b] = s[b]
+
+
+@case
+def compute_at_refuses_sums_that_are_read_as_they_grow() -> relax.Schedule:
+    sch = relax.Schedule(running_sums)
+    sch.compute_at("s", sch.get_loops("y")[1])
+    return sch
+
+
+@relax.prim_func
+def even_places(x: T.Buffer(("n",), "float32"), y: T.Buffer(("n",), "float32")):
+    T.outputs(y)
+    t = T.alloc_buffer((n,), "float32", scope="scratch")
+    for i in range(n):
+        if 2 * i < n:
+            with T.block("t"):
+                a = T.axis.spatial(n, i)
+                t[a] = x[2 * a]
+    for j in range(n):
+        with T.block("y"):
+            b = T.axis.spatial(n, j)
+            y[b] = T.Select(b * 2 < n, t[b], T.float32(0.0))
+
+
+@case
+def compute_at_refuses_a_condition_that_is_no_last_tile() -> relax.Schedule:
+    sch = relax.Schedule(even_places)
+    sch.compute_at("t", *sch.get_loops("y"))
+    return sch
+
+
+@relax.prim_func
+def remainders(x: T.Buffer(("m", 9), "float32"), y: T.Buffer(("m", 9), "float32")):
+    T.outputs(y)
+    t = T.alloc_buffer((m, 9), "float32", scope="scratch")
+    for i, j in T.grid(m, 9):
+        with T.block("t"):
+            a, b = T.axis.remap("SS", [i, j])
+            t[a, b] = x[a, b]
+    for k in range(m):
+        for r in range(9):
+            with T.block("y"):
+                c, d = T.axis.remap("SS", [k, r])
+                y[c, d] = t[c, 8 % (d + 1)]
+
+
+@case
+def compute_at_computes_all_for_remainders_by_a_loop() -> relax.Schedule:
+    sch = relax.Schedule(remainders)
+    sch.compute_at("t", sch.get_loops("y")[0])
+    assert_computes(sch.func, lambda x: x[:, [8 % (r + 1) for r in range(9)]])
+    return sch
+
+
 @case
 def compute_at_refuses_its_own_loop() -> relax.Schedule:
     sch = start("chain")
@@ -432,6 +523,69 @@ def reverse_compute_inline_refuses_inputs_made_later() -> relax.Schedule:
     return sch
 
 
+@relax.prim_func
+def made_again(x: T.Buffer(("n",), "float32"), y: T.Buffer(("n",), "float32"), z: T.Buffer(("n",), "float32")):
+    T.outputs(y, z)
+    t = T.alloc_buffer((n,), "float32", scope="scratch")
+    for a in range(n):
+        with T.block("first"):
+            va = T.axis.spatial(n, a)
+            t[va] = x[va]
+    for b in range(n):
+        with T.block("y"):
+            vb = T.axis.spatial(n, b)
+            y[vb] = t[vb]
+    for c in range(n):
+        with T.block("second"):
+            vc = T.axis.spatial(n, c)
+            t[vc] = x[vc] * T.float32(3.0)
+    for d in range(n):
+        with T.block("z"):
+            vd = T.axis.spatial(n, d)
+            z[vd] = t[vd]
+
+
+@case
+def reverse_compute_at_refuses_what_is_made_again_later() -> relax.Schedule:
+    sch = relax.Schedule(made_again)
+    sch.reverse_compute_at("y", *sch.get_loops("second"))
+    return sch
+
+
+@relax.prim_func
+def rows_backwards(x: T.Buffer(("m", "n"), "float32"), y: T.Buffer(("m", "n"), "float32")):
+    T.outputs(y)
+    t = T.alloc_buffer((m, n), "float32", scope="scratch")
+    u = T.alloc_buffer((m, n), "float32", scope="scratch")
+    for i in range(m):
+        for j in range(n):
+            with T.block("t"):
+                a, b = T.axis.remap("SS", [i, j])
+                t[a, b] = x[a, b]
+        for k in range(n):
+            with T.block("u"):
+                c, d = T.axis.remap("SS", [i, k])
+                u[c, d] = x[c, d] + T.float32(1.0)
+    for r, s in T.grid(m, n):
+        with T.block("y"):
+            e, f = T.axis.remap("SS", [r, s])
+            y[e, f] = t[m - 1 - e, f] + u[e, f]
+
+
+@case
+def reverse_compute_at_refuses_other_rows_of_a_shared_loop() -> relax.Schedule:
+    sch = relax.Schedule(rows_backwards)
+    sch.reverse_compute_at("y", sch.get_loops("u")[1])
+    return sch
+
+
+@case
+def reverse_compute_inline_refuses_other_rows_of_a_shared_loop() -> relax.Schedule:
+    sch = relax.Schedule(rows_backwards)
+    sch.reverse_compute_inline("y")
+    return sch
+
+
 # ------------------------------------------------------------------------------------------------------------- caches
 
 
@@ -520,6 +674,59 @@ def decompose_reduction_refuses_a_loop_inside_of_the_reduction() -> relax.Schedu
     return sch
 
 
+@relax.prim_func
+def sums_in_reused_scratch(x: T.Buffer(("m", "n"), "float32"), y: T.Buffer(("m",), "float32")):
+    T.outputs(y)
+    s = T.alloc_buffer((m,), "float32", scope="scratch")
+    for i in range(m):
+        with T.block("first"):
+            a = T.axis.spatial(m, i)
+            s[a] = T.float32(5.0)
+        for j in range(n):
+            with T.block("s"):
+                b, k = T.axis.remap("SR", [i, j])
+                with T.init():
+                    s[b] = T.float32(0.0)
+                s[b] = s[b] + x[b, k]
+        with T.block("y"):
+            c = T.axis.spatial(m, i)
+            y[c] = s[c]
+
+
+@case
+def decompose_reduction_refuses_scratch_that_others_write() -> relax.Schedule:
+    sch = relax.Schedule(sums_in_reused_scratch)
+    sch.decompose_reduction("s", sch.get_loops("s")[0])
+    return sch
+
+
+@relax.prim_func
+def sums_read_early(x: T.Buffer(("m", "n"), "float32"), y: T.Buffer(("m",), "float32")):
+    T.outputs(y)
+    s = T.alloc_buffer((m,), "float32", scope="scratch")
+    for h in range(m):
+        with T.block("first"):
+            a = T.axis.spatial(m, h)
+            s[a] = T.float32(5.0)
+    for i in range(m):
+        with T.block("y"):
+            c = T.axis.spatial(m, i)
+            y[c] = s[c]
+        for j in range(n):
+            with T.block("s"):
+                b, k = T.axis.remap("SR", [i, j])
+                with T.init():
+                    s[b] = T.float32(0.0)
+                s[b] = s[b] + x[b, k]
+
+
+@case
+def decompose_reduction_refuses_scratch_that_is_read_before() -> relax.Schedule:
+    sch = relax.Schedule(sums_read_early)
+    sch.decompose_reduction("s", sch.get_loops("s")[0])
+    return sch
+
+
 @case
 def decompose_reduction_refuses_elements_computed_again() -> relax.Schedule:
     x = te.placeholder((n, n), "float32", name="x")
@@ -566,6 +773,15 @@ def test_rfactor_counts_axes_from_the_end_too() -> None:
 
     assert parts(-1) == parts(1)
     assert parts(-2) == parts(0)
+
+
+@case
+def rfactor_refuses_parts_that_no_step_sets() -> relax.Schedule:
+    sch = start("row_sums")
+    _, k = sch.get_loops("s")
+    parts = sch.rfactor(sch.split(k, factors=[None, 4])[0])
+    sch.rfactor(sch.get_loops(parts)[2])
+    return sch
 
 
 @case
