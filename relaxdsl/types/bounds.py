@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from relaxdsl.errors import ScriptError
+from relaxdsl.errors import ScriptError, nearest
 from relaxdsl.types.atoms import Symbol
 from relaxdsl.types.dims import Dim, SymInt, symbol, symbols_of
 
@@ -61,12 +61,25 @@ def sizes_of_attributes(attrs: Mapping[str, Any]) -> dict[str, SymInt]:
     """The sizes whose bounds stand in the attributes of a function, by name.
 
     Raises:
-        ScriptError: something else than a dict of integers stands there.
+        ScriptError: something else than a dict of integers stands there, or an attribute is called nearly so.
         ShapeError: bounds leave no value.
     """
+    require_no_misspelt_bound(attrs)
     lower, upper = (_checked(key, attrs.get(key) or {}) for key in (LOWER_BOUND, UPPER_BOUND))
     names = dict.fromkeys([*lower, *upper])
     return {name: symbol(name, lower=lower.get(name, 0), upper=upper.get(name)) for name in names}
+
+
+def require_no_misspelt_bound(attrs: Mapping[str, Any]) -> None:
+    """Refuses attributes whose names are close to those of bounds. A function carries all others as they are.
+
+    Raises:
+        ScriptError: there is one.
+    """
+    for name in without_bounds(attrs):
+        close = nearest(str(name), (LOWER_BOUND, UPPER_BOUND))
+        if close is not None:
+            raise ScriptError(f"there is no attribute {name} of a function", hint=f"did you mean {close}?")
 
 
 def _checked(key: str, bounds: Any) -> Mapping[str, int]:

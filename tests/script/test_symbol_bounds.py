@@ -283,6 +283,14 @@ def test_a_call_tir_that_may_break_a_bound() -> None:
             {"tir_var_upper_bound": {"not a name": 2}},
             "dims: 'not a name' is not a name for a size\n  hint: use a Python identifier, such as 'm'",
         ),
+        (
+            {"tir_var_uper_bound": {"n": 2}},
+            "there is no attribute tir_var_uper_bound of a function\n  hint: did you mean tir_var_upper_bound?",
+        ),
+        (
+            {"note": "kept", "tir_var_lower_bounds": {"n": 2}},
+            "there is no attribute tir_var_lower_bounds of a function\n  hint: did you mean tir_var_lower_bound?",
+        ),
     ],
 )
 def test_attributes_that_bound_nothing(attrs: dict[str, object], message: str) -> None:
@@ -325,6 +333,26 @@ def test_bounds_inside_a_kernel() -> None:
 
     assert caught.value.headline == "T.func_attr stands after the sizes that it bounds"
     assert caught.value.hint == 'write @relax.prim_func(attrs={"tir_var_upper_bound": {"m": 1024}})'
+
+
+def test_misspelt_bounds_of_a_kernel() -> None:
+    def doubled(x: T.Buffer((n,), "float32"), y: T.Buffer((n,), "float32")):
+        for i in range(n):
+            y[i] = x[i] * T.float32(2)
+
+    def within(x: T.Buffer((n,), "float32"), y: T.Buffer((n,), "float32")):
+        T.func_attr({"tir_var_lower_bond": {"n": 4}})
+        for i in range(n):
+            y[i] = x[i]
+
+    for decorate, fn, given, meant in (
+        (relax.prim_func(attrs={"tir_var_upper_bonds": {"n": 4}}), doubled, "tir_var_upper_bonds", "upper"),
+        (relax.prim_func, within, "tir_var_lower_bond", "lower"),
+    ):
+        with pytest.raises(relax.ScriptError) as caught:
+            decorate(fn)
+        assert caught.value.headline == f"there is no attribute {given} of a function"
+        assert caught.value.hint == f"did you mean tir_var_{meant}_bound?"
 
 
 def test_a_size_written_as_text_has_the_bounds_of_its_name() -> None:

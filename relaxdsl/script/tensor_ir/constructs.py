@@ -13,7 +13,7 @@ from relaxdsl.errors import ScriptError
 from relaxdsl.ir.loops import Buffer, CallExtern, IterKind, IterVar, Scope, loop_variable
 from relaxdsl.script.tensor_ir.buffers import BufferView
 from relaxdsl.script.tensor_ir.interpreter import KernelInterpreter
-from relaxdsl.types.bounds import without_bounds
+from relaxdsl.types.bounds import require_no_misspelt_bound, without_bounds
 from relaxdsl.types.constructors import Tensor
 from relaxdsl.types.dims import Dim, SymInt, free_symbols, is_symbol
 from relaxdsl.types.dtype import canonical_dtype
@@ -215,6 +215,7 @@ def _func_attr(interp: KernelInterpreter, attrs: Any) -> None:
             "T.func_attr stands after the sizes that it bounds",
             hint='write @relax.prim_func(attrs={"tir_var_upper_bound": {"m": 1024}})',
         )
+    require_no_misspelt_bound(attrs)
     interp.attrs.update(attrs)
 
 
