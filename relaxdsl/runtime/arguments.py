@@ -137,6 +137,8 @@ class ArgumentReader:
         raise self._error(f"{self._at(path)}: {dtype.name} cannot hold {value!r}")
 
     def _int(self, path: str, value: Any) -> int:
+        if isinstance(value, bool):  # Python counts it as 0 or 1; as an integer argument it is a mistake
+            raise self._expected(path, "an integer", value)
         try:
             number = index(value)
         except TypeError:

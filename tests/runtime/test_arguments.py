@@ -103,6 +103,9 @@ def test_numbers_for_tensors_without_axes() -> None:
 def test_ints_and_shapes() -> None:
     f = function(("k", PrimType("int64", K)), ("s", ShapeType((M, N))))
     assert message(f, 1.5, (1, 2))[0] == "f: argument k: expected an integer, got float"
+    signature = 'f(k: Prim("int64", value=k), s: Shape((m, n)))'
+    assert message(f, True, (1, 2)) == ["f: argument k: expected an integer, got bool", signature]
+    assert message(f, 1, (True, 2)) == ["f: argument s[0]: expected an integer, got bool", signature]
     assert message(f, 2**63, (1, 2))[0] == "f: argument k: 9223372036854775808 does not fit 64 bits"
     assert message(f, 1, 2)[0] == "f: argument s: expected a shape (a tuple of integers), got int"
     assert message(f, 1, (1,))[0] == "f: argument s: expected 2 sizes, got 1"
