@@ -284,12 +284,14 @@ def _summing(function: str, name: str) -> Callable[[ScalarLike, ScalarLike], Sca
 
     what = "fuse" if name in FUSED.values() else "reorder and fuse"
     apply.__name__ = apply.__qualname__ = name
-    apply.__doc__ = f"``{function}(left, right)``, which a sum may {what}: what schedules write."
+    apply.__doc__ = f"``{function}(left, right)``, which a reduction may {what}: what schedules write."
     return apply
 
 
 fast_add = _summing("add", REORDERED["add"])
 fast_multiply = _summing("multiply", REORDERED["multiply"])
+fast_maximum = _summing("maximum", REORDERED["maximum"])
+fast_minimum = _summing("minimum", REORDERED["minimum"])
 fused_add = _summing("add", FUSED["add"])
 fused_multiply = _summing("multiply", FUSED["multiply"])
 
@@ -330,6 +332,8 @@ __all__ = [
     "exp2",
     "expm1",
     "fast_add",
+    "fast_maximum",
+    "fast_minimum",
     "fast_multiply",
     "float16",
     "float32",

@@ -39,8 +39,14 @@ PREDICATES = frozenset({"isnan", "isinf", "isfinite"})
 MODULAR = frozenset({"add", "subtract", "multiply", "bitwise_and", "bitwise_or", "bitwise_xor"})
 
 # Written by the schedule for the combination step of a float reduction only: an addition or multiplication whose
-# terms may be reordered (into vector lanes) and fused (into multiply-adds).
-REORDERED = {"add": "fast_add", "multiply": "fast_multiply"}
+# terms may be reordered (into vector lanes) and fused (into multiply-adds); a maximum or minimum to which zeros of either
+# sign are alike.
+REORDERED = {
+    "add": "fast_add",
+    "multiply": "fast_multiply",
+    "maximum": "fast_maximum",
+    "minimum": "fast_minimum",
+}
 # The same for a few terms, which stay in order: they may be fused into multiply-adds, no more.
 FUSED = {"add": "fused_add", "multiply": "fused_multiply"}
 SUMMING = frozenset({*REORDERED.values(), *FUSED.values()})

@@ -135,6 +135,23 @@ def _make_summing(instruction: str, flags: tuple[str, ...]) -> Any:
     return intrinsic(summing)
 
 
+def _make_reordered_extreme(name: str) -> Any:
+    """The intrinsic for the maximum or minimum of two floats that keeps NaN and orders no zeros: three instructions.
+
+    With -0.0 below 0.0 they would be six on x86.
+    """
+
+    def reordered_extreme(typing_context: Any, left: types.Type, right: types.Type) -> tuple[Signature, Any]:
+        def emit(context: Any, builder: Any, sig: Signature, args: Any) -> Any:
+            kind = args[0].type
+            declared = builder.module.declare_intrinsic(f"llvm.{name}", [kind], ir.FunctionType(kind, [kind, kind]))
+            return builder.call(declared, args, fastmath=("nsz",))
+
+        return left(left, left), emit
+
+    return intrinsic(reordered_extreme)
+
+
 def _make_extreme(comparison: str) -> Any:
     """Python's ``min`` or ``max`` of sizes. numba's own compiles a function for each number of arguments."""
 
@@ -171,6 +188,8 @@ INTRINSICS: dict[str, Any] = {
     **{f"{name}_buffer": _make_buffer_at(dtype) for name, dtype in NUMBA_TYPES.items()},
     "fast_add": _make_summing("fadd", REORDERED_FLAGS),
     "fast_multiply": _make_summing("fmul", REORDERED_FLAGS),
+    "fast_maximum": _make_reordered_extreme("maximum"),
+    "fast_minimum": _make_reordered_extreme("minimum"),
     "fused_add": _make_summing("fadd", FUSED_FLAGS),
     "fused_multiply": _make_summing("fmul", FUSED_FLAGS),
     "min": _make_extreme("<"),

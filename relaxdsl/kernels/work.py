@@ -25,6 +25,7 @@ from relaxdsl.ir.scalar import (
     COMPARISONS,
     LOGICAL,
     PREDICATES,
+    SUMMING,
     Apply,
     Const,
     IndexValue,
@@ -46,7 +47,7 @@ Measured on two cores: a unit takes 0.02 to 0.07 ns, also one of the contraction
 one from about 150,000 units on if the second is awake. What it takes to wake it: :mod:`relaxdsl.runtime.parallel`.
 """
 
-_CHEAP = ARITHMETIC | COMPARISONS | LOGICAL | BITWISE | PREDICATES | {"abs", "maximum", "minimum"}
+_CHEAP = ARITHMETIC | COMPARISONS | LOGICAL | BITWISE | PREDICATES | SUMMING | {"abs", "maximum", "minimum"}
 _FUNCTION_COST = 10
 """What any other function costs, in units of an addition."""
 _NEGLIGIBLE = 8

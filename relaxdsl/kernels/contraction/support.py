@@ -5,8 +5,8 @@ changes nothing, the rows up to ``i`` need the columns before ``i + c + 1`` only
 them, and of the sum of a contraction that follows.
 
 What lies beyond is followed from stage to stage as a number: -inf is left out of a maximum, 0 of a sum. In a softmax,
-``exp(-inf - greatest)`` is 0 unless the greatest is -inf or NaN, and ``0 / total`` is 0 unless the total is 0 or NaN.
-Then all columns of the row are NaN, and so is what is made of them, if there is a column at all: at least one is always
+``exp(-inf - greatest)`` is 0 unless the greatest is -inf or NaN, and ``0 / total``, or ``0 * (1 / total)``, is 0 unless
+the total is 0 or NaN. Then all columns of the row are NaN, and so is what is made of them, if there is a column at all: at least one is always
 computed. What a contraction leaves out is 0 times its right operand, which is NaN where that is not finite; so that
 much is added to the result.
 """
@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import field
 
 from relaxdsl.dataclass import dataclass
-from relaxdsl.ir.loops import Buffer, Store, loop_variable
+from relaxdsl.ir.loops import Buffer, Stmt, Store, loop_variable
 from relaxdsl.ir.scalar import Apply, Cast, Const, Index, IndexValue, Load, ScalarExpr, Select, rewrite
 from relaxdsl.kernels.contraction.chain import Chain
 from relaxdsl.kernels.contraction.roles import Stage, named, uses_of
@@ -71,6 +71,7 @@ class _Finder:
         beyond: what a buffer's elements are where the condition does not hold.
         greatest: of what a buffer has the greatest of each row, which is -inf beyond.
         powers: the buffers of exponentials, which are 0 beyond, and those of their sums, by which they may be divided.
+        inverses: the buffers of what one is divided by such a sum, and those of the sums.
     """
 
     chain: Chain
@@ -78,6 +79,7 @@ class _Finder:
     beyond: dict[Buffer, float] = field(default_factory=dict)
     greatest: dict[Buffer, object] = field(default_factory=dict)
     powers: dict[Buffer, set[Buffer]] = field(default_factory=dict)
+    inverses: dict[Buffer, Buffer] = field(default_factory=dict)
     offsets: set[Dim] = field(default_factory=set)
 
     def support(self) -> Support | None:
@@ -101,6 +103,7 @@ class _Finder:
             if use.buffer in self.axes and not use.is_write
         }
         if not names:
+            self._note_inverse(stage.nest.block.body)
             return ""
         (name, *others) = names
         if others or name is None:
@@ -110,6 +113,11 @@ class _Finder:
             is_fine = contraction.steps == (name,) and self.beyond.get(contraction.left.buffer) == 0.0
             return name if is_fine and contraction.right.buffer not in self.axes else None
         return name if self._is_limited(stage, self._place(stage, place, name)) else None
+
+    def _note_inverse(self, body: Stmt) -> None:
+        match body:
+            case Store(buffer, value=Apply("divide", (Const(value=1), Load(buffer=total)))):
+                self.inverses[buffer] = total
 
     def _place(self, stage: Stage, place: int, name: str) -> _Place:
         extents, roles = stage.extents, self.chain.roles.variables[place]
@@ -168,12 +176,17 @@ class _Finder:
                 return self._beyond(inner, at)
             case Apply("divide", (Load(buffer=power), Load(buffer=total))) if total in self.powers.get(power, ()):
                 return 0.0
+            case Apply("multiply", (Load(buffer=power), Load(buffer=factor))) if self._is_inverse(factor, power):
+                return 0.0
             case Apply("exp") if self._is_power(value, at):
                 return 0.0
             case Apply(function, (left, right)) if function in _ARITHMETIC:
                 found = self._beyond(left, at), self._beyond(right, at)
                 return _combined(function, *found)
         return None
+
+    def _is_inverse(self, factor: Buffer, power: Buffer) -> bool:
+        return self.inverses.get(factor) in self.powers.get(power, ())
 
     def _beyond_choice(
         self, condition: ScalarExpr, chosen: ScalarExpr, otherwise: ScalarExpr, at: _Place

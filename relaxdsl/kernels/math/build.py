@@ -90,6 +90,15 @@ def has_fused_multiply_add() -> bool:
     return bool(binding.get_host_cpu_features().get("fma"))
 
 
+def scales_by_powers_of_two() -> bool:
+    """Whether the machine that numba compiles for multiplies by powers of two in one instruction, in vectors."""
+    settings: Any = config
+    if settings.CPU_NAME or settings.CPU_FEATURES:
+        return {"+avx512f", "+avx512vl"} <= set((settings.CPU_FEATURES or "").split(","))
+    features = binding.get_host_cpu_features()
+    return bool(features.get("avx512f") and features.get("avx512vl"))
+
+
 @dataclass(frozen=True, slots=True)
 class Flag:
     """A truth value."""
@@ -265,6 +274,14 @@ class Real:
 
     def with_sign_of(self, other: Real) -> Real:
         return self.intrinsic("copysign", other)
+
+    def times_power_of_two(self, exponent: Bits) -> Real:
+        """This times 2**exponent, rounded once; fast where :func:`scales_by_powers_of_two`."""
+        kind, whole = self.format.real_type, ir.IntType(32)
+        signature = ir.FunctionType(kind, [kind, whole])
+        declared = self.builder.module.declare_intrinsic("llvm.ldexp", [kind, whole], signature)
+        narrow = exponent.raw if self.format is SINGLE else self.builder.trunc(exponent.raw, whole)
+        return self._new(self.builder.call(declared, [self.raw, narrow]))
 
     def remainder(self, other: Real) -> Real:
         """The exact remainder of the truncated quotient."""

@@ -1,13 +1,14 @@
 """The exponential and what is made of it: exp2, expm1, sigmoid, silu, and the hyperbolic functions.
 
-x = n ln(2) + r with |r| <= ln(2)/2, so exp(x) = 2**n exp(r). 2**n is written into exponent bits; where the result may
-be subnormal or nearly overflow it is applied as two factors, so that only the last product rounds.
+x = n ln(2) + r with |r| <= ln(2)/2, so exp(x) = 2**n exp(r). Where there is no instruction for that product, 2**n is
+written into exponent bits, and as the result may be subnormal or nearly overflow, it is applied as two factors, so that
+only the last product rounds.
 """
 
 from __future__ import annotations
 
 from relaxdsl.kernels.math import polynomials
-from relaxdsl.kernels.math.build import Bits, Real, polynomial
+from relaxdsl.kernels.math.build import Bits, Real, polynomial, scales_by_powers_of_two
 from relaxdsl.kernels.math.constants import LN2, LN2_PARTS, LOG2E
 
 
@@ -33,6 +34,8 @@ def _expm1_near_zero(r: Real) -> Real:
 
 def _times_power_of_two(value: Real, biased: Bits) -> Real:
     """value * 2**(biased - 2 * bias), rounded once."""
+    if scales_by_powers_of_two():
+        return value.times_power_of_two(biased - 2 * value.format.max_exponent)
     half = biased >> 1
     digits = value.format.fraction_bits
     return value * (half << digits).real() * ((biased - half) << digits).real()

@@ -198,6 +198,8 @@ def _passes(loop: For, row: For, update: Store) -> Iterator[For]:
 def reordered(update: Stmt, is_short: bool = False) -> Stmt:
     """``s = s + a * b`` on floats becomes ``s = fast_add(s, fast_multiply(a, b))``: see :data:`REORDERED`.
 
+    So does a maximum or minimum.
+
     Args:
         is_short: there are so few terms that LLVM writes them out, for several rows at once and for the rows left over.
             They keep their order, so that no result depends on which it was.
@@ -208,6 +210,8 @@ def reordered(update: Stmt, is_short: bool = False) -> Stmt:
     match update.value:
         case Apply("add" | "multiply" as function, (Load(buffer) as old, step), dtype) if buffer is update.buffer:
             return replace(update, value=Apply(functions[function], (old, _fusable(step, functions)), dtype))
+        case Apply("maximum" | "minimum" as function, (Load(buffer), _) as args, dtype) if buffer is update.buffer:
+            return replace(update, value=Apply(REORDERED[function], args, dtype))
     return update
 
 

@@ -8,7 +8,7 @@ def softmax(args, lo, hi):
         row = i * n
         peak_acc = float32(-inf)
         for k in range(n):
-            peak_acc = maximum(peak_acc, x[row + k])
+            peak_acc = fast_maximum(peak_acc, x[row + k])
         peak = peak_acc
         total_acc = float32(0.0)
         for j in range(n):

@@ -13,11 +13,11 @@ def softmax_of_columns(args, lo, hi):
         for k in range(m // 4):
             row = k * n * 4
             for j in range(column_block * 2048, min(n, 2048 * column_block + 2048)):
-                peak[j] = maximum(maximum(maximum(maximum(peak[j], x[row + j]), x[row + j + n]), x[row + j + 2 * n]), x[row + j + 3 * n])
+                peak[j] = fast_maximum(fast_maximum(fast_maximum(fast_maximum(peak[j], x[row + j]), x[row + j + n]), x[row + j + 2 * n]), x[row + j + 3 * n])
         for k_rest in range(m // 4 * 4, m):
             row_1 = k_rest * n
             for j_rest in range(column_block * 2048, min(n, 2048 * column_block + 2048)):
-                peak[j_rest] = maximum(peak[j_rest], x[row_1 + j_rest])
+                peak[j_rest] = fast_maximum(peak[j_rest], x[row_1 + j_rest])
         for i in range(m):
             row_2 = i * n
             for j_1 in range(column_block * 2048, min(n, 2048 * column_block + 2048)):

@@ -146,6 +146,8 @@ class CheckedBuffer:
 NAMESPACE: dict[str, Any] = {
     "fast_add": lambda a, b: a + b,
     "fast_multiply": lambda a, b: a * b,
+    "fast_maximum": np.maximum,
+    "fast_minimum": np.minimum,
     "lanes": lambda count: count,
     "inf": np.inf,
     "nan": np.nan,

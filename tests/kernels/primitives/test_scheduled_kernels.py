@@ -75,7 +75,7 @@ def softmax(args, lo, hi):
         row = i_3 * n
         peak_acc = float32(-inf)
         for ax2 in range(n):
-            peak_acc = maximum(peak_acc, x[row + ax2])
+            peak_acc = fast_maximum(peak_acc, x[row + ax2])
         peak = peak_acc
         for ax1 in range(n):
             e[ax1] = exp(x[row + ax1] - peak)
