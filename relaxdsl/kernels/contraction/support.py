@@ -6,9 +6,9 @@ them, and of the sum of a contraction that follows.
 
 What lies beyond is followed from stage to stage as a number: -inf is left out of a maximum, 0 of a sum. In a softmax,
 ``exp(-inf - greatest)`` is 0 unless the greatest is -inf or NaN, and ``0 / total``, or ``0 * (1 / total)``, is 0 unless
-the total is 0 or NaN. Then all columns of the row are NaN, and so is what is made of them, if there is a column at all: at least one is always
-computed. What a contraction leaves out is 0 times its right operand, which is NaN where that is not finite; so that
-much is added to the result.
+the total is 0 or NaN. Then all columns of the row are NaN, and so is what is made of them, if there is a column at all:
+at least one is always computed. What a contraction leaves out is 0 times its right operand, which is NaN where that is
+not finite; so that much is added to the result.
 """
 
 from __future__ import annotations
