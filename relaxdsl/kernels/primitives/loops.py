@@ -229,7 +229,8 @@ def _require_same_starts(func: PrimFunc, on_path: tuple[For, ...], chain: list[F
         used = {name for each in touch.indices or () for name in names_in_index(each)}
         signs: dict[str, Sign] = dict.fromkeys(sorted((before | after | inner) & used), "*")
         for var in sorted((before ^ after) - steps):
-            if may_meet_anyhow(touch, touch, {**signs, var: "<"}):
+            # even a loop of one iteration that no index uses may stand in a condition around the block
+            if var not in used or may_meet_anyhow(touch, touch, {**signs, var: "<"}):
                 headline = f"reorder: block {touch.block.name} starts its reduction again in each iteration of {var}"
                 refuse(func, headline, var, touch.block.name, hint=f"{var} has to stay on its side of the reduction")
 

@@ -288,6 +288,26 @@ def test_reorder_refuses_a_loop_that_starts_a_reduction_again():
     assert_refuses(lambda: sch.reorder(k, again), headline + shown_loops + hint)
 
 
+def test_reorder_refuses_a_loop_of_one_iteration_on_which_a_reduction_depends():
+    sch = relax.Schedule(repeated_sums)
+    _, again, k = sch.get_loops("s")
+    again_0, _ = sch.split(again, factors=[None, 4])
+    _, _, again_1, k = sch.get_loops("s")
+    sch.reorder(again_1, again_0)
+    message = """
+    reorder: block s starts its reduction again in each iteration of _again_0
+       for i, _again_1, _again_0, k in T.grid(m, 4, 1, n):  # <-- _again_0
+           if (4 * _again_0 + _again_1) < T.int64(2):
+               with T.block("s"):  # <-- s
+                   v_i, v_k = T.axis.remap("SR", [i, k])
+                   with T.init():
+                       s[v_i] = T.float32(0.0)
+                   s[v_i] = s[v_i] + x[v_i, v_k]
+       hint: _again_0 has to stay on its side of the reduction
+    """
+    assert_refuses(lambda: sch.reorder(k, again_0), message)
+
+
 def test_reorder_of_a_fused_tile_out_of_a_reduction():
     sch = relax.Schedule(matmul())
     i, j, k = sch.get_loops("c")
