@@ -39,7 +39,7 @@ PREDICATES = frozenset({"isnan", "isinf", "isfinite"})
 MODULAR = frozenset({"add", "subtract", "multiply", "bitwise_and", "bitwise_or", "bitwise_xor"})
 
 # Written by the schedule for the combination step of a float reduction only: an addition or multiplication whose
-# terms may be reordered (into vector lanes) and fused (into multiply-adds); an extreme for which 0.0 and -0.0 are alike.
+# terms may be reordered (into vector lanes) and fused (into multiply-adds); an extreme to which both zeros are alike.
 REORDERED = {
     "add": "fast_add",
     "multiply": "fast_multiply",

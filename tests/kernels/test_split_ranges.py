@@ -83,6 +83,16 @@ def test_results_do_not_change(offset: int) -> None:
         np.testing.assert_allclose(out, np.where(seen, np.exp(x), 0), rtol=1e-6)
 
 
+def test_a_step_that_is_not_always_one() -> None:
+    """At 0, 1 and 2 the condition looks as if it moved one step with the column."""
+    kernel = compile_kernel(_masked(lambda i, j: te.less(j + j // 4, i + 6)))
+    x = np.random.default_rng(0).standard_normal((3, 16)).astype("float32")
+    out = np.empty_like(x)
+    run_kernel(kernel, [x, out], {"m": 3, "n": 16}, 1)
+    i, j = np.ogrid[:3, :16]
+    np.testing.assert_allclose(out, np.where(j + j // 4 < i + 6, np.exp(x), 0), rtol=1e-6)
+
+
 def test_steps_without_effect_disappear() -> None:
     x = te.placeholder((m, n), name="x")
 

@@ -16,6 +16,7 @@ from relaxdsl.kernels.contraction.library import Library
 from relaxdsl.kernels.contraction.operands import GATHERED, STRIDED, Gathered, Layout, Strided
 from relaxdsl.kernels.contraction.packing import emit_panels
 from relaxdsl.kernels.contraction.tile import (
+    ALIAS_BYTES,
     COLUMN_GROUP,
     DEPTH,
     GATHERED_STEPS,
@@ -189,7 +190,8 @@ def _left_tiles(
     if isinstance(operand, Gathered) or not library.numbers.is_read_in_place:
         library.call(emit, f"left_block{suffix}", (height, depth, *operand.arguments, block))
         return packed
-    are_runs = emit.all(emit.compare("==", operand.steps, 1), emit.builder.not_(emit.are_aliases(operand.places)))
+    are_apart = emit.builder.not_(emit.are_aliases(operand.places, ALIAS_BYTES))
+    are_runs = emit.all(emit.compare("==", operand.steps, 1), are_apart)
     most = emit.builder.select(are_runs, emit.integer(NARROW_RUNS), emit.integer(NARROW))
     is_used_often = emit.compare(">", n, most)
     with emit.builder.if_then(is_used_often):

@@ -50,10 +50,10 @@ from relaxdsl.kernels.contraction.tile import (
     ALWAYS_IN_PLACE_ROWS,
     CACHED,
     FEW,
-    IN_PLACE_ROWS,
     IN_PLACE_SIZE,
     SKINNY,
     SMALL,
+    TWO_TILES_SIZE,
     Tile,
 )
 
@@ -99,10 +99,13 @@ def _emit_way(emit: Emitter, tile: Tile) -> None:
     is_dotted = emit.all(are_columns, emit.any(is_small, emit.compare("<=", m, SKINNY)))
     is_direct = emit.any(emit.compare("==", k, 0), emit.compare("==", n, 1), is_streamed, is_dotted)
     emit.give_back(is_direct, DIRECT)
-    # Where rows alias, what a tile reads is gone from the cache before the next tile needs it.
-    most_rows = emit.builder.select(emit.are_aliases(b_steps), emit.integer(tile.rows), emit.integer(IN_PLACE_ROWS))
-    are_few = emit.all(emit.compare("<=", m, most_rows), emit.compare("<=", size, IN_PLACE_SIZE))
-    is_cheap = emit.any(emit.compare("<=", size, CACHED), are_few, emit.compare("<=", m, ALWAYS_IN_PLACE_ROWS))
+    # Where rows alias, what a tile reads is gone from the cache before the third one needs it.
+    are_apart = emit.builder.not_(emit.are_aliases(b_steps, tile.alias_bytes))
+    are_few = emit.all(emit.compare("<=", m, tile.in_place_rows), emit.compare("<=", size, IN_PLACE_SIZE), are_apart)
+    are_two_tiles = emit.all(emit.compare("<=", m, 2 * tile.rows), emit.compare("<=", size, TWO_TILES_SIZE))
+    is_cheap = emit.any(
+        emit.compare("<=", size, CACHED), are_few, are_two_tiles, emit.compare("<=", m, ALWAYS_IN_PLACE_ROWS)
+    )
     emit.give_back(emit.all(are_rows, is_cheap), IN_PLACE)
     emit.give_back(emit.compare("<=", m, FEW), PACKING)
     emit.builder.ret(emit.integer(FROM_PANELS))

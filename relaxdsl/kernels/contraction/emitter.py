@@ -13,7 +13,7 @@ from typing import Any
 from llvmlite import ir
 
 from relaxdsl.dataclass import dataclass
-from relaxdsl.kernels.contraction.tile import ALIAS_BYTES, LINE_BYTES
+from relaxdsl.kernels.contraction.tile import LINE_BYTES
 
 INT1, INT32, INT64 = ir.IntType(1), ir.IntType(32), ir.IntType(64)
 Integer = int | Any
@@ -21,10 +21,14 @@ Integer = int | Any
 
 @dataclass(slots=True)
 class CarryingLoop:
-    """A loop under construction: ``values`` are those of this iteration, ``following`` those of the next one."""
+    """A loop under construction: ``values`` are those of this iteration, ``following`` those of the next one.
+
+    ``step``, to the next index, may be what the iteration finds out.
+    """
 
     index: Any
     values: list[Any]
+    step: Integer
     following: list[Any] = field(default_factory=list)
 
 
@@ -106,9 +110,9 @@ class Emitter:
             phi.add_incoming(value, before)
         builder.cbranch(self.compare("<", index, stop), body, end)
         builder.position_at_end(body)
-        loop = CarryingLoop(index, values)
+        loop = CarryingLoop(index, values, step)
         yield loop
-        following = [self.add(index, step), *loop.following]
+        following = [self.add(index, loop.step), *loop.following]
         for phi, value in zip((index, *values), following, strict=True):
             phi.add_incoming(value, builder.block)
         builder.branch(head)
@@ -150,9 +154,10 @@ class Emitter:
         place = self.builder.bitcast(self.at(pointer, offset), ir.IntType(8).as_pointer())
         self._intrinsic("llvm.prefetch.p0", ir.VoidType(), place, INT32(int(for_writing)), INT32(3), INT32(1))
 
-    def are_aliases(self, spacing: Integer) -> Any:
-        """Whether elements so far apart meet in the same few sets of the first-level cache."""
-        return self.compare("==", self.multiple_below(spacing, ALIAS_BYTES // LINE_BYTES * self.line_lanes), spacing)
+    def are_aliases(self, spacing: Any, alias_bytes: int) -> Any:
+        """Whether elements so far apart are a multiple of so many bytes apart."""
+        step = alias_bytes // LINE_BYTES * self.line_lanes
+        return self.compare("==", self.builder.and_(spacing, self.integer(step - 1)), 0)
 
     def load_vector(self, pointer: Any, offset: Integer, count: int = 0) -> Any:
         """A vector of ``count`` elements, or as many as there are lanes."""

@@ -20,8 +20,10 @@ from relaxdsl.kernels.contraction.emitter import Emitter, Integer
 from relaxdsl.kernels.contraction.library import Library
 from relaxdsl.kernels.contraction.operands import Gathered, Layout, Strided
 from relaxdsl.kernels.contraction.tile import PACKED_STEPS
-from relaxdsl.kernels.contraction.transposition import transposed
+from relaxdsl.kernels.contraction.transposition import half_transposed, has_half_square, transposed
 
+#: A run of fewer neighbours is packed element by element.
+SHORT_RUN = 4
 #: How to read one step of a strip as vectors, given where the step is; and the condition under which this is right.
 _Reading = tuple[Any, Callable[[Any], list[Any]]]
 
@@ -209,6 +211,9 @@ class _Strip:
         edge = emit.sub(self.count, 1)
         rows = [emit.at(self.operand.source, self.operand.place(emit.smaller(row, edge))) for row in range(self.places)]
         size = self.library.numbers.steps
+        if isinstance(self.operand, Gathered) and self.is_panel and size == 1 and emit.lanes > 1:
+            self._gather_runs(self.operand, rows)
+            return
         whole = emit.mul(emit.quotient(self.depth, size * emit.lanes), emit.lanes)
         with (
             emit.loop(0, whole, emit.lanes) as first,
@@ -219,6 +224,28 @@ class _Strip:
             with others:
                 self._copy_elements(rows, first, emit.add(first, emit.lanes))
         self._copy_elements(rows, whole, self.library.units(emit, self.depth))
+
+    @property
+    def is_panel(self) -> bool:
+        """Whether nothing stands between its steps."""
+        return isinstance(self.width, int) and self.width == self.places
+
+    def _gather_runs(self, operand: Gathered, rows: list[Any]) -> None:
+        """Run by run of neighbouring steps: those of a vector at a time, or one by one where a run is short.
+
+        What vectors write beyond a run is overwritten by the next one, or by the next panel.
+        """
+        emit = self.emit
+        with emit.carrying_loop(0, self.depth, ()) as loop:
+            existing = emit.lanes_below(emit.sub(self.depth, loop.index))
+            offsets, first = emit.load_masked(operand.steps, loop.index, existing), operand.step(loop.index)
+            loop.step = emit.first_false(emit.builder.and_(emit.are_from(offsets, first, 1), existing))
+            with emit.builder.if_else(emit.compare("<", loop.step, SHORT_RUN)) as (short, long):
+                with short:
+                    self._copy_elements(rows, loop.index, emit.add(loop.index, loop.step))
+                with long:
+                    mask = emit.lanes_below(loop.step)
+                    self._write_transposed(loop.index, [emit.load_masked(row, first, mask) for row in rows])
 
     def _are_neighbours(self, start: Any) -> Any:
         """Whether the steps of as many units as a vector has lanes are neighbours."""
@@ -236,8 +263,15 @@ class _Strip:
         emit, lanes, numbers = self.emit, self.emit.lanes, self.library.numbers
         offset = self.operand.step(self._steps(first)[0])
         runs = [emit.load_vector(row, offset, lanes * numbers.steps) for row in rows]
-        vectors = [numbers.join_run(run, emit) for run in runs]
-        vectors += [emit.undefined] * (-len(vectors) % lanes)
+        self._write_transposed(first, [numbers.join_run(run, emit) for run in runs])
+
+    def _write_transposed(self, first: Any, vectors: list[Any]) -> None:
+        """As many units from ``first`` on as vectors have lanes, given a vector along them for each place."""
+        emit, lanes = self.emit, self.emit.lanes
+        if self.is_panel and has_half_square(emit, self.places):
+            self._write(first, half_transposed(emit, vectors))
+            return
+        vectors = [*vectors, *[emit.undefined] * (-len(vectors) % lanes)]
         squares = [transposed(emit, vectors[start : start + lanes]) for start in range(0, len(vectors), lanes)]
         for lane in range(lanes):
             self._write(emit.add(first, lane), [square[lane] for square in squares])

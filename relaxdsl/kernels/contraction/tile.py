@@ -29,22 +29,24 @@ PACKED_COLUMNS = 96
 NARROW, NARROW_RUNS = 256, 768
 #: What the caches hold and fetch at a time.
 LINE_BYTES = 64
-#: Rows of memory whose distance is a multiple of so many bytes meet in the same few sets of the first-level cache.
-ALIAS_BYTES = 2048
+#: Rows of memory whose distance is a multiple of so many bytes meet in the same few sets of the caches. Processors with
+#: vectors of 512 bits have larger ones.
+ALIAS_BYTES, WIDE_ALIAS_BYTES = 2048, 4096
 #: Steps of the sum that are packed of one panel before the next one.
 PACKED_STEPS = 16
 #: The same where tables say where elements are.
 GATHERED_STEPS = 96
-#: Elements after a packed block that packing may write.
-BLOCK_MARGIN = 16
+#: Elements after a packed block that packing may write: as many steps of a panel as a vector has lanes, and a vector.
+BLOCK_MARGIN = 16 * 8 + 16
 #: Up to so many rows use the right operand so few times that each call packs what it uses, just before it does.
 FEW = 192
 #: A right operand of so many elements stays in the first-level cache: tiles read it where it is.
 CACHED = 4096
 #: Up to so many rows are computed without packing, where the strides allow it.
 SKINNY = 8
-#: Up to so many rows use the right operand where it is, if it has at most so many elements; a few do whatever its size.
-IN_PLACE_ROWS, IN_PLACE_SIZE, ALWAYS_IN_PLACE_ROWS = 48, 1 << 22, 4
+#: A right operand of up to so many elements is used where it is by products of few rows: packing it would take a fifth
+#: of their time. One of two tiles' rows or less may be larger, and so few rows use any.
+IN_PLACE_SIZE, TWO_TILES_SIZE, ALWAYS_IN_PLACE_ROWS = 1 << 20, 1 << 22, 4
 #: Up to so many products are computed without packing.
 SMALL = 32 * 32 * 32
 
@@ -65,15 +67,30 @@ class Tile:
     @property
     def depth(self) -> int:
         """Steps of the sum in one pass over the tiles."""
-        return (WIDE_DEPTH if self.lanes * self.bits >= 512 else DEPTH) * 32 // self.bits
+        return (WIDE_DEPTH if self.is_wide else DEPTH) * 32 // self.bits
+
+    @property
+    def is_wide(self) -> bool:
+        """Whether it has vectors of 512 bits."""
+        return self.lanes * self.bits >= 512
 
     @property
     def streamed_rows(self) -> int:
         """Up to so many rows of a product are sums of whole rows of the right operand, without tiles.
 
-        A tile that is some lines of memory wide reads as fast, and adds up in registers.
+        A wide tile reads as fast, since it is some lines of memory wide, and adds up in registers.
         """
-        return 2 if self.columns * self.bits >= 1024 else SKINNY
+        return 2 if self.is_wide else SKINNY
+
+    @property
+    def in_place_rows(self) -> int:
+        """Up to so many rows use the right operand where it is."""
+        return FEW if self.is_wide else 8 * self.rows
+
+    @property
+    def alias_bytes(self) -> int:
+        """Rows of the right operand so far apart, or a multiple of that, are not used where they are."""
+        return WIDE_ALIAS_BYTES if self.is_wide else ALIAS_BYTES
 
 
 def tile_for(bits: int, vector_bits: int, registers: int) -> Tile:

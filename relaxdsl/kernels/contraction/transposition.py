@@ -5,6 +5,7 @@ Elements first change places within chunks of 128 bits, which every machine does
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from relaxdsl.kernels.contraction.emitter import Emitter
@@ -19,6 +20,35 @@ def transposed(emit: Emitter, rows: list[Any]) -> list[Any]:
         groups = _exchanged(emit, groups, distance, chunk)
         distance *= 2
     return [vector for group in groups for vector in group]
+
+
+def has_half_square(emit: Emitter, rows: int) -> bool:
+    """Whether :func:`half_transposed` can do so many rows."""
+    return rows == 2 * emit.chunk_lanes and emit.lanes == 4 * emit.chunk_lanes
+
+
+def half_transposed(emit: Emitter, rows: list[Any]) -> list[Any]:
+    """The columns of half as many vectors as each has lanes: two columns in each vector.
+
+    It takes half of the instructions of a square.
+    """
+    chunk = emit.chunk_lanes
+    upper, lower = (_within_chunks(emit, rows[first : first + chunk], chunk) for first in (0, chunk))
+    made = []
+    for half in (0, 2):
+        places = ((0, half), (1, half), (0, half + 1), (1, half + 1))
+        columns = [_chunks(emit, *pair, places) for pair in zip(upper, lower, strict=True)]
+        for quarter in (0, 2):
+            places = ((0, quarter), (0, quarter + 1), (1, quarter), (1, quarter + 1))
+            made += [_chunks(emit, columns[column], columns[column + 1], places) for column in range(0, chunk, 2)]
+    return made
+
+
+def _chunks(emit: Emitter, left: Any, right: Any, places: Sequence[tuple[int, int]]) -> Any:
+    """Chunks of two vectors, each named by its side and its number."""
+    chunk = emit.chunk_lanes
+    starts = (side * emit.lanes + number * chunk for side, number in places)
+    return emit.shuffle(left, right, [start + lane for start in starts for lane in range(chunk)])
 
 
 def _within_chunks(emit: Emitter, rows: list[Any], chunk: int) -> list[Any]:

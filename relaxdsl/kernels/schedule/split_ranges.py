@@ -23,7 +23,7 @@ from relaxdsl.ir.loops import (
 from relaxdsl.ir.scalar import COMPARISONS, LOGICAL, Apply, Const, IndexValue, Load, ScalarExpr, Select, const, rewrite
 from relaxdsl.kernels.accesses import expressions, nodes
 from relaxdsl.kernels.simplify import Ranges, simplify_dim
-from relaxdsl.types.dims import Dim, dim_max, dim_min, substitute
+from relaxdsl.types.dims import Dim, dim_max, dim_min, linear_in
 from relaxdsl.types.prove import Proof, prove_less_equal
 
 #: A loop is split at so many places at most, since its body is written once for each part.
@@ -152,10 +152,12 @@ def _cut(node: ScalarExpr, loop: For) -> _Cut | None:
     if left is None or right is None:
         return None
     room = _ROOM[node.function](left, right)
-    zero, one, two = (substitute(room, {loop.var: value}) for value in (0, 1, 2))
-    if one - zero != two - one or one - zero not in (1, -1):
-        return None
-    return _Cut(zero, True) if one - zero == -1 else _Cut(1 - zero, False)
+    match linear_in(room, loop.var):
+        case (-1, zero):
+            return _Cut(zero, True)
+        case (1, zero):
+            return _Cut(1 - zero, False)
+    return None
 
 
 def _as_dim(value: ScalarExpr) -> Dim | None:
