@@ -36,15 +36,22 @@ _RESULT = "c* c_rows panels* block*"
 
 def emit_blocks(library: Library, layouts: Sequence[Layout]) -> None:
     """``all_panels`` and ``all_tiles``, and the same for operands given by tables, as far as the layouts are wanted."""
-    emit_tiles(library)
+    for layout in dict.fromkeys(_left_layout(library, each) for each in layouts):
+        emit_tiles(library, layout)
+        _emit_group_of_tiles(library, layout)
     for layout in layouts:
-        emit_panels(library, layout)
+        packs_left = layout is STRIDED or not library.numbers.is_read_in_place
+        emit_panels(library, layout, packs_left)
         _emit_right_group(library, layout)
         _emit_all_panels(library, layout)
-        _emit_left_block(library, layout)
-    _emit_group_of_tiles(library)
-    for layout in layouts:
+        if packs_left:
+            _emit_left_block(library, layout)
         _emit_all_tiles(library, layout)
+
+
+def _left_layout(library: Library, layout: Layout) -> Layout:
+    """As what tiles read a left operand: packed or not, it is evenly spaced, or they look into tables themselves."""
+    return layout if library.numbers.is_read_in_place else STRIDED
 
 
 # ---------------------------------------------------------------------------------------------------------- the packing
@@ -149,7 +156,7 @@ def _emit_all_tiles(library: Library, layout: Layout) -> None:
     """By row block, then steps of the sum, then groups of columns. Of ``k`` steps in the panels, ``steps`` are summed,
     to what is there if these are not the first.
 
-    Operands given by tables are always packed, the right one before.
+    A right operand given by tables is always packed before.
     """
     name, strides = ("all_tiles", _RIGHT) if layout is STRIDED else (f"all_tiles{layout.suffix}", "")
     left = layout.parameters("a", "a_rows", "a_steps")
@@ -163,13 +170,14 @@ def _emit_all_tiles(library: Library, layout: Layout) -> None:
     with emit.loop(0, rows, PACKED_ROWS) as above, _depths(library, emit, k, steps) as (start, panel_depth):
         depth = emit.smaller(panel_depth, emit.sub(steps, start))
         height = emit.smaller(PACKED_ROWS, emit.sub(rows, above))
-        packed_left = _left_tiles(library, emit, operand.moved(above, start), (height, depth, n), block)
+        lefts = _left_tiles(library, emit, operand.moved(above, start), (height, depth, n), block)
         sets = emit.builder.zext(emit.all(emit.compare("==", start, 0), emit.compare("==", is_first, 1)), INT64)
         with emit.loop(first_column, stop, PACKED_COLUMNS) as column:
             width = emit.smaller(PACKED_COLUMNS, emit.sub(stop, column))
             goal = emit.at(c, emit.add(emit.mul(above, c_rows), emit.sub(column, first_column)))
             group = emit.at(panels, _group_offset(library, emit, n, start, column, panel_depth))
-            tiles = _Tiles(library, emit, height, depth, panel_depth, packed_left, c_rows, sets)
+            kind = _left_layout(library, layout)
+            tiles = _Tiles(library, emit, kind, height, depth, panel_depth, lefts, c_rows, sets)
             if library.numbers.is_read_in_place and layout is STRIDED:
                 tiles.multiply(right, (start, column, emit.sub(n, column)), width, group, packed, goal)
             else:
@@ -182,12 +190,15 @@ def _left_tiles(
 ) -> tuple[Any, ...]:
     """The left operand as tiles read it: where it starts, what is between tiles per row, between rows, between steps.
 
-    It is packed into ``block``, unless it is used so few times that packing would take as long as using it.
+    It is packed into ``block``, unless it is used so few times that packing would take as long as using it. Tiles look
+    into tables themselves: that takes one instruction a step.
     """
     height, depth, n = sizes
+    if isinstance(operand, Gathered) and library.numbers.is_read_in_place:
+        return operand.arguments
     suffix = "" if isinstance(operand, Strided) else GATHERED.suffix
     packed = (block, library.units(emit, depth), emit.integer(1), emit.integer(library.tile.rows))
-    if isinstance(operand, Gathered) or not library.numbers.is_read_in_place:
+    if not library.numbers.is_read_in_place:
         library.call(emit, f"left_block{suffix}", (height, depth, *operand.arguments, block))
         return packed
     are_apart = emit.builder.not_(emit.are_aliases(operand.places, ALIAS_BYTES))
@@ -206,6 +217,7 @@ class _Tiles:
 
     library: Library
     emit: Emitter
+    layout: Layout
     height: Any
     depth: Any
     panel_depth: Any
@@ -243,20 +255,21 @@ class _Tiles:
     def _multiply(self, width: Any, right: tuple[Any, Any, Any, Any], goal: Any) -> None:
         units = self.library.units(self.emit, self.depth)
         arguments = (self.height, width, units, *self.left, *right, goal, self.c_rows, self.is_first)
-        self.library.call(self.emit, "group_of_tiles", arguments)
+        self.library.call(self.emit, f"group_of_tiles{self.layout.suffix}", arguments)
 
 
-def _emit_group_of_tiles(library: Library) -> None:
+_LEFT = {STRIDED: "left* a_tiles a_rows a_steps", GATHERED: "source* a_row_offsets& a_step_offsets&"}
+
+
+def _emit_group_of_tiles(library: Library, layout: Layout) -> None:
     """``height`` rows by ``width`` columns, tile by tile.
 
     Where ``b_steps`` is 0, the right operand is panels of ``extent`` columns together.
     """
-    parameters = "height width depth left* a_tiles a_rows a_steps right* b_tiles b_steps extent c* c_rows is_first"
-    emit = library.function("group_of_tiles", parameters)
-    height, width, depth, a, a_tiles, a_rows, a_steps, b, b_tiles, b_steps, extent, *result, is_first = (
-        emit.function.args
-    )
-    (c, c_rows), tile, are_panels = result, library.tile, emit.compare("==", b_steps, 0)
+    parameters = f"height width depth {_LEFT[layout]} right* b_tiles b_steps extent c* c_rows is_first"
+    emit = library.function(f"group_of_tiles{layout.suffix}", parameters)
+    height, width, depth, *a, b, b_tiles, b_steps, extent, c, c_rows, is_first = emit.function.args
+    tile, are_panels = library.tile, emit.compare("==", b_steps, 0)
     with emit.loop(0, width, tile.columns) as column:
         columns = emit.smaller(tile.columns, emit.sub(width, column))
         wide = library.whole_vectors(emit, columns)
@@ -265,13 +278,22 @@ def _emit_group_of_tiles(library: Library) -> None:
         right = (emit.at(b, emit.mul(column, b_tiles)), emit.builder.select(are_panels, panel, b_steps))
         with emit.loop(0, height, tile.rows) as row:
             rows = emit.smaller(tile.rows, emit.sub(height, row))
-            left = emit.at(a, emit.mul(row, a_tiles))
+            left = _rows_of_left(emit, layout, a, row)
             goal = emit.at(c, emit.add(emit.mul(row, c_rows), column))
-            operands = (depth, left, a_rows, a_steps, *right, goal, c_rows, is_first, last)
+            operands = (depth, *left, *right, goal, c_rows, is_first, last)
             is_whole = emit.all(emit.compare("==", rows, tile.rows), emit.compare("==", wide, tile.columns))
             with emit.builder.if_else(is_whole) as (whole, part):
                 with whole:
-                    library.call(emit, tile_name(tile.rows, tile.vectors), operands)
+                    library.call(emit, tile_name(tile.rows, tile.vectors, layout), operands)
                 with part:
-                    library.call(emit, "tile", (rows, emit.quotient(wide, tile.lanes), *operands))
+                    library.call(emit, f"tile{layout.suffix}", (rows, emit.quotient(wide, tile.lanes), *operands))
     emit.builder.ret(emit.integer(0))
+
+
+def _rows_of_left(emit: Emitter, layout: Layout, left: Sequence[Any], row: Any) -> tuple[Any, ...]:
+    """The left operand from a tile's first row on, as :func:`.emit_tiles` takes it."""
+    if layout is GATHERED:
+        source, row_offsets, step_offsets = left
+        return source, emit.at(row_offsets, row), step_offsets
+    source, a_tiles, a_rows, a_steps = left
+    return emit.at(source, emit.mul(row, a_tiles)), a_rows, a_steps

@@ -10,6 +10,7 @@ from typing import Any, Protocol, Self
 
 from relaxdsl.dataclass import dataclass
 from relaxdsl.kernels.contraction.emitter import Emitter, Integer
+from relaxdsl.kernels.contraction.lefts import Left, Spaced, Tabled
 
 
 class Operand(Protocol):
@@ -81,16 +82,20 @@ class Gathered:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """One of the two, as a part of functions' names and the mark of the parameters that say where elements are."""
+    """One of the two, as a part of functions' names and the mark of the parameters that say where elements are.
+
+    ``left`` is how tiles read such a left operand where it is.
+    """
 
     suffix: str
     mark: str
     operand: Any
+    left: type[Left]
 
     def parameters(self, source: str, places: str, steps: str) -> str:
         return f"{source}* {places}{self.mark} {steps}{self.mark}"
 
 
-STRIDED = Layout("", "", Strided)
-GATHERED = Layout("_gathered", "&", Gathered)
+STRIDED = Layout("", "", Strided, Spaced)
+GATHERED = Layout("_gathered", "&", Gathered, Tabled)
 LAYOUTS = (STRIDED, GATHERED)

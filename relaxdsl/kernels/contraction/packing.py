@@ -22,21 +22,19 @@ from relaxdsl.kernels.contraction.operands import Gathered, Layout, Strided
 from relaxdsl.kernels.contraction.tile import PACKED_STEPS
 from relaxdsl.kernels.contraction.transposition import half_transposed, has_half_square, transposed
 
-#: A run of fewer neighbours is packed element by element.
-SHORT_RUN = 4
 #: How to read one step of a strip as vectors, given where the step is; and the condition under which this is right.
 _Reading = tuple[Any, Callable[[Any], list[Any]]]
 
 
-def emit_panels(library: Library, layout: Layout) -> None:
-    """``left_panel`` and ``right_panel(depth, count, source, places, steps, target)``: packs one panel.
+def emit_panels(library: Library, layout: Layout, has_left: bool) -> None:
+    """``left_panel``, if wanted, and ``right_panel(depth, count, source, places, steps, target)``: packs one panel.
 
     ``count`` of its places exist. A left panel is as wide as a tile is high, a right one as many vectors as it takes.
     """
     parameters = f"depth count {layout.parameters('source', 'places', 'steps')} target*"
-    rows = library.tile.rows
-    emit = library.function(f"left_panel{layout.suffix}", parameters)
-    _emit_strip(library, emit, rows, rows, emit.function.args, layout)
+    if has_left:
+        rows, emit = library.tile.rows, library.function(f"left_panel{layout.suffix}", parameters)
+        _emit_strip(library, emit, rows, rows, emit.function.args, layout)
     emit = library.function(f"right_strip{layout.suffix}", f"width {parameters}")
     width, *arguments = emit.function.args
     _emit_strip(library, emit, library.tile.lanes, width, arguments, layout)
@@ -211,9 +209,6 @@ class _Strip:
         edge = emit.sub(self.count, 1)
         rows = [emit.at(self.operand.source, self.operand.place(emit.smaller(row, edge))) for row in range(self.places)]
         size = self.library.numbers.steps
-        if isinstance(self.operand, Gathered) and self.is_panel and size == 1 and emit.lanes > 1:
-            self._gather_runs(self.operand, rows)
-            return
         whole = emit.mul(emit.quotient(self.depth, size * emit.lanes), emit.lanes)
         with (
             emit.loop(0, whole, emit.lanes) as first,
@@ -229,23 +224,6 @@ class _Strip:
     def is_panel(self) -> bool:
         """Whether nothing stands between its steps."""
         return isinstance(self.width, int) and self.width == self.places
-
-    def _gather_runs(self, operand: Gathered, rows: list[Any]) -> None:
-        """Run by run of neighbouring steps: those of a vector at a time, or one by one where a run is short.
-
-        What vectors write beyond a run is overwritten by the next one, or by the next panel.
-        """
-        emit = self.emit
-        with emit.carrying_loop(0, self.depth, ()) as loop:
-            existing = emit.lanes_below(emit.sub(self.depth, loop.index))
-            offsets, first = emit.load_masked(operand.steps, loop.index, existing), operand.step(loop.index)
-            loop.step = emit.first_false(emit.builder.and_(emit.are_from(offsets, first, 1), existing))
-            with emit.builder.if_else(emit.compare("<", loop.step, SHORT_RUN)) as (short, long):
-                with short:
-                    self._copy_elements(rows, loop.index, emit.add(loop.index, loop.step))
-                with long:
-                    mask = emit.lanes_below(loop.step)
-                    self._write_transposed(loop.index, [emit.load_masked(row, first, mask) for row in rows])
 
     def _are_neighbours(self, start: Any) -> Any:
         """Whether the steps of as many units as a vector has lanes are neighbours."""

@@ -36,8 +36,8 @@ ALIAS_BYTES, WIDE_ALIAS_BYTES = 2048, 4096
 PACKED_STEPS = 16
 #: The same where tables say where elements are.
 GATHERED_STEPS = 96
-#: Elements after a packed block that packing may write: as many steps of a panel as a vector has lanes, and a vector.
-BLOCK_MARGIN = 16 * 8 + 16
+#: Elements after a packed block that packing may write.
+BLOCK_MARGIN = 16
 #: Up to so many rows use the right operand so few times that each call packs what it uses, just before it does.
 FEW = 192
 #: A right operand of so many elements stays in the first-level cache: tiles read it where it is.

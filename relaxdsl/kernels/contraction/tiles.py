@@ -8,18 +8,18 @@ from typing import Any
 
 from relaxdsl.kernels.contraction.emitter import Emitter
 from relaxdsl.kernels.contraction.library import Library
+from relaxdsl.kernels.contraction.operands import GATHERED, STRIDED, Layout
 
 #: Steps of the sum in one iteration of tiles with all rows; of the others, of which there are many, it is one.
 UNROLLED = 4
-#: Rows of the left operand whose addresses are parts of instructions, with one register for all of them.
-ROW_GROUP = 3
 #: How many steps before it is used the right operand is fetched: where it is read in place, no processor guesses it.
 AHEAD = 8
-_TILE = "depth left* a_rows a_steps right* b_steps c* c_rows is_first last"
+_LEFT = {STRIDED: "left* a_rows a_steps", GATHERED: "source* a_row_offsets& a_step_offsets&"}
+_REST = "right* b_steps c* c_rows is_first last"
 
 
-def emit_tiles(library: Library) -> None:
-    """``tile(rows, vectors, depth, a, ..., b, b_steps, c, c_rows, is_first, last)`` sets a tile of ``c``.
+def emit_tiles(library: Library, layout: Layout) -> None:
+    """``tile(rows, vectors, depth, a, …, b, b_steps, c, c_rows, is_first, last)``, for a layout of ``a``, sets a tile.
 
     Or it adds to it, if it is not the first. It has ``rows`` by ``vectors`` vectors, at most as many as the library's
     tile, and ``last`` columns of the last vector; all of that vector are there in ``b``.
@@ -27,30 +27,30 @@ def emit_tiles(library: Library) -> None:
     rows_range, vectors_range = range(1, library.tile.rows + 1), range(1, library.tile.vectors + 1)
     for rows in rows_range:
         for vectors in vectors_range:
-            _emit_tile(library, rows, vectors)
-    emit = library.function("tile", f"rows vectors {_TILE}")
+            _emit_tile(library, layout, rows, vectors)
+    emit = library.function(f"tile{layout.suffix}", f"rows vectors depth {_LEFT[layout]} {_REST}")
     rows, vectors, *arguments = emit.function.args
     end = emit.builder.append_basic_block("end")
     stride = library.tile.vectors + 1
     switch = emit.builder.switch(emit.add(emit.mul(rows, stride), vectors), end)
     for height in rows_range:
         for width in vectors_range:
-            block = emit.builder.append_basic_block(tile_name(height, width))
+            block = emit.builder.append_basic_block(f"tile_{height}_{width}")
             switch.add_case(height * stride + width, block)
             emit.builder.position_at_end(block)
-            library.call(emit, tile_name(height, width), arguments)
+            library.call(emit, tile_name(height, width, layout), arguments)
             emit.builder.branch(end)
     emit.builder.position_at_end(end)
     emit.builder.ret(emit.integer(0))
 
 
-def tile_name(rows: int, vectors: int) -> str:
-    return f"tile_{rows}_{vectors}"
+def tile_name(rows: int, vectors: int, layout: Layout = STRIDED) -> str:
+    return f"tile_{rows}_{vectors}{layout.suffix}"
 
 
-def _emit_tile(library: Library, rows: int, vectors: int) -> None:
-    emit = library.function(tile_name(rows, vectors), _TILE)
-    depth, a, a_rows, a_steps, b, b_steps, c, c_rows, is_first, last = emit.function.args
+def _emit_tile(library: Library, layout: Layout, rows: int, vectors: int) -> None:
+    emit = library.function(tile_name(rows, vectors, layout), f"depth {_LEFT[layout]} {_REST}")
+    depth, *a, b, b_steps, c, c_rows, is_first, last = emit.function.args
     goals = [
         (emit.at(c, emit.mul(c_rows, row)), vector * emit.lanes) for row in range(rows) for vector in range(vectors)
     ]
@@ -63,15 +63,17 @@ def _emit_tile(library: Library, rows: int, vectors: int) -> None:
     whole = emit.builder.select(are_panels, emit.multiple_below(depth, UNROLLED), emit.integer(0))
     loops = ((0, whole, UNROLLED), (whole, depth, 1)) if is_frequent else ((0, depth, 1),)
     ahead = emit.mul(b_steps, AHEAD)
-    places = [b, *(emit.at(a, emit.mul(a_rows, row)) for row in range(0, rows, ROW_GROUP))]
+    left = layout.left(emit, a, rows)
+    places = [b, *left.places]
     for start, stop, steps in loops:
         with emit.carrying_loop(start, stop, [*places, *totals], steps) as loop:
             places, totals = loop.values[: len(places)], loop.values[len(places) :]
             for _ in range(steps):
                 if steps == 1:
                     _fetch(emit, places[0], ahead, vectors)
-                totals = _step(library, emit, places, a_rows, totals, rows)
-                places = [_moved(emit, place, b_steps if place is places[0] else a_steps) for place in places]
+                b, *lefts = places
+                totals = _step(library, emit, left.elements(lefts), b, totals)
+                places = [emit.moved(b, b_steps), *left.moved(lefts)]
             loop.following += places + totals
         places, totals = loop.values[: len(places)], loop.values[len(places) :]
     if is_frequent:
@@ -108,29 +110,18 @@ def _totals(
     return totals
 
 
-def _moved(emit: Emitter, place: Any, spacing: Any) -> Any:
-    """The place one step on, of which LLVM does not know that it is.
-
-    Else it computes the address of each row from that of the row before: eight additions, one after the other, in
-    which time it could have multiplied sixteen vectors. Or it keeps all addresses of all steps, on the stack.
-    """
-    return emit.opaque(emit.at(place, spacing))
-
-
 def _fetch(emit: Emitter, b: Any, start: Any, vectors: int) -> None:
     """Asks for the lines of memory of some vectors, which need not exist."""
     for first in range(0, vectors * emit.lanes, emit.line_lanes):
         emit.prefetch(b, emit.add(start, first))
 
 
-def _step(library: Library, emit: Emitter, places: list[Any], a_rows: Any, totals: list[Any], rows: int) -> list[Any]:
+def _step(library: Library, emit: Emitter, elements: list[Any], b: Any, totals: list[Any]) -> list[Any]:
     """The totals after one step: its elements of the left operand by its vectors of the right one."""
-    b, *lefts = places
-    columns = [emit.load_vector(b, vector * emit.lanes) for vector in range(len(totals) // rows)]
+    columns = [emit.load_vector(b, vector * emit.lanes) for vector in range(len(totals) // len(elements))]
     rest = iter(totals)
     following = []
-    for row in range(rows):
-        element = emit.load(lefts[row // ROW_GROUP], emit.mul(a_rows, row % ROW_GROUP))
+    for element in elements:
         factor = emit.broadcast(element)
         following += [library.numbers.multiply_add(factor, column, next(rest), emit) for column in columns]
     return following

@@ -1,0 +1,72 @@
+"""How tiles read the left operand: evenly spaced, packed or where it is; or where tables of offsets say."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from relaxdsl.kernels.contraction.emitter import Emitter
+
+#: Rows whose addresses are parts of instructions, with one register for all of them.
+ROW_GROUP = 3
+
+
+class Left(Protocol):
+    """The left operand of one tile; ``places`` are what changes from step to step."""
+
+    def __init__(self, emit: Emitter, arguments: Sequence[Any], rows: int) -> None: ...
+
+    @property
+    def places(self) -> list[Any]:
+        """They, at the first step."""
+        ...
+
+    def elements(self, places: list[Any]) -> list[Any]:
+        """The element of each row at a step."""
+        ...
+
+    def moved(self, places: list[Any]) -> list[Any]:
+        """They, one step on."""
+        ...
+
+
+class Spaced:
+    """Rows ``a_rows`` apart, and steps ``a_steps``."""
+
+    def __init__(self, emit: Emitter, arguments: Sequence[Any], rows: int) -> None:
+        self.emit, self.rows = emit, rows
+        self.source, self.a_rows, self.a_steps = arguments
+
+    @property
+    def places(self) -> list[Any]:
+        return [self.emit.at(self.source, self.emit.mul(self.a_rows, row)) for row in range(0, self.rows, ROW_GROUP)]
+
+    def elements(self, places: list[Any]) -> list[Any]:
+        emit = self.emit
+        rows = ((places[row // ROW_GROUP], row % ROW_GROUP) for row in range(self.rows))
+        return [emit.load(place, emit.mul(self.a_rows, number)) for place, number in rows]
+
+    def moved(self, places: list[Any]) -> list[Any]:
+        return [self.emit.moved(place, self.a_steps) for place in places]
+
+
+class Tabled:
+    """An element is at the sum of its row's offset and its step's from ``source``."""
+
+    def __init__(self, emit: Emitter, arguments: Sequence[Any], rows: int) -> None:
+        self.emit = emit
+        source, row_offsets, self.step_offsets = arguments
+        self.starts = [emit.at(source, emit.load(row_offsets, row)) for row in range(rows)]
+
+    @property
+    def places(self) -> list[Any]:
+        return [self.step_offsets]
+
+    def elements(self, places: list[Any]) -> list[Any]:
+        (table,) = places
+        offset = self.emit.load(table, 0)
+        return [self.emit.load(start, offset) for start in self.starts]
+
+    def moved(self, places: list[Any]) -> list[Any]:
+        (table,) = places
+        return [self.emit.at(table, 1)]
