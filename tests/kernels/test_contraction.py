@@ -392,7 +392,7 @@ def test_the_source_calls_the_engine_and_then_the_loops_that_follow():
     source = source_of([x, w, bias], bias_and_relu(out, bias))
     packing, _, pieces = source.partition("elif phase == 1")
     assert "pack_float32(m, n, k, w, 0, 1, k, group_index, 1, w_panels, 0)" in packing
-    assert "k, x, item_index * k * 192, k, 1, w, 0, 1, k, product, 0, n, w_panels, 0, block, 0)" in pieces
+    assert "k, x, item_index * k * 192, k, 1, w, 0, 1, k, relu, row, n, w_panels, 0, block, 0)" in pieces
     assert pieces.index("contract_float32(") < pieces.index("maximum(")
 
 

@@ -25,6 +25,7 @@ from relaxdsl.kernels.accesses import are_independent, buffers_touched
 from relaxdsl.kernels.contraction.factors import with_operands
 from relaxdsl.kernels.contraction.match import Contraction, contraction_of, is_worthwhile
 from relaxdsl.kernels.contraction.producers import Evaluated, evaluated_operands
+from relaxdsl.kernels.contraction.results import with_results_in_outputs
 from relaxdsl.kernels.contraction.roles import Roles, Stage, named, roles_of
 from relaxdsl.kernels.contraction.split import split_variables
 from relaxdsl.kernels.contraction.tile import COLUMN_GROUP
@@ -93,7 +94,7 @@ Segment: TypeAlias = Loops | Chain
 
 def segments_of(prim_func: PrimFunc) -> tuple[PrimFunc, tuple[Segment, ...]] | None:
     """The kernel with cheap stages inlined, and its segments; None where no part of it is the engine's."""
-    inlined = with_operands(inline_stages(prim_func, keeps_operands=True), TINY)
+    inlined = with_results_in_outputs(with_operands(inline_stages(prim_func, keeps_operands=True), TINY))
     statements = inlined.body.body if isinstance(inlined.body, Seq) else (inlined.body,)
     stages = [_stage(stmt, inlined.symbols) for stmt in statements]
     if not any(stage is not None and stage.contraction is not None for stage in stages):

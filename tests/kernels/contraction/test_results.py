@@ -1,0 +1,60 @@
+"""Products that stand where the kernel's output will, and those that must not."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from types import MappingProxyType
+
+import pytest
+
+from relaxdsl.ir.loops import PrimFunc
+from relaxdsl.kernels import te
+from relaxdsl.kernels.accesses import accesses
+from relaxdsl.kernels.contraction.results import with_results_in_outputs
+from relaxdsl.kernels.create import create_prim_func
+from relaxdsl.types.dims import Dim, dims
+
+m, n, k = dims("m n k")
+
+
+def kernel(*, is_wide: bool = False, reads: int = 1) -> PrimFunc:
+    """``x @ w`` and what is made of it; ``residual`` is added."""
+    x, w = te.placeholder((m, k), name="x"), te.placeholder((k, n), name="w")
+    residual = te.placeholder((m, n), name="residual")
+    axis = te.reduce_axis(k, name="r")
+    product = te.compute((m, n), lambda i, j: te.sum(x[i, axis] * w[axis, j], axis), name="product")
+
+    def body(i: Dim, j: Dim):
+        return te.cast(product[i, j], "float64") if is_wide else product[i, j] + residual[i, j]
+
+    outputs = [te.compute((m, n), body, name="out")]
+    outputs += [te.compute((m, n), lambda i, j: product[i, j] * 2, name=f"more{each}") for each in range(1, reads)]
+    inputs = [x, w] if is_wide else [x, w, residual]
+    return create_prim_func(inputs, outputs, "kernel")
+
+
+def scratch_of(func: PrimFunc) -> list[str]:
+    return [each.name for each in with_results_in_outputs(func).scratch]
+
+
+def test_a_product_with_an_epilogue_needs_no_memory():
+    made = with_results_in_outputs(kernel())
+    assert not made.scratch
+    assert {each.buffer.name for each in accesses(made.body)} == {"x", "w", "residual", "out"}
+    assert with_results_in_outputs(made) is made
+
+
+@pytest.mark.parametrize(
+    "func",
+    [kernel(is_wide=True), kernel(reads=2)],
+    ids=["another dtype", "two readers"],
+)
+def test_a_product_that_is_not_like_the_output_keeps_its_memory(func):
+    assert scratch_of(func) == ["product"]
+
+
+def test_an_output_that_shares_memory_with_an_input_holds_nothing_before():
+    func = kernel()
+    places = {each.name: place for place, each in enumerate(func.params)}
+    attrs = MappingProxyType({**func.attrs, "in_place": ((places["out"], places["residual"]),)})
+    assert scratch_of(replace(func, attrs=attrs)) == ["product"]
