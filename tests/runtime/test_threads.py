@@ -346,8 +346,8 @@ def test_phases_run_one_after_the_other() -> None:
 
 def test_explain_says_which_kernels_threads_may_share() -> None:
     (kernel,) = normalized.explain().kernels
-    assert [(each.extent, each.work) for each in kernel.phases] == [("m", "m * n * 35")]
-    assert "; threads share it if m * n * 35 >= 300000" in str(normalized.explain())
+    assert [(each.extent, each.work) for each in kernel.phases] == [("m", "m * n * 26")]
+    assert "; threads share it if m * n * 26 >= 300000" in str(normalized.explain())
 
     @relax.function
     def small(x: relax.Tensor[(8,), "float32"]):
