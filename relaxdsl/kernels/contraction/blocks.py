@@ -30,6 +30,7 @@ from relaxdsl.kernels.contraction.tiles import UNROLLED, emit_tiles, tile_name
 
 #: From where a tile reads the right operand: panels packed before, panels it packs, or where it is.
 FROM_PANELS, PACKING, IN_PLACE = range(3)
+NO_PANELS = 0
 _RIGHT = "source b* b_steps b_columns"
 _RESULT = "c* c_rows panels* block*"
 
@@ -238,7 +239,7 @@ class _Tiles:
         operand = Strided(emit, b, b_columns, b_steps).moved(column, start)
         is_in_place = emit.compare("==", source, IN_PLACE)
         in_place = emit.builder.select(is_in_place, emit.multiple_below(width, lanes), emit.integer(0))
-        self._multiply(in_place, (operand.source, 1, b_steps, 0), goal)
+        self._multiply(in_place, (operand.source, 1, b_steps, NO_PANELS), goal)
         rest, width = operand.moved(in_place, 0), emit.sub(width, in_place)
         is_before = emit.compare("==", source, FROM_PANELS)
         with emit.builder.if_then(emit.builder.not_(is_before)):
@@ -250,7 +251,8 @@ class _Tiles:
     def multiply_panels(self, width: Any, panels: tuple[Any, ...], goal: Any) -> None:
         """``width`` columns, from panels: where they start, how many steps they have, and of how many columns."""
         group, depth, extent = panels
-        self._multiply(width, (group, self.library.units(self.emit, depth), 0, extent), goal)
+        steps_apart = 0  # in a panel: its width
+        self._multiply(width, (group, self.library.units(self.emit, depth), steps_apart, extent), goal)
 
     def _multiply(self, width: Any, right: tuple[Any, Any, Any, Any], goal: Any) -> None:
         units = self.library.units(self.emit, self.depth)
@@ -264,12 +266,12 @@ _LEFT = {STRIDED: "left* a_tiles a_rows a_steps", GATHERED: "source* a_row_offse
 def _emit_group_of_tiles(library: Library, layout: Layout) -> None:
     """``height`` rows by ``width`` columns, tile by tile.
 
-    Where ``b_steps`` is 0, the right operand is panels of ``extent`` columns together.
+    The right operand is panels of ``extent`` columns together, or, if that is :data:`NO_PANELS`, in place.
     """
     parameters = f"height width depth {_LEFT[layout]} right* b_tiles b_steps extent c* c_rows is_first"
     emit = library.function(f"group_of_tiles{layout.suffix}", parameters)
     height, width, depth, *a, b, b_tiles, b_steps, extent, c, c_rows, is_first = emit.function.args
-    tile, are_panels = library.tile, emit.compare("==", b_steps, 0)
+    tile, are_panels = library.tile, emit.compare("!=", extent, NO_PANELS)
     with emit.loop(0, width, tile.columns) as column:
         columns = emit.smaller(tile.columns, emit.sub(width, column))
         wide = library.whole_vectors(emit, columns)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 DTYPES = ("float32", "float64")
 WIDTHS = (32, 128, 256, 512)
-SPACINGS = ("rows", "columns", "twice", "backwards")
+SPACINGS = ("rows", "columns", "twice", "backwards", "same row", "same column")
 SIZES = [
     (0, 3, 4), (3, 0, 4), (3, 4, 0), (1, 1, 1), (1, 50, 7), (30, 1, 40), (40, 40, 40), (33, 70, 300),
     (97, 33, 65), (13, 200, 13), (100, 16, 20), (20, 400, 9), (101, 390, 257), (200, 20, 801),
@@ -26,6 +26,10 @@ def matrix(rows: int, columns: int, dtype: str, spacing: str, seed: int = 0) -> 
         return np.repeat(numbers, 2, axis=1)[:, ::2]
     if spacing == "backwards":
         return np.ascontiguousarray(numbers[::-1, ::-1])[::-1, ::-1]
+    if spacing == "same row":
+        return np.broadcast_to(numbers[:1], numbers.shape)
+    if spacing == "same column":
+        return np.broadcast_to(numbers[:, :1], numbers.shape)
     return numbers
 
 
