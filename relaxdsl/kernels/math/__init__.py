@@ -7,9 +7,10 @@ this package does not import numba.
 All arguments of a call are to be of one type; there is no promotion here.
 
 Limits: gelu, gelu_tanh and silu give their limit -0.0 at -inf (NumPy's formulas give NaN). maximum and minimum order
--0.0 before 0.0 (in NumPy the order of the arguments decides). mod, floor_mod and floor_divide of floats call C's fmod
-for each element, as NumPy does: an exact remainder has no short straight-line form. Integer power gives the whole part
-of x**y where y is negative (NumPy raises); its loop, and the 64-bit integer divisions, do not vectorise.
+-0.0 before 0.0 (in NumPy the order of the arguments decides); the greatest and the least of an axis do not. mod,
+floor_mod and floor_divide of floats call C's fmod for each element, as NumPy does: an exact remainder has no short
+straight-line form. Integer power gives the whole part of x**y where y is negative (NumPy raises); its loop, and the
+64-bit integer divisions, do not vectorise.
 """
 
 from __future__ import annotations
