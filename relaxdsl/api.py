@@ -426,8 +426,8 @@ def function(
         dataflow: put maximal runs of pure bindings into dataflow blocks, unless the function has a
             ``relax.dataflow()``.
         attrs: attributes that the function carries. ``tir_var_upper_bound`` and ``tir_var_lower_bound`` are bounds of
-            sizes by name, as ``{"m": 1024}``; they become part of the sizes. A name that is almost
-            one of these is an error; all others are kept.
+            sizes by name, as ``{"m": 1024}``; they become part of the sizes. A name that is almost one of these is an
+            error; all others are kept.
 
     Raises:
         RelaxError: all that is wrong with the function, each with the line.

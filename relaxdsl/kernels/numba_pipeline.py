@@ -14,8 +14,8 @@ Kernels are all wide: with 512 bits, gelu(x*y+z) takes 0.7 of the time, a softma
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any
 
 import numba
@@ -32,7 +32,7 @@ from numba.core.typed_passes import (
 )
 from numba.core.untyped_passes import FixupArgs, IRProcessing, ReconstructSSA, TranslateByteCode
 
-from relaxdsl.kernels.numba_startup import quick_start
+from relaxdsl.kernels.numba_startup import quick_start, replaced_methods
 from relaxdsl.kernels.vectors import vector_bits
 
 _PASSES = (
@@ -68,27 +68,19 @@ def compile_callback(function: Callable[..., Any], signature: Any) -> Any:
         return numba.cfunc(signature, pipeline_class=KernelCompiler, **options)(function)
 
 
-@contextmanager
-def _modules_optimised_once() -> Iterator[None]:
+def _modules_optimised_once() -> AbstractContextManager[None]:
     """Within the block, which must hold numba's lock, functions are not optimised before their module is.
 
     And they are marked with the width of vectors that they should use.
     """
-    optimize_functions, add_ir_module = JITCodeLibrary._optimize_functions, JITCodeLibrary.add_ir_module
-    width = f'"prefer-vector-width"="{vector_bits()}"'
+    add_ir_module, width = JITCodeLibrary.add_ir_module, f'"prefer-vector-width"="{vector_bits()}"'
 
     def add_marked(library: JITCodeLibrary, module: Any) -> None:
         for function in module.functions:
             set.add(function.attributes, width)  # llvmlite's own `add` knows no attribute with a value
         add_ir_module(library, module)
 
-    JITCodeLibrary._optimize_functions = _set_layout  # type: ignore[method-assign, assignment]
-    JITCodeLibrary.add_ir_module = add_marked  # type: ignore[method-assign, assignment]
-    try:
-        yield
-    finally:
-        JITCodeLibrary._optimize_functions = optimize_functions  # type: ignore[method-assign]
-        JITCodeLibrary.add_ir_module = add_ir_module  # type: ignore[method-assign]
+    return replaced_methods(JITCodeLibrary, _optimize_functions=_set_layout, add_ir_module=add_marked)
 
 
 def _set_layout(library: JITCodeLibrary, module: Any) -> None:

@@ -10,8 +10,9 @@ always.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from numba.core.compiler_lock import global_compiler_lock
 from numba.core.cpu import CPUContext
@@ -25,14 +26,24 @@ def quick_start() -> Iterator[None]:
         if "numba.np.arraymath" in sys.modules:
             yield
             return
-        load_implementations, load_types = CPUContext.load_additional_registries, Context.load_additional_registries
-        CPUContext.load_additional_registries = _load_what_kernels_use  # type: ignore[method-assign]
-        Context.load_additional_registries = _load_no_types  # type: ignore[method-assign]
-        try:
+        with (
+            replaced_methods(CPUContext, load_additional_registries=_load_what_kernels_use),
+            replaced_methods(Context, load_additional_registries=_load_no_types),
+        ):
             yield
-        finally:
-            CPUContext.load_additional_registries = load_implementations  # type: ignore[method-assign]
-            Context.load_additional_registries = load_types  # type: ignore[method-assign]
+
+
+@contextmanager
+def replaced_methods(owner: type, **methods: Callable[..., Any]) -> Iterator[None]:
+    """Within the block, which must hold numba's lock, a class of numba's has these methods."""
+    before = {name: getattr(owner, name) for name in methods}
+    for name, method in methods.items():
+        setattr(owner, name, method)
+    try:
+        yield
+    finally:
+        for name, method in before.items():
+            setattr(owner, name, method)
 
 
 def _load_what_kernels_use(context: CPUContext) -> None:

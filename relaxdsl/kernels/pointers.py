@@ -15,6 +15,7 @@ place of an input is the input's buffer: the same address, so LLVM sees that eac
 from __future__ import annotations
 
 import operator
+from collections.abc import Callable
 from functools import reduce
 from typing import Any
 
@@ -125,14 +126,19 @@ def _scope(module: ir.Module, number: int) -> Any:
 
 def _make_summing(instruction: str, flags: tuple[str, ...]) -> Any:
     """The intrinsic that adds or multiplies two floats of one dtype as a reduction may."""
+    return _make_combining(lambda builder, args: getattr(builder, instruction)(*args, flags=flags))
 
-    def summing(typing_context: Any, left: types.Type, right: types.Type) -> tuple[Signature, Any]:
+
+def _make_combining(combined: Callable[[Any, Any], Any]) -> Any:
+    """The intrinsic for a function of two floats of one dtype, as ``combined`` emits it."""
+
+    def combining(typing_context: Any, left: types.Type, right: types.Type) -> tuple[Signature, Any]:
         def emit(context: Any, builder: Any, sig: Signature, args: Any) -> Any:
-            return getattr(builder, instruction)(*args, flags=flags)
+            return combined(builder, args)
 
         return left(left, left), emit
 
-    return intrinsic(summing)
+    return intrinsic(combining)
 
 
 def _make_reordered_extreme(name: str) -> Any:
@@ -141,15 +147,12 @@ def _make_reordered_extreme(name: str) -> Any:
     With -0.0 below 0.0 they would be six on x86.
     """
 
-    def reordered_extreme(typing_context: Any, left: types.Type, right: types.Type) -> tuple[Signature, Any]:
-        def emit(context: Any, builder: Any, sig: Signature, args: Any) -> Any:
-            kind = args[0].type
-            declared = builder.module.declare_intrinsic(f"llvm.{name}", [kind], ir.FunctionType(kind, [kind, kind]))
-            return builder.call(declared, args, fastmath=("nsz",))
+    def emit(builder: Any, args: Any) -> Any:
+        kind = args[0].type
+        declared = builder.module.declare_intrinsic(f"llvm.{name}", [kind], ir.FunctionType(kind, [kind, kind]))
+        return builder.call(declared, args, fastmath=("nsz",))
 
-        return left(left, left), emit
-
-    return intrinsic(reordered_extreme)
+    return _make_combining(emit)
 
 
 def _make_extreme(comparison: str) -> Any:

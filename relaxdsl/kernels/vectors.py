@@ -21,16 +21,21 @@ def vector_bits() -> int:
     Raises:
         KernelError: it asks for a width that is none.
     """
-    return _requested_bits() or _widest_bits()
+    return _requested_bits() or widest_vector_bits()
 
 
 def vector_registers() -> int:
     """How many vectors fit registers: what is wider than the machine has is as if it had them."""
-    is_arm = "aarch64" in binding.get_process_triple() or "arm64" in binding.get_process_triple()
-    return 32 if is_arm or max(_widest_bits(), vector_bits()) >= 512 else 16
+    return 32 if is_arm() or max(widest_vector_bits(), vector_bits()) >= 512 else 16
 
 
-def _widest_bits() -> int:
+def is_arm() -> bool:
+    """Whether this is a 64-bit ARM processor."""
+    return any(name in binding.get_process_triple() for name in ("aarch64", "arm64"))
+
+
+def widest_vector_bits() -> int:
+    """The width of the machine's widest vectors."""
     features = binding.get_host_cpu_features()
     return 512 if features.get("avx512f") else 256 if features.get("avx2") else 128
 

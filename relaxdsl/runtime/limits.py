@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from relaxdsl.dataclass import dataclass
 from relaxdsl.kernels.object_code import native_target
+from relaxdsl.kernels.vectors import widest_vector_bits
 
 CHAINS = 12  # independent accumulators: two results a cycle, four or five cycles each, and some to spare
 FMA_STEPS = 1_000_000
@@ -134,8 +135,7 @@ def _loop(step: str, dtype: str, lanes: int) -> str:
 
 
 def _vector_bytes() -> int:
-    features = llvm.get_host_cpu_features()
-    return 64 if features.get("avx512f") else 32 if features.get("avx2") else 16
+    return widest_vector_bits() // 8
 
 
 _engines: list[Any] = []  # they own the machine code

@@ -50,6 +50,7 @@ __all__ = [
     "linear_in",
     "modulo",
     "parse_dim",
+    "split_linear",
     "substitute",
     "symbol",
     "symbols_of",
@@ -163,6 +164,13 @@ def has_atoms(dim: Dim) -> bool:
     return any(not isinstance(atom, Symbol) for _, factors in terms(dim) for atom, _ in factors)
 
 
+def split_linear(dim: SymInt, atom: Atom) -> tuple[Dim, Dim]:
+    """``(slope, rest)`` with ``dim == slope * atom + rest``, the rest free of the atom at the top level."""
+    divided = {monomial: polynomial.divide_monomials(monomial, ((atom, 1),)) for monomial in dim.polynomial}
+    slope = from_polynomial({q: dim.polynomial[m] for m, q in divided.items() if q is not None})
+    return slope, from_polynomial({m: dim.polynomial[m] for m, q in divided.items() if q is None})
+
+
 def linear_in(dim: Dim, name: str) -> tuple[Dim, Dim] | None:
     """``(slope, offset)`` with ``dim == slope * name + offset``, both free of the symbol; None if there are none.
 
@@ -176,9 +184,7 @@ def linear_in(dim: Dim, name: str) -> tuple[Dim, Dim] | None:
     found = next((each for each in symbols_of(dim) if each.name == name), None)
     if found is None or not isinstance(dim, SymInt):
         return 0, dim
-    divided = {monomial: polynomial.divide_monomials(monomial, ((found, 1),)) for monomial in dim.polynomial}
-    slope = from_polynomial({q: dim.polynomial[m] for m, q in divided.items() if q is not None})
-    offset = from_polynomial({m: dim.polynomial[m] for m, q in divided.items() if q is None})
+    slope, offset = split_linear(dim, found)
     return None if name in free_symbols(slope) or name in free_symbols(offset) else (slope, offset)
 
 

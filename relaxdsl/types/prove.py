@@ -17,10 +17,21 @@ from typing import Literal, NoReturn, TypeAlias
 from relaxdsl.dataclass import dataclass
 from relaxdsl.errors import ShapeError
 from relaxdsl.types.atoms import Atom, FloorDiv, Max, Min, Symbol, atom_operands
-from relaxdsl.types.dims import Dim, SymInt, evaluate, free_symbols, has_atoms, modulo, substitute, symbol, symbols_of
+from relaxdsl.types.dims import (
+    Dim,
+    SymInt,
+    evaluate,
+    free_symbols,
+    has_atoms,
+    modulo,
+    split_linear,
+    substitute,
+    symbol,
+    symbols_of,
+)
 from relaxdsl.types.intervals import Interval, interval_of_dim
-from relaxdsl.types.polynomial import ONE, divide_monomials
-from relaxdsl.types.symint import exact_divide, from_polynomial, is_at_least, to_polynomial
+from relaxdsl.types.polynomial import ONE
+from relaxdsl.types.symint import exact_divide, is_at_least, to_polynomial
 
 __all__ = [
     "Proof",
@@ -221,13 +232,6 @@ class _Prover:
 def _first_compound(dim: SymInt) -> Atom | None:
     atoms = (atom for _, factors in dim.terms for atom, _ in factors)
     return next((atom for atom in atoms if not isinstance(atom, Symbol)), None)
-
-
-def split_linear(dim: SymInt, atom: Atom) -> tuple[Dim, Dim]:
-    """``(slope, rest)`` with ``dim == slope * atom + rest``, the rest free of the atom at the top level."""
-    slope = {divide_monomials(m, ((atom, 1),)): c for m, c in dim.polynomial.items()}
-    rest = {m: c for m, c in dim.polynomial.items() if divide_monomials(m, ((atom, 1),)) is None}
-    return from_polynomial({m: c for m, c in slope.items() if m is not None}), from_polynomial(rest)
 
 
 def _replace(dim: SymInt, atom: Atom, value: Dim) -> Dim:

@@ -18,7 +18,6 @@ from relaxdsl.kernels.contraction.packing import emit_panels
 from relaxdsl.kernels.contraction.tile import (
     ALIAS_BYTES,
     COLUMN_GROUP,
-    DEPTH,
     GATHERED_STEPS,
     NARROW,
     NARROW_RUNS,
@@ -41,7 +40,7 @@ def emit_blocks(library: Library, layouts: Sequence[Layout]) -> None:
         emit_tiles(library, layout)
         _emit_group_of_tiles(library, layout)
     for layout in layouts:
-        packs_left = layout is STRIDED or not library.numbers.is_read_in_place
+        packs_left = _left_layout(library, layout) is STRIDED
         emit_panels(library, layout, packs_left)
         _emit_right_group(library, layout)
         _emit_all_panels(library, layout)
@@ -126,7 +125,7 @@ def _emit_right_group(library: Library, layout: Layout) -> None:
     operand, columns = layout.operand(emit, *right), library.tile.columns
     chunk = emit.integer(PACKED_STEPS if layout is STRIDED else GATHERED_STEPS)
     if layout is STRIDED:
-        chunk = emit.builder.select(emit.compare("==", operand.steps, 1), emit.integer(DEPTH), chunk)
+        chunk = emit.builder.select(emit.compare("==", operand.steps, 1), emit.integer(library.tile.depth), chunk)
     with emit.loop(0, depth, chunk) as start, emit.loop(0, width, columns) as column:
         steps = emit.smaller(chunk, emit.sub(depth, start))
         count = emit.smaller(columns, emit.sub(width, column))
@@ -166,7 +165,7 @@ def _emit_all_tiles(library: Library, layout: Layout) -> None:
     rows, n, first_column, columns, k, steps, is_first, *others = emit.function.args
     a, a_rows, a_steps, *right, c, c_rows, panels, block = others
     operand, stop = layout.operand(emit, a, a_rows, a_steps), emit.add(first_column, columns)
-    most_rows = emit.smaller(PACKED_ROWS, emit.multiple_below(emit.add(rows, library.tile.rows - 1), library.tile.rows))
+    most_rows = emit.smaller(PACKED_ROWS, emit.multiple_above(rows, library.tile.rows))
     packed = emit.at(block, emit.mul(most_rows, emit.smaller(k, library.tile.depth)))
     with emit.loop(0, rows, PACKED_ROWS) as above, _depths(library, emit, k, steps) as (start, panel_depth):
         depth = emit.smaller(panel_depth, emit.sub(steps, start))
@@ -195,19 +194,19 @@ def _left_tiles(
     into tables themselves: that takes one instruction a step.
     """
     height, depth, n = sizes
-    if isinstance(operand, Gathered) and library.numbers.is_read_in_place:
-        return operand.arguments
-    suffix = "" if isinstance(operand, Strided) else GATHERED.suffix
     packed = (block, library.units(emit, depth), emit.integer(1), emit.integer(library.tile.rows))
     if not library.numbers.is_read_in_place:
+        suffix = "" if isinstance(operand, Strided) else GATHERED.suffix
         library.call(emit, f"left_block{suffix}", (height, depth, *operand.arguments, block))
         return packed
+    if isinstance(operand, Gathered):
+        return operand.arguments
     are_apart = emit.builder.not_(emit.are_aliases(operand.places, ALIAS_BYTES))
     are_runs = emit.all(emit.compare("==", operand.steps, 1), are_apart)
     most = emit.builder.select(are_runs, emit.integer(NARROW_RUNS), emit.integer(NARROW))
     is_used_often = emit.compare(">", n, most)
     with emit.builder.if_then(is_used_often):
-        library.call(emit, f"left_block{suffix}", (height, depth, *operand.arguments, block))
+        library.call(emit, "left_block", (height, depth, *operand.arguments, block))
     in_place = (operand.source, operand.places, operand.places, operand.steps)
     return tuple(emit.builder.select(is_used_often, *pair) for pair in zip(packed, in_place, strict=True))
 
@@ -260,15 +259,12 @@ class _Tiles:
         self.library.call(self.emit, f"group_of_tiles{self.layout.suffix}", arguments)
 
 
-_LEFT = {STRIDED: "left* a_tiles a_rows a_steps", GATHERED: "source* a_row_offsets& a_step_offsets&"}
-
-
 def _emit_group_of_tiles(library: Library, layout: Layout) -> None:
     """``height`` rows by ``width`` columns, tile by tile.
 
     The right operand is panels of ``extent`` columns together, or, if that is :data:`NO_PANELS`, in place.
     """
-    parameters = f"height width depth {_LEFT[layout]} right* b_tiles b_steps extent c* c_rows is_first"
+    parameters = f"height width depth {layout.left.GROUP_PARAMETERS} right* b_tiles b_steps extent c* c_rows is_first"
     emit = library.function(f"group_of_tiles{layout.suffix}", parameters)
     height, width, depth, *a, b, b_tiles, b_steps, extent, c, c_rows, is_first = emit.function.args
     tile, are_panels = library.tile, emit.compare("!=", extent, NO_PANELS)
@@ -280,7 +276,7 @@ def _emit_group_of_tiles(library: Library, layout: Layout) -> None:
         right = (emit.at(b, emit.mul(column, b_tiles)), emit.builder.select(are_panels, panel, b_steps))
         with emit.loop(0, height, tile.rows) as row:
             rows = emit.smaller(tile.rows, emit.sub(height, row))
-            left = _rows_of_left(emit, layout, a, row)
+            left = layout.left.of_tile(emit, a, row)
             goal = emit.at(c, emit.add(emit.mul(row, c_rows), column))
             operands = (depth, *left, *right, goal, c_rows, is_first, last)
             is_whole = emit.all(emit.compare("==", rows, tile.rows), emit.compare("==", wide, tile.columns))
@@ -290,12 +286,3 @@ def _emit_group_of_tiles(library: Library, layout: Layout) -> None:
                 with part:
                     library.call(emit, f"tile{layout.suffix}", (rows, emit.quotient(wide, tile.lanes), *operands))
     emit.builder.ret(emit.integer(0))
-
-
-def _rows_of_left(emit: Emitter, layout: Layout, left: Sequence[Any], row: Any) -> tuple[Any, ...]:
-    """The left operand from a tile's first row on, as :func:`.emit_tiles` takes it."""
-    if layout is GATHERED:
-        source, row_offsets, step_offsets = left
-        return source, emit.at(row_offsets, row), step_offsets
-    source, a_tiles, a_rows, a_steps = left
-    return emit.at(source, emit.mul(row, a_tiles)), a_rows, a_steps

@@ -56,6 +56,10 @@ class Emitter:
         """The largest multiple of ``step`` that is at most ``value``, for values from 0."""
         return self.sub(value, self.builder.urem(self.integer(value), INT64(step)))
 
+    def multiple_above(self, value: Integer, step: int) -> Any:
+        """The smallest multiple of ``step`` that is at least ``value``, for values from 0."""
+        return self.multiple_below(self.add(value, step - 1), step)
+
     def smaller(self, left: Integer, right: Integer) -> Any:
         left, right = self.integer(left), self.integer(right)
         return self.builder.select(self.builder.icmp_signed("<", left, right), left, right)

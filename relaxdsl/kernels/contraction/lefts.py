@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from relaxdsl.kernels.contraction.emitter import Emitter
 
@@ -12,7 +12,18 @@ ROW_GROUP = 3
 
 
 class Left(Protocol):
-    """The left operand of one tile; ``places`` are what changes from step to step."""
+    """The left operand of one tile; ``places`` are what changes from step to step.
+
+    ``PARAMETERS`` are those of a tile, ``GROUP_PARAMETERS`` those of a group of tiles, one below the other.
+    """
+
+    PARAMETERS: ClassVar[str]
+    GROUP_PARAMETERS: ClassVar[str]
+
+    @staticmethod
+    def of_tile(emit: Emitter, group: Sequence[Any], row: Any) -> tuple[Any, ...]:
+        """A tile's arguments, where it starts at a row of the group."""
+        ...
 
     def __init__(self, emit: Emitter, arguments: Sequence[Any], rows: int) -> None: ...
 
@@ -31,7 +42,15 @@ class Left(Protocol):
 
 
 class Spaced:
-    """Rows ``a_rows`` apart, and steps ``a_steps``."""
+    """Rows ``a_rows`` apart, and steps ``a_steps``; in a group, tiles ``a_tiles`` a row."""
+
+    PARAMETERS: ClassVar[str] = "left* a_rows a_steps"
+    GROUP_PARAMETERS: ClassVar[str] = "left* a_tiles a_rows a_steps"
+
+    @staticmethod
+    def of_tile(emit: Emitter, group: Sequence[Any], row: Any) -> tuple[Any, ...]:
+        left, a_tiles, a_rows, a_steps = group
+        return emit.at(left, emit.mul(row, a_tiles)), a_rows, a_steps
 
     def __init__(self, emit: Emitter, arguments: Sequence[Any], rows: int) -> None:
         self.emit, self.rows = emit, rows
@@ -52,6 +71,14 @@ class Spaced:
 
 class Tabled:
     """An element is at the sum of its row's offset and its step's from ``source``."""
+
+    PARAMETERS: ClassVar[str] = "source* a_row_offsets& a_step_offsets&"
+    GROUP_PARAMETERS: ClassVar[str] = PARAMETERS
+
+    @staticmethod
+    def of_tile(emit: Emitter, group: Sequence[Any], row: Any) -> tuple[Any, ...]:
+        source, row_offsets, step_offsets = group
+        return source, emit.at(row_offsets, row), step_offsets
 
     def __init__(self, emit: Emitter, arguments: Sequence[Any], rows: int) -> None:
         self.emit = emit

@@ -47,7 +47,7 @@ class Library:
 
     def whole_vectors(self, emit: Emitter, columns: Any) -> Any:
         """The columns of the vectors that so many columns take, as panels have them."""
-        return emit.multiple_below(emit.add(columns, self.tile.lanes - 1), self.tile.lanes)
+        return emit.multiple_above(columns, self.tile.lanes)
 
     def units(self, emit: Emitter, steps: Any) -> Any:
         """How many elements so many steps are in a panel of width 1."""

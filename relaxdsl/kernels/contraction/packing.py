@@ -241,15 +241,11 @@ class _Strip:
         emit, lanes, numbers = self.emit, self.emit.lanes, self.library.numbers
         offset = self.operand.step(self._steps(first)[0])
         runs = [emit.load_vector(row, offset, lanes * numbers.steps) for row in rows]
-        self._write_transposed(first, [numbers.join_run(run, emit) for run in runs])
-
-    def _write_transposed(self, first: Any, vectors: list[Any]) -> None:
-        """As many units from ``first`` on as vectors have lanes, given a vector along them for each place."""
-        emit, lanes = self.emit, self.emit.lanes
+        vectors = [numbers.join_run(run, emit) for run in runs]
         if self.is_panel and has_half_square(emit, self.places):
             self._write(first, half_transposed(emit, vectors))
             return
-        vectors = [*vectors, *[emit.undefined] * (-len(vectors) % lanes)]
+        vectors += [emit.undefined] * (-len(vectors) % lanes)
         squares = [transposed(emit, vectors[start : start + lanes]) for start in range(0, len(vectors), lanes)]
         for lane in range(lanes):
             self._write(emit.add(first, lane), [square[lane] for square in squares])

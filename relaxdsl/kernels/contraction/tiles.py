@@ -8,13 +8,12 @@ from typing import Any
 
 from relaxdsl.kernels.contraction.emitter import Emitter
 from relaxdsl.kernels.contraction.library import Library
-from relaxdsl.kernels.contraction.operands import GATHERED, STRIDED, Layout
+from relaxdsl.kernels.contraction.operands import STRIDED, Layout
 
 #: Steps of the sum in one iteration of tiles with all rows; of the others, of which there are many, it is one.
 UNROLLED = 4
 #: How many steps before it is used the right operand is fetched: where it is read in place, no processor guesses it.
 AHEAD = 8
-_LEFT = {STRIDED: "left* a_rows a_steps", GATHERED: "source* a_row_offsets& a_step_offsets&"}
 _REST = "right* b_steps c* c_rows is_first last"
 
 
@@ -28,7 +27,7 @@ def emit_tiles(library: Library, layout: Layout) -> None:
     for rows in rows_range:
         for vectors in vectors_range:
             _emit_tile(library, layout, rows, vectors)
-    emit = library.function(f"tile{layout.suffix}", f"rows vectors depth {_LEFT[layout]} {_REST}")
+    emit = library.function(f"tile{layout.suffix}", f"rows vectors depth {layout.left.PARAMETERS} {_REST}")
     rows, vectors, *arguments = emit.function.args
     end = emit.builder.append_basic_block("end")
     stride = library.tile.vectors + 1
@@ -49,7 +48,7 @@ def tile_name(rows: int, vectors: int, layout: Layout = STRIDED) -> str:
 
 
 def _emit_tile(library: Library, layout: Layout, rows: int, vectors: int) -> None:
-    emit = library.function(tile_name(rows, vectors, layout), f"depth {_LEFT[layout]} {_REST}")
+    emit = library.function(tile_name(rows, vectors, layout), f"depth {layout.left.PARAMETERS} {_REST}")
     depth, *a, b, b_steps, c, c_rows, is_first, last = emit.function.args
     goals = [
         (emit.at(c, emit.mul(c_rows, row)), vector * emit.lanes) for row in range(rows) for vector in range(vectors)

@@ -18,6 +18,7 @@ from llvmlite import binding, ir
 from numba.core import config
 
 from relaxdsl.dataclass import dataclass
+from relaxdsl.kernels.vectors import is_arm
 
 Number = int | float
 
@@ -82,21 +83,22 @@ def has_fused_multiply_add() -> bool:
 
     Elsewhere `llvm.fma` is a library call, or under `contract` a product and a sum that round twice.
     """
-    if "aarch64" in binding.get_process_triple() or "arm64" in binding.get_process_triple():
-        return True
-    settings: Any = config
-    if settings.CPU_NAME or settings.CPU_FEATURES:
-        return "+fma" in (settings.CPU_FEATURES or "").split(",")
-    return bool(binding.get_host_cpu_features().get("fma"))
+    return is_arm() or _has("fma")
 
 
+@lru_cache(maxsize=1)
 def scales_by_powers_of_two() -> bool:
     """Whether the machine that numba compiles for multiplies by powers of two in one instruction, in vectors."""
+    return _has("avx512f", "avx512vl")
+
+
+def _has(*features: str) -> bool:
+    """Whether the machine that numba compiles for has all these features."""
     settings: Any = config
     if settings.CPU_NAME or settings.CPU_FEATURES:
-        return {"+avx512f", "+avx512vl"} <= set((settings.CPU_FEATURES or "").split(","))
-    features = binding.get_host_cpu_features()
-    return bool(features.get("avx512f") and features.get("avx512vl"))
+        return {f"+{each}" for each in features} <= set((settings.CPU_FEATURES or "").split(","))
+    found = binding.get_host_cpu_features()
+    return all(found.get(each) for each in features)
 
 
 @dataclass(frozen=True, slots=True)

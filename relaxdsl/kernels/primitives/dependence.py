@@ -29,8 +29,8 @@ from relaxdsl.ir.visit_loops import scalars_of
 from relaxdsl.kernels.accesses import expression_dims, flat_index, loads_of
 from relaxdsl.kernels.patterns import bare_name, spatial_variables
 from relaxdsl.types.atoms import FloorDiv, Symbol
-from relaxdsl.types.dims import Dim, SymInt, free_symbols, substitute, terms
-from relaxdsl.types.prove import Proof, prove_equal, prove_less_equal, split_linear
+from relaxdsl.types.dims import Dim, SymInt, free_symbols, split_linear, substitute, terms
+from relaxdsl.types.prove import Proof, prove_equal, prove_less_equal
 from relaxdsl.types.symint import from_atom
 
 #: A condition ``left < right`` on loop variables; None stands for any other condition.
