@@ -1,4 +1,6 @@
-"""Several kernels, run one after the other, as one: what fusion makes for the schedule to merge."""
+"""Several kernels, run one after the other, as one: what fusion makes for the schedule to merge. And the reverse: one
+of a kernel's outputs as a kernel of its own.
+"""
 
 from __future__ import annotations
 
@@ -11,17 +13,19 @@ from relaxdsl.ir.loops import (
     Buffer,
     For,
     PrimFunc,
+    Seq,
     Stmt,
     Store,
     loop_variable,
     map_statements,
     rewrite_statement,
     sequence,
+    substitute_buffers,
     walk,
 )
 from relaxdsl.ir.names import UniqueNames
 from relaxdsl.ir.scalar import Load, ScalarExpr, rewrite
-from relaxdsl.kernels.accesses import dims_in
+from relaxdsl.kernels.accesses import buffers_touched, dims_in
 from relaxdsl.types.dims import Dim, free_symbols, substitute
 
 
@@ -55,6 +59,34 @@ def combine_kernels(name: str, uses: Sequence[KernelUse]) -> tuple[PrimFunc, tup
     params = tuple(combiner.buffers[key] for key in (*keys, *uses[-1].outputs))
     kernel = PrimFunc(name, params, len(uses[-1].outputs), (), body, tuple(combiner.scratch))
     return replace(kernel, symbols=_sizes_in(kernel)), keys
+
+
+def single_output(kernel: PrimFunc, place: int) -> PrimFunc:
+    """The kernel with one of its outputs only, and nothing that only the others need.
+
+    before::
+
+        for i, j: with block: split0[i, j] = x[i, j]
+        for i, j: with block: split1[i, j] = x[i, j + n]
+
+    after, for the second output: one kernel of ``x`` and ``split1``::
+
+        for i, j: with block: split1[i, j] = x[i, j + n]
+    """
+    output = kernel.outputs[place]
+    statements = kernel.body.body if isinstance(kernel.body, Seq) else (kernel.body,)
+    needed, kept = {output}, list[Stmt]()
+    for stmt in reversed(statements):
+        read, written = buffers_touched(stmt)
+        if written & needed:
+            needed |= read | written
+            kept.insert(0, stmt)
+    own = {each: replace(each, scope="scratch") for each in kernel.outputs if each in needed and each is not output}
+    body = substitute_buffers(sequence(*kept), own, own)
+    inputs = (each for each in kernel.inputs if each in needed)
+    scratch = (*own.values(), *(each for each in kernel.scratch if each in needed))
+    made = replace(kernel, params=(*inputs, output), num_outputs=1, body=body, scratch=scratch)
+    return replace(made, symbols=_sizes_in(made))
 
 
 class _Combiner:

@@ -19,9 +19,10 @@ from collections.abc import Collection, Mapping
 from enum import IntEnum
 
 from relaxdsl.ir.loops import Block, Buffer, PrimFunc, Seq, Store, loop_variable, walk
-from relaxdsl.ir.scalar import Apply, Index, Load, ScalarExpr
+from relaxdsl.ir.scalar import COMPARISONS, LOGICAL, Apply, Index, Load, ScalarExpr
 from relaxdsl.kernels.accesses import expressions, flat_index, loads_of, nodes
 from relaxdsl.types.dims import Dim, SymInt, free_symbols, is_symbol, substitute
+from relaxdsl.types.dtype import is_integer
 
 
 class Kind(IntEnum):
@@ -197,6 +198,26 @@ def moves_data(kernel: PrimFunc) -> bool:
     """Whether every element of the output is an element of an input."""
     bodies = [block.body for block in blocks_of(kernel)]
     return bool(bodies) and all(isinstance(body, Store) and isinstance(body.value, Load) for body in bodies)
+
+
+def is_free(kernel: PrimFunc) -> bool:
+    """Whether elements cost next to nothing, so that each reader may make those it reads itself."""
+    bodies = [block.body for block in blocks_of(kernel)]
+    return bool(bodies) and all(isinstance(body, Store) and costs_nothing(body.value) for body in bodies)
+
+
+def costs_nothing(value: ScalarExpr) -> bool:
+    """Whether a value takes indexing, casts and choices only."""
+    return all(_costs_nothing(node) for node in nodes(value))
+
+
+def _costs_nothing(node: ScalarExpr) -> bool:
+    """Whether a node costs next to nothing: all but functions; of these, conditions and arithmetic on indices."""
+    if not isinstance(node, Apply):
+        return True
+    return node.function in COMPARISONS | LOGICAL or (
+        is_integer(node.dtype) and node.function in ("add", "subtract", "multiply")
+    )
 
 
 def _is_in_row(block: Block, indices: tuple[Index, ...]) -> bool:

@@ -6,6 +6,9 @@ expensive is computed twice. What a contraction is joined with, the contraction 
 operand for the rows at hand. An elementwise kernel between two contractions belongs to the first one,
 whose results are at hand then; a reduction belongs to the second one, which leaves the first one its columns to divide
 among threads.
+
+A kernel with several results that only moves data, as a split does, gives way to kernels of one result each where all
+of them can be part of their readers, which then read in place what was moved.
 """
 
 from __future__ import annotations
@@ -16,16 +19,32 @@ from types import MappingProxyType
 
 from relaxdsl.dataclass import dataclass
 from relaxdsl.errors import InternalError
-from relaxdsl.ir.graph import Binding, Call, Expr, Function, GlobalVar, If, MatchCast, Op, SeqExpr, Tuple, Var
+from relaxdsl.ir.graph import (
+    Binding,
+    Call,
+    Expr,
+    Function,
+    GlobalVar,
+    If,
+    MatchCast,
+    Op,
+    PrimValue,
+    SeqExpr,
+    Tuple,
+    TupleGetItem,
+    Var,
+    VarBinding,
+)
 from relaxdsl.ir.loops import Buffer, PrimFunc
 from relaxdsl.ir.module import IRModule
-from relaxdsl.ir.signature import bind_kernel_symbols
+from relaxdsl.ir.signature import bind_kernel_symbols, unbound_symbols
 from relaxdsl.ir.visit import used_vars, with_bindings
-from relaxdsl.kernels.combine import KernelUse, combine_kernels
+from relaxdsl.kernels.combine import KernelUse, combine_kernels, single_output
 from relaxdsl.kernels.contraction.chain import Extras, extras_of
 from relaxdsl.kernels.patterns import (
     Kind,
     is_aligned,
+    is_free,
     is_permutation,
     is_read_in_place,
     is_read_once,
@@ -68,17 +87,49 @@ def fuse(function: Function, module: IRModule, add_kernel: AddKernel) -> Functio
 class _KernelBinding:
     """A binding of a kernel call: where it stands, its kernel, and the group it has joined (the index of its last).
 
+    ``call``: the call in the program; if that has several results, the binding takes one, and the kernel makes that.
     ``is_displaced``: its loops are those of a reader that takes its elements in another order, a row at a time no more.
+    ``is_repeated``: it costs nothing, and is made again for each of its reads, which are at different places.
     """
 
     index: int
     binding: Binding
+    call: Call
     kernel: PrimFunc
     args: tuple[Expr, ...]
     group: int
     boundary: str = ""
     is_displaced: bool = False
+    is_repeated: bool = False
     members: list[int] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class _Groups:
+    """The kernel calls of a sequence, by the index of their bindings, and the groups that they have formed so far.
+
+    ``readers``: the bindings that read a variable. ``sizes``: how many calls a group is made of.
+    ``separated``: the bindings of calls that gave way to one for each result.
+    """
+
+    bindings: Sequence[Binding]
+    calls: dict[int, _KernelBinding]
+    returned: set[Var]
+    readers: dict[Var, list[int]] = field(default_factory=dict)
+    sizes: dict[int, int] = field(default_factory=dict)
+    separated: set[int] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        for index, binding in enumerate(self.bindings):
+            for var in used_vars(binding.value):
+                self.readers.setdefault(var, []).append(index)
+
+    def taken_by(self, index: int) -> int | None:
+        """Which result of a call a binding takes; None if it does anything else."""
+        match self.bindings[index]:
+            case VarBinding(value=TupleGetItem(index=place)) if index not in self.calls:
+                return place
+        return None
 
 
 class _Fuser:
@@ -88,6 +139,7 @@ class _Fuser:
         self._kinds: dict[PrimFunc, Kind] = {}
         self._combinations: dict[Hashable, tuple[GlobalVar, PrimFunc]] = {}
         self._extras: dict[Hashable, Extras | None] = {}
+        self._outputs: dict[tuple[PrimFunc, int], PrimFunc] = {}
 
     def sequence(self, sequence: SeqExpr) -> SeqExpr:
         blocks = []
@@ -107,10 +159,13 @@ class _Fuser:
 
     def _fused(self, bindings: Sequence[Binding], result: Expr) -> Iterator[Binding]:
         calls = self._kernel_calls(bindings)
-        self._form_groups(bindings, calls, result)
+        groups = _Groups(bindings, calls, set(used_vars(result)))
+        self._form(groups)
         for call in calls.values():
             calls[call.group].members.append(call.index)
         for index, binding in enumerate(bindings):
+            if index in groups.separated:
+                continue
             if index not in calls:
                 yield binding
             elif calls[index].group == index:
@@ -126,30 +181,85 @@ class _Fuser:
                 case (GlobalVar(name=name), Tuple(fields=args)) if value.op.name == "call_tir":
                     kernel = self._module[name]
                     if isinstance(kernel, PrimFunc):
-                        calls[index] = _KernelBinding(index, binding, kernel, args, index)
+                        calls[index] = _KernelBinding(index, binding, value, kernel, args, index)
         return calls
 
-    def _form_groups(self, bindings: Sequence[Binding], calls: dict[int, _KernelBinding], result: Expr) -> None:
+    def _form(self, groups: _Groups) -> None:
         """Backwards, so that every reader has its group: a call joins the one group that reads its result."""
-        readers: dict[Var, list[int]] = {}
-        for index, binding in enumerate(bindings):
-            for var in used_vars(binding.value):
-                readers.setdefault(var, []).append(index)
-        returned = set(used_vars(result))
-        sizes: dict[int, int] = {}
-        for call in reversed(calls.values()):
-            var = call.binding.var
-            groups = {calls[reader].group if reader in calls else -1 for reader in readers.get(var, ())}
-            call.boundary = self._why_alone(call, groups, var in returned)
-            group = min(groups, default=-1)
-            if not call.boundary:
-                call.boundary = self._why_not_with(call, [calls[reader] for reader in readers[var]], calls)
-            if not call.boundary and sizes[group] >= MAX_KERNELS:
-                call.boundary = f"the kernel after it is made of {MAX_KERNELS} already"
-            if not call.boundary:
-                call.group = group
-                call.is_displaced = any(_displaces(calls[reader], var) for reader in readers[var])
-            sizes[call.group] = sizes.get(call.group, 0) + 1
+        for call in reversed(tuple(groups.calls.values())):
+            if not self._separate(call, groups):
+                self._join(call, groups)
+
+    def _join(self, call: _KernelBinding, groups: _Groups) -> None:
+        """Has a call join the group that reads its result, or be the last of its own, and says why."""
+        var, calls = call.binding.var, groups.calls
+        readers = groups.readers.get(var, [])
+        found = {calls[reader].group if reader in calls else -1 for reader in readers}
+        group = min(found, default=-1)
+        call.boundary = self._why_alone(call, found, var in groups.returned)
+        if not call.boundary:
+            call.boundary = self._why_not_with(call, [calls[reader] for reader in readers], calls)
+        if not call.boundary and groups.sizes[group] >= MAX_KERNELS:
+            call.boundary = f"the kernel after it is made of {MAX_KERNELS} already"
+        if not call.boundary:
+            call.group = group
+            call.is_displaced = any(_displaces(calls[reader], var) for reader in readers)
+            call.is_repeated = is_free(call.kernel) and _is_spread(_reads([calls[reader] for reader in readers], var))
+        groups.sizes[call.group] = groups.sizes.get(call.group, 0) + 1
+
+    def _separate(self, call: _KernelBinding, groups: _Groups) -> bool:
+        """Has calls of one result each take the place of one that only moves data, if all can join a group.
+
+        before::
+
+            lv = call_tir(cls.split, (x,))
+            lv1 = lv[0]
+            lv2 = lv[1]
+
+        after, to be joined with what reads ``lv1`` and ``lv2``::
+
+            lv1 = call_tir(cls.split0, (x,))
+            lv2 = call_tir(cls.split1, (x,))
+
+        Returns:
+            Whether it is so.
+        """
+        parts = self._parts(call, groups)
+        if not parts or not all(self._joins(part, groups) for part in parts):
+            for part in parts:
+                if groups.calls.pop(part.index, None) is not None:
+                    groups.sizes[part.group] -= 1
+            return False
+        del groups.calls[call.index]
+        groups.separated.add(call.index)
+        for var in used_vars(call.call):
+            reads = (part.index for part in parts if any(var is arg for arg in part.args))
+            groups.readers[var] = [*(each for each in groups.readers[var] if each != call.index), *reads]
+        return True
+
+    def _joins(self, part: _KernelBinding, groups: _Groups) -> bool:
+        groups.calls[part.index] = part
+        self._join(part, groups)
+        return not part.boundary
+
+    def _parts(self, call: _KernelBinding, groups: _Groups) -> list[_KernelBinding]:
+        """A call for each binding that takes a result, if the call only moves data and nothing else reads it."""
+        var, kernel = call.binding.var, call.kernel
+        places = {index: groups.taken_by(index) for index in groups.readers.get(var, ())}
+        is_whole = var in groups.returned or None in places.values()
+        if is_whole or not moves_data(kernel) or self._kind(kernel) is Kind.OPAQUE:
+            return []
+        return [self._part(call, index, place, groups) for index, place in places.items() if place is not None]
+
+    def _part(self, call: _KernelBinding, index: int, place: int, groups: _Groups) -> _KernelBinding:
+        """The call for the result at a place alone, as the binding ``index``."""
+        kernel, values = call.kernel, bind_kernel_symbols(call.kernel, call.args)
+        if (kernel, place) not in self._outputs:
+            self._outputs[kernel, place] = single_output(kernel, place)
+        made = self._outputs[kernel, place]
+        tensors = (arg for buffer, arg in zip(kernel.inputs, call.args, strict=False) if buffer in made.inputs)
+        sizes = (PrimValue(values[name]) for name in unbound_symbols(made))
+        return _KernelBinding(index, groups.bindings[index], call.call, made, (*tensors, *sizes), index)
 
     def _why_alone(self, call: _KernelBinding, groups: set[int], is_returned: bool) -> str:
         """Why a call cannot be part of another, whatever that does; empty if it can."""
@@ -166,20 +276,20 @@ class _Fuser:
     def _why_not_with(
         self, call: _KernelBinding, readers: Sequence[_KernelBinding], calls: dict[int, _KernelBinding]
     ) -> str:
-        group = [each for each in calls.values() if each.group == readers[0].group and each.index > call.index]
-        is_whole = self._is_one_chain(call, group)
-        for reader in readers:
-            for read in _reads(reader, call.binding.var):
-                reason = self._why_not_in_chain(call, reader, calls) if is_whole else ""
-                if is_whole is not True:
-                    reason = self._why_not(call.kernel, reader, read, is_whole is None)
-                if reason:
-                    return f"{reader.kernel.name} reads it, and {reason}"
+        members = [each for each in calls.values() if each is call or each.group == readers[0].group]
+        is_whole = self._is_one_chain(sorted(members, key=lambda each: each.index))
+        reads = _reads(readers, call.binding.var)
+        is_spread = _is_spread(reads) and not is_free(call.kernel)
+        for reader, read in reads:
+            reason = self._why_not_in_chain(call, reader, calls) if is_whole else ""
+            if is_whole is not True:
+                reason = self._why_not(call.kernel, reader, read, is_plain=is_whole is None, is_spread=is_spread)
+            if reason:
+                return f"{reader.kernel.name} reads it, and {reason}"
         return ""
 
-    def _is_one_chain(self, call: _KernelBinding, group: Sequence[_KernelBinding]) -> bool | None:
-        """Whether the contraction engine runs the call as part of the group's chain; None if it has no part in them."""
-        members = (call, *group)
+    def _is_one_chain(self, members: Sequence[_KernelBinding]) -> bool | None:
+        """Whether the contraction engine runs the members as one chain; None if it has no part in any of them."""
         if not any(self._kind(each.kernel) is Kind.CONTRACTION for each in members):
             return None
         alone = [extras for each in members if (extras := self._extras_of([each])) is not None]
@@ -217,11 +327,14 @@ class _Fuser:
             for each in producers
         )
 
-    def _why_not(self, producer: PrimFunc, reader: _KernelBinding, read: Buffer, is_plain: bool) -> str:
+    def _why_not(
+        self, producer: PrimFunc, reader: _KernelBinding, read: Buffer, *, is_plain: bool, is_spread: bool
+    ) -> str:
         """Why ``producer``, whose result is read as ``read``, is not computed inside its reader; empty if it is.
 
         Args:
             is_plain: whether the contraction engine has no part in either.
+            is_spread: whether an element is read at several places, so that its row has to be kept.
         """
         consumer = reader.kernel
         first, second = self._kind(producer), self._kind(consumer)
@@ -233,7 +346,7 @@ class _Fuser:
         if not is_plain:
             is_first = first is Kind.CONTRACTION
             return "what follows needs other rows" if is_first else "a contraction later needs its rows otherwise"
-        if first <= Kind.INJECTIVE and is_read_once(consumer, read):
+        if first <= Kind.INJECTIVE and is_read_once(consumer, read) and not is_spread:
             return ""
         if reader.is_displaced:
             return "a later kernel takes its elements in another order"
@@ -255,9 +368,7 @@ class _Fuser:
 
     def _joined(self, last: _KernelBinding, calls: dict[int, _KernelBinding]) -> Binding:
         """The group's last binding, calling one kernel for all members."""
-        call = last.binding.value
-        if not isinstance(call, Call):
-            return last.binding
+        call = last.call
         attrs = {**self._requirements(last, calls), "boundary": last.boundary}
         if len(last.members) > 1:
             callee, kernel, tensors = self._combined([calls[index] for index in sorted(last.members)])
@@ -281,19 +392,31 @@ class _Fuser:
 
     def _requirements(self, last: _KernelBinding, calls: dict[int, _KernelBinding]) -> dict[str, object]:
         """What the members need of sizes, each once."""
-        values = [calls[index].binding.value for index in sorted(last.members)]
-        found = [need for value in values if isinstance(value, Call) for need in value.attrs.get("requires", ())]
+        members = (calls[index].call for index in sorted(last.members))
+        found = [need for call in members for need in call.attrs.get("requires", ())]
         return {"requires": tuple(dict.fromkeys(found))} if found else {}
 
 
-def _reads(reader: _KernelBinding, var: Var) -> list[Buffer]:
-    """As what inputs a kernel reads ``var``."""
-    inputs = reader.kernel.inputs
-    return [buffer for buffer, arg in zip(inputs, reader.args, strict=False) if arg is var]
+def _reads(readers: Sequence[_KernelBinding], var: Var) -> list[tuple[_KernelBinding, Buffer]]:
+    """Which of its inputs ``var`` is, for each of its readers."""
+    return [
+        (reader, buffer)
+        for reader in readers
+        for buffer, arg in zip(reader.kernel.inputs, reader.args, strict=False)
+        if arg is var
+    ]
+
+
+def _is_spread(reads: Sequence[tuple[_KernelBinding, Buffer]]) -> bool:
+    """Whether several reads take an element, and not all at the place of the element that they make."""
+    if any(reader.is_repeated for reader, _ in reads):
+        return True
+    are_in_place = all(is_read_in_place(each.kernel, read) and not each.is_displaced for each, read in reads)
+    return len(reads) > 1 and not are_in_place
 
 
 def _displaces(reader: _KernelBinding, var: Var) -> bool:
-    return reader.is_displaced or not all(is_aligned(reader.kernel, read) for read in _reads(reader, var))
+    return reader.is_displaced or not all(is_aligned(reader.kernel, read) for _, read in _reads([reader], var))
 
 
 def _use(member: _KernelBinding) -> KernelUse:

@@ -121,6 +121,46 @@ def test_a_row_cannot_be_kept_for_a_reader_in_another_order() -> None:
     assert boundaries(built)[0] == "exp reads it, and a later kernel takes its elements in another order"
 
 
+@pytest.mark.parametrize(
+    ("body", "expected", "boundary"),
+    [
+        # at hand: the element itself, or its row
+        (lambda e: OP["multiply"](OP["sin"](e), OP["cos"](e)), [["exp", "sin", "cos", "multiply"]], ""),
+        (lambda e: OP["add"](OP["flip"](e, axis=1), e), [["exp", "flip", "add"]], ""),
+        (lambda e: flips(OP["permute_dims"](OP["expand_dims"](e, 1), (0, 2, 1)), 1),
+         [["exp", "expand_dims", "permute_dims", "flip", "add"]], ""),
+        # elsewhere, or in the order of a later kernel
+        (lambda e: halves(e), [["exp"], ["strided_slice", "strided_slice", "add"]],
+         "strided_slice reads it, and it would be computed many times"),
+        (lambda e: OP["flatten"](OP["multiply"](OP["sin"](e), OP["cos"](e))),
+         [["exp"], ["sin", "cos", "multiply", "flatten"]],
+         "sin reads it, and a later kernel takes its elements in another order"),
+        (lambda e: OP["add"](OP["sum"](e, axis=0), OP["max"](e, axis=0)), [["exp"], ["sum", "max", "add"]],
+         "sum reads it, and it would be computed many times"),
+        # what costs nothing is made again; not what that is made of
+        (lambda e: halves(OP["triu"](e)), [["exp"], ["triu", "strided_slice", "strided_slice", "add"]],
+         "triu reads it, and a later kernel takes its elements in another order"),
+    ],
+)  # fmt: skip
+def test_what_several_read_is_at_hand(body: Callable[..., Any], expected: list[list[str]], boundary: str) -> None:
+    built = build({"x": Tensor((2 * m, n), "float32")}, lambda bb, x: body(bb.emit(OP["exp"](x))))
+    assert groups(built) == expected
+    assert boundaries(built)[0] == (boundary or "its result is returned")
+    for rows, columns in ((0, 3), (2, 1), (2, 7), (6, 2)):
+        if rows or "max" not in expected[-1]:
+            values = [array(rows, columns)]
+            assert_same(built.run(*values), built.reference(values))
+
+
+def flips(e: Any, axis: int) -> Any:
+    return OP["add"](OP["flip"](e, axis=axis), e)
+
+
+def halves(e: Any) -> Any:
+    first, second = (OP["strided_slice"](e, (0,), (start,), (start + m,)) for start in (0, m))
+    return OP["add"](first, second)
+
+
 def test_requirements_of_all_members_are_kept() -> None:
     built = build(MATRIX, lambda bb, x: OP["exp"](OP["max"](OP["sin"](x), axis=1)))
     (binding,) = built.compiled.module_after("fuse")["main"].body.bindings  # type: ignore[union-attr]

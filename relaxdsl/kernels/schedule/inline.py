@@ -17,11 +17,10 @@ from relaxdsl.ir.loops import (
     sequence,
     walk,
 )
-from relaxdsl.ir.scalar import COMPARISONS, LOGICAL, Apply, Load, ScalarExpr, Select, rewrite
+from relaxdsl.ir.scalar import Apply, Load, ScalarExpr, Select, rewrite
 from relaxdsl.kernels.accesses import accesses, buffers_touched, expressions, loads_of, nodes
-from relaxdsl.kernels.patterns import is_reduction, takes_each_once
+from relaxdsl.kernels.patterns import costs_nothing, is_reduction, takes_each_once
 from relaxdsl.types.dims import is_symbol, substitute
-from relaxdsl.types.dtype import is_integer
 
 #: A statement that inlining would make larger than this many scalar nodes keeps its producers.
 MAX_NODES = 120
@@ -104,7 +103,7 @@ def _is_worth_inlining(stage: _Stage, readers: list[Stmt]) -> bool:
         _size(stmt) + len(found) * _nodes(stage.value) > MAX_NODES for stmt, found in zip(readers, reads, strict=True)
     ):
         return False
-    if _only_moves_data(stage.value) and not _is_chosen_again(stage, readers, reads):
+    if costs_nothing(stage.value) and not _is_chosen_again(stage, readers, reads):
         return True
     return len(reads) == 1 and len(reads[0]) == 1 and blocks[0] is not None and takes_each_once(blocks[0], reads[0][0])
 
@@ -146,19 +145,6 @@ def _nodes(expr: ScalarExpr) -> int:
 
 def _size(stmt: Stmt) -> int:
     return sum(_nodes(expr) for each in walk(stmt) for expr in expressions(each))
-
-
-def _only_moves_data(value: ScalarExpr) -> bool:
-    return all(_is_cheap(node) for node in nodes(value))
-
-
-def _is_cheap(node: ScalarExpr) -> bool:
-    """Whether a node costs next to nothing: all but functions; of these, conditions and arithmetic on indices."""
-    if not isinstance(node, Apply):
-        return True
-    return node.function in COMPARISONS | LOGICAL or (
-        is_integer(node.dtype) and node.function in ("add", "subtract", "multiply")
-    )
 
 
 def _inlined(stmt: Stmt, stage: _Stage) -> Stmt:
