@@ -55,8 +55,8 @@ class Interface:
 
         def phase(each: Phase) -> Phase:
             sizes = frozenset(names[name] for name in each.sizes)
-            dims = {"extent": own(each.extent), "work": own(each.work), "per_thread": own(each.per_thread)}
-            return replace(each, sizes=sizes, **dims)
+            extent, work, per_thread = map(own, (each.extent, each.work, each.per_thread))
+            return replace(each, extent=extent, work=work, per_thread=per_thread, sizes=sizes)
 
         def buffers(each: Iterable[Buffer]) -> tuple[Buffer, ...]:
             return tuple(replace(buffer, shape=tuple(map(own, buffer.shape))) for buffer in each)

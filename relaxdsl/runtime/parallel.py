@@ -211,7 +211,7 @@ def take_part(thread: int) -> int:
     ticket = atomic_load(POOL + TICKET)
     while is_open(ticket, thread):
         if compare_exchange(POOL + TICKET, ticket, ticket - 1):
-            run_part(thread, (ticket & PART_MASK) - 1)
+            run_part(thread, load(POOL + JOB_PARTS) - (ticket & PART_MASK))
             atomic_add(POOL + DONE, 1)
             return 1
         ticket = atomic_load(POOL + TICKET)

@@ -20,7 +20,7 @@ MAX_COLUMNS = 64
 #: Columns of the right operand that are packed together, or divided among threads: a multiple of every tile's columns.
 COLUMN_GROUP = 192
 #: Columns that threads share out among them: a multiple of every tile's.
-GRANULE = COLUMN_GROUP // 2
+GRANULE = COLUMN_GROUP // 4
 #: Columns that a call packs for itself before it uses them: so much of the right operand, by :attr:`Tile.depth` steps,
 #: is in the second-level cache besides the left one. A multiple of every tile's columns.
 PACKED_COLUMNS = 96
