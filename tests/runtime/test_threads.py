@@ -25,6 +25,7 @@ from relaxdsl.runtime.frame import address_of
 from relaxdsl.runtime.machine import run_table, stop_workers
 from relaxdsl.runtime.parallel import WAKING_FACTOR
 from relaxdsl.runtime.program import CallKernel, CountThreads, Program, Sharing, Slot, TupleTree
+from relaxdsl.runtime.reads import read_slots
 
 m, n = relax.dims("m n")
 EXTENTS = [0, 1, 2, 3, 7, 1000, 20_000]
@@ -121,6 +122,12 @@ def test_a_kernel_may_ask_for_fewer_or_more_parts(per_thread: int, count: int) -
     parts = parts_of(100, per_thread=per_thread)
     assert len(parts) == count
     assert [index for lo, hi in parts for index in range(lo, hi)] == list(range(100))
+
+
+def test_what_says_how_a_kernel_is_shared_is_computed() -> None:
+    kernel = PythonKernel(lambda args, lo, hi: None, "nothing")
+    call = CallKernel(kernel, (1, 2), 3, sharing=Sharing(4, 5, 6, (7,)))
+    assert set(read_slots(call)) == {1, 2, 3, 4, 5, 6, 7}
 
 
 def test_little_work_is_not_shared() -> None:
