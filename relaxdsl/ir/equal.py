@@ -409,8 +409,8 @@ class _Tokens:
                 yield path, ("For", stmt.kind, self.dim(start), self.dim(extent)), stmt
                 self.define_symbol(stmt.var)
                 yield from self.stmt((path, ".body"), stmt.body)
-            case Parts(extent=extent):
-                yield path, ("Parts", self.dim(extent)), stmt
+            case Parts(extent=extent, per_thread=per_thread):
+                yield path, ("Parts", self.dim(extent), self.dim(per_thread)), stmt
                 self.define_symbol(stmt.lower)
                 self.define_symbol(stmt.upper)
                 yield from self.stmt((path, ".body"), stmt.body)

@@ -82,19 +82,24 @@ class For(Stmt):
     start: Dim = 0
 
 
+PARTS_PER_THREAD = 4
+"""Into how many parts each thread's share of a range is cut: a core that is slow or busy takes fewer of them."""
+
+
 @dataclass(frozen=True, eq=False, slots=True)
 class Parts(Stmt):
     """``body`` for parts ``lower … upper`` that make up ``0 … extent``: any division will do, parts may run at once.
 
     ``lower`` and ``upper`` are names of symbols, unique in the function: ``loop_variable(lower, extent + 1)``. A loop
     over ``range(lower, upper)`` is what a parallel loop is; a body that does more for a part than for each of its
-    elements stands here.
+    elements stands here. ``per_thread`` is how many parts there are for each thread, if the range is as long.
     """
 
     lower: str
     upper: str
     extent: Dim
     body: Stmt
+    per_thread: Dim = PARTS_PER_THREAD
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -248,8 +253,8 @@ def rewrite_statement(
                 return replace(inner, arguments=tuple(kept))
             case For(extent=extent, start=start):
                 return replace(inner, extent=on_dim(extent), start=on_dim(start))
-            case Parts(extent=extent):
-                return replace(inner, extent=on_dim(extent))
+            case Parts(extent=extent, per_thread=per_thread):
+                return replace(inner, extent=on_dim(extent), per_thread=on_dim(per_thread))
             case IfThenElse(condition=condition):
                 return replace(inner, condition=rewrite(condition, on_node, on_dim))
             case Block(iter_vars=iter_vars):

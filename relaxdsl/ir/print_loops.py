@@ -12,6 +12,7 @@ from relaxdsl.errors import InternalError
 from relaxdsl.ir.layout import Lines, format_float, format_string, format_tuple
 from relaxdsl.ir.local_variables import local_variables
 from relaxdsl.ir.loops import (
+    PARTS_PER_THREAD,
     Block,
     Buffer,
     CallExtern,
@@ -187,8 +188,10 @@ class _KernelPrinter:
                     self.lines.add("pass")
             case For():
                 self.loops(stmt)
-            case Parts(lower=lower, upper=upper, extent=extent, body=body):
-                self.indented(f"for {self.symbol(lower)}, {self.symbol(upper)} in T.parts({self.dim(extent)}):", body)
+            case Parts(lower, upper, extent, body, per_thread):
+                dims = (extent,) if per_thread == PARTS_PER_THREAD else (extent, per_thread)
+                span = ", ".join(map(self.dim, dims))
+                self.indented(f"for {self.symbol(lower)}, {self.symbol(upper)} in T.parts({span}):", body)
             case IfThenElse():
                 self.branch(stmt, "if")
             case Block():

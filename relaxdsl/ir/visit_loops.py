@@ -49,8 +49,8 @@ def dims_of_stmt(stmt: Stmt) -> tuple[Dim, ...]:
             return tuple(each for each in arguments if not isinstance(each, Buffer))
         case For(extent=extent, start=start):
             return (start, extent)
-        case Parts(extent=extent):
-            return (extent,)
+        case Parts(extent=extent, per_thread=per_thread):
+            return (extent, per_thread)
         case Block(iter_vars=iter_vars):
             return tuple(dim for each in iter_vars for dim in (each.extent, each.binding))
         case _:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from relaxdsl.dataclass import dataclass
-from relaxdsl.ir.loops import Buffer, PrimFunc
+from relaxdsl.ir.loops import PARTS_PER_THREAD, Buffer, PrimFunc
 from relaxdsl.types.dims import Dim, substitute, symbol, symbols_of
 from relaxdsl.types.symint import from_atom
 
@@ -16,7 +16,7 @@ class Phase:
     """A phase of a kernel: any split of its range ``0 ... extent`` into parts may run in parallel.
 
     Args:
-        work: the estimate of its work.
+        work: the estimate of its work. per_thread: how many parts there are for each thread that shares it.
         reads, writes: what it shares with callers and other phases, as positions in the parameters and then the
         shared buffers.
         sizes: the names of the sizes on which depends what it leaves.
@@ -27,6 +27,7 @@ class Phase:
     reads: frozenset[int]
     writes: frozenset[int]
     sizes: frozenset[str]
+    per_thread: Dim = PARTS_PER_THREAD
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,8 @@ class Interface:
 
         def phase(each: Phase) -> Phase:
             sizes = frozenset(names[name] for name in each.sizes)
-            return replace(each, extent=own(each.extent), work=own(each.work), sizes=sizes)
+            extent, work, per_thread = map(own, (each.extent, each.work, each.per_thread))
+            return replace(each, extent=extent, work=work, per_thread=per_thread, sizes=sizes)
 
         def buffers(each: Iterable[Buffer]) -> tuple[Buffer, ...]:
             return tuple(replace(buffer, shape=tuple(map(own, buffer.shape))) for buffer in each)

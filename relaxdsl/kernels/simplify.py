@@ -140,7 +140,7 @@ class _Simplifier:
         extent = self._dim(parts.extent)
         lower = loop_variable(parts.lower, parts.extent + 1)
         inner = _Simplifier({**self.ranges, parts.lower: (0, extent), parts.upper: (lower, extent)})
-        return replace(parts, extent=extent, body=inner.statement(parts.body))
+        return replace(parts, extent=extent, body=inner.statement(parts.body), per_thread=self._dim(parts.per_thread))
 
     def _branch(self, branch: IfThenElse) -> Stmt:
         condition = self.expression(branch.condition)

@@ -73,7 +73,7 @@ def _as_comparable(interface: Interface) -> tuple[object, ...]:
 
 def _phase_as_json(phase: Phase) -> dict[str, Any]:
     sets = {name: sorted(getattr(phase, name)) for name in ("reads", "writes", "sizes")}
-    return {"extent": str(phase.extent), "work": str(phase.work), **sets}
+    return {name: str(getattr(phase, name)) for name in ("extent", "work", "per_thread")} | sets
 
 
 def _buffer_as_json(buffer: Buffer) -> dict[str, Any]:
@@ -96,7 +96,8 @@ class _Reader:
     def phase(self, about: Mapping[str, Any]) -> Phase:
         sizes = frozenset(self.names[name] for name in about["sizes"])
         reads, writes = frozenset(about["reads"]), frozenset(about["writes"])
-        return Phase(self.dim(about["extent"]), self.dim(about["work"]), reads, writes, sizes)
+        extent, work, per_thread = (self.dim(about[name]) for name in ("extent", "work", "per_thread"))
+        return Phase(extent, work, reads, writes, sizes, per_thread)
 
     def buffer(self, about: Mapping[str, Any], scope: Any) -> Buffer:
         return Buffer(about["name"], self.dims(about["shape"]), about["dtype"], scope)

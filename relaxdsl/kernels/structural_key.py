@@ -77,9 +77,9 @@ class _Writer:
             case For(var, extent, body, kind, start):
                 span = f"{self.dim(start)}+{self.dim(extent)}"
                 return f"for {kind} {self.bind(var, extent)} {span} {{{self.statement(body)}}}"
-            case Parts(lower, upper, extent, body):
+            case Parts(lower, upper, extent, body, per_thread):
                 bounds = f"{self.bind(lower, extent + 1)} {self.bind(upper, extent + 1)}"
-                return f"parts {bounds} {self.dim(extent)} {{{self.statement(body)}}}"
+                return f"parts {bounds} {self.dim(extent)} {self.dim(per_thread)} {{{self.statement(body)}}}"
             case CallExtern(function, arguments, written):
                 parts = (self.buffer(each) if isinstance(each, Buffer) else self.dim(each) for each in arguments)
                 return f"{function}({','.join(parts)}) {','.join(map(self.buffer, written))}"

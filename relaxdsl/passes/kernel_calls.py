@@ -100,7 +100,8 @@ class KernelCaller:
         )
         work = substitute(call.kernel.works[phase], call.values)
         most = min(work, MAX_WORK) if isinstance(work, int) else work
-        return Sharing(self.late.slot_of(most), self.thread_count(), tuple(map(self.late.slot_of, sizes)))
+        parts = self.late.slot_of(substitute(call.kernel.interface.phases[phase].per_thread, call.values))
+        return Sharing(self.late.slot_of(most), self.thread_count(), parts, tuple(map(self.late.slot_of, sizes)))
 
 
 def _note(call: KernelCall) -> str:

@@ -50,7 +50,7 @@ STOPPED, LEFT, FAILED, LATE = range(4)
 
 PLAIN_WIDTH = 4
 CALL_WIDTH = 4
-SHARED_CALL_WIDTH = 7
+SHARED_CALL_WIDTH = 8
 FIRST_PC = 1
 
 
@@ -120,7 +120,8 @@ def _encode_call(step: CallKernel) -> list[int]:
         return [CALL, *call, *step.args]
     sharing = step.sharing
     scratch_bytes = sharing.scratch_bytes
-    return [SHARED_CALL, *call, sharing.work, sharing.threads, len(scratch_bytes), *step.args, *scratch_bytes]
+    slots = (sharing.work, sharing.threads, sharing.per_thread)
+    return [SHARED_CALL, *call, *slots, len(scratch_bytes), *step.args, *scratch_bytes]
 
 
 def _pcs(part: Sequence[Instruction], start: int) -> Iterator[int]:

@@ -6,6 +6,7 @@ Importing this module imports llvmlite.
 from __future__ import annotations
 
 import ctypes
+import os
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -152,15 +153,38 @@ def _machine_code(text: str) -> Work:
 
 
 def _on_threads(work: Work, steps: int, inputs: list[NDArray[Any]]) -> Callable[[], None]:
-    """Runs ``work`` on each input, on threads of their own; ctypes lets go of the interpreter's lock meanwhile."""
+    """Runs ``work`` on each input, on threads of their own; ctypes lets go of the interpreter's lock meanwhile.
+
+    Each thread has a processor of its own, where there are as many: the system may let two of them take turns on one.
+    """
     outs = [np.empty(_vector_bytes(), np.uint8) for _ in inputs]
     pool = ThreadPoolExecutor(len(inputs))
 
     def run() -> None:
         addresses = [(array.ctypes.data, out.ctypes.data) for array, out in zip(inputs, outs, strict=True)]
-        others = [pool.submit(work, steps, *each) for each in addresses[1:]]
-        work(steps, *addresses[0])
+        processors = _processors() if len(_processors()) >= len(inputs) > 1 else [None] * len(inputs)
+        calls = [(work, steps, *address, processor) for address, processor in zip(addresses, processors, strict=False)]
+        others = [pool.submit(_run_on, *call) for call in calls[1:]]
+        _run_on(*calls[0])
         for other in others:
             other.result()
 
     return run
+
+
+def _processors() -> list[int]:
+    """The processors that this thread may run on; none where the system does not say."""
+    return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+
+
+def _run_on(work: Work, steps: int, source: int, out: int, processor: int | None) -> None:
+    """Calls ``work`` on that processor, if any."""
+    if processor is None:
+        work(steps, source, out)
+        return
+    allowed = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {processor})
+    try:
+        work(steps, source, out)
+    finally:
+        os.sched_setaffinity(0, allowed)

@@ -55,8 +55,8 @@ from relaxdsl.runtime.threads import (
     WORKER_COUNT,
 )
 
-PARTS_PER_THREAD = 4
-"""More parts than threads, so that a core that is slow or busy with something else gets fewer of them."""
+MOST_PER_THREAD = 16
+"""A kernel may ask for fewer or more parts than usual, within reason: the ticket counts them."""
 
 LONG_PART, PART_MULTIPLE = 1024, 64
 """Long parts start at multiples of 64, so that two threads seldom write to the same cache line."""
@@ -130,7 +130,7 @@ def share(slots: int, at: int, arguments: int) -> int:
     store(POOL + JOB_CALL, at)
     store(POOL + JOB_SLOTS, slots)
     store(POOL + JOB_ARGUMENTS, arguments)
-    run_job(extent, most, wakes)
+    run_job(extent, most, load(slots + 8 * load(at + 48)), wakes)
     atomic_store(POOL + BUSY, 0)
     return 1
 
@@ -153,12 +153,12 @@ def nanoseconds() -> int:
     return load(memory) * 1000000000 + load(memory + 8)
 
 
-def run_job(extent: int, most: int, wakes: int) -> int:
-    """Runs the job on up to ``most`` threads."""
+def run_job(extent: int, most: int, per_thread: int, wakes: int) -> int:
+    """Runs the job on up to ``most`` threads, in ``per_thread`` parts for each."""
     threads = minimum(most, extent)
     start_workers(threads - 1)
     place_workers()
-    parts = minimum(threads * PARTS_PER_THREAD, extent)
+    parts = minimum(threads * at_least_one(minimum(per_thread, MOST_PER_THREAD)), extent)
     store(POOL + JOB_PARTS, parts)
     atomic_store(POOL + DONE, 0)
     number = (atomic_load(POOL + TICKET) >> NUMBER_AT) + 1
@@ -194,6 +194,10 @@ def minimum(left: int, right: int) -> int:
     return left if left < right else right
 
 
+def at_least_one(count: int) -> int:
+    return count if count > 0 else 1
+
+
 # --------------------------------------------------------------------------------------------------------- all threads
 
 
@@ -207,7 +211,7 @@ def take_part(thread: int) -> int:
     ticket = atomic_load(POOL + TICKET)
     while is_open(ticket, thread):
         if compare_exchange(POOL + TICKET, ticket, ticket - 1):
-            run_part(thread, (ticket & PART_MASK) - 1)
+            run_part(thread, load(POOL + JOB_PARTS) - (ticket & PART_MASK))
             atomic_add(POOL + DONE, 1)
             return 1
         ticket = atomic_load(POOL + TICKET)
@@ -220,7 +224,7 @@ def run_part(thread: int, part: int) -> int:
     extent = load(load(POOL + JOB_SLOTS) + 8 * load(at + 16))
     start = part_start(extent, part, load(POOL + JOB_PARTS))
     end = part_start(extent, part + 1, load(POOL + JOB_PARTS))
-    if thread == 0 or load(at + 48) == 0:
+    if thread == 0 or load(at + 56) == 0:
         call(load(at + 8), load(POOL + JOB_ARGUMENTS), start, end)
     else:
         run_with_own_scratch(thread, start, end)
@@ -235,9 +239,9 @@ def run_with_own_scratch(thread: int, start: int, end: int) -> int:
     own = stack_words(count)
     for i in range(count):
         store(own + 8 * i, load(arguments + 8 * i))
-    scratch_count = load(at + 48)
+    scratch_count = load(at + 56)
     scratch = own + 8 * (count - scratch_count)
-    sizes = at + 56 + 8 * count
+    sizes = at + 64 + 8 * count
     for i in range(scratch_count):
         size_bytes = load(load(POOL + JOB_SLOTS) + 8 * load(sizes + 8 * i))
         store(scratch + 8 * i, load(scratch + 8 * i) + thread * size_bytes)
@@ -386,6 +390,7 @@ FUNCTIONS = (
     wait_for,
     part_start,
     minimum,
+    at_least_one,
     is_open,
     take_part,
     run_part,

@@ -30,7 +30,7 @@ from relaxdsl.runtime.frame import Frame
 from relaxdsl.runtime.limits import limits
 from relaxdsl.runtime.machine import run_table
 from relaxdsl.runtime.profile_report import Profile, Timing
-from relaxdsl.runtime.program import CallKernel, HostCall, Instruction, IntLeaf, Program, Slot, TupleTree
+from relaxdsl.runtime.program import CallKernel, HostCall, Instruction, IntLeaf, Program, Sharing, Slot, TupleTree
 from relaxdsl.runtime.signature import encode_signature, frame_word_count
 from relaxdsl.runtime.threads import get_num_threads
 from relaxdsl.types.dims import evaluate
@@ -159,12 +159,12 @@ class _SingleCall:
 
     def __init__(self, call: CallKernel) -> None:
         sharing = call.sharing
-        others = () if sharing is None else (sharing.work, sharing.threads, *sharing.scratch_bytes)
+        others = () if sharing is None else (sharing.work, sharing.threads, sharing.per_thread, *sharing.scratch_bytes)
         self.slots = (*call.args, call.extent, *others)
         count = len(call.args)
         if sharing is not None:
-            places = range(count + 3, len(self.slots))
-            sharing = replace(sharing, work=count + 1, threads=count + 2, scratch_bytes=tuple(places))
+            places = tuple(range(count + 4, len(self.slots)))
+            sharing = Sharing(count + 1, count + 2, count + 3, places)
         own = replace(call, args=tuple(range(count)), extent=count, sharing=sharing)
         self._work = None if sharing is None else count + 1
         self._threads = None if sharing is None else count + 2

@@ -171,12 +171,14 @@ class Sharing:
     Args:
         work: of the estimate of the kernel's work; a small one is left to the calling thread.
         threads: of the greatest number of threads, as :class:`CountThreads` left it.
+        per_thread: of how many parts of the range there are for each of them.
         scratch_bytes: for each of the kernel's last arguments, of the size of the scratch that one thread needs. As
         many pieces of that size as threads lie one after the other; the argument is the first one's address.
     """
 
     work: int
     threads: int
+    per_thread: int
     scratch_bytes: tuple[int, ...] = ()
 
 

@@ -9,12 +9,14 @@ from relaxdsl.runtime.program import Allocate, Arith, Branch, CallKernel, Check,
 def read_slots(step: Instruction) -> tuple[int, ...]:
     """The slots an instruction reads."""
     if isinstance(step, CallKernel) and step.sharing is not None:
-        return *exact_slots(step), step.sharing.work
+        return *exact_slots(step), step.sharing.work, step.sharing.per_thread
     return exact_slots(step)
 
 
 def exact_slots(step: Instruction) -> tuple[int, ...]:
-    """The slots whose values an instruction depends on. A kernel's estimated work is none of them: it may be any."""
+    """The slots whose values an instruction depends on. A kernel's estimated work is none of them, nor
+    into how many parts it is cut: these may be any.
+    """
     match step:
         case Arith(left=left, right=right) | Check(left=left, right=right):
             return left, right

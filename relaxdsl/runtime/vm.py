@@ -95,7 +95,7 @@ def run(slots: int, table: int, pc: int, until: int) -> int:
                 gather(slots, at, at + 8 * SHARED_CALL_WIDTH, gathered)
                 if not share(slots, at, gathered):
                     call(load(at + 8), gathered, 0, extent)
-            at += 8 * (SHARED_CALL_WIDTH + load(at + 24) + load(at + 48))
+            at += 8 * (SHARED_CALL_WIDTH + load(at + 24) + load(at + 56))
             if until != 0 and is_later(until):
                 return stopped(table, at, LATE)
         elif code == JUMP:

@@ -138,7 +138,7 @@ def test_vectors(transposed, dtype):
     step = te.reduce_axis(k, "k")
     out = te.compute((n,), lambda j: te.sum(v[step] * a[(j, step) if transposed else (step, j)], axis=step), "out")
     kernel = compile_kernel(create_prim_func([v, a], [out], "vector"))
-    assert str(kernel.extents[-1]) == "max((n + 95) // 96, 1)"
+    assert str(kernel.extents[-1]) == "max((n + 47) // 48, 1)"
     for columns, depth in [(0, 3), (1, 1), (3, 0), (1, 100), (17, 33), (4100, 70), (2049, 3)]:
         vector, matrix = random_array((depth,), dtype), random_array((depth, columns), dtype, seed=2)
         stored = np.ascontiguousarray(matrix.T) if transposed else matrix

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from kernel_programs import random_array
@@ -17,11 +19,12 @@ from relaxdsl.ir.scalar import Load, ScalarExpr, const
 from relaxdsl.kernels import te
 from relaxdsl.kernels.create import create_prim_func
 from relaxdsl.kernels.jit import CompiledKernel, compile_kernel, run_kernel
+from relaxdsl.kernels.schedule.interface import interface_of
 from relaxdsl.kernels.schedule.parallel import bind_parallel_range, extent_of, phases
 from relaxdsl.kernels.schedule.pipeline import schedule
 from relaxdsl.kernels.source import kernel_source
 from relaxdsl.kernels.structural_key import structural_key
-from relaxdsl.types.dims import Dim, dims
+from relaxdsl.types.dims import Dim, dim_min, dims
 
 m, n = dims("m n")
 x = Buffer("x", (n,), "float32")
@@ -112,6 +115,19 @@ def test_parts_print():
         "            for j in range(n):\n"
         "                out[i, j] = doubled[n - j - 1] + count[3]"
     )
+
+
+def test_parts_for_each_thread_print_and_compare():
+    kernel = two_phases()
+    (parts,) = (each for each in walk(kernel.body) if isinstance(each, Parts))
+    fewer = replace(kernel, body=replace(parts, per_thread=dim_min(m, 2)))
+    lines = Lines()
+    add_prim_func(lines, fewer)
+    assert "    for first, last in T.parts(m, min(m, 2)):" in "\n".join(lines.text)
+    assert not structural_equal(fewer, replace(kernel, body=parts))
+    assert structural_key(fewer) != structural_key(replace(kernel, body=parts))
+    (phase,) = interface_of(fewer).phases
+    assert phase.per_thread == dim_min(m, 2)
 
 
 def test_parts_compare_and_are_walked():

@@ -70,7 +70,7 @@ def test_shared_calls() -> None:
     builder.prologue.append(CountThreads(thread_count))
     builder.call(elementwise(lambda x: x, "float32", name="copy"), [x, builder.output], M)
     work = builder.dims.slot_of(M * 3)
-    builder.body[0] = replace(builder.body[0], sharing=Sharing(work, thread_count))
+    builder.body[0] = replace(builder.body[0], sharing=Sharing(work, thread_count, builder.slots.constant(4)))
     lines = format_program(builder.program()).splitlines()
     assert "     1  threads = number of threads" in lines
     assert lines[-1] == "     0  call copy(x, out) over m, work m * 3"

@@ -17,6 +17,7 @@ from hand_built import PythonKernel
 
 import relaxdsl as relax
 from relaxdsl.errors import ArgumentError
+from relaxdsl.ir.loops import PARTS_PER_THREAD
 from relaxdsl.kernels.work import SHARED_FROM
 from relaxdsl.runtime import threads
 from relaxdsl.runtime.encoding import encode
@@ -24,6 +25,7 @@ from relaxdsl.runtime.frame import address_of
 from relaxdsl.runtime.machine import run_table, stop_workers
 from relaxdsl.runtime.parallel import WAKING_FACTOR
 from relaxdsl.runtime.program import CallKernel, CountThreads, Program, Sharing, Slot, TupleTree
+from relaxdsl.runtime.reads import read_slots
 
 m, n = relax.dims("m n")
 EXTENTS = [0, 1, 2, 3, 7, 1000, 20_000]
@@ -67,22 +69,25 @@ def array(*shape: int) -> np.ndarray:
     return np.random.default_rng(1).uniform(-3, 3, shape).astype(np.float32)
 
 
-def run(call: CallKernel, *slots: int) -> None:
-    """Runs one kernel call on the slots' values, in a program whose last slot is the number of threads."""
+def run(call: CallKernel, *slots: int, per_thread: int = PARTS_PER_THREAD) -> None:
+    """Runs one kernel call on the slots' values, in a program whose last slots are the number of threads, and of parts
+    for each.
+    """
     count = len(slots)
-    names = tuple(Slot(f"s{i}") for i in range(count + 1))
+    names = tuple(Slot(f"s{i}") for i in range(count + 2))
     program = Program("p", names, (), TupleTree(()), (), (CountThreads(count), call))
     table = encode(program)
     memory = np.zeros(table.slot_count + table.gathered_count, np.int64)
-    memory[:count] = slots
+    memory[: count + 2] = *slots, 0, per_thread
     run_table(address_of(memory), table.address, table.body, 0)
 
 
-def parts_of(extent: int, work: int = 0) -> list[tuple[int, int]]:
+def parts_of(extent: int, work: int = 0, per_thread: int = PARTS_PER_THREAD) -> list[tuple[int, int]]:
     """The parts into which a kernel's range is cut."""
     parts: list[tuple[int, int]] = []
     kernel = PythonKernel(lambda args, lo, hi: parts.append((lo, hi)), "note")
-    run(CallKernel(kernel, (), 0, sharing=Sharing(work=1, threads=2)), extent, work)
+    call = CallKernel(kernel, (), 0, sharing=Sharing(work=1, threads=2, per_thread=3))
+    run(call, extent, work, per_thread=per_thread)
     return sorted(parts)
 
 
@@ -109,6 +114,20 @@ def test_short_parts_are_as_equal_as_they_can_be() -> None:
     relax.set_num_threads(2)
     assert {hi - lo for lo, hi in parts_of(36)} == {4, 5}
     assert [hi - lo for lo, hi in parts_of(3)] == [1, 1, 1]
+
+
+@pytest.mark.parametrize(("per_thread", "count"), [(1, 2), (2, 4), (0, 2), (-1, 2), (1 << 40, 32)])
+def test_a_kernel_may_ask_for_fewer_or_more_parts(per_thread: int, count: int) -> None:
+    relax.set_num_threads(2)
+    parts = parts_of(100, per_thread=per_thread)
+    assert len(parts) == count
+    assert [index for lo, hi in parts for index in range(lo, hi)] == list(range(100))
+
+
+def test_what_says_how_a_kernel_is_shared_is_computed() -> None:
+    kernel = PythonKernel(lambda args, lo, hi: None, "nothing")
+    call = CallKernel(kernel, (1, 2), 3, sharing=Sharing(4, 5, 6, (7,)))
+    assert set(read_slots(call)) == {1, 2, 3, 4, 5, 6, 7}
 
 
 def test_little_work_is_not_shared() -> None:
@@ -138,7 +157,7 @@ def test_each_thread_has_scratch_of_its_own() -> None:
         seen[threading.get_ident()] = [args[0], args[1], args[2]]
         meeting.wait()  # so that no thread takes two of the three parts
 
-    call = CallKernel(PythonKernel(body), (2, 3, 4), 0, sharing=Sharing(1, 7, (5, 6)))
+    call = CallKernel(PythonKernel(body), (2, 3, 4), 0, sharing=Sharing(1, 7, 8, (5, 6)))
     run(call, 3, 0, 11, 1000, 2000, 64, 128)
     assert sorted(seen.values()) == [[11, 1000, 2000], [11, 1064, 2128], [11, 1128, 2256]]
 
@@ -231,7 +250,7 @@ def test_a_call_from_within_a_part_does_its_work_alone() -> None:
     relax.set_num_threads(2)
     inner: list[list[tuple[int, int]]] = []
     outer = PythonKernel(lambda args, lo, hi: inner.append(parts_of(100)), "outer")
-    run(CallKernel(outer, (), 0, sharing=Sharing(1, 2)), 2, 0)
+    run(CallKernel(outer, (), 0, sharing=Sharing(1, 2, 3)), 2, 0)
     assert inner == [[(0, 100)]] * 2
 
 

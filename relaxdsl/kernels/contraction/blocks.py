@@ -16,19 +16,15 @@ from relaxdsl.kernels.contraction.library import Library
 from relaxdsl.kernels.contraction.operands import GATHERED, STRIDED, Gathered, Layout, Strided
 from relaxdsl.kernels.contraction.packing import emit_panels
 from relaxdsl.kernels.contraction.tile import (
-    ALIAS_BYTES,
     COLUMN_GROUP,
     GATHERED_STEPS,
-    NARROW,
-    NARROW_RUNS,
     PACKED_COLUMNS,
     PACKED_ROWS,
     PACKED_STEPS,
 )
 from relaxdsl.kernels.contraction.tiles import UNROLLED, emit_tiles, tile_name
+from relaxdsl.kernels.contraction.ways import FROM_PANELS, IN_PLACE, emit_packs_left
 
-#: From where a tile reads the right operand: panels packed before, panels it packs, or where it is.
-FROM_PANELS, PACKING, IN_PLACE = range(3)
 NO_PANELS = 0
 _RIGHT = "source b* b_steps b_columns"
 _RESULT = "c* c_rows panels* block*"
@@ -165,12 +161,14 @@ def _emit_all_tiles(library: Library, layout: Layout) -> None:
     rows, n, first_column, columns, k, steps, is_first, *others = emit.function.args
     a, a_rows, a_steps, *right, c, c_rows, panels, block = others
     operand, stop = layout.operand(emit, a, a_rows, a_steps), emit.add(first_column, columns)
+    packs_left = emit_packs_left(emit, n, a_rows, a_steps) if layout is STRIDED else emit.compare("!=", 0, 0)
     most_rows = emit.smaller(PACKED_ROWS, emit.multiple_above(rows, library.tile.rows))
-    packed = emit.at(block, emit.mul(most_rows, emit.smaller(k, library.tile.depth)))
+    left_rows = emit.builder.select(packs_left, most_rows, emit.integer(0))
+    packed = emit.at(block, emit.mul(left_rows, emit.smaller(k, library.tile.depth)))
     with emit.loop(0, rows, PACKED_ROWS) as above, _depths(library, emit, k, steps) as (start, panel_depth):
         depth = emit.smaller(panel_depth, emit.sub(steps, start))
         height = emit.smaller(PACKED_ROWS, emit.sub(rows, above))
-        lefts = _left_tiles(library, emit, operand.moved(above, start), (height, depth, n), block)
+        lefts = _left_tiles(library, emit, operand.moved(above, start), (height, depth), packs_left, block)
         sets = emit.builder.zext(emit.all(emit.compare("==", start, 0), emit.compare("==", is_first, 1)), INT64)
         with emit.loop(first_column, stop, PACKED_COLUMNS) as column:
             width = emit.smaller(PACKED_COLUMNS, emit.sub(stop, column))
@@ -186,14 +184,13 @@ def _emit_all_tiles(library: Library, layout: Layout) -> None:
 
 
 def _left_tiles(
-    library: Library, emit: Emitter, operand: Strided | Gathered, sizes: tuple[Any, Any, Any], block: Any
+    library: Library, emit: Emitter, operand: Strided | Gathered, sizes: tuple[Any, Any], is_packed: Any, block: Any
 ) -> tuple[Any, ...]:
     """The left operand as tiles read it: where it starts, what is between tiles per row, between rows, between steps.
 
-    It is packed into ``block``, unless it is used so few times that packing would take as long as using it. Tiles look
-    into tables themselves: that takes one instruction a step.
+    ``is_packed``: it is packed into ``block``. Tiles look into tables themselves: that takes one instruction a step.
     """
-    height, depth, n = sizes
+    height, depth = sizes
     packed = (block, library.units(emit, depth), emit.integer(1), emit.integer(library.tile.rows))
     if not library.numbers.is_read_in_place:
         suffix = "" if isinstance(operand, Strided) else GATHERED.suffix
@@ -201,14 +198,10 @@ def _left_tiles(
         return packed
     if isinstance(operand, Gathered):
         return operand.arguments
-    are_apart = emit.builder.not_(emit.are_aliases(operand.places, ALIAS_BYTES))
-    are_runs = emit.all(emit.compare("==", operand.steps, 1), are_apart)
-    most = emit.builder.select(are_runs, emit.integer(NARROW_RUNS), emit.integer(NARROW))
-    is_used_often = emit.compare(">", n, most)
-    with emit.builder.if_then(is_used_often):
+    with emit.builder.if_then(is_packed):
         library.call(emit, "left_block", (height, depth, *operand.arguments, block))
     in_place = (operand.source, operand.places, operand.places, operand.steps)
-    return tuple(emit.builder.select(is_used_often, *pair) for pair in zip(packed, in_place, strict=True))
+    return tuple(emit.builder.select(is_packed, *pair) for pair in zip(packed, in_place, strict=True))
 
 
 @dataclass(frozen=True, eq=False, slots=True)

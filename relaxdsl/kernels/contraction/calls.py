@@ -13,14 +13,13 @@ from relaxdsl.kernels.contraction.match import Contraction, position_of
 from relaxdsl.kernels.contraction.names import BYTE_DTYPES
 from relaxdsl.kernels.contraction.restrict import Local, Piece, Span
 from relaxdsl.kernels.contraction.tile import (
+    BLOCK_MARGIN,
     COLUMN_GROUP,
-    FEW,
-    SKINNY,
-    block_size,
     element_bits,
     host_tile,
     panels_size,
 )
+from relaxdsl.kernels.contraction.ways import Product
 from relaxdsl.types.dims import Dim, ceildiv, dim_min, floordiv, substitute
 
 #: More rows than any for which a right operand is not packed before.
@@ -69,30 +68,53 @@ class Calls:
     Args:
         flat: the flat buffers that stand for the kernel's.
         local: the buffers of which there is no more than a piece.
-        panels: where the packed right operand is; None if nothing is ever packed.
+        width: how many columns there are at most for the core's calls.
         tables: the offsets of operands that are not evenly spaced.
         is_constant: the right operand is the same in every call, so that it is packed once, for any number of rows.
+        is_evaluated: the right operand is in panels only.
+        panels: where the packed right operand is; None if nothing is ever packed before.
     """
 
     contraction: Contraction
     flat: Mapping[Buffer, Buffer]
     local: Mapping[Buffer, Local]
-    panels: Buffer | None = None
+    width: Dim
     tables: Tables | None = None
     is_constant: bool = False
-    _block: Buffer = field(init=False)
+    is_evaluated: bool = False
+    panels: Buffer | None = None
+    _product: Product = field(init=False)
+    _block: Buffer | None = field(init=False)
 
     def __post_init__(self) -> None:
-        dtype = self.contraction.result.buffer.dtype
-        size = block_size(*self.contraction.sizes, host_tile(element_bits(dtype)))
-        self._block = Buffer("block", (size,), dtype, "scratch")
+        contraction = self.contraction
+        rows, _, depth = contraction.sizes
+        dtype, are_bytes = contraction.result.buffer.dtype, contraction.right.dtype in BYTE_DTYPES
+        tile, (left, right) = host_tile(element_bits(dtype)), self._spacings()
+        self._product = product = Product(rows, self.width, depth, left, right, tile, are_bytes)
+        size = 0 if self.is_direct else product.left_block_size if self.is_evaluated else product.block_size
+        self._block = Buffer("block", (size + BLOCK_MARGIN,), dtype, "scratch") if size != 0 else None
+
+    def _spacings(self) -> tuple[tuple[Dim, Dim] | None, tuple[Dim, Dim] | None]:
+        """How far apart an operand's rows or columns are, and its steps; None where tables say."""
+        if self.tables is not None:
+            return None, None
+        left = self.left(Piece(tuple(0 for _ in self.contraction.batch), Span(0, 1), None))
+        right = None if self.is_evaluated else self._right(tuple(0 for _ in self.contraction.batch))
+        return (left.places, left.steps), None if right is None else (right.places, right.steps)
 
     @property
     def scratch(self) -> tuple[Buffer, ...]:
         """The memory needed besides operands, unless it turns out not to be used."""
         tables = () if self.tables is None else (self.tables.left, self.tables.right)
         offsets = (buffer for each in tables if each is not None for buffer in (each.places, each.steps))
-        return (*(() if self.panels is None else (self.panels,)), *offsets, self._block)
+        packed = (each for each in (self.panels, self._block) if each is not None)
+        return (*offsets, *packed)
+
+    @property
+    def is_direct(self) -> bool:
+        """Whether nothing is ever packed."""
+        return self._product.is_direct and (not self.is_constant or self._product.rows == 1)
 
     @property
     def groups(self) -> Dim:
@@ -102,9 +124,7 @@ class Calls:
     @property
     def groups_to_pack(self) -> Dim:
         """How many groups of columns there are to pack, 0 where the rows are so few that nothing is packed before."""
-        if self.tables is None and self.contraction.right.dtype not in BYTE_DTYPES and not self.is_constant:
-            return self.groups * dim_min(1, floordiv(self.contraction.sizes[0], FEW + 1))
-        return self.groups
+        return self.groups * (1 if self.is_constant else self._product.is_packed_before)
 
     def pack(self, batch: Sequence[Dim], group: Dim) -> CallExtern:
         """Packs a group of columns of the right operand."""
@@ -148,9 +168,7 @@ class Calls:
     ) -> CallExtern:
         _, _, steps = self.contraction.sizes
         left, result = self.left(piece), self.result(piece, columns.first + shift)
-        panels, block = self.panels or result.buffer, result.buffer if self.panels is None else self._block
-        goal = (result.buffer, result.offset, result.places, panels, 0, block, 0)
-        written = (result.buffer, block)
+        goal, written = self._goal(result, self.panels)
         if self.tables is None:
             span = (columns.first, columns.count, steps, steps if summed is None else summed)
             operands = (left.buffer, left.offset, left.places, left.steps)
@@ -161,7 +179,15 @@ class Calls:
                 written,
             )
         sizes = (piece.rows.count, width, columns.first, columns.count, steps)
-        return self._contract_gathered(self.tables.left, left, sizes, Span(0, steps), (result, goal))
+        return self._contract_gathered(self.tables.left, left, sizes, Span(0, steps), (goal, written))
+
+    def _goal(
+        self, result: Where, panels: Buffer | None, shift: Dim = 0
+    ) -> tuple[tuple[Buffer | Dim, ...], tuple[Buffer, ...]]:
+        """The last arguments of a product, and what of them is written; memory that is not needed is the result's."""
+        buffer, block = result.buffer, self._block or result.buffer
+        goal = (buffer, result.offset + shift, result.places, panels or buffer, 0, block, 0)
+        return goal, tuple(dict.fromkeys((buffer, block)))
 
     def contract_packed(
         self, piece: Piece, columns: Span, panels: Panels, summed: Dim, result_first: Dim | None = None
@@ -176,12 +202,12 @@ class Calls:
         shift = columns.first - result_first if is_local and result_first is not None else 0
         depth = panels.steps.count
         sizes = (piece.rows.count, panels.columns.count, columns.first - panels.columns.first, columns.count, depth)
-        goal = (result.buffer, result.offset + shift, result.places, panels.buffer, 0, self._block, 0)
+        goal, written = self._goal(result, panels.buffer, shift)
         if self.tables is not None:
-            return self._contract_gathered(self.tables.left, left, sizes, panels.steps, (result, goal))
+            return self._contract_gathered(self.tables.left, left, sizes, panels.steps, (goal, written))
         operand = (left.buffer, left.offset + panels.steps.first * left.steps, left.places, left.steps)
         arguments = (*sizes, summed, _is_first(panels.steps), *operand, *goal)
-        return CallExtern(f"contract_packed_{left.buffer.dtype}", arguments, (result.buffer, self._block))
+        return CallExtern(f"contract_packed_{left.buffer.dtype}", arguments, written)
 
     def _contract_gathered(
         self,
@@ -189,11 +215,10 @@ class Calls:
         left: Where,
         sizes: tuple[Dim, ...],
         steps: Span,
-        goal: tuple[Where, tuple[Buffer | Dim, ...]],
+        goal: tuple[tuple[Buffer | Dim, ...], tuple[Buffer, ...]],
     ) -> CallExtern:
-        result, arguments = goal
+        arguments, written = goal
         operand = (_is_first(steps), left.buffer, left.offset, table.places, left.places, table.steps, steps.first)
-        written = (result.buffer, self._block)
         return CallExtern(f"contract_gathered_{left.buffer.dtype}", (*sizes, *operand, *arguments), written)
 
     @property
@@ -269,12 +294,6 @@ class Calls:
 def _is_first(steps: Span) -> Dim:
     """1 where steps are the first ones, else 0."""
     return 1 - dim_min(1, steps.first)
-
-
-def is_direct(contraction: Contraction, is_constant: bool) -> bool:
-    """Whether nothing is packed, whatever the sizes."""
-    rows, most = contraction.sizes[0], 1 if is_constant else SKINNY
-    return isinstance(rows, int) and rows <= most and contraction.is_strided and contraction.has_runs
 
 
 def panels_for(contraction: Contraction, columns: Dim, is_shared: bool) -> Buffer:

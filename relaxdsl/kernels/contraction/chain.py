@@ -14,6 +14,7 @@ Everything else is loops, which run wholly before the chain or after it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TypeAlias
@@ -28,7 +29,7 @@ from relaxdsl.kernels.contraction.producers import Evaluated, evaluated_operands
 from relaxdsl.kernels.contraction.results import with_results_in_outputs
 from relaxdsl.kernels.contraction.roles import Roles, Stage, named, roles_of
 from relaxdsl.kernels.contraction.split import split_variables
-from relaxdsl.kernels.contraction.tile import COLUMN_GROUP
+from relaxdsl.kernels.contraction.tile import COLUMN_GROUP, GRANULE, element_bits, host_tile
 from relaxdsl.kernels.schedule.decompose import nest_of
 from relaxdsl.kernels.schedule.inline import inline_stages
 
@@ -73,11 +74,23 @@ class Chain:
     @property
     def touched(self) -> set[Buffer]:
         """What the stages read and write."""
-        sources = (
-            self.evaluated[each.right.buffer] for each in self.contractions if each.right.buffer in self.evaluated
-        )
-        reads = (each.producer.reads for each in sources)
+        reads = (self.evaluated[buffer].producer.reads for buffer in self._evaluated_here)
         return set[Buffer]().union(*reads, *(both for each in self.stages for both in buffers_touched(each.nest.block)))
+
+    @property
+    def granule(self) -> int:
+        """Pieces are multiples of so many columns: of tiles, and of blocks of columns that a stage or a producer needs
+        together, such as a head. All of them divide :data:`.COLUMN_GROUP`.
+        """
+        roles = (role for variables in self.roles.variables for role in variables.values())
+        orders = (self.evaluated[buffer].order for buffer in self._evaluated_here)
+        blocks = (*(role.scale for role in roles), *(each.granule for each in orders if not each.is_by_steps))
+        tile = host_tile(element_bits(self.contraction.result.buffer.dtype))
+        return math.lcm(GRANULE, tile.columns, *blocks)
+
+    @property
+    def _evaluated_here(self) -> list[Buffer]:
+        return [each.right.buffer for each in self.contractions if each.right.buffer in self.evaluated]
 
     def needs_tables(self, contraction: Contraction) -> bool:
         """Whether an operand in memory is unevenly spaced."""

@@ -11,7 +11,7 @@ The result may be computed piece by piece, and pieces at once:
 
 Which way a product is computed depends on ``m``, ``n``, ``k`` and the strides, never on the piece, and an element's sum
 is formed in the same order wherever it is: any division gives the same bits. Where the product needs no panels
-(:func:`_emit_way`), ``first_column`` may be anything. A caller that packed before it knew ``m`` passes more than
+(:func:`.ways.emit_way`), ``first_column`` may be anything. A caller that packed before it knew ``m`` passes more than
 :data:`.FEW` to both.
 
 ``pack_gathered`` and ``contract_gathered`` are the same for operands whose elements are where tables of offsets say:
@@ -27,7 +27,7 @@ Products of bytes, each int8 or uint8, are summed in int32. Their operands are a
 ``pack`` of its dtype, the left one by the ``contract`` of its own.
 
 ``panels`` has memory for :func:`.panels_size` elements of :func:`.panel_dtype`, ``block``, of which every running call
-has its own, for :func:`.block_size`.
+has its own, for :attr:`.Product.block_size` and :data:`.BLOCK_MARGIN`.
 
 It is LLVM IR written by :class:`.emitter.Emitter`; numba's type inference would take many times as long.
 """
@@ -40,25 +40,14 @@ from typing import Any
 from llvmlite import ir
 
 from relaxdsl.kernels.contraction import direct
-from relaxdsl.kernels.contraction.blocks import FROM_PANELS, IN_PLACE, PACKING, emit_blocks, emit_fill
+from relaxdsl.kernels.contraction.blocks import emit_blocks, emit_fill
 from relaxdsl.kernels.contraction.emitter import Emitter
 from relaxdsl.kernels.contraction.library import Library
 from relaxdsl.kernels.contraction.names import PARAMETERS, symbol_name
 from relaxdsl.kernels.contraction.numbers import numbers_for
 from relaxdsl.kernels.contraction.operands import LAYOUTS
-from relaxdsl.kernels.contraction.tile import (
-    ALWAYS_IN_PLACE_ROWS,
-    CACHED,
-    FEW,
-    IN_PLACE_SIZE,
-    SKINNY,
-    SMALL,
-    TWO_TILES_SIZE,
-    Tile,
-)
-
-#: Without tiles; the other ways are those in which tiles read the right operand.
-DIRECT = 3
+from relaxdsl.kernels.contraction.tile import Tile
+from relaxdsl.kernels.contraction.ways import DIRECT, FROM_PANELS, emit_way
 
 
 def core_module(dtype: str, tile: Tile, entries: Sequence[str]) -> ir.Module:
@@ -76,7 +65,7 @@ def core_module(dtype: str, tile: Tile, entries: Sequence[str]) -> ir.Module:
 def _emit_entries(library: Library, dtype: str) -> None:
     if library.numbers.is_read_in_place:
         direct.emit_products(library)
-        _emit_way(library.function("way", "m n k b_steps b_columns"), library.tile)
+        emit_way(library.function("way", "m n k b_steps b_columns"), library.tile)
         _emit_pack(library, dtype)
         _emit_contract(library, dtype)
     else:
@@ -87,28 +76,6 @@ def _emit_entries(library: Library, dtype: str) -> None:
 
 def _entry(library: Library, entry: str, dtype: str) -> Emitter:
     return library.function(entry, PARAMETERS[entry], symbol_name(entry, dtype))
-
-
-def _emit_way(emit: Emitter, tile: Tile) -> None:
-    """How a product is computed: one of the numbers above."""
-    m, n, k, b_steps, b_columns = emit.function.args
-    size = emit.mul(n, k)
-    are_rows, are_columns = emit.compare("==", b_columns, 1), emit.compare("==", b_steps, 1)
-    is_small = emit.compare("<=", emit.mul(m, size), SMALL)
-    is_streamed = emit.all(are_rows, emit.any(is_small, emit.compare("<=", m, tile.streamed_rows)))
-    is_dotted = emit.all(are_columns, emit.any(is_small, emit.compare("<=", m, SKINNY)))
-    is_direct = emit.any(emit.compare("==", k, 0), emit.compare("==", n, 1), is_streamed, is_dotted)
-    emit.give_back(is_direct, DIRECT)
-    # Where rows alias, what a tile reads is gone from the cache before the third one needs it.
-    are_apart = emit.builder.not_(emit.are_aliases(b_steps, tile.alias_bytes))
-    are_few = emit.all(emit.compare("<=", m, tile.in_place_rows), emit.compare("<=", size, IN_PLACE_SIZE), are_apart)
-    are_two_tiles = emit.all(emit.compare("<=", m, 2 * tile.rows), emit.compare("<=", size, TWO_TILES_SIZE))
-    is_cheap = emit.any(
-        emit.compare("<=", size, CACHED), are_few, are_two_tiles, emit.compare("<=", m, ALWAYS_IN_PLACE_ROWS)
-    )
-    emit.give_back(emit.all(are_rows, is_cheap), IN_PLACE)
-    emit.give_back(emit.compare("<=", m, FEW), PACKING)
-    emit.builder.ret(emit.integer(FROM_PANELS))
 
 
 def _emit_pack(library: Library, dtype: str) -> None:

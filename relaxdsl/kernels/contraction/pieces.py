@@ -18,10 +18,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import field, replace
 
 from relaxdsl.dataclass import dataclass
-from relaxdsl.ir.loops import Buffer, For, IfThenElse, Parts, Stmt, loop_variable, sequence
+from relaxdsl.ir.loops import PARTS_PER_THREAD, Buffer, For, IfThenElse, Parts, Stmt, loop_variable, sequence
 from relaxdsl.ir.scalar import Apply, IndexValue
 from relaxdsl.kernels.accesses import buffers_touched
-from relaxdsl.kernels.contraction.calls import Calls, is_direct, panels_for, tables_for
+from relaxdsl.kernels.contraction.calls import Calls, panels_for, tables_for
 from relaxdsl.kernels.contraction.chain import Chain
 from relaxdsl.kernels.contraction.evaluated_calls import EvaluatedCalls
 from relaxdsl.kernels.contraction.evaluation import Evaluation
@@ -32,7 +32,13 @@ from relaxdsl.kernels.contraction.restrict import Local, Piece, Restriction, Spa
 from relaxdsl.kernels.contraction.roles import Stage
 from relaxdsl.kernels.contraction.split import split_variables
 from relaxdsl.kernels.contraction.support import Support, support_of
-from relaxdsl.kernels.contraction.tile import COLUMN_GROUP, GRANULE, PACKED_ROWS, ROW_BLOCK
+from relaxdsl.kernels.contraction.tile import (
+    COLUMN_GROUP,
+    PACKED_ROWS,
+    ROW_BLOCK,
+    element_bits,
+    host_tile,
+)
 from relaxdsl.types.dims import Dim, ceildiv, dim_max, dim_min, floordiv
 
 #: Blocks of rows for which a group of columns is packed where every matrix of a batch has a right operand of its own.
@@ -126,15 +132,18 @@ class Pieces:
         width = dim_min(COLUMN_GROUP, columns) if is_by_group else columns
         evaluated = self.chain.evaluated.get(right)
         sources = {right} if evaluated is None else evaluated.producer.reads
-        calls = Calls(contraction, self.loops.flat, self.local, is_constant=sources <= self.loops.constants)
-        filling: list[Stmt] = []
+        tables, filling = None, list[Stmt]()
         if self.chain.needs_tables(contraction):
-            calls.tables, fill = tables_for(contraction, has_right=evaluated is None)
+            tables, fill = tables_for(contraction, has_right=evaluated is None)
             filling.append(fill)
+        is_constant = sources <= self.loops.constants
+        calls = Calls(
+            contraction, self.loops.flat, self.local, width, tables, is_constant, is_evaluated=evaluated is not None
+        )
         made: Calls | EvaluatedCalls = calls
         if evaluated is not None:
             made = EvaluatedCalls(calls, Evaluation(contraction, evaluated, self.loops), 0 if has_own else self.height)
-        if not (is_direct(contraction, calls.is_constant) if evaluated is None else made.groups_to_pack == 0):
+        if not calls.is_direct and made.groups_to_pack != 0:
             calls.panels = panels_for(contraction, width, not has_own)
         return made, filling
 
@@ -148,7 +157,7 @@ class Pieces:
                 yield For(_GROUP, groups, calls.pack(batch, loop_variable(_GROUP, groups)), "parallel")
 
     def _by_columns(self) -> Stmt:
-        blocks = ceildiv(self._rows, self.height)
+        blocks, granule = ceildiv(self._rows, self.height), self.chain.granule
         outer = math.prod(self._batch, start=1) * blocks
 
         def piece(item: Dim, columns: Span | None) -> Piece:
@@ -160,15 +169,21 @@ class Pieces:
             return For(_OUTER, outer, self._stages(whole, self._all_columns), "parallel")
 
         def body(item: Dim, first: Dim, stop: Dim) -> Stmt:
-            start = first * GRANULE
-            count = dim_min(stop * GRANULE, self._columns) - start
+            start = first * granule
+            count = dim_min(stop * granule, self._columns) - start
             if not any(isinstance(each, EvaluatedCalls) for each in self.calls.values()):
                 return self._stages(piece(item, Span(start, count)), Span(start, count))
             # Loops that evaluate mention the width often: a name for it takes a third off the time to compile them.
             columns = Span(start, loop_variable(_WIDTH, self._columns + 1))
             return For(_WIDTH, dim_min(1, count), self._stages(piece(item, columns), columns), start=count)
 
-        return _parts(outer, _at_least_one(ceildiv(self._columns, GRANULE)), body)
+        return _parts(outer, _at_least_one(ceildiv(self._columns, granule)), body, self._parts_per_thread)
+
+    @property
+    def _parts_per_thread(self) -> Dim:
+        """One where so few rows stream the right operand: its rows come from memory in long runs then."""
+        streamed = host_tile(element_bits(self.chain.contraction.result.buffer.dtype)).streamed_rows
+        return 1 + (PARTS_PER_THREAD - 1) * dim_min(1, floordiv(self._rows, streamed + 1))
 
     def _by_group(self) -> Stmt:
         groups, all_blocks = ceildiv(self._columns, COLUMN_GROUP), ceildiv(self._rows, self.height)
@@ -330,7 +345,9 @@ def _at_least_one(count: Dim) -> Dim:
     return dim_max(1, count)
 
 
-def _parts(outer: Dim, inner: Dim, body: Callable[[Dim, Dim, Dim], Stmt]) -> Stmt:
+def _parts(
+    outer: Dim, inner: Dim, body: Callable[[Dim, Dim, Dim], Stmt], per_thread: Dim = PARTS_PER_THREAD
+) -> Stmt:
     """Parts of ``outer * inner`` pieces; ``body(item, first, stop)`` does the pieces ``first … stop`` of an item.
 
     ``stop`` may lie beyond ``inner``.
@@ -338,9 +355,10 @@ def _parts(outer: Dim, inner: Dim, body: Callable[[Dim, Dim, Dim], Stmt]) -> Stm
     extent = outer * inner
     lower, upper = (loop_variable(name, extent + 1) for name in (_LOWER, _UPPER))
     if outer == 1:
-        return Parts(_LOWER, _UPPER, extent, body(0, lower, upper))
+        return Parts(_LOWER, _UPPER, extent, body(0, lower, upper), per_thread)
     first_item = floordiv(lower, inner)
     items = ceildiv(upper, inner) - first_item
     item = loop_variable(_OUTER, items)
     first = dim_max(lower - item * inner, 0)
-    return Parts(_LOWER, _UPPER, extent, For(_OUTER, items, body(item, first, upper - item * inner), start=first_item))
+    inside = For(_OUTER, items, body(item, first, upper - item * inner), start=first_item)
+    return Parts(_LOWER, _UPPER, extent, inside, per_thread)

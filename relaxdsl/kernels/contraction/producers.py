@@ -18,7 +18,7 @@ from relaxdsl.ir.scalar import Index, Load, ScalarExpr, rewrite
 from relaxdsl.kernels.accesses import buffers_touched, expression_dims, flat_index, loads_of, nodes, stride
 from relaxdsl.kernels.contraction.match import Contraction, digits
 from relaxdsl.kernels.contraction.roles import Stage
-from relaxdsl.kernels.contraction.tile import GRANULE
+from relaxdsl.kernels.contraction.tile import COLUMN_GROUP
 from relaxdsl.kernels.patterns import bare_name, takes_each_value_once
 from relaxdsl.kernels.schedule.decompose import nest_of
 from relaxdsl.kernels.simplify import Ranges, simplify_dim
@@ -191,7 +191,7 @@ def _orders(contraction: Contraction, producer: Producer) -> Iterator[Order]:
         yield Order(is_by_steps)
         count = contraction.count(names)
         for granule in dict.fromkeys(_divisors(value, names)):
-            if exact_divide(count, granule) is not None and (is_by_steps or GRANULE % granule == 0):
+            if exact_divide(count, granule) is not None and (is_by_steps or COLUMN_GROUP % granule == 0):
                 yield Order(is_by_steps, granule)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from relaxdsl.dataclass import dataclass
 from relaxdsl.kernels.contraction.names import BYTE_DTYPES
-from relaxdsl.types.dims import Dim, ceildiv, dim_min
+from relaxdsl.types.dims import Dim, ceildiv
 
 #: Rows of a result that are finished together, where loops follow: a multiple of every tile's rows.
 ROW_BLOCK = 96
@@ -19,8 +19,8 @@ DEPTH, WIDE_DEPTH = 384, 512
 MAX_COLUMNS = 64
 #: Columns of the right operand that are packed together, or divided among threads: a multiple of every tile's columns.
 COLUMN_GROUP = 192
-#: Columns that threads share out among them: a multiple of every tile's.
-GRANULE = COLUMN_GROUP // 2
+#: Columns that threads share out among them are multiples of so many, and of a tile's.
+GRANULE = COLUMN_GROUP // 4
 #: Columns that a call packs for itself before it uses them: so much of the right operand, by :attr:`Tile.depth` steps,
 #: is in the second-level cache besides the left one. A multiple of every tile's columns.
 PACKED_COLUMNS = 96
@@ -40,6 +40,8 @@ GATHERED_STEPS = 96
 BLOCK_MARGIN = 16
 #: Up to so many rows use the right operand so few times that each call packs what it uses, just before it does.
 FEW = 192
+#: Up to so many rows, wide tiles use a right operand that is not too large where it is.
+WIDE_IN_PLACE_ROWS = 512
 #: A right operand of so many elements stays in the first-level cache: tiles read it where it is.
 CACHED = 4096
 #: Up to so many rows are computed without packing, where the strides allow it.
@@ -85,7 +87,7 @@ class Tile:
     @property
     def in_place_rows(self) -> int:
         """Up to so many rows use the right operand where it is."""
-        return FEW if self.is_wide else 8 * self.rows
+        return WIDE_IN_PLACE_ROWS if self.is_wide else 8 * self.rows
 
     @property
     def alias_bytes(self) -> int:
@@ -117,12 +119,6 @@ def panel_dtype(dtype: str) -> str:
 def panels_size(columns: Dim, depth: Dim, dtype: str = "float32") -> Dim:
     """How many elements all panels of a right operand have room for."""
     return (columns + MAX_COLUMNS) * (ceildiv(depth, 2) if dtype in BYTE_DTYPES else depth)
-
-
-def block_size(rows: Dim, columns: Dim, depth: Dim, tile: Tile) -> Dim:
-    """How many elements a packed block of the left operand and a packed group of the right one have room for."""
-    places = dim_min(PACKED_ROWS, rows + tile.rows - 1) + dim_min(PACKED_COLUMNS, columns + tile.lanes - 1)
-    return places * dim_min(tile.depth, depth) + BLOCK_MARGIN
 
 
 def host_tile(bits: int) -> Tile:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from relaxdsl.ir.loops import Buffer, CallExtern, PrimFunc, Stmt, walk
+from relaxdsl.ir.loops import PARTS_PER_THREAD, Buffer, CallExtern, Parts, PrimFunc, Stmt, walk
 from relaxdsl.ir.visit_loops import dims_of_scalar, dims_of_stmt, scalars_of, walk_scalar
 from relaxdsl.kernels.accesses import buffers_touched
 from relaxdsl.kernels.interface import Interface, Phase
@@ -33,6 +33,7 @@ def _phase(phase: Stmt, scheduled: PrimFunc, places: dict[Buffer, int]) -> Phase
         reads=frozenset(places[each] for each in read if each in places),
         writes=frozenset(places[each] for each in written if each in places),
         sizes=frozenset(_sizes_needed(phase)) & frozenset(scheduled.symbols),
+        per_thread=phase.per_thread if isinstance(phase, Parts) else PARTS_PER_THREAD,
     )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from relaxdsl import tir
 from relaxdsl.errors import ScriptError
-from relaxdsl.ir.loops import For, LoopKind, Parts, loop_variable
+from relaxdsl.ir.loops import PARTS_PER_THREAD, For, LoopKind, Parts, loop_variable
 from relaxdsl.script.interpreter import Flow
 from relaxdsl.script.loops import run_for
 from relaxdsl.script.tensor_ir.interpreter import KernelInterpreter, LoopAround, kernel_statement
@@ -99,17 +99,18 @@ def _read_nest(
 
 
 def _read_parts(interp: KernelInterpreter, node: ast.For, bounds: list[Dim]) -> None:
-    """``for lower, upper in T.parts(extent)``: what scheduled kernels have."""
-    match node.target, bounds:
-        case ast.Tuple(elts=[ast.Name(id=first), ast.Name(id=second)]), [extent]:
+    """``for lower, upper in T.parts(extent, per_thread)``: what scheduled kernels have."""
+    match node.target, [*bounds, PARTS_PER_THREAD][:2]:
+        case ast.Tuple(elts=[ast.Name(id=first), ast.Name(id=second)]), [extent, per_thread] if len(bounds) <= 2:
             lower, upper = interp.fresh_variable(first), interp.fresh_variable(second)
         case _:
-            raise ScriptError("T.parts has one extent, and two names", span=interp.source.span(node.iter))
+            message = "T.parts has two names, an extent, and perhaps a number of parts for each thread"
+            raise ScriptError(message, span=interp.source.span(node.iter))
     ends = {first: variable(lower, 0, extent + 1), second: variable(upper, 0, extent + 1)}
     around = {lower: LoopAround(first, extent + 1), upper: LoopAround(second, extent + 1)}
     with interp.inside_loops(around), interp.in_scope(interp.frame.scope.child(**ends)):
         body = interp.read(node.body)
-    interp.body.append(Parts(lower, upper, extent, body))
+    interp.body.append(Parts(lower, upper, extent, body, per_thread))
 
 
 def variable(name: str, start: Dim, extent: Dim) -> SymInt:

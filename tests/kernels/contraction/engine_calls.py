@@ -15,18 +15,21 @@ from numpy.typing import NDArray
 from relaxdsl.kernels.contraction.engine import Core, compile_core
 from relaxdsl.kernels.contraction.names import PARAMETERS, is_address
 from relaxdsl.kernels.contraction.tile import (
+    BLOCK_MARGIN,
     COLUMN_GROUP,
     Tile,
-    block_size,
     element_bits,
     host_tile,
     panel_dtype,
     panels_size,
     tile_for,
 )
+from relaxdsl.kernels.contraction.ways import Product as Known
 from relaxdsl.kernels.object_code import LoadedObject
 
 Array = NDArray[Any]
+GUARD = 4096
+"""Elements after a block that must stay as they are."""
 _cores: dict[tuple[str, Tile], Core] = {}
 
 
@@ -89,7 +92,7 @@ class Product:
         m, k = self.left.shape
         n = self.right.shape[1]
         wanted = n if self.columns is None else self.columns
-        panels, block, frame = memory(self.core.tile, self.left.dtype, m, n, k, wanted)
+        panels, block, frame = memory(self.core.tile, self.left, self.right, wanted)
         c = frame[1:-1, 1:-1]
         packing, right = self.packing or self.core, (self.right, *_steps(self.right))
         for first, stop in self.division.group_pieces(n):
@@ -103,6 +106,7 @@ class Product:
                 operands = (left, *_steps(left), *right, goal, wanted + 2, panels, block)
                 sizes = (m, row_stop - row, n, column, columns, k, k if self.steps is None else self.steps)
                 call(self.core, "contract", *sizes, *operands)
+        assert_whole(block)
         return _inner(frame)
 
     def gathered_result(self) -> Array:
@@ -118,7 +122,7 @@ class Product:
         """The same from panels of ``depth`` steps at a time, filled by rectangles of so many columns and steps."""
         m, k = self.left.shape
         n = self.right.shape[1]
-        panels, block, frame = memory(self.core.tile, self.left.dtype, m, n, k)
+        panels, block, frame = memory(self.core.tile, self.left, self.right, is_filled=True)
         c, packing = frame[1:-1, 1:-1], self.packing or self.core
         for start, stop in _pieces(range(0, k, depth), k) if k else [(0, 0)]:
             part, left = self.right[start:stop], self.left[:, start:]
@@ -128,6 +132,7 @@ class Product:
                 call(packing, "fill", n, stop - start, corner, *_steps(corner), *sizes, panels)
             sizes = (m, n, 0, n, stop - start, stop - start, int(start == 0))
             call(self.core, "contract_packed", *sizes, left, *_steps(left), c, n + 2, panels, block)
+        assert_whole(block)
         return _inner(frame)
 
 
@@ -146,7 +151,7 @@ def gathered_product(
 ) -> Array:
     """The product of operands given by tables."""
     m, n, k = len(tables.left_rows), len(tables.right_columns), len(tables.left_steps)
-    panels, block, frame = memory(core.tile, left.dtype, m, n, k)
+    panels, block, frame = memory_for(Known(m, n, k, None, None, core.tile, left.itemsize == 1), str(left.dtype), n)
     c = frame[1:-1, 1:-1]
     for first, stop in division.group_pieces(n):
         sources = (right, tables.right_steps, tables.right_columns)
@@ -156,17 +161,37 @@ def gathered_product(
             column, columns = first * COLUMN_GROUP, min(stop * COLUMN_GROUP, n) - first * COLUMN_GROUP
             operands = (left, tables.left_rows[row:], tables.left_steps, c[row:, column:], n + 2, panels, block)
             call(core, "contract_gathered", row_stop - row, n, column, columns, k, 1, *operands)
+    assert_whole(block)
     return _inner(frame)
 
 
 def memory(
-    tile: Tile, dtype: Any, m: int, n: int, k: int, columns: int | None = None
+    tile: Tile, left: Array, right: Array, columns: int | None = None, is_filled: bool = False
 ) -> tuple[Array, Array, Array]:
-    """Panels, a block, and the result, of all columns or some, in a frame."""
-    kind = panel_dtype(str(dtype))
-    sizes = (panels_size(n, k, str(dtype)), block_size(m, n, k, tile), (m + 2, (n if columns is None else columns) + 2))
+    """Panels, a block, and the result, of all columns or some, in a frame. ``is_filled``: all is in panels."""
+    n, known = right.shape[1], known_product(tile, left, right)
+    return memory_for(known, str(left.dtype), n if columns is None else columns, is_filled)
+
+
+def known_product(tile: Tile, left: Array, right: Array) -> Known:
+    """What a kernel knows of a product whose sizes and strides it knows."""
+    (m, k), n = left.shape, right.shape[1]
+    steps, columns = _steps(right)
+    return Known(m, n, k, _steps(left), (columns, steps), tile, left.itemsize == 1)
+
+
+def memory_for(known: Known, dtype: str, columns: int, is_filled: bool = False) -> tuple[Array, Array, Array]:
+    kind = panel_dtype(dtype)
+    block = (known.left_block_size if is_filled else known.block_size) + BLOCK_MARGIN
+    sizes = (panels_size(known.columns, known.depth, dtype), block + GUARD, (known.rows + 2, columns + 2))
     panels, block, frame = (np.full(size, _garbage(kind), kind) for size in sizes)
     return panels, block, frame
+
+
+def assert_whole(block: Array) -> None:
+    """Nothing is written after a block and its margin."""
+    guard = block[-GUARD:]
+    np.testing.assert_array_equal(guard, np.full(GUARD, _garbage(str(block.dtype)), block.dtype))
 
 
 def _garbage(dtype: str) -> float:

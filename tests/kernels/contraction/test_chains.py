@@ -314,18 +314,20 @@ def test_a_chain_without_the_engine_is_none():
     assert extras_of(kernel) is None
 
 
-def test_heads_are_split_after_a_product_column_by_column():
+@pytest.mark.parametrize(("size", "granule"), [(1, 48), (16, 48), (32, 96), (64, 192), (96, 96), (192, 192)])
+def test_heads_are_split_after_a_product_column_by_column(size, granule):
     """The columns of a head lie together, so pieces are whole heads."""
-    x, w = te.placeholder((m, k), name="x"), te.placeholder((k, h * 32), name="w")
+    x, w = te.placeholder((m, k), name="x"), te.placeholder((k, h * size), name="w")
     product = dense(x, w, "product")
-    out = te.compute((h, m, 32), lambda g, i, j: product[i, g * 32 + j] + 1.0, "heads")
+    out = te.compute((h, m, size), lambda g, i, j: product[i, g * size + j] + 1.0, "heads")
     found = segments_of(create_prim_func([x, w], [out], "kernel"))
     assert found is not None
     (chain,) = found[1]
     assert isinstance(chain, Chain)
     assert chain.has_columns
-    arrays = numbers(100, 20), numbers(20, 7 * 32, seed=1)
-    wanted = (arrays[0].astype("float64") @ arrays[1]).reshape(100, 7, 32).transpose(1, 0, 2) + 1
+    assert chain.granule == granule
+    arrays = numbers(100, 20), numbers(20, 7 * size, seed=1)
+    wanted = (arrays[0].astype("float64") @ arrays[1]).reshape(100, 7, size).transpose(1, 0, 2) + 1
     check([x, w], out, arrays, np.ascontiguousarray(wanted), m=100, k=20, h=7)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 
 import pytest
@@ -12,6 +13,7 @@ from relaxdsl.kernels.contraction.engine import target_machine
 from relaxdsl.kernels.contraction.names import PARAMETERS
 from relaxdsl.kernels.contraction.tile import (
     COLUMN_GROUP,
+    GRANULE,
     PACKED_COLUMNS,
     PACKED_ROWS,
     ROW_BLOCK,
@@ -29,6 +31,7 @@ def test_blocks_are_whole_tiles():
     ]
     assert all(size % tile.rows == 0 for size in (ROW_BLOCK, PACKED_ROWS) for tile in tiles)
     assert all(size % tile.columns == 0 for size in (COLUMN_GROUP, PACKED_COLUMNS) for tile in tiles)
+    assert all(COLUMN_GROUP % math.lcm(GRANULE, tile.columns) == 0 for tile in tiles)
     assert all(tile.rows * tile.vectors + tile.vectors + 1 <= 32 for tile in tiles)
 
 

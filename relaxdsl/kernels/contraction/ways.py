@@ -1,0 +1,164 @@
+"""How a product is computed, and what memory that takes: the core decides in each call, kernels know it in advance as
+far as they know sizes.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from relaxdsl.dataclass import dataclass
+from relaxdsl.kernels.contraction.emitter import Emitter
+from relaxdsl.kernels.contraction.tile import (
+    ALIAS_BYTES,
+    ALWAYS_IN_PLACE_ROWS,
+    CACHED,
+    FEW,
+    IN_PLACE_SIZE,
+    NARROW,
+    NARROW_RUNS,
+    PACKED_COLUMNS,
+    PACKED_ROWS,
+    SKINNY,
+    SMALL,
+    TWO_TILES_SIZE,
+    Tile,
+)
+from relaxdsl.types.dims import Dim, ceildiv, dim_min, floordiv
+
+#: Where tiles read the right operand: in panels packed before, in panels packed by the call, in place; or no tiles.
+FROM_PANELS, PACKING, IN_PLACE, DIRECT = range(4)
+
+
+# -------------------------------------------------------------------------------------------------------- in each call
+
+
+def emit_way(emit: Emitter, tile: Tile) -> None:
+    """Which of the ways above a product of these sizes and strides is computed in."""
+    m, n, k, b_steps, b_columns = emit.function.args
+    size = emit.mul(n, k)
+    are_rows, are_columns = emit.compare("==", b_columns, 1), emit.compare("==", b_steps, 1)
+    is_small = emit.compare("<=", emit.mul(m, size), SMALL)
+    is_streamed = emit.all(are_rows, emit.any(is_small, emit.compare("<=", m, tile.streamed_rows)))
+    is_dotted = emit.all(are_columns, emit.any(is_small, emit.compare("<=", m, SKINNY)))
+    is_direct = emit.any(emit.compare("==", k, 0), emit.compare("==", n, 1), is_streamed, is_dotted)
+    emit.give_back(is_direct, DIRECT)
+    # Where rows alias, what a tile reads is gone from the cache before the third one needs it.
+    are_apart = emit.builder.not_(emit.are_aliases(b_steps, tile.alias_bytes))
+    are_few = emit.all(emit.compare("<=", m, tile.in_place_rows), emit.compare("<=", size, IN_PLACE_SIZE), are_apart)
+    are_two_tiles = emit.all(emit.compare("<=", m, 2 * tile.rows), emit.compare("<=", size, TWO_TILES_SIZE))
+    is_cheap = emit.any(
+        emit.compare("<=", size, CACHED), are_few, are_two_tiles, emit.compare("<=", m, ALWAYS_IN_PLACE_ROWS)
+    )
+    emit.give_back(emit.all(are_rows, is_cheap), IN_PLACE)
+    emit.give_back(emit.compare("<=", m, FEW), PACKING)
+    emit.builder.ret(emit.integer(FROM_PANELS))
+
+
+def emit_packs_left(emit: Emitter, n: Any, a_rows: Any, a_steps: Any) -> Any:
+    """Whether tiles read the left operand from a packed block: it is used so often that packing it takes less."""
+    are_apart = emit.builder.not_(emit.are_aliases(a_rows, ALIAS_BYTES))
+    are_runs = emit.all(emit.compare("==", a_steps, 1), are_apart)
+    return emit.compare(">", n, emit.builder.select(are_runs, emit.integer(NARROW_RUNS), emit.integer(NARROW)))
+
+
+# ---------------------------------------------------------------------------------------------------------- in advance
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """A product as a kernel knows it.
+
+    Args:
+        columns: what a call of the core takes for all columns; pieces of a larger product have at most so many.
+        left, right: how far apart an operand's rows or columns are, and its steps; None where tables say.
+        are_bytes: both operands are always packed, two steps to an element.
+    """
+
+    rows: Dim
+    columns: Dim
+    depth: Dim
+    left: tuple[Dim, Dim] | None
+    right: tuple[Dim, Dim] | None
+    tile: Tile
+    are_bytes: bool = False
+
+    @property
+    def is_direct(self) -> bool:
+        """Whether :func:`emit_way` certainly says so."""
+        if self.right is None or self.are_bytes or not isinstance(self.rows, int):
+            return False
+        columns, steps = self.right
+        return (columns == 1 and self.rows <= self.tile.streamed_rows) or (steps == 1 and self.rows <= SKINNY)
+
+    @property
+    def is_packed_before(self) -> Dim:
+        """1 where panels of the right operand may be needed before the first call, 0 where they are not."""
+        if self.right is None or self.are_bytes:
+            return 1
+        most = max(FEW, self._rows_in_place)
+        return dim_min(1, floordiv(self.rows, most + 1))
+
+    @property
+    def block_size(self) -> Dim:
+        """How many elements a packed block of the left operand and a packed group of the right one take.
+
+        There is :data:`.BLOCK_MARGIN` after them.
+        """
+        return self.left_block_size + self._right_columns * self._units
+
+    @property
+    def left_block_size(self) -> Dim:
+        """The same where the right operand is never packed into the block."""
+        rows = dim_min(PACKED_ROWS, self.rows + self.tile.rows - 1) if self._packs_left else 0
+        return rows * self._units
+
+    @property
+    def _units(self) -> Dim:
+        """How many elements of a row or column are packed at once."""
+        steps = dim_min(self.tile.depth, self.depth)
+        return ceildiv(steps, 2) if self.are_bytes else steps
+
+    @property
+    def _packs_left(self) -> bool:
+        """Whether :func:`emit_packs_left` may say so."""
+        if self.are_bytes:
+            return True
+        if self.left is None:
+            return False
+        places, steps = self.left
+        if not isinstance(self.columns, int):
+            return True
+        are_runs = steps == 1 and isinstance(places, int) and not self._are_aliases(places, ALIAS_BYTES)
+        return self.columns > (NARROW_RUNS if are_runs else NARROW)
+
+    @property
+    def _right_columns(self) -> Dim:
+        """How many columns a call packs at a time: where the operand is in place, those that are no whole vector."""
+        if self.right is None or self.are_bytes:
+            return 0
+        lanes, in_place = self.tile.lanes, self._rows_in_place
+        rest = 0 if isinstance(self.columns, int) and self.columns % lanes == 0 else lanes
+        most = dim_min(PACKED_COLUMNS, self.columns + lanes - 1)
+        if in_place >= FEW:
+            return rest
+        is_packing = dim_min(1, floordiv(self.rows, in_place + 1)) * (1 - dim_min(1, floordiv(self.rows, FEW + 1)))
+        return rest + (most - rest) * is_packing
+
+    @property
+    def _rows_in_place(self) -> int:
+        """Up to so many rows, :func:`emit_way` never asks for panels."""
+        assert self.right is not None
+        columns, steps = self.right
+        if columns != 1:
+            return 0
+        if not isinstance(self.columns, int) or not isinstance(self.depth, int):
+            return ALWAYS_IN_PLACE_ROWS
+        size, found = self.columns * self.depth, ALWAYS_IN_PLACE_ROWS
+        if size <= TWO_TILES_SIZE:
+            found = max(found, 2 * self.tile.rows)
+        if size <= IN_PLACE_SIZE and isinstance(steps, int) and not self._are_aliases(steps, self.tile.alias_bytes):
+            found = max(found, self.tile.in_place_rows)
+        return found
+
+    def _are_aliases(self, spacing: int, alias_bytes: int) -> bool:
+        return spacing * self.tile.bits // 8 % alias_bytes == 0
