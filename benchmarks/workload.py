@@ -65,3 +65,8 @@ class Workload:
     def _scale(self, at: int) -> float:
         fan_in = int(np.prod(self.shapes[at][:-1]))
         return self.scales.get(at, 1.0 if at == 0 or len(self.shapes[at]) != 2 else fan_in**-0.5)
+
+
+def products_flops(rows: int, shapes: tuple[Shape, ...]) -> float:
+    """The multiplications and additions of ``rows`` rows times each matrix among ``shapes``."""
+    return 2.0 * rows * sum(shape[0] * shape[1] for shape in shapes if len(shape) == 2)

@@ -127,6 +127,7 @@ WORKLOADS = (
         (attention_torch,),
         (attention_jax, _length_first(attention_jax_operator)),
         Target(1.2, tvm_ratio=10.0),
+        flops=4.0 * 2 * 12 * 384 * 384 * WIDTH,
     ),
     Workload(
         "attention 1×8×1000×64, causal",
@@ -136,5 +137,6 @@ WORKLOADS = (
         (causal_torch,),
         (causal_jax, _length_first(causal_jax_operator)),
         Target(1.2, tvm_ratio=10.0),
+        flops=4.0 * 8 * 1000 * 1001 / 2 * WIDTH,
     ),
 )

@@ -140,7 +140,7 @@ LAST = ("NHWC", "HWIO", "NHWC")
 def _conv(name, channels, filters, size, kernel, stride=1, padding=0, groups=1, ours=None):
     geometry = (stride, padding, groups)
     shapes = ((1, channels, size, size), (filters, channels // groups, kernel, kernel))
-    torch_conv = conv_torch(*geometry)
+    torch_conv, outputs = conv_torch(*geometry), (size + 2 * padding - kernel) // stride + 1
     return Workload(
         name,
         shapes if ours is None else (*shapes, (filters, 1, 1)),
@@ -153,6 +153,7 @@ def _conv(name, channels, filters, size, kernel, stride=1, padding=0, groups=1, 
         (torch_conv, Variant(torch_conv, channels_last_in_memory)),
         (conv_jax(FIRST, *geometry), _last(conv_jax(LAST, *geometry))),
         Target(1.0),
+        flops=2.0 * filters * outputs**2 * channels * kernel**2 if groups == 1 else None,
         scales={1: (kernel * kernel * channels / groups) ** -0.5},
     )
 

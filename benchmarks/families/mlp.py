@@ -8,7 +8,7 @@ import jax
 import numpy as np
 import torch
 from report import Target
-from workload import FLOAT32, Variant, Workload
+from workload import FLOAT32, Variant, Workload, products_flops
 
 import relaxdsl as relax
 from families.elementwise import softmax_numpy
@@ -144,6 +144,7 @@ def _arguments(batch):
         TORCH,
         (mlp_jax,),
         Target(1.0, tvm_ratio=10.0),
+        flops=products_flops(batch, shapes[1:]),
     )
 
 
@@ -158,6 +159,7 @@ def _bound(batch):
         (mlp_jax,),
         Target(1.2),
         passed=1,
+        flops=products_flops(batch, shapes[1:]),
     )
 
 

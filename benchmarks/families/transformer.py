@@ -7,7 +7,7 @@ import numpy as np
 import torch
 import transformer as example
 from report import Target
-from workload import Variant, Workload
+from workload import Variant, Workload, products_flops
 
 from families.elementwise import gelu_numpy, layer_norm_jax, layer_norm_numpy, layer_norm_torch, softmax_numpy
 
@@ -83,6 +83,7 @@ def _block(batch, length, bound):
         (encode_jax(jax.nn.dot_product_attention), encode_jax(plain_attention)),
         Target(1.3),
         passed=1 if bound else None,
+        flops=products_flops(batch * length, example.layer_shapes()) + 4.0 * batch * length * length * WIDTH,
     )
 
 

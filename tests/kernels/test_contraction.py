@@ -12,11 +12,12 @@ from kernel_programs import Array, random_array, run
 
 from relaxdsl.ir.te import Tensor
 from relaxdsl.kernels import te
+from relaxdsl.kernels.contraction.tile import host_tile
 from relaxdsl.kernels.create import create_prim_func
 from relaxdsl.kernels.jit import compile_kernel, run_kernel
 from relaxdsl.kernels.schedule.pipeline import schedule
 from relaxdsl.kernels.source import kernel_source
-from relaxdsl.types.dims import Dim, dims
+from relaxdsl.types.dims import Dim, dim_min, dims
 
 SIZES = (0, 1, 2, 3, 7, 16, 17, 33, 64, 100, 129)
 LAYOUTS = ("nn", "nt", "tn", "tt")
@@ -396,12 +397,16 @@ def test_the_source_calls_the_engine_and_then_the_loops_that_follow():
     assert pieces.index("contract_float32(") < pieces.index("maximum(")
 
 
-def test_few_rows_need_no_memory_for_panels():
-    x, w = te.placeholder((4, k), name="x"), te.placeholder((k, n), name="w")
+@pytest.mark.parametrize("rows", [1, 2, 4])
+def test_few_rows_need_no_memory_for_panels(rows):
+    x, w = te.placeholder((rows, k), name="x"), te.placeholder((k, n), name="w")
     step = te.reduce_axis(k, "k")
-    out = te.compute((4, n), lambda i, j: te.sum(x[i, step] * w[step, j], axis=step), "out")
+    out = te.compute((rows, n), lambda i, j: te.sum(x[i, step] * w[step, j], axis=step), "out")
     compiled = compile_kernel(create_prim_func([x, w], [out], "skinny"))
-    assert compiled.scratch == ()
-    arrays = random_array((4, 30)), random_array((30, 50))
+    assert compiled.shared == ()
+    tile = host_tile(32)
+    vector = () if rows <= tile.streamed_rows else ((tile.lanes * dim_min(k, tile.depth) + 16,),)
+    assert tuple(each.shape for each in compiled.scratch) == vector  # the last columns, if they are no whole vector
+    arrays = random_array((rows, 30)), random_array((30, 50))
     (result,) = run([x, w], [out], arrays, k=30, n=50)
     assert_close(result, arrays[0] @ arrays[1])

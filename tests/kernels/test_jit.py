@@ -193,7 +193,7 @@ def test_a_row_times_a_matrix_is_divided_into_columns():
     product = te.compute((1, p), lambda i, j: te.sum(x[i, k] * w[k, j], axis=k), "product")
     out = te.compute((1, p), lambda i, j: te.tanh(product[i, j]), "out")
     compiled = compile_kernel(create_prim_func([x, w], [out], "gemv"))
-    assert str(compiled.extents[0]) == "max((p + 95) // 96, 1)"
+    assert str(compiled.extents[0]) == "max((p + 47) // 48, 1)"
     values, weights, result = random_array((1, 7)), random_array((7, 4000)), np.empty((1, 4000), "float32")
     run_kernel(compiled, [values, weights, result], {"n": 7, "p": 4000}, parts=2)
     np.testing.assert_allclose(result, np.tanh(values @ weights), rtol=1e-5, atol=1e-6)

@@ -36,7 +36,7 @@ def emit_blocks(library: Library, layouts: Sequence[Layout]) -> None:
         emit_tiles(library, layout)
         _emit_group_of_tiles(library, layout)
     for layout in layouts:
-        packs_left = _left_layout(library, layout) is STRIDED
+        packs_left = _may_pack_left(library, layout)
         emit_panels(library, layout, packs_left)
         _emit_right_group(library, layout)
         _emit_all_panels(library, layout)
@@ -48,6 +48,13 @@ def emit_blocks(library: Library, layouts: Sequence[Layout]) -> None:
 def _left_layout(library: Library, layout: Layout) -> Layout:
     """As what tiles read a left operand: packed or not, it is evenly spaced, or they look into tables themselves."""
     return layout if library.numbers.is_read_in_place else STRIDED
+
+
+def _may_pack_left(library: Library, layout: Layout) -> bool:
+    """Whether left operands of this layout are ever packed; others always are that tiles cannot read where they are."""
+    if not library.numbers.is_read_in_place:
+        return True
+    return layout is STRIDED and library.tile.packs_left
 
 
 # ---------------------------------------------------------------------------------------------------------- the packing
@@ -161,10 +168,12 @@ def _emit_all_tiles(library: Library, layout: Layout) -> None:
     rows, n, first_column, columns, k, steps, is_first, *others = emit.function.args
     a, a_rows, a_steps, *right, c, c_rows, panels, block = others
     operand, stop = layout.operand(emit, a, a_rows, a_steps), emit.add(first_column, columns)
-    packs_left = emit_packs_left(emit, n, a_rows, a_steps) if layout is STRIDED else emit.compare("!=", 0, 0)
-    most_rows = emit.smaller(PACKED_ROWS, emit.multiple_above(rows, library.tile.rows))
-    left_rows = emit.builder.select(packs_left, most_rows, emit.integer(0))
-    packed = emit.at(block, emit.mul(left_rows, emit.smaller(k, library.tile.depth)))
+    packed, packs_left = block, None
+    if library.numbers.is_read_in_place and _may_pack_left(library, layout):
+        packs_left = emit_packs_left(emit, n, a_rows, a_steps)
+        most_rows = emit.smaller(PACKED_ROWS, emit.multiple_above(rows, library.tile.rows))
+        left_rows = emit.builder.select(packs_left, most_rows, emit.integer(0))
+        packed = emit.at(block, emit.mul(left_rows, emit.smaller(k, library.tile.depth)))
     with emit.loop(0, rows, PACKED_ROWS) as above, _depths(library, emit, k, steps) as (start, panel_depth):
         depth = emit.smaller(panel_depth, emit.sub(steps, start))
         height = emit.smaller(PACKED_ROWS, emit.sub(rows, above))
@@ -188,7 +197,8 @@ def _left_tiles(
 ) -> tuple[Any, ...]:
     """The left operand as tiles read it: where it starts, what is between tiles per row, between rows, between steps.
 
-    ``is_packed``: it is packed into ``block``. Tiles look into tables themselves: that takes one instruction a step.
+    ``is_packed``: it is packed into ``block``; None where it never is. Tiles look into tables themselves: one
+    instruction a step.
     """
     height, depth = sizes
     packed = (block, library.units(emit, depth), emit.integer(1), emit.integer(library.tile.rows))
@@ -198,9 +208,11 @@ def _left_tiles(
         return packed
     if isinstance(operand, Gathered):
         return operand.arguments
+    in_place = (operand.source, operand.places, operand.places, operand.steps)
+    if is_packed is None:
+        return in_place
     with emit.builder.if_then(is_packed):
         library.call(emit, "left_block", (height, depth, *operand.arguments, block))
-    in_place = (operand.source, operand.places, operand.places, operand.steps)
     return tuple(emit.builder.select(is_packed, *pair) for pair in zip(packed, in_place, strict=True))
 
 

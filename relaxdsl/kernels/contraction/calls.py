@@ -72,6 +72,7 @@ class Calls:
         tables: the offsets of operands that are not evenly spaced.
         is_constant: the right operand is the same in every call, so that it is packed once, for any number of rows.
         is_evaluated: the right operand is in panels only.
+        ends_anywhere: not all columns are computed, but any number of the first ones.
         panels: where the packed right operand is; None if nothing is ever packed before.
     """
 
@@ -82,6 +83,7 @@ class Calls:
     tables: Tables | None = None
     is_constant: bool = False
     is_evaluated: bool = False
+    ends_anywhere: bool = False
     panels: Buffer | None = None
     _product: Product = field(init=False)
     _block: Buffer | None = field(init=False)
@@ -91,7 +93,8 @@ class Calls:
         rows, _, depth = contraction.sizes
         dtype, are_bytes = contraction.result.buffer.dtype, contraction.right.dtype in BYTE_DTYPES
         tile, (left, right) = host_tile(element_bits(dtype)), self._spacings()
-        self._product = product = Product(rows, self.width, depth, left, right, tile, are_bytes)
+        sizes = (rows, self.width, depth)
+        self._product = product = Product(*sizes, left, right, tile, are_bytes, self.ends_anywhere)
         size = 0 if self.is_direct else product.left_block_size if self.is_evaluated else product.block_size
         self._block = Buffer("block", (size + BLOCK_MARGIN,), dtype, "scratch") if size != 0 else None
 

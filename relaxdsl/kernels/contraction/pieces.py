@@ -137,8 +137,9 @@ class Pieces:
             tables, fill = tables_for(contraction, has_right=evaluated is None)
             filling.append(fill)
         is_constant = sources <= self.loops.constants
+        is_evaluated, ends_anywhere = evaluated is not None, self.support is not None
         calls = Calls(
-            contraction, self.loops.flat, self.local, width, tables, is_constant, is_evaluated=evaluated is not None
+            contraction, self.loops.flat, self.local, width, tables, is_constant, is_evaluated, ends_anywhere
         )
         made: Calls | EvaluatedCalls = calls
         if evaluated is not None:

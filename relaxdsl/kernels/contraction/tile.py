@@ -24,8 +24,8 @@ GRANULE = COLUMN_GROUP // 4
 #: Columns that a call packs for itself before it uses them: so much of the right operand, by :attr:`Tile.depth` steps,
 #: is in the second-level cache besides the left one. A multiple of every tile's columns.
 PACKED_COLUMNS = 96
-#: Up to so many columns, the left operand is read where it is: packing it would take too long beside using it. Where
-#: each of its rows is a run of memory, up to :data:`NARROW_RUNS`.
+#: Up to so many columns, the left operand is read where it is, if :attr:`Tile.packs_left`: packing it would take too
+#: long beside using it. Where each of its rows is a run of memory, up to :data:`NARROW_RUNS`.
 NARROW, NARROW_RUNS = 256, 768
 #: What the caches hold and fetch at a time.
 LINE_BYTES = 64
@@ -75,6 +75,11 @@ class Tile:
     def is_wide(self) -> bool:
         """Whether it has vectors of 512 bits."""
         return self.lanes * self.bits >= 512
+
+    @property
+    def packs_left(self) -> bool:
+        """Whether the left operand is packed where it is used often: with wide tiles that gains less than it costs."""
+        return not self.is_wide
 
     @property
     def streamed_rows(self) -> int:

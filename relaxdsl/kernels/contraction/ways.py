@@ -55,7 +55,7 @@ def emit_way(emit: Emitter, tile: Tile) -> None:
 
 
 def emit_packs_left(emit: Emitter, n: Any, a_rows: Any, a_steps: Any) -> Any:
-    """Whether tiles read the left operand from a packed block: it is used so often that packing it takes less."""
+    """Whether tiles that pack left operands read this one from a packed block: it is used often enough."""
     are_apart = emit.builder.not_(emit.are_aliases(a_rows, ALIAS_BYTES))
     are_runs = emit.all(emit.compare("==", a_steps, 1), are_apart)
     return emit.compare(">", n, emit.builder.select(are_runs, emit.integer(NARROW_RUNS), emit.integer(NARROW)))
@@ -72,6 +72,7 @@ class Product:
         columns: what a call of the core takes for all columns; pieces of a larger product have at most so many.
         left, right: how far apart an operand's rows or columns are, and its steps; None where tables say.
         are_bytes: both operands are always packed, two steps to an element.
+        ends_anywhere: calls compute any number of columns, not only to the end of a tile or of all.
     """
 
     rows: Dim
@@ -81,6 +82,7 @@ class Product:
     right: tuple[Dim, Dim] | None
     tile: Tile
     are_bytes: bool = False
+    ends_anywhere: bool = False
 
     @property
     def is_direct(self) -> bool:
@@ -123,7 +125,7 @@ class Product:
         """Whether :func:`emit_packs_left` may say so."""
         if self.are_bytes:
             return True
-        if self.left is None:
+        if self.left is None or not self.tile.packs_left:
             return False
         places, steps = self.left
         if not isinstance(self.columns, int):
@@ -137,7 +139,8 @@ class Product:
         if self.right is None or self.are_bytes:
             return 0
         lanes, in_place = self.tile.lanes, self._rows_in_place
-        rest = 0 if isinstance(self.columns, int) and self.columns % lanes == 0 else lanes
+        is_whole = isinstance(self.columns, int) and self.columns % lanes == 0 and not self.ends_anywhere
+        rest = 0 if is_whole else lanes
         most = dim_min(PACKED_COLUMNS, self.columns + lanes - 1)
         if in_place >= FEW:
             return rest

@@ -169,15 +169,16 @@ def memory(
     tile: Tile, left: Array, right: Array, columns: int | None = None, is_filled: bool = False
 ) -> tuple[Array, Array, Array]:
     """Panels, a block, and the result, of all columns or some, in a frame. ``is_filled``: all is in panels."""
-    n, known = right.shape[1], known_product(tile, left, right)
+    n = right.shape[1]
+    known = known_product(tile, left, right, ends_anywhere=columns is not None)
     return memory_for(known, str(left.dtype), n if columns is None else columns, is_filled)
 
 
-def known_product(tile: Tile, left: Array, right: Array) -> Known:
+def known_product(tile: Tile, left: Array, right: Array, ends_anywhere: bool) -> Known:
     """What a kernel knows of a product whose sizes and strides it knows."""
     (m, k), n = left.shape, right.shape[1]
     steps, columns = _steps(right)
-    return Known(m, n, k, _steps(left), (columns, steps), tile, left.itemsize == 1)
+    return Known(m, n, k, _steps(left), (columns, steps), tile, left.itemsize == 1, ends_anywhere)
 
 
 def memory_for(known: Known, dtype: str, columns: int, is_filled: bool = False) -> tuple[Array, Array, Array]:

@@ -10,7 +10,6 @@ def convolution(args, lo, hi):
     image_steps = int64_buffer(args, 8)
     phase = args[9]
     image_panels = float32_buffer(args, 10)
-    block = float32_buffer(args, 11)
     if phase == 0:
         for weight_rows_v_o in range(4):
             weight_rows[weight_rows_v_o] = weight_rows_v_o * 27
@@ -36,4 +35,4 @@ def convolution(args, lo, hi):
     elif phase == 1:
         for item_index in range(lo, hi):
             pack_gathered_float32(min(m * n - 192 * (item_index % max((m * n + 191) // 192, 1)), 192), 27, image, 3 * m * n * (item_index // max((m * n + 191) // 192, 1)) + 6 * m * (item_index // max((m * n + 191) // 192, 1)) + 6 * n * (item_index // max((m * n + 191) // 192, 1)) + 12 * (item_index // max((m * n + 191) // 192, 1)), image_steps, 0, image_columns, item_index % max((m * n + 191) // 192, 1) * 192, 0, (min(m * n - 192 * (item_index % max((m * n + 191) // 192, 1)), 192) + 191) // 192, image_panels, 0)
-            contract_gathered_float32(4, min(m * n - 192 * (item_index % max((m * n + 191) // 192, 1)), 192), 0, min(m * n - 192 * (item_index % max((m * n + 191) // 192, 1)), 192), 27, 1, weight, 0, weight_rows, 0, weight_steps, 0, out, 192 * (item_index % max((m * n + 191) // 192, 1)) + 4 * m * n * (item_index // max((m * n + 191) // 192, 1)), m * n, image_panels, 0, block, 0)
+            contract_gathered_float32(4, min(m * n - 192 * (item_index % max((m * n + 191) // 192, 1)), 192), 0, min(m * n - 192 * (item_index % max((m * n + 191) // 192, 1)), 192), 27, 1, weight, 0, weight_rows, 0, weight_steps, 0, out, 192 * (item_index % max((m * n + 191) // 192, 1)) + 4 * m * n * (item_index // max((m * n + 191) // 192, 1)), m * n, image_panels, 0, out, 0)

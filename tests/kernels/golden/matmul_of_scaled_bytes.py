@@ -24,11 +24,11 @@ def matmul_of_scaled_bytes(args, lo, hi):
                         scaled_part[row_2 + scaled_before_inner_loop] = float32(w[row_3 + scaled_before_inner_loop]) * scale[row + scaled_before_inner_loop]
                 fill_float32(p, n, scaled_part, 0, 192, 1, row, min(p - 192 * group_index, 192), scaled_before_steps * 16, min(n - 16 * scaled_before_steps, 16), scaled_panels, 0)
     elif phase == 1:
-        for item_index in range(lo // max((p + 95) // 96, 1), (hi - 1) // max((p + 95) // 96, 1) + 1):
-            row_4 = 192 * item_index * p + 96 * max(lo - item_index * max((p + 95) // 96, 1), 0)
+        for item_index in range(lo // max((p + 47) // 48, 1), (hi - 1) // max((p + 47) // 48, 1) + 1):
+            row_4 = 192 * item_index * p + 48 * max(lo - item_index * max((p + 47) // 48, 1), 0)
             row_5 = item_index * n * 192
-            row_6 = max(lo - item_index * max((p + 95) // 96, 1), 0) * 96
-            for piece_width in range(min(96 * hi - 96 * item_index * max((p + 95) // 96, 1), p) - 96 * max(lo - item_index * max((p + 95) // 96, 1), 0), min(2 * min(96 * hi - 96 * item_index * max((p + 95) // 96, 1), p) - 192 * max(lo - item_index * max((p + 95) // 96, 1), 0), min(96 * hi - 96 * item_index * max((p + 95) // 96, 1), p) - 96 * max(lo - item_index * max((p + 95) // 96, 1), 0) + 1)):
+            row_6 = max(lo - item_index * max((p + 47) // 48, 1), 0) * 48
+            for piece_width in range(min(48 * hi - 48 * item_index * max((p + 47) // 48, 1), p) - 48 * max(lo - item_index * max((p + 47) // 48, 1), 0), min(2 * min(48 * hi - 48 * item_index * max((p + 47) // 48, 1), p) - 96 * max(lo - item_index * max((p + 47) // 48, 1), 0), min(48 * hi - 48 * item_index * max((p + 47) // 48, 1), p) - 48 * max(lo - item_index * max((p + 47) // 48, 1), 0) + 1)):
                 if m <= 4:
                     for i_1 in range(min(m - 192 * item_index, 192)):
                         row_7 = row_4 + i_1 * p
