@@ -299,11 +299,11 @@ def _is_first(steps: Span) -> Dim:
     return 1 - dim_min(1, steps.first)
 
 
-def panels_for(contraction: Contraction, columns: Dim, is_shared: bool) -> Buffer:
-    """Memory for so many packed columns of the right operand."""
-    name, dtype = f"{contraction.right.buffer.name}_panels", contraction.result.buffer.dtype
-    size = panels_size(columns, contraction.sizes[2], contraction.right.dtype)
-    return Buffer(name, (size,), dtype, "shared" if is_shared else "scratch")
+def panels_for(contraction: Contraction, columns: Dim, depth: Dim, name: str, is_shared: bool = False) -> Buffer:
+    """Memory for so many packed columns and steps of the right operand."""
+    dtype, are_bytes = contraction.result.buffer.dtype, contraction.right.dtype in BYTE_DTYPES
+    size = panels_size(columns, depth, host_tile(element_bits(dtype)), are_bytes)
+    return Buffer(f"{contraction.right.buffer.name}_{name}", (size,), dtype, "shared" if is_shared else "scratch")
 
 
 def tables_for(contraction: Contraction, has_right: bool) -> tuple[Tables, Stmt]:

@@ -18,11 +18,11 @@ from dataclasses import field
 from relaxdsl.dataclass import dataclass
 from relaxdsl.ir.loops import Buffer, CallExtern, For, IfThenElse, Stmt, loop_variable, sequence
 from relaxdsl.ir.scalar import Apply, IndexValue
-from relaxdsl.kernels.contraction.calls import Calls, Panels
+from relaxdsl.kernels.contraction.calls import Calls, Panels, panels_for
 from relaxdsl.kernels.contraction.evaluation import Evaluation, Rectangle
 from relaxdsl.kernels.contraction.match import Contraction
 from relaxdsl.kernels.contraction.restrict import Piece, Span
-from relaxdsl.kernels.contraction.tile import COLUMN_GROUP, DEPTH, PACKED_COLUMNS, PACKED_STEPS, panels_size
+from relaxdsl.kernels.contraction.tile import COLUMN_GROUP, DEPTH, PACKED_COLUMNS, PACKED_STEPS
 from relaxdsl.kernels.work import is_cheap
 from relaxdsl.types.dims import Dim, ceildiv, dim_max, dim_min, floordiv
 
@@ -48,17 +48,14 @@ class EvaluatedCalls:
 
     def __post_init__(self) -> None:
         # Phases have buffers of their own: what two of them use would be kept from one to the other.
-        right, (wide, deep) = self.contraction.right, _part_size(self.evaluation)
+        wide, deep = _part_size(self.evaluation)
         if self.evaluation.is_by_steps:
             self._before, self._now = (self.evaluation.rectangle(wide // 2, deep, name) for name in ("before", "now"))
         else:
             self._before, self._now = (
                 self.evaluation.rectangle(wide, PACKED_STEPS, name) for name in ("before", "now")
             )
-        size = panels_size(wide, deep, right.dtype)
-        self._panels = Buffer(
-            f"{right.buffer.name}_part_panels", (size,), self.contraction.result.buffer.dtype, "scratch"
-        )
+        self._panels = panels_for(self.contraction, wide, deep, "part_panels")
 
     @property
     def contraction(self) -> Contraction:

@@ -145,7 +145,7 @@ class Pieces:
         if evaluated is not None:
             made = EvaluatedCalls(calls, Evaluation(contraction, evaluated, self.loops), 0 if has_own else self.height)
         if not calls.is_direct and made.groups_to_pack != 0:
-            calls.panels = panels_for(contraction, width, not has_own)
+            calls.panels = panels_for(contraction, width, contraction.sizes[2], "panels", not has_own)
         return made, filling
 
     # ---------------------------------------------------------------------------------------------------- three forms

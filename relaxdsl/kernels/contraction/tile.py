@@ -15,8 +15,6 @@ PACKED_ROWS = 192
 #: stays in the first-level cache. Processors with vectors of 512 bits have large second-level caches: panels come from
 #: there in time, and fewer passes read and write the result less often.
 DEPTH, WIDE_DEPTH = 384, 512
-#: No tile is wider than this many columns.
-MAX_COLUMNS = 64
 #: Columns of the right operand that are packed together, or divided among threads: a multiple of every tile's columns.
 COLUMN_GROUP = 192
 #: Columns that threads share out among them are multiples of so many, and of a tile's.
@@ -36,7 +34,7 @@ ALIAS_BYTES, WIDE_ALIAS_BYTES = 2048, 4096
 PACKED_STEPS = 16
 #: The same where tables say where elements are.
 GATHERED_STEPS = 96
-#: Elements after a packed block that packing may write.
+#: Elements after packed operands that packing may write.
 BLOCK_MARGIN = 16
 #: Up to so many rows use the right operand so few times that each call packs what it uses, just before it does.
 FEW = 192
@@ -121,9 +119,9 @@ def panel_dtype(dtype: str) -> str:
     return "int32" if dtype in BYTE_DTYPES else dtype
 
 
-def panels_size(columns: Dim, depth: Dim, dtype: str = "float32") -> Dim:
+def panels_size(columns: Dim, depth: Dim, tile: Tile, are_bytes: bool = False) -> Dim:
     """How many elements all panels of a right operand have room for."""
-    return (columns + MAX_COLUMNS) * (ceildiv(depth, 2) if dtype in BYTE_DTYPES else depth)
+    return (columns + tile.lanes - 1) * (ceildiv(depth, 2) if are_bytes else depth) + BLOCK_MARGIN
 
 
 def host_tile(bits: int) -> Tile:

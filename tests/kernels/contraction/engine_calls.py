@@ -106,7 +106,7 @@ class Product:
                 operands = (left, *_steps(left), *right, goal, wanted + 2, panels, block)
                 sizes = (m, row_stop - row, n, column, columns, k, k if self.steps is None else self.steps)
                 call(self.core, "contract", *sizes, *operands)
-        assert_whole(block)
+        assert_whole(panels, block)
         return _inner(frame)
 
     def gathered_result(self) -> Array:
@@ -132,7 +132,7 @@ class Product:
                 call(packing, "fill", n, stop - start, corner, *_steps(corner), *sizes, panels)
             sizes = (m, n, 0, n, stop - start, stop - start, int(start == 0))
             call(self.core, "contract_packed", *sizes, left, *_steps(left), c, n + 2, panels, block)
-        assert_whole(block)
+        assert_whole(panels, block)
         return _inner(frame)
 
 
@@ -161,7 +161,7 @@ def gathered_product(
             column, columns = first * COLUMN_GROUP, min(stop * COLUMN_GROUP, n) - first * COLUMN_GROUP
             operands = (left, tables.left_rows[row:], tables.left_steps, c[row:, column:], n + 2, panels, block)
             call(core, "contract_gathered", row_stop - row, n, column, columns, k, 1, *operands)
-    assert_whole(block)
+    assert_whole(panels, block)
     return _inner(frame)
 
 
@@ -184,15 +184,17 @@ def known_product(tile: Tile, left: Array, right: Array, ends_anywhere: bool) ->
 def memory_for(known: Known, dtype: str, columns: int, is_filled: bool = False) -> tuple[Array, Array, Array]:
     kind = panel_dtype(dtype)
     block = (known.left_block_size if is_filled else known.block_size) + BLOCK_MARGIN
-    sizes = (panels_size(known.columns, known.depth, dtype), block + GUARD, (known.rows + 2, columns + 2))
+    panels = panels_size(known.columns, known.depth, known.tile, known.are_bytes)
+    sizes = (panels + GUARD, block + GUARD, (known.rows + 2, columns + 2))
     panels, block, frame = (np.full(size, _garbage(kind), kind) for size in sizes)
     return panels, block, frame
 
 
-def assert_whole(block: Array) -> None:
-    """Nothing is written after a block and its margin."""
-    guard = block[-GUARD:]
-    np.testing.assert_array_equal(guard, np.full(GUARD, _garbage(str(block.dtype)), block.dtype))
+def assert_whole(*packed: Array) -> None:
+    """Nothing is written after panels and a block, and their margins."""
+    for each in packed:
+        untouched = np.full(GUARD, _garbage(str(each.dtype)), each.dtype)
+        np.testing.assert_array_equal(each[-GUARD:], untouched, "what lies after packed operands was written")
 
 
 def _garbage(dtype: str) -> float:
