@@ -15,7 +15,7 @@ from relaxdsl.script.annotations import evaluate_type
 from relaxdsl.script.expressions import truth_at
 from relaxdsl.script.interpreter import Flow, Interpreter, expression, statement
 from relaxdsl.script.scope import NOT_FOUND, POISON, Missing
-from relaxdsl.script.trees import names_read_after, stored_names
+from relaxdsl.script.trees import always_returns, names_read_after, stored_names
 from relaxdsl.types.types import AnyType, TensorType, TupleType, Type
 
 Close = Callable[[Any], SeqExpr]
@@ -70,15 +70,40 @@ class _Branch:
 def _run_choice(interp: Interpreter, node: ast.If, condition: Expr) -> Flow:
     before = dict(interp.frame.scope.variables)
     names = stored_names([*node.body, *node.orelse])
-    then_branch, else_branch = (_run_branch(interp, body, before, names) for body in (node.body, node.orelse))
+    bodies = node.body, node.orelse
+    if not interp.frame.loops and len({always_returns(body) for body in bodies}) == 2:
+        return _run_early_return(interp, node, condition, before, names)
+    then_branch, else_branch = (_run_branch(interp, body, before, names) for body in bodies)
     if then_branch.flow is not else_branch.flow or then_branch.flow in (Flow.BREAK, Flow.CONTINUE):
         raise _one_sided(interp, node, then_branch.flow, else_branch.flow)
     if then_branch.flow is Flow.RETURN:
-        values = _common_form(then_branch.result, else_branch.result, "the result")
-        interp.frame.result = _emit_choice(interp, condition, then_branch, else_branch, values, "", "the result")
-        return Flow.RETURN
+        return _return_choice(interp, condition, then_branch, else_branch)
     _merge(interp, node, condition, then_branch, else_branch, before, names)
     return Flow.NEXT
+
+
+def _run_early_return(
+    interp: Interpreter, node: ast.If, condition: Expr, before: dict[str, Any], names: Sequence[str]
+) -> Flow:
+    """An ``if`` of which one branch returns: the other one goes on with what follows the ``if``."""
+    following, interp.frame.following = interp.frame.following, []
+    rest = [each for block in reversed(following) for each in block]
+    try:
+        then_branch, else_branch = (
+            _run_branch(interp, body if always_returns(body) else [*body, *rest], before, names)
+            for body in (node.body, node.orelse)
+        )
+    finally:
+        interp.frame.following = following
+    if then_branch.flow is not else_branch.flow:
+        raise _one_sided(interp, node, then_branch.flow, else_branch.flow)
+    return _return_choice(interp, condition, then_branch, else_branch)
+
+
+def _return_choice(interp: Interpreter, condition: Expr, then_branch: _Branch, else_branch: _Branch) -> Flow:
+    values = _common_form(then_branch.result, else_branch.result, "the result")
+    interp.frame.result = _emit_choice(interp, condition, then_branch, else_branch, values, "", "the result")
+    return Flow.RETURN
 
 
 def _run_branch(interp: Interpreter, body: Sequence[ast.stmt], before: dict[str, Any], names: Sequence[str]) -> _Branch:
@@ -94,11 +119,14 @@ def _run_branch(interp: Interpreter, body: Sequence[ast.stmt], before: dict[str,
     return _Branch(flow, values, result, close)
 
 
+_IN_BOTH = "return in both, or after the if", "inside a loop, return in both, or after the loop"
+
+
 def _one_sided(interp: Interpreter, node: ast.If, then_flow: Flow, else_flow: Flow) -> ScriptError:
     flow = then_flow if then_flow is not Flow.NEXT else else_flow
     word = flow.name.lower()
     if flow is Flow.RETURN:
-        what, hint = "one branch of an if on a tensor returns, the other does not", "return in both, or after the if"
+        what, hint = "one branch of an if on a tensor returns, the other does not", _IN_BOTH[bool(interp.frame.loops)]
     else:
         what = f"{word} inside an if on a tensor: whether it happens is not known when parsing"
         hint = "make the condition a Python value"

@@ -56,6 +56,7 @@ class Frame:
         node: its definition.
         scope: its variables.
         loops: the loops around the statement being run, outermost first.
+        following: what follows that statement in its block, and in the blocks around it, outermost first.
         result: what it returned.
         result_span: where.
     """
@@ -63,6 +64,7 @@ class Frame:
     node: ast.AST
     scope: Scope
     loops: list[ast.AST] = field(default_factory=list)
+    following: list[Sequence[ast.stmt]] = field(default_factory=list)
     result: Any = None
     result_span: Span | None = None
 
@@ -206,8 +208,13 @@ class Interpreter:
 
     def execute(self, statements: Sequence[ast.stmt]) -> Flow:
         """Runs statements until one leaves them. What fails is noted, and the statement's targets are poisoned."""
-        for statement in statements:
-            flow = self._execute_one(statement)
+        following = self.frame.following
+        for place, statement in enumerate(statements, start=1):
+            following.append(statements[place:])
+            try:
+                flow = self._execute_one(statement)
+            finally:
+                following.pop()
             if flow is not Flow.NEXT:
                 return flow
         return Flow.NEXT

@@ -29,6 +29,16 @@ def stored_names(statements: Iterable[ast.stmt]) -> list[str]:
     return list(names)
 
 
+def always_returns(statements: Sequence[ast.stmt]) -> bool:
+    """Whether they certainly end with a return, whatever the conditions in them."""
+    match statements:
+        case [*_, ast.Return()]:
+            return True
+        case [*_, ast.If(body=body, orelse=orelse)]:
+            return always_returns(body) and always_returns(orelse)
+    return False
+
+
 def names_read_after(function: ast.AST, node: ast.stmt, loops: Sequence[ast.AST]) -> set[str]:
     """The names that may be read after ``node`` has run: below it in the function, or anywhere in a loop around it."""
     end = (node.end_lineno or node.lineno, node.end_col_offset or 0)
