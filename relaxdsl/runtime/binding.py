@@ -105,8 +105,7 @@ class _StepEmitter:
 
     def _require(self, step: plans.Require) -> None:
         slot, constant = self._dims.slot_of(from_atom(step.symbol)), self._dims.slots.constant
-        is_size = step.source.axis is not None and slot == slot_at(self._trees, step.source)
-        if step.symbol.lower > 0 or not is_size:  # the size of an axis is never negative
+        if step.symbol.lower > 0 or not step.is_size:
             self._check("at_least", slot, constant(step.symbol.lower))
         if step.symbol.upper is not None:
             self._check("at_least", constant(step.symbol.upper), slot)

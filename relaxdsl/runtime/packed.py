@@ -24,7 +24,7 @@ def register_packed(name: str, function: F | None = None, *, override: bool = Fa
     function that returns a buffer of its own must not write to it again before the program is done.
 
     Raises:
-        ScriptError: if the name is taken and ``override`` is not set.
+        ScriptError: if the name is taken and ``override`` is not set, or it is no function.
 
     Example:
         >>> import numpy as np, relaxdsl as relax
@@ -34,6 +34,8 @@ def register_packed(name: str, function: F | None = None, *, override: bool = Fa
     """
 
     def register(function: F) -> F:
+        if not callable(function):
+            raise ScriptError(f"register_packed: {name!r} is to be a function, got {function!r}")
         if name in _PACKED and not override:
             raise ScriptError(
                 f"register_packed: {name!r} is registered already",

@@ -68,6 +68,11 @@ def source_of(function: FunctionType) -> FunctionSource:
     Raises:
         ScriptError: there is no source, or it is not that of a ``def`` of this name.
     """
+    if hasattr(function, "__wrapped__"):
+        raise ScriptError(
+            f"{function.__name__}: another decorator has wrapped it, and would have no effect",
+            hint="write that decorator above @relax.function, or leave it out",
+        )
     try:
         lines, first_line = inspect.getsourcelines(function)
     except (OSError, TypeError, IndentationError, SyntaxError):

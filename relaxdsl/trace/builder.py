@@ -43,6 +43,7 @@ from relaxdsl.operators.calls import as_expr, call_context, current_context
 from relaxdsl.trace.dataflow import close_dataflow_block, form_dataflow_blocks, require_dataflow
 from relaxdsl.trace.kernel_calls import call_te
 from relaxdsl.types.dims import Dim, symbol
+from relaxdsl.types.match import require_castable
 from relaxdsl.types.types import AnyType, FuncType, Type, free_symbols_of, join
 
 _current: ContextVar[BlockBuilder | None] = ContextVar("relaxdsl_builder", default=None)
@@ -291,9 +292,14 @@ class BlockBuilder:
         return self._emit(as_expr(expr, "emit_output"), name_hint, is_output=True)
 
     def match_cast(self, value: Any, target: Type, name_hint: str = "") -> Var:
-        """A new variable: ``value``, asserted at run time to be of type ``target``; its new symbols are bound there."""
+        """A new variable: ``value``, asserted at run time to be of type ``target``; its new symbols are bound there.
+
+        Raises:
+            DTypeError, ShapeError: it certainly is of another kind, dtype or rank.
+        """
         scope = self._scope("match_cast")
         leaf = self.normalize(as_expr(value, "match_cast"))
+        require_castable(leaf.type, target)
         var = self._new_var(scope, name_hint, target, is_output=False)
         scope.bindings.append(MatchCast(var, leaf, target, current_context().span))
         return var

@@ -124,6 +124,7 @@ def match_cast(value: Any, target: Any) -> Var:
 
     Raises:
         ScriptError: outside of a function.
+        DTypeError, ShapeError: the value certainly is of another kind, dtype or rank.
 
     Example:
         >>> import numpy as np, relaxdsl as relax

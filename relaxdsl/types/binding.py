@@ -58,10 +58,14 @@ class Solve:
 
 @dataclass(frozen=True, slots=True)
 class Require:
-    """The bound symbol lies within its bounds, ``lower <= symbol`` and, if ``upper`` is given, ``symbol <= upper``."""
+    """The bound symbol lies within its bounds, ``lower <= symbol`` and, if ``upper`` is given, ``symbol <= upper``.
+
+    ``is_size``: it is the size of an axis, which is never negative.
+    """
 
     symbol: Symbol
     source: Source
+    is_size: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,22 +99,26 @@ class BindingPlan:
 
 
 class _Occurrence(NamedTuple):
+    """A size and where it is found; ``is_axis``: of an array, which never has a negative one."""
+
     dim: Dim
     source: Source
+    is_axis: bool
 
 
 def occurrences_of(params: Sequence[tuple[str, Type]]) -> Iterator[tuple[Dim, Source]]:
     """Every dim in the parameters' types with its source, from left to right."""
     for position, (_, type_) in enumerate(params):
-        yield from _occurrences_in(type_, position, ())
+        yield from ((dim, source) for dim, source, _ in _occurrences_in(type_, position, ()))
 
 
 def _occurrences_in(type_: Type, param: int, path: tuple[int, ...]) -> Iterator[_Occurrence]:
     match type_:
         case TensorType(shape=tuple(values)) | ShapeType(values=tuple(values)):
-            yield from (_Occurrence(dim, Source(param, path, axis)) for axis, dim in enumerate(values))
+            is_axis = isinstance(type_, TensorType)
+            yield from (_Occurrence(dim, Source(param, path, axis), is_axis) for axis, dim in enumerate(values))
         case PrimType(value=value) if value is not None:
-            yield _Occurrence(value, Source(param, path, None))
+            yield _Occurrence(value, Source(param, path, None), False)
         case TupleType(fields=fields):
             for position, each in enumerate(fields):
                 yield from _occurrences_in(each, param, (*path, position))
@@ -130,7 +138,8 @@ def plan_binding(
         ScriptError: a symbol is never bound, or is declared with different bounds.
     """
     names = tuple(name for name, _ in params)
-    planner = _Planner(names, [_Occurrence(*each) for each in occurrences_of(params)], set(known))
+    found = [each for at, (_, type_) in enumerate(params) for each in _occurrences_in(type_, at, ())]
+    planner = _Planner(names, found, set(known))
     return BindingPlan(names, tuple(planner.steps()), subject)
 
 
@@ -149,7 +158,7 @@ class _Planner:
             before = len(self._waiting)
             yield from self._take(self._solve_step)
         self._require_all_bound()
-        for dim, source in self._waiting:
+        for dim, source, _ in self._waiting:
             yield Check(dim, source)
 
     def _take(self, make_step: Callable[[_Occurrence], Bind | Solve | None]) -> Iterator[Step]:
@@ -161,8 +170,9 @@ class _Planner:
                 continue
             self._bound.add(step.symbol.name)
             yield step
-            if _needs_bounds(step):
-                yield Require(step.symbol, step.source)
+            is_size = isinstance(step, Bind) and occurrence.is_axis
+            if not is_size or has_bounds(step.symbol):
+                yield Require(step.symbol, step.source, is_size)
 
     def _bind_step(self, occurrence: _Occurrence) -> Bind | None:
         if not is_symbol(occurrence.dim):
@@ -178,13 +188,13 @@ class _Planner:
         return None if solution is None else Solve(solution.symbol, occurrence.source, occurrence.dim, solution)
 
     def _require_all_bound(self) -> None:
-        for dim, _ in self._waiting:
+        for dim, _, _ in self._waiting:
             for name in free_symbols(dim):
                 if name not in self._bound:
                     self._refuse_unbound(name)
 
     def _refuse_unbound(self, name: str) -> NoReturn:
-        places = [(dim, source) for dim, source in self._waiting if name in free_symbols(dim)]
+        places = [(dim, source) for dim, source, _ in self._waiting if name in free_symbols(dim)]
         raise ScriptError(
             f"symbol {name} is never bound",
             details=tuple(f"{source.describe(self._names)} is {dim}" for dim, source in places),
@@ -193,7 +203,7 @@ class _Planner:
 
     def _check_bounds_agree(self) -> None:
         first: dict[str, tuple[Symbol, Source]] = {}
-        for dim, source in self._waiting:
+        for dim, source, _ in self._waiting:
             for each in symbols_of(dim):
                 earlier, place = first.setdefault(each.name, (each, source))
                 if earlier is not each:
@@ -204,9 +214,3 @@ class _Planner:
                             f"{source.describe(self._names)} has {describe_bounds(each)}",
                         ),
                     )
-
-
-def _needs_bounds(step: Bind | Solve) -> bool:
-    """An axis is never negative; a solved value or a prim may be."""
-    may_be_negative = isinstance(step, Solve) or step.source.axis is None
-    return may_be_negative or has_bounds(step.symbol)

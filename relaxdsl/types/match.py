@@ -196,6 +196,22 @@ def _kind_error(place: str, declared: Type, actual: Type, fit: Fit) -> RelaxErro
     return error(f"{place}: {fit.reason}", details=details, hint=hint)
 
 
+def require_castable(actual: Type, target: Type) -> None:
+    """Returns if a value of type ``actual`` may be one of ``target``: kind, dtype and rank are not certainly others.
+
+    Raises:
+        DTypeError, ShapeError: they are.
+    """
+    fit = is_base_of(_without_sizes(target), _without_sizes(actual))
+    if fit.grade is not Grade.IMPOSSIBLE:
+        return
+    details = (f"value  : {actual}", f"target : {target}")
+    if fit.is_about_dtype:
+        hint = "match_cast asserts a type; astype makes a tensor of another one"
+        raise DTypeError(f"match_cast: {fit.reason}", details=details, hint=hint)
+    raise ShapeError(f"match_cast: {fit.reason}", details=details)
+
+
 def _without_sizes(type_: Type) -> Type:
     """The type with the sizes unknown and the ranks kept."""
     match type_:

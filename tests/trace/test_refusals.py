@@ -202,6 +202,12 @@ def test_a_packed_name_is_taken_once() -> None:
     )
 
 
+def test_a_packed_function_is_a_function() -> None:
+    with pytest.raises(ScriptError) as caught:
+        relax.register_packed("tests.number", 3)  # type: ignore[type-var]
+    assert str(caught.value) == "register_packed: 'tests.number' is to be a function, got 3"
+
+
 def test_a_size_is_needed_for_a_symbol_that_no_input_binds() -> None:
     wide = create_prim_func([], [te.compute((n,), lambda i: te.const(1.0, F32))], "ones")
     with pytest.raises(ShapeError) as caught:

@@ -78,6 +78,7 @@ def test_tuples_shapes_prims_and_known_symbols() -> None:
     assert [step.source for step in plan_binding(params).steps] == [
         Source(0, (0,), 1),
         Source(0, (1, 0), 0),
+        Source(0, (1, 0), 0),
         Source(1, (), None),
         Source(1, (), None),
         Source(0, (0,), 0),
@@ -157,6 +158,7 @@ RUN_REFUSED: list[tuple[Callable[[], object], str]] = [
     (lambda: run(tensors((k,)), 1), "f: argument x, axis 0: got 1 (k), but k is at least 2"),
     (lambda: run(tensors((k,)), 9), "f: argument x, axis 0: got 9 (k), but k is at most 8"),
     (lambda: run([("p", PrimType("int64", n))], -3), "f: argument p: got -3 (n), but n is at least 0"),
+    (lambda: run([("s", ShapeType((2, n)))], 2, -3), "f: argument s, axis 1: got -3 (n), but n is at least 0"),
     (
         lambda: run(tensors((m, n), (m * n,)), 2, 3, 7),
         "f: argument y, axis 0: expected 6 (m * n), got 7\n"
