@@ -173,6 +173,10 @@ class ExpressionPrinter:
         if function in _UNARY_SIGNS:
             text = f"{_UNARY_SIGNS[function]}{self._print(args[0]).within(UNARY)}"
             return self._exact(Text(text, UNARY), dtype, exact=dtype in ("int64", "float32", "float64"))
+        match function, args:
+            case "fused_add", (total, Apply("fused_multiply", factors)):
+                operands = ", ".join(self._print(each).code for each in (*factors, total))
+                return Text(f"multiply_add({operands})")
         if function not in supported_functions() and function not in SUMMING:
             raise KernelError(f"{self.kernel}: there is no scalar function {function!r}")
         return Text(f"{function}({', '.join(self._print(arg).code for arg in args)})")

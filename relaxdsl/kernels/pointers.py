@@ -26,6 +26,8 @@ from numba.core.errors import RequireLiteralValue
 from numba.core.typing.templates import AbstractTemplate, Signature, infer_global, signature
 from numba.extending import intrinsic, lower_builtin, models, register_model
 
+from relaxdsl.kernels.math.build import has_fused_multiply_add
+
 NUMBA_TYPES: dict[str, types.Type] = {
     "bool": types.boolean,
     **{name: getattr(types, name) for name in ("int8", "int16", "int32", "int64")},
@@ -34,7 +36,7 @@ NUMBA_TYPES: dict[str, types.Type] = {
 }
 #: Terms in another order (vector lanes), either sign of zero, fused multiply-adds. NaN and inf are kept.
 REORDERED_FLAGS = ("reassoc", "nsz", "contract")
-#: Fused multiply-adds only, so that vectors and single elements get the same bits.
+#: Fused multiply-adds only.
 FUSED_FLAGS = ("contract",)
 
 
@@ -141,6 +143,24 @@ def _make_combining(combined: Callable[[Any, Any], Any]) -> Any:
     return intrinsic(combining)
 
 
+@intrinsic
+def multiply_add(
+    typing_context: Any, first: types.Type, second: types.Type, total: types.Type
+) -> tuple[Signature, Any]:
+    """``first * second + total``, in one instruction where the machine has it.
+
+    It says which product is fused. Left to LLVM, the sum of two products is fused one way in vectors and the other in
+    what is left over, and where a part of the range ends would change bits.
+    """
+
+    def emit(context: Any, builder: Any, sig: Signature, args: Any) -> Any:
+        if not has_fused_multiply_add():
+            return builder.fadd(builder.fmul(*args[:2]), args[2])
+        return builder.fma(*args)
+
+    return first(first, first, first), emit
+
+
 def _make_reordered_extreme(name: str) -> Any:
     """The intrinsic for the maximum or minimum of two floats that keeps NaN and orders no zeros: three instructions.
 
@@ -195,6 +215,7 @@ INTRINSICS: dict[str, Any] = {
     "fast_minimum": _make_reordered_extreme("minimum"),
     "fused_add": _make_summing("fadd", FUSED_FLAGS),
     "fused_multiply": _make_summing("fmul", FUSED_FLAGS),
+    "multiply_add": multiply_add,
     "min": _make_extreme("<"),
     "max": _make_extreme(">"),
     "lanes": lanes,

@@ -88,6 +88,8 @@ _SAMPLES = [
     sample(*_operands("s", "t", 4, 2), causal_mask="BottomRight", tolerance=_TOLERANCE),
     sample(*_operands("s", 9, 3, 1, "float64"), causal_mask="BottomRight", tolerance=1e-12),
     sample(*_operands(9, "t", 2, 2), causal_mask="TopLeft", window_size=3, tolerance=_TOLERANCE, sizes=_SIZES),
+    sample(*_operands("s", "s", 5, 1), causal_mask="TopLeft", tolerance=_TOLERANCE, sizes=_SIZES),
+    sample(*_operands(1, "t", 2, 2), causal_mask="BottomRight", tolerance=_TOLERANCE, sizes=_SIZES),
     sample(
         tensor(2, "s", 1, "d"),
         tensor(2, 5, 1, "d"),

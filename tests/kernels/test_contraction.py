@@ -26,6 +26,10 @@ DTYPES = ("float32", "float64")
 m, n, k, b = dims("m n k b")
 
 
+#: Elements before and after a result that must stay as they are.
+FRAME = 1 << 16
+
+
 def product(layout: str, dtype: str, batch: tuple[Dim, ...] = ()) -> tuple[Tensor, Tensor, Tensor]:
     """``(x, w, x @ w)``; an operand whose letter is ``t`` is stored transposed."""
     x = te.placeholder((*batch, *((k, m) if layout[0] == "t" else (m, k))), dtype, "x")
@@ -96,6 +100,33 @@ def test_any_division_of_the_rows_gives_the_same_bits(layout, dtype, sizes, part
     run_kernel(compiled, [*arrays, results[1]], values, parts=parts)
     np.testing.assert_array_equal(*results)
     assert_close(results[0], expected(layout, *arrays))
+
+
+@pytest.mark.parametrize("rows", [1, 3, 8, 20, 300])
+@pytest.mark.parametrize(("columns", "depth"), [(195, 1000), (200, 6000), (387, 40), (96, 70), (570, 90)])
+@pytest.mark.parametrize("is_batched", [False, True])
+def test_sizes_that_are_known(is_batched, columns, depth, rows):
+    """The memory for what is packed is as large as these sizes need it; nothing is written after it."""
+    batch = (3,) if is_batched else ()
+    x, w = te.placeholder((*batch, rows, depth), name="x"), te.placeholder((*batch, depth, columns), name="w")
+    step = te.reduce_axis(depth, "step")
+    out = te.compute(
+        (*batch, rows, columns),
+        lambda *index: te.sum(x[(*index[:-1], step)] * w[(*index[:-2], step, index[-1])], axis=step),
+        "out",
+    )
+    kernel = compile_kernel(create_prim_func([x, w], [out], "known"))
+    arrays = random_array((*batch, rows, depth)), random_array((*batch, depth, columns), seed=1)
+    count = 3 * rows * columns if is_batched else rows * columns
+    framed = np.full(count + 2 * FRAME, np.nan, "float32")
+    result = framed[FRAME:-FRAME].reshape(*batch, rows, columns)
+    for parts in (1, 4):
+        result[:] = 7
+        run_kernel(kernel, [*arrays, result], {}, parts=parts)
+        wanted = np.matmul(*(each.astype("float64") for each in arrays))
+        np.testing.assert_allclose(result, wanted, rtol=1e-4, atol=2e-3)
+    assert np.isnan(framed[:FRAME]).all()
+    assert np.isnan(framed[-FRAME:]).all()
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

@@ -274,6 +274,23 @@ def test_factors_of_other_dtypes_are_operands() -> None:
 # ----------------------------------------------------------------------------------------------- what stays in memory
 
 
+@pytest.mark.parametrize("rows", [1, 2, 3, 4, 5])
+@pytest.mark.parametrize("is_transposed", [False, True])
+def test_few_rows_whose_number_is_known(is_transposed: bool, rows: int) -> None:
+    """Where they are left to plain loops, whatever the sizes, there are no panels."""
+    stored: tuple[Dim, ...] = (b, n, k) if is_transposed else (b, k, n)
+    params = {"x": Tensor((b, rows, k), "float32"), "w": Tensor(stored, "float32"), "v": Tensor(stored, "float32")}
+
+    def body(_: Any, x: Any, w: Any, v: Any) -> Any:
+        operand = OP["add"](w, v)
+        return OP["matmul"](x, OP["permute_dims"](operand, (0, 2, 1)) if is_transposed else operand)
+
+    built = build(params, body)
+    for count, depth, columns in ((0, 3, 4), (2, 8, 16), (2, 300, 200)):
+        values = arrays(built, b=count, k=depth, n=columns)
+        np.testing.assert_allclose(built.run(*values), built.reference(values), rtol=2e-4, atol=2e-4)
+
+
 @pytest.mark.parametrize("name", ["exp", "softmax"])
 def test_what_stays_in_memory(name: str) -> None:
     """Threads that share the rows of a batch's matrix would each do what is expensive; a softmax needs whole rows."""

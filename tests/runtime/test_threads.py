@@ -254,6 +254,20 @@ def test_a_call_from_within_a_part_does_its_work_alone() -> None:
     assert inner == [[(0, 100)]] * 2
 
 
+@relax.function
+def small_product(x: relax.Tensor[(m, 8), "float32"], w: relax.Tensor[(8, 8), "float32"]):
+    return relax.matmul(x, w) * 0.2
+
+
+def test_the_bits_depend_neither_on_the_place_nor_on_the_number_of_threads() -> None:
+    """What is left over at the end of a part is rounded as its vectors are."""
+    x, w = np.repeat(array(1, 8), 1211, axis=0), array(8, 8)
+    for thread_count in (1, 2, 3, 4):
+        relax.set_num_threads(thread_count)
+        result = small_product(x, w)
+        np.testing.assert_array_equal(result, np.repeat(result[:1], len(x), axis=0))
+
+
 # ----------------------------------------------------------------------------------------------------------- processes
 
 

@@ -35,7 +35,8 @@ def left_out_of(nest: Nest, contraction: Contraction, batch: Sequence[Dim], firs
     columns = tuple(axis for axis in nest.block.iter_vars if axis.var in contraction.columns)
     sums = Buffer("left_out", tuple(axis.extent for axis in columns), contraction.result.buffer.dtype, "scratch")
     count = contraction.extents[step] - first
-    values = dict(zip(contraction.batch, batch, strict=True)) | {step: first + loop_variable(step, count)}
+    ones: dict[str, Dim] = {axis.var: 0 for axis in nest.block.iter_vars if axis.extent == 1}
+    values = ones | dict(zip(contraction.batch, batch, strict=True)) | {step: first + loop_variable(step, count)}
     right = rewrite(_factor(nest, contraction), on_dim=lambda dim: substitute(dim, values))
     return LeftOut(_summed(columns, _axis(step, count), sums, right), _added(nest, sums, columns))
 

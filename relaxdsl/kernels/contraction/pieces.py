@@ -16,6 +16,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import field, replace
+from functools import partial
 
 from relaxdsl.dataclass import dataclass
 from relaxdsl.ir.loops import PARTS_PER_THREAD, Buffer, For, IfThenElse, Parts, Stmt, loop_variable, sequence
@@ -137,7 +138,8 @@ class Pieces:
             tables, fill = tables_for(contraction, has_right=evaluated is None)
             filling.append(fill)
         is_constant = sources <= self.loops.constants
-        is_evaluated, ends_anywhere = evaluated is not None, self.support is not None
+        # The last group of columns is a product of its own, of any width.
+        is_evaluated, ends_anywhere = evaluated is not None, self.support is not None or width != columns
         calls = Calls(
             contraction, self.loops.flat, self.local, width, tables, is_constant, is_evaluated, ends_anywhere
         )
@@ -200,7 +202,7 @@ class Pieces:
         piece = Piece(self._matrix(matrix), self._block(block), columns)
         calls = self.calls[self.chain.main]
         packing = () if calls.panels is None else (calls.pack_piece(piece.batch, columns),)
-        product = self._product(self.chain.main, piece, calls.contract_piece(piece, columns))
+        product = self._product(self.chain.main, piece, lambda: calls.contract_piece(piece, columns))
         body = sequence(product, *self._after(piece))
         return For(_OUTER, count, sequence(*packing, For(_INNER, blocks, body, start=start)), "parallel")
 
@@ -248,8 +250,8 @@ class Pieces:
         """All stages for a piece."""
         main = self.chain.main
         needed = columns if self.support is None else Span(0, self._needed(self.support, piece))
-        made = self.calls[main].contract(piece, needed)
-        return sequence(*self._loops(range(main), piece), self._product(main, piece, made), *self._after(piece))
+        made = self._product(main, piece, lambda: self.calls[main].contract(piece, needed))
+        return sequence(*self._loops(range(main), piece), made, *self._after(piece))
 
     def _needed(self, support: Support, piece: Piece) -> Dim:
         """How many columns the rows of a piece need; one at least, if there is one."""
@@ -264,7 +266,8 @@ class Pieces:
                 yield from self._loops(waiting, piece)
                 steps = None if self.support is None else self._needed(self.support, piece)
                 whole = Span(0, self.calls[place].contraction.sizes[1])
-                yield self._product(place, piece, self.calls[place].contract(piece, whole, steps))
+                calls = self.calls[place]
+                yield self._product(place, piece, partial(calls.contract, piece, whole, steps))
                 if steps is not None:
                     yield self._left_out(place, piece, steps)
                 waiting = []
@@ -272,18 +275,18 @@ class Pieces:
                 waiting.append(place)
         yield from self._loops(waiting, piece)
 
-    def _product(self, place: int, piece: Piece, made: Stmt) -> Stmt:
-        """A contraction for a piece: ``made``, or for very few rows, loops that evaluate the right operand."""
+    def _product(self, place: int, piece: Piece, call: Callable[[], Stmt]) -> Stmt:
+        """A contraction for a piece: ``call``, or for very few rows, loops that evaluate the right operand."""
         calls = self.calls[place]
         if not isinstance(calls, EvaluatedCalls) or not calls.rows_in_loops:
-            return made
+            return call()
         stage = self.chain.stages[place]
         rows, most = calls.contraction.sizes[0], calls.rows_in_loops
         if isinstance(rows, int) and rows > most:
-            return made
+            return call()
         loops = self._scheduled([place], [replace(stage, nest=calls.evaluation.inlined(stage.nest))], piece)
         condition = Apply("less_equal", (IndexValue(rows), IndexValue(most)), "bool")
-        return loops if isinstance(rows, int) else IfThenElse(condition, loops, made)
+        return loops if isinstance(rows, int) else IfThenElse(condition, loops, call())
 
     def _left_out(self, place: int, piece: Piece, steps: Dim) -> Stmt:
         """Loops that add to a contraction's result what steps from ``steps`` on make, whose left operand is 0: nothing,
