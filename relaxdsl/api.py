@@ -445,7 +445,7 @@ def function(
     options = FunctionOptions(pure=pure, checks=checks, private=private, dataflow=dataflow, attrs=attrs)
 
     def decorate(fn: Callable[..., Any]) -> CompiledFunction:
-        python_function = cast(FunctionType, fn)
+        python_function = _python_function(fn)
         if is_in_class(python_function):
             # @relax.module around the class parses it, when the names of all its functions are known.
             return cast(CompiledFunction, ModuleMember(python_function, options))
@@ -455,6 +455,16 @@ def function(
         return compiled
 
     return decorate if fn is None else decorate(fn)
+
+
+def _python_function(fn: object) -> FunctionType:
+    if isinstance(fn, FunctionType):
+        return fn
+    if isinstance(fn, CompiledFunction):
+        raise ScriptError(f"relax.function: {fn.__name__} is a relax function already")
+    what = f"the class {fn.__name__}" if isinstance(fn, type) else repr(fn)
+    hint = "classes take @relax.module" if isinstance(fn, type) else "write one with def below @relax.function"
+    raise ScriptError(f"relax.function: {what} is no Python function", hint=hint)
 
 
 @overload
@@ -526,7 +536,7 @@ def compile(program: IRModule | Function | PrimFunc | CompiledFunction) -> Any:
         For a module, a mapping of its functions by name; for a function or a kernel, that one.
 
     Raises:
-        ScriptError: ``program`` is something else.
+        ScriptError: ``program`` is something else, or breaks the rules of programs.
 
     Example:
         >>> import numpy as np, relaxdsl as relax
@@ -538,9 +548,13 @@ def compile(program: IRModule | Function | PrimFunc | CompiledFunction) -> Any:
         >>> relax.compile(bb.get())["main"](np.zeros(2, "float32"))
         array([1., 1.], dtype=float32)
     """
+    from relaxdsl.ir.check import require_well_formed  # seldom needed: programs that are parsed are well formed
+
     if isinstance(program, IRModule):
+        require_well_formed(program)
         return CompiledModule(module_with_declared_bounds(program))
     if isinstance(program, Function):
+        require_well_formed(IRModule({program.name: program}))
         program = with_declared_bounds(program)
         return CompiledFunction(program, IRModule({program.name: program}))
     if isinstance(program, PrimFunc):

@@ -285,6 +285,43 @@ def test_a_failed_cast_names_the_variable_and_where_sizes_come_from() -> None:
     assert error.value.details == ("n is bound by argument x, axis 0",)
 
 
+class Something:
+    """What is no function."""
+
+
+@pytest.mark.parametrize(
+    ("decorated", "message"),
+    [
+        (layer, "relax.function: layer is a relax function already"),
+        (Something, "relax.function: the class Something is no Python function\n   hint: classes take @relax.module"),
+        (
+            "f",
+            "relax.function: 'f' is no Python function\n   hint: write one with def below @relax.function",
+        ),
+    ],
+)
+def test_what_is_no_python_function(decorated: Any, message: str) -> None:
+    with pytest.raises(relax.ScriptError) as error:
+        relax.function(decorated)
+    assert str(error.value) == message
+
+
+def test_a_program_that_breaks_the_rules_cannot_be_compiled() -> None:
+    builder = relax.BlockBuilder()
+    x, other = (relax.Var(name, relax.Tensor((n,), "float32")) for name in ("x", "z"))
+    with builder.function("main", [x]):
+        builder.emit_func_output(other)
+    module = builder.get()
+    for program in (module, module["main"]):
+        with pytest.raises(relax.ScriptError) as error:
+            relax.compile(program)
+        assert str(error.value) == (
+            "compile: the program is not well formed\n"
+            "   main: variable z is not defined where the result of the body of main uses it   "
+            "(rule 2: a variable is defined before it is used, and seen only where it is defined)"
+        )
+
+
 def test_what_is_no_program_cannot_be_compiled() -> None:
     with pytest.raises(relax.ScriptError) as error:
         relax.compile(len)

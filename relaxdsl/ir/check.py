@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from relaxdsl.errors import InternalError
+from relaxdsl.errors import InternalError, ScriptError
 from relaxdsl.ir.check_graph import function_violations
 from relaxdsl.ir.check_loops import kernel_violations
 from relaxdsl.ir.graph import Function, Var
@@ -21,6 +21,17 @@ def check_module(module: IRModule, stage: Stage = "graph") -> None:
         InternalError: lists every violation.
     """
     _raise_if_any([*module_violations(module, stage)])
+
+
+def require_well_formed(module: IRModule) -> None:
+    """Returns if a module that a user has built obeys the rules.
+
+    Raises:
+        ScriptError: lists every violation.
+    """
+    violations = [*module_violations(module)]
+    if violations:
+        raise ScriptError("compile: the program is not well formed", details=map(str, violations))
 
 
 def check_function(function: Function, module: IRModule | None = None, stage: Stage = "graph") -> None:

@@ -348,7 +348,8 @@ def _placeholder(expr: Expr, type_: TensorType, name: str, operator_name: str) -
         unknown = "rank" if type_.shape is None else "dtype"
         raise ShapeError(
             f"{operator_name}: the {unknown} of {name} is unknown",
-            hint=f'give it a type first: {name} = relax.match_cast({name}, relax.Tensor((m, n), "float32"))',
+            hint="write it in the parameter's annotation, or give the value a type: "
+            f'{name} = relax.match_cast({name}, relax.Tensor((m, n), "float32"))',
         )
     return Tensor(Buffer(name, type_.shape, type_.dtype))
 

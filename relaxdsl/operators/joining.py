@@ -20,11 +20,13 @@ from relaxdsl.types.dims import Dim, SymInt, ceildiv, dims
 from relaxdsl.types.shape import normalize_axis, require_equal, size_of
 
 _M = dims("m")
+_NO_TENSORS = "tensors must be a list or tuple of at least one tensor"
 
 
 def _require_tensors(operator_name: str, tensors: Sequence[Operand] | Operand | None) -> list[te.Tensor]:
     if not isinstance(tensors, list):
-        raise ShapeError(f"{operator_name}: tensors must be a tuple of at least one tensor")
+        hint = f"put them in a list: {operator_name}([x, y])"
+        raise ShapeError(f"{operator_name}: {_NO_TENSORS}", hint=hint)
     return [require_tensor(operator_name, f"tensors[{i}]", each) for i, each in enumerate(tensors)]
 
 
@@ -111,7 +113,7 @@ def _reference_concat(tensors: Any, axis: int | None = 0) -> Any:
             (tensor("m", 3), tensor("m", 3)),
             axis=2,
         ),
-        mistake(ShapeError, "concat: tensors must be a tuple of at least one tensor", ()),
+        mistake(ShapeError, f"concat: {_NO_TENSORS}\n   hint: put them in a list: concat([x, y])", ()),
     ],
 )
 def concat(tensors: Sequence[Operand], axis: int | None = 0) -> te.Tensor:

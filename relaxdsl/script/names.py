@@ -13,6 +13,17 @@ from relaxdsl.script.interpreter import Interpreter, expression
 from relaxdsl.script.scope import NOT_FOUND, Missing
 from relaxdsl.types.dims import SymInt
 
+#: What NumPy, PyTorch and JAX call what has another name here.
+ELSEWHERE = {
+    "absolute": "abs", "amax": "max", "amin": "min", "arccos": "acos", "arccosh": "acosh", "arcsin": "asin",
+    "arcsinh": "asinh", "arctan": "atan", "arctan2": "atan2", "arctanh": "atanh", "bitwise_invert": "bitwise_not",
+    "bmm": "matmul", "cat": "concat", "concatenate": "concat", "dot": "matmul", "expand": "broadcast_to",
+    "gather": "take", "invert": "bitwise_not", "logaddexp": "log_add_exp", "mm": "matmul", "moveaxis": "permute_dims",
+    "permute": "permute_dims", "ravel": "flatten", "reciprocal": "divide", "remainder": "mod",
+    "swapaxes": "permute_dims", "transpose": "permute_dims", "true_divide": "divide", "unsqueeze": "expand_dims",
+    "var": "variance",
+}  # fmt: skip
+
 
 @expression(ast.Name)
 def evaluate_name(interp: Interpreter, node: ast.Name) -> Any:
@@ -114,7 +125,8 @@ def _unknown_attribute(value: Any, node: ast.Attribute) -> ScriptError:
     known = {name: name for name in dir(value) if not name.startswith("_")}
     if isinstance(value, ModuleType):
         known = {**_namespaced(value), **known}
-    close = nearest(node.attr, known)
+    elsewhere = ELSEWHERE.get(node.attr)
+    close = elsewhere if elsewhere in known else nearest(node.attr, known)
     hint = f"did you mean `{owner}.{known[close]}`?" if close is not None else None
     return ScriptError(f"{owner} has no attribute {node.attr!r}", hint=hint)
 

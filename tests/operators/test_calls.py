@@ -71,7 +71,10 @@ def test_several_values_where_one_is_wanted() -> None:
 
 
 def test_tensor_of_unknown_rank_or_dtype() -> None:
-    hint = '   hint: give it a type first: y = relax.match_cast(y, relax.Tensor((m, n), "float32"))'
+    hint = (
+        "   hint: write it in the parameter's annotation, or give the value a type: "
+        'y = relax.match_cast(y, relax.Tensor((m, n), "float32"))'
+    )
     assert message_of(ShapeError, exp, Var("y", TensorType(dtype="float32"))) == (
         f"exp: the rank of y is unknown\n{hint}"
     )

@@ -53,5 +53,6 @@ def test_the_rank_must_be_known() -> None:
         sets.nonzero(Var("u", TensorType(None, "float32")))
     assert str(error.value) == (
         "nonzero: the rank of u is unknown\n"
-        '   hint: give it a type first: u = relax.match_cast(u, relax.Tensor((m, n), "float32"))'
+        "   hint: write it in the parameter's annotation, or give the value a type: "
+        'u = relax.match_cast(u, relax.Tensor((m, n), "float32"))'
     )
