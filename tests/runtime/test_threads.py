@@ -259,6 +259,22 @@ def small_product(x: relax.Tensor[(m, 8), "float32"], w: relax.Tensor[(8, 8), "f
     return relax.matmul(x, w) * 0.2
 
 
+@relax.function
+def small_softmax(x: relax.Tensor[(n, 8), "float32"]):
+    return relax.nn.softmax(x, axis=0)
+
+
+@pytest.mark.parametrize("rows", [5, 8, 24, 100])
+def test_math_is_rounded_the_same_way_in_parts_of_any_length(rows: int) -> None:
+    x = 10 * array(rows, 8)
+    relax.set_num_threads(1)
+    expected = small_softmax(x)
+    for thread_count in (2, 3, 4):
+        relax.set_num_threads(thread_count)
+        for _ in range(3):
+            np.testing.assert_array_equal(small_softmax(x), expected)
+
+
 def test_the_bits_depend_neither_on_the_place_nor_on_the_number_of_threads() -> None:
     """What is left over at the end of a part is rounded as its vectors are."""
     x, w = np.repeat(array(1, 8), 1211, axis=0), array(8, 8)

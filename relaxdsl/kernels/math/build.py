@@ -2,8 +2,12 @@
 
 Note [Flags]. numba adds the kernel's fast-math flags to every operation that has none. Under `reassoc` LLVM may turn
 `(x + big) - big` into `x`, which breaks range reductions, so each operation here already carries a flag of its own:
-`contract` (a product and a sum may become one fused operation) or, within `exactly`, `arcp`, which has no effect on
-sums and products and so stands for "as written".
+`arcp`, which has no effect on sums and products and so stands for "as written".
+
+Note [Fusing]. A sum with a product is one fused operation, but within `exactly`. Which product of two is fused is said
+here, never left to LLVM, which does it one way in vectors and another in what is left over: an element's bits would
+depend on where it stands, and so on where threads divide a range. Products that may be fused carry `contract`, and sums
+do not, so that LLVM fuses nothing itself.
 """
 
 from __future__ import annotations
@@ -191,16 +195,34 @@ class Real:
         return Real(self.builder, raw, self.format, self.flags)
 
     def __add__(self, other: Real | Number) -> Real:
-        return self._new(self.builder.fadd(self.raw, self.match(other), flags=self.flags))
+        left, right = self.raw, self.match(other)
+        if self._is_product(left):
+            return self._new(self.builder.fma(*left.operands, right))
+        if self._is_product(right):
+            return self._new(self.builder.fma(*right.operands, left))
+        return self._new(self.builder.fadd(left, right, flags=AS_WRITTEN))
+
+    def _is_product(self, raw: ir.Value) -> bool:
+        """Whether what is added to this value is fused with its multiplication. See Note [Fusing]."""
+        is_fusable = self.flags == FUSABLE and isinstance(raw, ir.Instruction) and raw.opname == "fmul"
+        return is_fusable and "contract" in raw.flags and has_fused_multiply_add()
+
+    def _difference(self, left: ir.Value, right: ir.Value) -> Real:
+        if self._is_product(left):
+            return self._new(self.builder.fma(*left.operands, self.builder.fneg(right, flags=AS_WRITTEN)))
+        if self._is_product(right):
+            first, second = right.operands
+            return self._new(self.builder.fma(self.builder.fneg(first, flags=AS_WRITTEN), second, left))
+        return self._new(self.builder.fsub(left, right, flags=AS_WRITTEN))
 
     def __radd__(self, other: Number) -> Real:
         return self + other
 
     def __sub__(self, other: Real | Number) -> Real:
-        return self._new(self.builder.fsub(self.raw, self.match(other), flags=self.flags))
+        return self._difference(self.raw, self.match(other))
 
     def __rsub__(self, other: Number) -> Real:
-        return self._new(self.builder.fsub(self.match(other), self.raw, flags=self.flags))
+        return self._difference(self.match(other), self.raw)
 
     def __mul__(self, other: Real | Number) -> Real:
         return self._new(self.builder.fmul(self.raw, self.match(other), flags=self.flags))
