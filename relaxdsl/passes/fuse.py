@@ -372,7 +372,7 @@ class _Fuser:
         attrs = {**self._requirements(last, calls), "boundary": last.boundary}
         if len(last.members) > 1:
             callee, kernel, tensors = self._combined([calls[index] for index in sorted(last.members)])
-            call = replace(call_kernel(callee, kernel, tensors), span=call.span)
+            call = replace(call_kernel(callee, kernel, tensors), span=call.span, type=call.type)
         return replace(last.binding, value=replace(call, attrs=MappingProxyType(attrs)))
 
     def _combined(self, members: Sequence[_KernelBinding]) -> tuple[GlobalVar, PrimFunc, list[Expr]]:

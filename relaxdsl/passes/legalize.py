@@ -64,11 +64,11 @@ def _kernel_call(
     with call_context(span=call.span):
         if key in kernels:
             kernel, callee = kernels[key]
-            return call_kernel(callee, kernel, placeholders.expressions)
+            return replace(call_kernel(callee, kernel, placeholders.expressions), type=call.type)
         requirements: list[tuple[Dim, int, str]] = []
         kernel = _kernel(definition, te_operands, call.attrs, placeholders.tensors, requirements)
         callee = add_kernel(kernel, kernel.name)
-        kernel_call = call_kernel(callee, kernel, placeholders.expressions)
+        kernel_call = replace(call_kernel(callee, kernel, placeholders.expressions), type=call.type)
     if requirements:  # their messages name the operands
         return replace(kernel_call, attrs=MappingProxyType({"requires": tuple(requirements)}))
     kernels[key] = kernel, callee

@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from relaxdsl.ir.graph import Call
+from relaxdsl.ir.graph import Call, Tuple, TupleGetItem
 from relaxdsl.ir.visit import used_vars
 from relaxdsl.kernels import te
 from relaxdsl.passes import fuse
+from relaxdsl.passes.comparison import compare
 from relaxdsl.trace.kernel_calls import CALL_TIR
 from relaxdsl.types.constructors import Tensor
 from relaxdsl.types.dims import dims
@@ -217,6 +218,21 @@ def test_gathered_rows() -> None:
     for places in ([], [0], [4, 0, 4, 2]):
         values = [array(5, 6), np.array(places, "int64")]
         assert_agrees(built, values)
+
+
+@pytest.mark.parametrize("rows", [0, 3])
+def test_a_tuple_of_one(rows: int) -> None:
+    """The result of a split into one section stays a tuple, also where a kernel has it as its only result."""
+    params = {"x": Tensor((m, 16), "float32"), "w": Tensor((16, 24), "float32")}
+
+    def body(bb: Any, x: Any, w: Any) -> Any:
+        parts = bb.emit(OP["split"](OP["multiply"](OP["matmul"](x, w), 0.5), 1, axis=-1))
+        return Tuple((TupleGetItem(parts, 0, parts.type.fields[0]), bb.emit(OP["exp"](x))))
+
+    built = build(params, body)
+    assert_runs(built, (rows, 16), (16, 24))
+    values = [np.ones((rows, 16), "float32"), np.ones((16, 24), "float32")]
+    assert compare(built.main, built.module, built.compiled, values, built.run).difference is None
 
 
 def test_what_computes_is_no_part() -> None:
