@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast, overload
 
 from relaxdsl.display import show, to_html
 from relaxdsl.errors import ArgumentError, ScriptError
+from relaxdsl.ir.check import require_well_formed
 from relaxdsl.ir.graph import Expr, Function
 from relaxdsl.ir.loops import PrimFunc
 from relaxdsl.ir.module import IRModule
@@ -548,8 +549,6 @@ def compile(program: IRModule | Function | PrimFunc | CompiledFunction) -> Any:
         >>> relax.compile(bb.get())["main"](np.zeros(2, "float32"))
         array([1., 1.], dtype=float32)
     """
-    from relaxdsl.ir.check import require_well_formed  # seldom needed: programs that are parsed are well formed
-
     if isinstance(program, IRModule):
         require_well_formed(program)
         return CompiledModule(module_with_declared_bounds(program))
