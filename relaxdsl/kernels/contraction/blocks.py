@@ -170,7 +170,7 @@ def _emit_all_tiles(library: Library, layout: Layout) -> None:
     operand, stop = layout.operand(emit, a, a_rows, a_steps), emit.add(first_column, columns)
     packed, packs_left = block, None
     if library.numbers.is_read_in_place and _may_pack_left(library, layout):
-        packs_left = emit_packs_left(emit, n, a_rows, a_steps)
+        packs_left = emit_packs_left(emit, n, a_steps)
         most_rows = emit.smaller(PACKED_ROWS, emit.multiple_above(rows, library.tile.rows))
         left_rows = emit.builder.select(packs_left, most_rows, emit.integer(0))
         packed = emit.at(block, emit.mul(left_rows, emit.smaller(k, library.tile.depth)))

@@ -22,9 +22,9 @@ GRANULE = COLUMN_GROUP // 4
 #: Columns that a call packs for itself before it uses them: so much of the right operand, by :attr:`Tile.depth` steps,
 #: is in the second-level cache besides the left one. A multiple of every tile's columns.
 PACKED_COLUMNS = 96
-#: Up to so many columns, the left operand is read where it is, if :attr:`Tile.packs_left`: packing it would take too
-#: long beside using it. Where each of its rows is a run of memory, up to :data:`NARROW_RUNS`.
-NARROW, NARROW_RUNS = 256, 768
+#: Up to so many columns, a left operand whose rows are no runs of memory is read where it is, too: packing it would
+#: take too long beside using it.
+NARROW = 256
 #: What the caches hold and fetch at a time.
 LINE_BYTES = 64
 #: Rows of memory whose distance is a multiple of so many bytes meet in the same few sets of the caches. Processors with
@@ -76,7 +76,10 @@ class Tile:
 
     @property
     def packs_left(self) -> bool:
-        """Whether the left operand is packed where it is used often: with wide tiles that gains less than it costs."""
+        """Whether a left operand whose rows are no runs of memory is packed where it is used often.
+
+        With wide tiles that gains less than it costs. Rows that are runs are read where they are by all tiles.
+        """
         return not self.is_wide
 
     @property

@@ -9,13 +9,11 @@ from typing import Any
 from relaxdsl.dataclass import dataclass
 from relaxdsl.kernels.contraction.emitter import Emitter
 from relaxdsl.kernels.contraction.tile import (
-    ALIAS_BYTES,
     ALWAYS_IN_PLACE_ROWS,
     CACHED,
     FEW,
     IN_PLACE_SIZE,
     NARROW,
-    NARROW_RUNS,
     PACKED_COLUMNS,
     PACKED_ROWS,
     SKINNY,
@@ -54,11 +52,9 @@ def emit_way(emit: Emitter, tile: Tile) -> None:
     emit.builder.ret(emit.integer(FROM_PANELS))
 
 
-def emit_packs_left(emit: Emitter, n: Any, a_rows: Any, a_steps: Any) -> Any:
-    """Whether tiles that pack left operands read this one from a packed block: it is used often enough."""
-    are_apart = emit.builder.not_(emit.are_aliases(a_rows, ALIAS_BYTES))
-    are_runs = emit.all(emit.compare("==", a_steps, 1), are_apart)
-    return emit.compare(">", n, emit.builder.select(are_runs, emit.integer(NARROW_RUNS), emit.integer(NARROW)))
+def emit_packs_left(emit: Emitter, n: Any, a_steps: Any) -> Any:
+    """Whether tiles that pack left operands read this one from a packed block: it is no runs, and used often."""
+    return emit.all(emit.compare("!=", a_steps, 1), emit.compare(">", n, NARROW))
 
 
 # ---------------------------------------------------------------------------------------------------------- in advance
@@ -127,11 +123,8 @@ class Product:
             return True
         if self.left is None or not self.tile.packs_left:
             return False
-        places, steps = self.left
-        if not isinstance(self.columns, int):
-            return True
-        are_runs = steps == 1 and isinstance(places, int) and not self._are_aliases(places, ALIAS_BYTES)
-        return self.columns > (NARROW_RUNS if are_runs else NARROW)
+        _, steps = self.left
+        return steps != 1 and not (isinstance(self.columns, int) and self.columns <= NARROW)
 
     @property
     def _right_columns(self) -> Dim:

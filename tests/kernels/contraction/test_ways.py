@@ -83,8 +83,9 @@ def test_the_memory_of_a_layer_of_any_number_of_rows():
     assert layer(512, 32, 560).block_size == 0
     assert str(layer(512, 32, 560).is_packed_before) == "min(rows // 513, 1)"
     assert str(layer(512, 32, 570).block_size) == "8000"  # a vector of the last ten columns
-    assert layer(512, 32, 1520).block_size == 0  # wide tiles read the left operand where it is
-    assert str(layer(256, 16, 1520).left_block_size) == "384 * min(rows, 187) + 1920"
+    assert layer(512, 32, 1520).block_size == layer(256, 16, 1520).left_block_size == 0  # its rows are runs
+    turned = [Product(rows, 1520, 500, (1, rows), (1, 1520), tile_for(32, *each)) for each in ((512, 32), (256, 16))]
+    assert [str(each.left_block_size) for each in turned] == ["0", "384 * min(rows, 187) + 1920"]
     sizes = [evaluate(layer(256, 16, 560).block_size, {"rows": size}) for size in (1, 48, 49, FEW, FEW + 1)]
     assert [size / 384 for size in sizes] == [0, 0, 96, 96, 0]
 
