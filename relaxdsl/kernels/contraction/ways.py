@@ -21,7 +21,7 @@ from relaxdsl.kernels.contraction.tile import (
     TWO_TILES_SIZE,
     Tile,
 )
-from relaxdsl.types.dims import Dim, ceildiv, dim_min, floordiv
+from relaxdsl.types.dims import Dim, ceildiv, dim_max, dim_min, floordiv
 
 #: Where tiles read the right operand: in panels packed before, in panels packed by the call, in place; or no tiles.
 FROM_PANELS, PACKING, IN_PLACE, DIRECT = range(4)
@@ -137,8 +137,8 @@ class Product:
         most = dim_min(PACKED_COLUMNS, self.columns + lanes - 1)
         if in_place >= FEW:
             return rest
-        is_packing = dim_min(1, floordiv(self.rows, in_place + 1)) * (1 - dim_min(1, floordiv(self.rows, FEW + 1)))
-        return rest + (most - rest) * is_packing
+        are_more, are_few = floordiv(self.rows, in_place + 1), 1 - dim_min(1, floordiv(self.rows, FEW + 1))
+        return dim_max(rest, most * dim_min(are_more, are_few))
 
     @property
     def _rows_in_place(self) -> int:
