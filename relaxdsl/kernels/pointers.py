@@ -155,7 +155,7 @@ def multiply_add(
 
     def emit(context: Any, builder: Any, sig: Signature, args: Any) -> Any:
         if not has_fused_multiply_add():
-            return builder.fadd(builder.fmul(*args[:2]), args[2])
+            return builder.fadd(builder.fmul(*args[:2], flags=FUSED_FLAGS), args[2], flags=FUSED_FLAGS)
         return builder.fma(*args)
 
     return first(first, first, first), emit

@@ -87,7 +87,7 @@ def _run_early_return(
 ) -> Flow:
     """An ``if`` of which one branch returns: the other one goes on with what follows the ``if``."""
     following, interp.frame.following = interp.frame.following, []
-    rest = [each for block in reversed(following) for each in block]
+    rest = [each for block, place in reversed(following) for each in block[place:]]
     try:
         then_branch, else_branch = (
             _run_branch(interp, body if always_returns(body) else [*body, *rest], before, names)

@@ -56,7 +56,7 @@ class Frame:
         node: its definition.
         scope: its variables.
         loops: the loops around the statement being run, outermost first.
-        following: what follows that statement in its block, and in the blocks around it, outermost first.
+        following: its block and those around it, outermost first, each with the place from which on it follows.
         result: what it returned.
         result_span: where.
     """
@@ -64,7 +64,7 @@ class Frame:
     node: ast.AST
     scope: Scope
     loops: list[ast.AST] = field(default_factory=list)
-    following: list[Sequence[ast.stmt]] = field(default_factory=list)
+    following: list[tuple[Sequence[ast.stmt], int]] = field(default_factory=list)
     result: Any = None
     result_span: Span | None = None
 
@@ -210,7 +210,7 @@ class Interpreter:
         """Runs statements until one leaves them. What fails is noted, and the statement's targets are poisoned."""
         following = self.frame.following
         for place, statement in enumerate(statements, start=1):
-            following.append(statements[place:])
+            following.append((statements, place))
             try:
                 flow = self._execute_one(statement)
             finally:

@@ -108,8 +108,12 @@ class _Occurrence(NamedTuple):
 
 def occurrences_of(params: Sequence[tuple[str, Type]]) -> Iterator[tuple[Dim, Source]]:
     """Every dim in the parameters' types with its source, from left to right."""
+    return ((dim, source) for dim, source, _ in _all_occurrences(params))
+
+
+def _all_occurrences(params: Sequence[tuple[str, Type]]) -> Iterator[_Occurrence]:
     for position, (_, type_) in enumerate(params):
-        yield from ((dim, source) for dim, source, _ in _occurrences_in(type_, position, ()))
+        yield from _occurrences_in(type_, position, ())
 
 
 def _occurrences_in(type_: Type, param: int, path: tuple[int, ...]) -> Iterator[_Occurrence]:
@@ -138,8 +142,7 @@ def plan_binding(
         ScriptError: a symbol is never bound, or is declared with different bounds.
     """
     names = tuple(name for name, _ in params)
-    found = [each for at, (_, type_) in enumerate(params) for each in _occurrences_in(type_, at, ())]
-    planner = _Planner(names, found, set(known))
+    planner = _Planner(names, list(_all_occurrences(params)), set(known))
     return BindingPlan(names, tuple(planner.steps()), subject)
 
 
