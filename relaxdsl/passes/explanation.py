@@ -9,8 +9,15 @@ from relaxdsl.ir.visit import all_bindings
 from relaxdsl.kernels.jit import CompiledKernel
 from relaxdsl.kernels.work import SHARED_FROM
 from relaxdsl.passes.pipeline import Compiled
-from relaxdsl.runtime.encoding import leaves_of
-from relaxdsl.runtime.program import Allocate, CallKernel, Check, HostCall, Instruction, TensorLeaf
+from relaxdsl.runtime.program import (
+    CallFunction,
+    CallKernel,
+    Check,
+    HostCall,
+    Instruction,
+    TensorLeaf,
+    leaves_of,
+)
 from relaxdsl.types.match import Bind, Solve, plan_binding
 from relaxdsl.types.types import TensorType
 
@@ -151,13 +158,13 @@ def _symbols(source: Function, compiled: Compiled) -> tuple[SymbolFact, ...]:
             facts.append(SymbolFact(step.symbol.name, f"{step.source.describe(names)}, which is {step.dim}"))
     known = {fact.name for fact in facts}
     for call in compiled.program.body:
-        if isinstance(call, HostCall) and call.results is not None:
+        if isinstance(call, HostCall | CallFunction) and call.results is not None:
             place = _placed(f"the result of {call.name}", call.span)
             facts += [SymbolFact(name, place) for name in _new_names(call, compiled, known)]
     return tuple(facts)
 
 
-def _new_names(step: HostCall, compiled: Compiled, known: set[str]) -> list[str]:
+def _new_names(step: HostCall | CallFunction, compiled: Compiled, known: set[str]) -> list[str]:
     leaves = leaves_of(step.results) if step.results is not None else ()
     slots = [slot for leaf in leaves if isinstance(leaf, TensorLeaf) for slot in leaf.sizes]
     names = [compiled.program.slots[slot].name for slot in slots]
@@ -208,8 +215,6 @@ def _step_in_python(step: Instruction) -> str | None:
     match step:
         case HostCall(name=name, span=span):
             return _placed(f"call of {name}", span)
-        case Allocate(leaf=leaf, span=span):
-            return _placed(f"allocation of {leaf.name}, whose size is known only there", span)
         case _:
             return None
 

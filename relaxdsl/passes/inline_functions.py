@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from relaxdsl.errors import InternalError
 from relaxdsl.ir.call_graph import is_recursive
-from relaxdsl.ir.graph import Binding, Call, Expr, Function, GlobalVar, SeqExpr, Var, VarBinding
+from relaxdsl.ir.graph import Binding, Call, Expr, Function, GlobalVar, MatchCast, SeqExpr, Var, VarBinding
 from relaxdsl.ir.module import IRModule
 from relaxdsl.ir.names import UniqueNames
 from relaxdsl.ir.visit import all_bindings, bound_vars, copy_function, rewrite_function, substitute
@@ -53,7 +53,7 @@ class _Inliner:
                 return (VarBinding(binding.var, as_host_call(call, callee, target), binding.span),)
             flat = to_non_dataflow(self.inlined(callee))
             body = self._body(flat, call)
-            return (*body.bindings, VarBinding(binding.var, body.body, binding.span))
+            return (*body.bindings, _result_binding(binding, body.body, callee, call))
 
         return to_non_dataflow(rewrite_function(to_non_dataflow(function), on_binding))
 
@@ -87,7 +87,20 @@ class _Inliner:
         return dims
 
 
+def _result_binding(binding: Binding, value: Expr, callee: Function, call: Call) -> Binding:
+    """The call's variable as the callee's result; sizes that the callee's type leaves out are bound to those found."""
+    if _leaves_sizes_out(callee.ret_type, call.type):
+        return MatchCast(binding.var, value, call.type, binding.span)
+    return VarBinding(binding.var, value, binding.span)
+
+
+def _leaves_sizes_out(result: Type, call: Type) -> bool:
+    return len(list(dims_of(result))) != len(list(dims_of(call)))
+
+
 def _fresh_sizes(result: Type, call: Type) -> Iterator[tuple[str, Dim]]:
+    if _leaves_sizes_out(result, call):
+        return
     for inner, outer in zip(dims_of(result), dims_of(call), strict=True):
         if is_symbol(inner):
             yield free_symbols(inner)[0], outer

@@ -43,6 +43,7 @@ from relaxdsl.passes.memory.early import early_sizes
 from relaxdsl.passes.memory.kernels import KernelTable
 from relaxdsl.passes.memory.values import size_bytes
 from relaxdsl.passes.needed import needed_steps
+from relaxdsl.passes.recursive_calls import RecursiveFunction
 from relaxdsl.passes.results import output_places
 from relaxdsl.passes.storage import Workspace
 from relaxdsl.passes.trees import size_slots, slots_of, tensor_leaves, with_sizes
@@ -53,6 +54,7 @@ from relaxdsl.runtime.program import (
     Allocate,
     Arith,
     Branch,
+    CallFunction,
     Check,
     HostCall,
     Instruction,
@@ -64,8 +66,8 @@ from relaxdsl.runtime.program import (
     TensorLeaf,
     Tree,
     TupleTree,
+    value_slots,
 )
-from relaxdsl.runtime.reads import value_slots
 from relaxdsl.runtime.slots import DimCompiler, SlotAllocator
 from relaxdsl.trace.memory_calls import (
     ALLOC_OWN,
@@ -187,8 +189,9 @@ class _Lowering:
                 return self._kernel_call(kernel, value)
             case Call(op=Op(name=name)) if name.startswith(MEMORY_OPS):
                 return self._memory(var, name, value)
-            case Call(op=Op(name="call_packed" | "call_pure_packed")):
-                callee, *args = value.args
+            case Call(op=Op(name="call_packed" | "call_pure_packed"), args=(callee, *args)):
+                if isinstance(callee, ExternFunc) and isinstance(callee.function, RecursiveFunction):
+                    return self._call(var, callee.function, args, value)
                 return self._host_call(var, _packed(callee), _name(callee), args, value)
             case Call(op=Op(name=name)):
                 return self._host_operator(var, name, value)
@@ -355,6 +358,30 @@ class _Lowering:
         result = self._slots.tree(var.name, call.type)
         self._body.append(HostCall(name, function, tuple(map(self._leaf, args)), result, call.span))
         self._bind_late(name, call.type, result, call.span, "result of")
+        return result
+
+    def _call(self, var: Var, callee: RecursiveFunction, args: Sequence[Expr], call: Call) -> Tree:
+        """A function that is a program of its own; what is an object on one side only goes through Python."""
+        function = callee.function
+        trees = [
+            self._as_taken(self._leaf(arg), param.type, call.span)
+            for arg, param in zip(args, function.params, strict=True)
+        ]
+        given = self._slots.tree(var.name, function.body.type)
+        self._body.append(CallFunction(function.name, callee, tuple(trees), given, call.span))
+        result = self._as_taken(given, call.type, call.span)
+        self._bind_late(function.name, call.type, result, call.span, "result of")
+        return result
+
+    def _as_taken(self, tree: Tree, type_: Type, span: Span | None) -> Tree:
+        """The value as one of the type: an object, where the type says no more."""
+        if isinstance(tree, TupleTree) and isinstance(type_, TupleType):
+            parts = zip(tree.fields, type_.fields, strict=True)
+            return TupleTree(tuple(self._as_taken(part, field, span) for part, field in parts))
+        if isinstance(tree, ObjectLeaf) or not isinstance(type_, AnyType):
+            return tree
+        result = self._slots.tree("object", type_)
+        self._body.append(HostCall("object", _identity, (tree,), result, span))
         return result
 
     def _bind_late(self, what: str, type_: Type, tree: Tree, span: Span | None, subject: str) -> None:

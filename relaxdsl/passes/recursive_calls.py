@@ -1,9 +1,7 @@
-"""Calls of recursive functions: such a function is a program of its own, and programs call it as a Python function."""
+"""Calls of recursive functions: such a function is a program of its own, which programs call."""
 
 from __future__ import annotations
 
-import sys
-import threading
 from collections.abc import Callable
 from functools import cached_property
 from typing import Any
@@ -16,30 +14,8 @@ from relaxdsl.runtime.executable import Executable
 from relaxdsl.runtime.program import Program
 from relaxdsl.types.types import AnyType, FuncType
 
-LEVELS_A_CHECK, FRAMES_A_CHECK = 8, 120
-"""Every so many levels it is checked that so many calls of Python within calls are left: more than the levels need."""
-
 Compile = Callable[[Function, IRModule], Program]
 
-
-class _Levels(threading.local):
-    """How many calls of recursive functions are under way in this thread."""
-
-    count = 0
-
-
-class _TooDeepError(RecursionError):
-    """What is raised at the deepest level and leaves the outermost one as a RecursionError."""
-
-    def without_levels(self) -> RecursionError:
-        """The same without the frames of the levels, which are alike."""
-        error = RecursionError(*self.args)
-        for note in getattr(self, "__notes__", ()):
-            error.add_note(note)
-        return error
-
-
-_levels = _Levels()
 _known: WeakValueDictionary[tuple[int, str], RecursiveFunction] = WeakValueDictionary()
 
 
@@ -47,42 +23,19 @@ class RecursiveFunction:
     """A function of a module, compiled when it is first called. Its programs, and those that call it, share it."""
 
     def __init__(self, name: str, module: IRModule, compile_program: Compile) -> None:
-        self._name = name
         self._module = module
         self._compile_program = compile_program
+        self.function = module.graph_functions[name]
 
     def __call__(self, *args: Any) -> Any:
-        _levels.count += 1
-        try:
-            if _levels.count % LEVELS_A_CHECK == 1:
-                self._require_depth()
-            return self._executable.entry(*args)
-        except _TooDeepError as error:
-            if _levels.count > 1:
-                raise
-            raise error.without_levels() from None
-        finally:
-            _levels.count -= 1
-
-    def _require_depth(self) -> None:
-        """Raises an error here where a level would raise it in the middle of its work."""
-        try:
-            _descend(FRAMES_A_CHECK)
-        except RecursionError:
-            limit = f"Python's limit of {sys.getrecursionlimit()} (sys.setrecursionlimit)"
-            raise _TooDeepError(f"{self._name} calls itself more deeply than {limit} allows") from None
+        return self.executable.entry(*args)
 
     @cached_property
-    def _executable(self) -> Executable:
-        function = self._module.graph_functions[self._name]
+    def executable(self) -> Executable:
+        """The program, made callable."""
         with COMPILING:
-            program = self._compile_program(function, self._module)
-        return Executable(program, [(param.name, param.type) for param in function.params])
-
-
-def _descend(depth: int) -> None:
-    if depth:
-        _descend(depth - 1)
+            program = self._compile_program(self.function, self._module)
+        return Executable(program, [(param.name, param.type) for param in self.function.params])
 
 
 def recursive_function(name: str, module: IRModule, compile_program: Compile) -> RecursiveFunction:

@@ -1,24 +1,33 @@
 """A program as the VM reads it: one int64 table. Here are the opcodes and how an instruction becomes numbers.
 
 ``table[0]`` is the slot where a kernel's arguments are gathered. Then come the prologue and the body, each ended by
-``STOP``. Most instructions take four words, ``opcode target left right``; a kernel call takes ``CALL address extent
-count slot…``, one that threads may share ``SHARED_CALL address extent count work threads scratch_count slot…
-scratch_bytes…``.
+``STOP``. Most instructions take four words, ``opcode target left right``; others take more::
+
+    CALL           address extent count slot…
+    SHARED_CALL    address extent count work threads per_thread scratch_count slot… scratch_bytes…
+    ALLOCATE       dtype number, count of sizes, pointer slot, place among the held objects, size slot…
+    CALL_FUNCTION  state address, count a, count b, count c, count d, then
+                   a argument slots, b places of objects in arguments, c result slots, d places of results
+
+The address of a function's state is 0 until its first call links it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import field
+from itertools import chain
 
 import numpy as np
 
 from relaxdsl.dataclass import dataclass
 from relaxdsl.errors import InternalError
+from relaxdsl.runtime.held import Held
 from relaxdsl.runtime.program import (
     Allocate,
     Arith,
     Branch,
+    CallFunction,
     CallKernel,
     Check,
     CheckTrue,
@@ -26,19 +35,17 @@ from relaxdsl.runtime.program import (
     HostCall,
     Instruction,
     Jump,
-    Leaf,
     ObjectLeaf,
     Program,
-    ShapeLeaf,
     Sharing,
     TensorLeaf,
-    Tree,
-    TupleTree,
+    leaves_of,
+    value_slots,
 )
 
-STOP, CALL, LEAVE, BRANCH, JUMP, SHARED_CALL, COUNT_THREADS = range(7)
-ADD, SUB, MUL, MIN, MAX, FLOORDIV, ALIGN = range(7, 14)
-CHECK_TRUE, CHECK_EQUAL, CHECK_AT_LEAST, CHECK_DIVISIBLE = range(14, 18)
+STOP, CALL, LEAVE, BRANCH, JUMP, SHARED_CALL, COUNT_THREADS, ALLOCATE, CALL_FUNCTION = range(9)
+ADD, SUB, MUL, MIN, MAX, FLOORDIV, ALIGN = range(9, 16)
+CHECK_TRUE, CHECK_EQUAL, CHECK_AT_LEAST, CHECK_DIVISIBLE = range(16, 20)
 
 ARITHMETIC = {"add": ADD, "sub": SUB, "mul": MUL, "floordiv": FLOORDIV, "min": MIN, "max": MAX, "align": ALIGN}
 RELATIONS = {"equal": CHECK_EQUAL, "at_least": CHECK_AT_LEAST, "divisible": CHECK_DIVISIBLE}
@@ -51,6 +58,8 @@ STOPPED, LEFT, FAILED, LATE = range(4)
 PLAIN_WIDTH = 4
 CALL_WIDTH = 4
 SHARED_CALL_WIDTH = 8
+ALLOCATE_WIDTH = 5
+CALL_FUNCTION_WIDTH = 6
 FIRST_PC = 1
 
 
@@ -70,31 +79,46 @@ class Table:
         object.__setattr__(self, "address", self.words.ctypes.data)
 
     def next_pc(self, pc: int) -> int:
-        """The word after the plain instruction at ``pc``."""
-        return pc + PLAIN_WIDTH
+        """The word after the instruction at ``pc``."""
+        return pc + _step_width(self.instructions[pc])
+
+    def link(self, pc: int, state: int) -> None:
+        """Tells the call of a function at ``pc`` where that function's state is."""
+        self.words[pc + 1] = state
 
 
-def encode(program: Program) -> Table:
+def encode(program: Program, held: Held) -> Table:
     """The table of ``program``; asks every kernel for its address, so the kernels get compiled here."""
     _check_targets(program)
     slot_count = len(program.slots)
     body = FIRST_PC + _width(program.prologue) + PLAIN_WIDTH
-    words = [slot_count, *_encode_part(program.prologue, FIRST_PC), *_encode_part(program.body, body)]
+    words = [slot_count, *_encode_part(program.prologue, FIRST_PC, held), *_encode_part(program.body, body, held)]
     instructions = {**_places(program.prologue, FIRST_PC), **_places(program.body, body)}
-    gathered = max((len(step.args) for step in program.body if isinstance(step, CallKernel)), default=0)
+    gathered = max(map(_gathered_count, program.body), default=0)
     return Table(np.array(words, np.int64), FIRST_PC, body, instructions, slot_count, gathered)
 
 
-def _encode_part(part: Sequence[Instruction], start: int) -> list[int]:
+def _gathered_count(step: Instruction) -> int:
+    """How many words the VM, or the driver, lists in a row for an instruction."""
+    match step:
+        case CallKernel(args=args):
+            return len(args)
+        case Allocate(leaf=leaf):
+            return len(leaf.sizes)
+        case _:
+            return 0
+
+
+def _encode_part(part: Sequence[Instruction], start: int, held: Held) -> list[int]:
     """The words of a prologue or body that starts at word ``start``, with its ``STOP``."""
     targets = [*_pcs(part, start), start + _width(part)]
     words: list[int] = []
     for step in part:
-        words += _encode_step(step, targets)
+        words += _encode_step(step, targets, held)
     return [*words, STOP, 0, 0, 0]
 
 
-def _encode_step(step: Instruction, targets: Sequence[int]) -> list[int]:
+def _encode_step(step: Instruction, targets: Sequence[int], held: Held) -> list[int]:
     match step:
         case CallKernel():
             return _encode_call(step)
@@ -110,7 +134,12 @@ def _encode_step(step: Instruction, targets: Sequence[int]) -> list[int]:
             return [BRANCH, step.pointer, targets[step.target], 0]
         case Jump():
             return [JUMP, targets[step.target], 0, 0]
-        case Allocate() | HostCall():
+        case Allocate(leaf=leaf):
+            place = held.arrays[leaf.pointer]
+            return [ALLOCATE, np.dtype(leaf.dtype).num, len(leaf.sizes), leaf.pointer, place, *leaf.sizes]
+        case CallFunction():
+            return _encode_function_call(step, held)
+        case HostCall():
             return [LEAVE, 0, 0, 0]
 
 
@@ -122,6 +151,22 @@ def _encode_call(step: CallKernel) -> list[int]:
     scratch_bytes = sharing.scratch_bytes
     slots = (sharing.work, sharing.threads, sharing.per_thread)
     return [SHARED_CALL, *call, *slots, len(scratch_bytes), *step.args, *scratch_bytes]
+
+
+def _encode_function_call(step: CallFunction, held: Held) -> list[int]:
+    lists = _function_call_lists(step, held)
+    return [CALL_FUNCTION, 0, *map(len, lists), *chain.from_iterable(lists)]
+
+
+def _function_call_lists(step: CallFunction, held: Held) -> tuple[list[int], ...]:
+    """The slots of the arguments, the places of objects among them, the slots and the places of the results."""
+    leaves = [leaf for tree in step.args for leaf in leaves_of(tree)]
+    return (
+        [slot for tree in step.args for slot in value_slots(tree)],
+        list(held.places(leaf for leaf in leaves if isinstance(leaf, ObjectLeaf))),
+        list(value_slots(step.results)),
+        list(held.places(leaves_of(step.results))),
+    )
 
 
 def _pcs(part: Sequence[Instruction], start: int) -> Iterator[int]:
@@ -145,6 +190,13 @@ def _step_width(step: Instruction) -> int:
             return CALL_WIDTH + len(step.args)
         case CallKernel(sharing=Sharing(scratch_bytes=scratch_bytes)):
             return SHARED_CALL_WIDTH + len(step.args) + len(scratch_bytes)
+        case Allocate(leaf=leaf):
+            return ALLOCATE_WIDTH + len(leaf.sizes)
+        case CallFunction(args=args, results=results):
+            trees = (*args, results)
+            objects = sum(isinstance(leaf, ObjectLeaf) for tree in args for leaf in leaves_of(tree))
+            held = sum(isinstance(leaf, TensorLeaf | ObjectLeaf) for leaf in leaves_of(results))
+            return CALL_FUNCTION_WIDTH + sum(len(value_slots(tree)) for tree in trees) + objects + held
         case _:
             return PLAIN_WIDTH
 
@@ -159,32 +211,12 @@ def written_slots(step: Instruction) -> tuple[int, ...]:
             return (step.target,)
         case Allocate():
             return (step.leaf.pointer,)
+        case CallFunction(results=results):
+            return value_slots(results)
         case HostCall() if step.results is not None:
-            return tuple(slot for leaf in leaves_of(step.results) for slot in slots_of(leaf))
+            return value_slots(step.results)
         case _:
             return ()
-
-
-def leaves_of(tree: Tree) -> Iterator[Leaf]:
-    """The leaves of a tree, left to right."""
-    if isinstance(tree, TupleTree):
-        for part in tree.fields:
-            yield from leaves_of(part)
-    else:
-        yield tree
-
-
-def slots_of(leaf: Leaf) -> tuple[int, ...]:
-    """The slots of a leaf, in order."""
-    match leaf:
-        case TensorLeaf():
-            return (leaf.pointer, *leaf.sizes)
-        case ShapeLeaf():
-            return leaf.slots
-        case ObjectLeaf():
-            return ()
-        case _:
-            return (leaf.slot,)
 
 
 def _check_targets(program: Program) -> None:

@@ -10,16 +10,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from relaxdsl.locks import COMPILING
+from relaxdsl.runtime.activation import Activation
 from relaxdsl.runtime.arguments import ArgumentReader, Params
-from relaxdsl.runtime.encoding import Table, encode, leaves_of, written_slots
-from relaxdsl.runtime.frame import FramePool
+from relaxdsl.runtime.encoding import Table, encode, written_slots
+from relaxdsl.runtime.frame import ASKED, OUT, Frame, FramePool, address_of
+from relaxdsl.runtime.held import Held, held_by
 from relaxdsl.runtime.listing import format_program
 from relaxdsl.runtime.outputs import OutputChecker
-from relaxdsl.runtime.program import Program, TensorLeaf
-from relaxdsl.runtime.signature import encode_signature, frame_word_count
+from relaxdsl.runtime.program import Program
+from relaxdsl.runtime.signature import Signature
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from relaxdsl.runtime.assist import Assistant
 
 
 class Executable:
@@ -67,7 +71,7 @@ class Executable:
 
         with COMPILING:
             if self.entry == self._call_first:
-                self.entry = make_entry((self._state, self._call_slowly, self._frames.idle, self._names))
+                self.entry = make_entry((self._state, self._call_slowly))
 
     @property
     def machine_seconds(self) -> float:
@@ -79,12 +83,20 @@ class Executable:
     # ------------------------------------------------------------------------------------------------- what calls need
 
     @cached_property
+    def _held(self) -> Held:
+        return held_by(self.program)
+
+    @cached_property
     def _table(self) -> Table:
-        return encode(self.program)
+        return encode(self.program, self._held)
+
+    @cached_property
+    def _signature(self) -> Signature:
+        return Signature(self.program, self._held, self._late_pointers)
 
     @cached_property
     def _state(self) -> np.ndarray:
-        return encode_signature(self.program, self._table, self._names)
+        return self._signature.encode(self._table, self._names, self._frames.idle, self._assistant)
 
     @cached_property
     def _names(self) -> tuple[str, ...]:
@@ -92,53 +104,53 @@ class Executable:
 
     @cached_property
     def _frames(self) -> FramePool:
-        initial = np.array([slot.initial for slot in self.program.slots], np.int64)
-        return FramePool(frame_word_count(self._state), initial)
+        return FramePool(self._new_frame)
+
+    @cached_property
+    def _assistant(self) -> Assistant:
+        from relaxdsl.runtime.assist import Assistant  # imports llvmlite
+
+        outputs = OutputChecker(self.program.name, self.program.output, self._late_pointers)
+        return Assistant(self.program, self._table, outputs)
 
     @cached_property
     def _reader(self) -> ArgumentReader:
         return ArgumentReader(self.program.name, self.params, self.program.arguments)
 
     @cached_property
-    def _outputs(self) -> OutputChecker:
-        return OutputChecker(self.program.name, self.program.output, self._late_pointers)
-
-    @cached_property
     def _late_pointers(self) -> frozenset[int]:
         """Slots that the body fills with the addresses of new arrays: outputs in them do not exist before."""
         return frozenset(slot for step in self.program.body for slot in written_slots(step))
 
-    @cached_property
-    def _early_outputs(self) -> Sequence[TensorLeaf]:
-        return [
-            leaf
-            for leaf in leaves_of(self.program.output)
-            if isinstance(leaf, TensorLeaf) and leaf.pointer not in self._late_pointers
-        ]
+    def _new_frame(self) -> Frame:
+        layout = self._signature.layout(self._table)
+        return Frame(self.program, self._table, self._held, layout, address_of(self._state))
 
     # ----------------------------------------------------------------------------------------------------------- calls
+
+    def link(self) -> int:
+        """Sees to it that other programs can call this one; returns the address of its state."""
+        self.prepare()
+        self._frames.require_idle()
+        return address_of(self._state)
 
     def _call_first(self, /, *args: Any, **keywords: Any) -> Any:
         self.prepare()
         return self.entry(*args, **keywords)
 
     def _call_slowly(self, /, *args: Any, **keywords: Any) -> Any:
-        """The call that does everything: keywords, ``out``, copies, host calls, and the errors."""
-        from relaxdsl.runtime.activation import Activation  # imports llvmlite and compiles
+        """A call whose arguments have to be converted, or explained; or for which there is no frame yet."""
+        from relaxdsl.runtime.machine import proceed  # imports llvmlite and compiles
 
         out = keywords.pop("out", None) if "out" not in self._reader.names else None
         conversions = self._reader.read(args, keywords)
-        inputs = list(self._reader.arrays(args, keywords))
         frame = self._frames.take()
         try:
-            activation = Activation(self.program, self._table, frame)
-            activation.store_arguments(conversions)
-            activation.run_prologue()
-            given = None if out is None else self._outputs.check(out, activation.output_shape, inputs)
-            for place, leaf in enumerate(self._early_outputs):
-                array = activation.new_output(leaf) if given is None else given[place]
-                activation.place_output(leaf, array)
-            activation.run_body()
-            return activation.result([array for _, array in inputs]) if out is None else out
+            Activation(frame).store_arguments(conversions)
+            frame.memory[OUT] = 0 if out is None else ASKED
+            frame.given = None if out is None else (out, list(self._reader.arrays(args, keywords)))
+            result = proceed(frame.address)
+            return result if out is None else out
         finally:
+            frame.given = None
             self._frames.give_back(frame)

@@ -1,27 +1,89 @@
-"""Frames: the memory of one call, kept for the next. An executable has one for each call that is under way at once."""
+"""Frames: the memory of one call, kept for the next. An executable has one for each call that is under way at once.
+
+A frame is an array of words::
+
+    CAPACITY … CALLS        what the driver knows of the call (:mod:`relaxdsl.runtime.driver`)
+    SLOTS …                 the program's slots
+    …                       where a kernel's arguments are gathered
+    …                       the caller's objects, one an argument row (:mod:`relaxdsl.runtime.signature`)
+    …                       room for the results, one an output row
+    …                       the objects that the call holds (:mod:`relaxdsl.runtime.held`), then constant ones
+"""
 
 from __future__ import annotations
 
+import ctypes
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+from weakref import WeakValueDictionary
+
 import numpy as np
 
-from relaxdsl.runtime.program import WORKSPACE_SLOT
-from relaxdsl.runtime.signature import CAPACITY, SLOTS
+from relaxdsl.dataclass import dataclass
+from relaxdsl.runtime.capi import ARRAY_DATA
+from relaxdsl.runtime.held import Held
+from relaxdsl.runtime.program import WORKSPACE_SLOT, Program
+
+if TYPE_CHECKING:
+    from relaxdsl.runtime.encoding import Table
+
+# Bytes of the workspace; the state of the program; the frame's handle in the set of idle frames; the frame of the call
+# that this one is made by, or 0; where the program goes on; how many elements the call touches, so far as is known;
+# the object that is given as `out`, 0, or ASKED; how many calls this one is within; how many calls it has made.
+CAPACITY, STATE, HANDLE, CALLER, PC, TOUCHED, OUT, DEPTH, CALLS = range(9)
+SLOTS = 9
+
+ASKED = -1
+"""In place of ``out``: Python is asked for the outputs' memory."""
 
 WORKSPACE_ALIGNMENT = 64
+
+_FRAMES: WeakValueDictionary[int, Frame] = WeakValueDictionary()
+
+
+@dataclass(frozen=True, slots=True)
+class FrameLayout:
+    """Where a frame's parts begin, in words."""
+
+    arguments: int
+    outputs: int
+    held: int
+    word_count: int
 
 
 class Frame:
     """Slots and workspace. Constants are there from the start; other slots are written before they are read."""
 
-    __slots__ = ("address", "memory", "slots", "slots_address", "workspace")
+    __slots__ = (
+        "__weakref__",
+        "address",
+        "given",
+        "held",
+        "layout",
+        "memory",
+        "program",
+        "slots",
+        "slots_address",
+        "table",
+        "workspace",
+    )
 
-    def __init__(self, word_count: int, initial_slots: np.ndarray) -> None:
-        self.memory = np.zeros(word_count, np.int64)
-        self.slots = self.memory[SLOTS : SLOTS + len(initial_slots)]
-        self.slots[:] = initial_slots
+    def __init__(self, program: Program, table: Table, held: Held, layout: FrameLayout, state_address: int) -> None:
+        self.program = program
+        self.table = table
+        self.held = held
+        self.layout = layout
+        self.memory = np.zeros(layout.word_count, np.int64)
+        self.memory[STATE] = state_address
+        self.memory[layout.held + held.count :] = [id(each) for each in held.constants]
+        self.slots = self.memory[SLOTS : SLOTS + len(program.slots)]
+        self.slots[:] = [slot.initial for slot in program.slots]
         self.workspace = np.empty(0, np.uint8)
         self.address = address_of(self.memory)
         self.slots_address = address_of(self.slots)
+        self.given: tuple[Any, list[tuple[str, np.ndarray]]] | None = None
+        """The ``out`` of a call that Python is asked about, and the caller's arrays."""
+        _FRAMES[self.address] = self
 
     def reserve(self, size_bytes: int) -> None:
         """Makes the workspace large enough. It grows by half at least, so that slowly growing sizes rarely get here."""
@@ -35,13 +97,35 @@ class Frame:
         self.slots[WORKSPACE_SLOT] = address_of(self.workspace)
         self.memory[CAPACITY] = len(self.workspace)
 
+    def object_at(self, word: int) -> Any:
+        """The object whose address is in a word; None if that is 0."""
+        return ctypes.py_object.from_address(self.address + 8 * word).value if self.memory[word] else None
+
+    def hold(self, place: int, value: object) -> None:
+        """Makes an object one that the call holds; what was held in its place is let go."""
+        word = self.layout.held + place
+        old = self.object_at(word)
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(value))
+        self.memory[word] = id(value)
+        if old is not None:
+            ctypes.pythonapi.Py_DecRef(ctypes.py_object(old))
+
+    def held_at(self, place: int) -> Any:
+        """The object that the call holds in this place, or None."""
+        return self.object_at(self.layout.held + place)
+
+    @property
+    def caller(self) -> Frame | None:
+        """The frame of the call that this one is made by."""
+        address = int(self.memory[CALLER])
+        return frame_at(address) if address else None
+
 
 class FramePool:
     """The frames of an executable. Threads, and a call within a call, each take their own."""
 
-    def __init__(self, word_count: int, initial_slots: np.ndarray) -> None:
-        self._word_count = word_count
-        self._initial_slots = initial_slots
+    def __init__(self, make: Callable[[], Frame]) -> None:
+        self._make = make
         self._frames: dict[int, Frame] = {}
         self.idle: set[int] = set()
         """Addresses of the frames no call uses. Taking from a set and adding to it are atomic, in C and in Python."""
@@ -51,18 +135,28 @@ class FramePool:
         try:
             return self._frames[self.idle.pop()]
         except KeyError:
-            frame = Frame(self._word_count, self._initial_slots)
+            frame = self._make()
             self._frames[frame.address] = frame
             return frame
 
     def give_back(self, frame: Frame) -> None:
+        """The frame is idle again."""
         self.idle.add(frame.address)
+
+    def require_idle(self) -> None:
+        """Makes a frame if none is idle."""
+        if not self.idle:
+            self.give_back(self.take())
+
+
+def frame_at(address: int) -> Frame:
+    """The frame whose words are at ``address``."""
+    return _FRAMES[address]
 
 
 def address_of(array: np.ndarray) -> int:
-    """The address of the array's first element."""
-    address: int = array.__array_interface__["data"][0]
-    return address
+    """The address of the array's first element, from where the array has it: ten times as fast as by its interface."""
+    return ctypes.c_int64.from_address(id(array) + ARRAY_DATA).value
 
 
 def _aligned_bytes(size_bytes: int) -> np.ndarray:

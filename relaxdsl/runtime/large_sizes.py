@@ -12,8 +12,8 @@ import numpy as np
 
 from relaxdsl.errors import RelaxError, ShapeError
 from relaxdsl.runtime.encoding import written_slots
-from relaxdsl.runtime.program import WORKSPACE_SIZE_SLOT, Arith, Check, CountThreads, Program
-from relaxdsl.runtime.reads import exact_slots, value_slots
+from relaxdsl.runtime.program import WORKSPACE_SIZE_SLOT, Arith, Check, CountThreads, Program, value_slots
+from relaxdsl.runtime.reads import exact_slots
 from relaxdsl.runtime.shortage import early_output_bytes, shortage, sizes_text
 from relaxdsl.runtime.threads import get_num_threads
 

@@ -9,6 +9,7 @@ from relaxdsl.runtime.program import (
     Allocate,
     Arith,
     Branch,
+    CallFunction,
     CallKernel,
     Check,
     CheckTrue,
@@ -80,6 +81,9 @@ def _step(step: Instruction, names: Sequence[str]) -> str:
             return f"go to {step.target}"
         case Allocate():
             return f"allocate {_tree(step.leaf, names)}"
+        case CallFunction():
+            args = ", ".join(_tree(tree, names) for tree in step.args)
+            return f"{_tree(step.results, names)} = function {step.name}({args})"
         case HostCall():
             results = "" if step.results is None else f"{_tree(step.results, names)} = "
             filled = f" into {', '.join(_tree(leaf, names) for leaf in step.outputs)}" if step.outputs else ""

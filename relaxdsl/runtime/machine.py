@@ -9,21 +9,22 @@ import atexit
 import ctypes
 import time
 
-from relaxdsl.runtime import entry, parallel, threads, vm
+from relaxdsl.runtime import driver, entry, holding, output_arrays, parallel, threads, vm
 from relaxdsl.runtime.capi import BuiltinMaker
 from relaxdsl.runtime.native import NativeCode
 
 _started = time.perf_counter()
-_code = NativeCode((*vm.FUNCTIONS, *entry.FUNCTIONS, *parallel.FUNCTIONS))
+_parts = (vm, holding, output_arrays, driver, entry, parallel)
+_code = NativeCode([function for part in _parts for function in part.FUNCTIONS])
 
 make_entry = BuiltinMaker("enter", _code.address("enter"))
-"""Binds the entry to ``(state, slow, idle)``."""
+"""Binds the entry to ``(state, slow)``, and whatever else must live as long."""
 
 run_table = ctypes.CFUNCTYPE(ctypes.c_int64, *[ctypes.c_int64] * 4)(_code.address("run"))
 """``run_table(slots, table, pc, until)``: the VM, called from Python without Python's lock."""
 
-next_pause = ctypes.CFUNCTYPE(ctypes.c_int64)(_code.address("next_pause"))
-"""The time at which the VM should stop to let Python look for signals."""
+proceed = ctypes.PYFUNCTYPE(ctypes.py_object, ctypes.c_int64)(_code.address("proceed"))
+"""``proceed(frame)``: the result of a call whose arguments are in the frame."""
 
 stop_workers = ctypes.CFUNCTYPE(ctypes.c_int64)(_code.address("stop_workers"))
 """Ends the threads that share work; waits for the job they are at."""

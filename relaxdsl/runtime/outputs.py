@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from relaxdsl.errors import ArgumentError
-from relaxdsl.runtime.program import TensorLeaf, Tree, TupleTree
+from relaxdsl.runtime.program import TensorLeaf, Tree, TupleTree, leaves_of
 
 ShapeOf = Callable[[TensorLeaf], tuple[int, ...]]
 Named = tuple[str, np.ndarray]
@@ -16,12 +16,22 @@ Named = tuple[str, np.ndarray]
 
 
 class OutputChecker:
-    """Checks that ``out`` has the form of the outputs and can be written in place of them."""
+    """Checks that ``out`` has the form of the outputs and can be written in place of them.
+
+    Args:
+        late_pointers: slots that the body fills with addresses of new arrays: outputs in them do not exist before.
+    """
 
     def __init__(self, function: str, output: Tree, late_pointers: Collection[int]) -> None:
         self._function = function
         self._output = output
         self._late_pointers = late_pointers
+
+    @property
+    def early_leaves(self) -> list[TensorLeaf]:
+        """The tensors among the outputs that there are before the body runs."""
+        tensors = (leaf for leaf in leaves_of(self._output) if isinstance(leaf, TensorLeaf))
+        return [leaf for leaf in tensors if leaf.pointer not in self._late_pointers]
 
     def check(self, out: Any, shape_of: ShapeOf, inputs: Sequence[Named]) -> list[np.ndarray]:
         """The arrays for the output leaves, in order. Raises ArgumentError."""

@@ -26,17 +26,28 @@ from relaxdsl.kernels.work import SHARED_FROM
 from relaxdsl.runtime.arguments import Params
 from relaxdsl.runtime.encoding import Table, encode
 from relaxdsl.runtime.executable import Executable
-from relaxdsl.runtime.frame import Frame
+from relaxdsl.runtime.frame import address_of
+from relaxdsl.runtime.held import held_by
 from relaxdsl.runtime.limits import limits
 from relaxdsl.runtime.machine import run_table
 from relaxdsl.runtime.profile_report import Profile, Timing
-from relaxdsl.runtime.program import CallKernel, HostCall, Instruction, IntLeaf, Program, Sharing, Slot, TupleTree
-from relaxdsl.runtime.signature import encode_signature, frame_word_count
+from relaxdsl.runtime.program import (
+    CallFunction,
+    CallKernel,
+    HostCall,
+    Instruction,
+    IntLeaf,
+    Program,
+    Sharing,
+    Slot,
+    TupleTree,
+)
 from relaxdsl.runtime.threads import get_num_threads
 from relaxdsl.types.dims import evaluate
 
 MIN_REPEATS, MAX_REPEATS = 5, 200
 _ENOUGH_S = 0.3
+_KINDS = {CallKernel: "kernel", HostCall: "Python", CallFunction: "function"}
 _NEVER = 0
 """For the VM: do not stop to let Python look for signals."""
 
@@ -94,19 +105,19 @@ def _goes_on(done: int, repeats: int | None, seconds: float) -> bool:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class _Step:
-    """A step that is timed: the phases of a kernel call, or a call of a Python function.
+    """A step that is timed: the phases of a kernel call, or a call of another function.
 
     Args:
         first: the place of its first instruction in the body.
     """
 
     first: int
-    instruction: CallKernel | HostCall
+    instruction: CallKernel | HostCall | CallFunction
     operations: Operations | None
 
 
 def _timed(program: Program, recorder: _Recorder) -> Program:
-    """The program, with a clock around its kernels and its host calls."""
+    """The program, with a clock around its kernels and its calls of functions."""
     body: list[Instruction] = []
     last: _Step | None = None
     for place, each in enumerate(program.body):
@@ -116,13 +127,18 @@ def _timed(program: Program, recorder: _Recorder) -> Program:
             body.append(_timed_kernel(each, last, recorder))
         elif isinstance(each, HostCall):
             last = None
-            body.append(replace(each, function=_timed_function(each, _Step(place, each, None), recorder)))
+            timed = _timed_function(each.function, _Step(place, each, None), recorder)
+            body.append(replace(each, function=timed))
+        elif isinstance(each, CallFunction):
+            last = None
+            timed = _timed_function(each.callee, _Step(place, each, None), recorder)
+            body.append(HostCall(each.name, timed, each.args, each.results, each.span))
         else:
             body.append(each)
     return replace(program, body=tuple(body))
 
 
-def _continues(first: CallKernel | HostCall, call: CallKernel, between: Sequence[Instruction]) -> bool:
+def _continues(first: CallKernel | HostCall | CallFunction, call: CallKernel, between: Sequence[Instruction]) -> bool:
     """Whether the call is a further phase of the same kernel call."""
     before = [each for each in between if isinstance(each, CallKernel)]
     return isinstance(first, CallKernel) and before[-1].kernel is call.kernel and before[-1].phase < call.phase
@@ -143,11 +159,11 @@ def _timed_kernel(call: CallKernel, step: _Step, recorder: _Recorder) -> HostCal
     return HostCall(call.kernel.name, run, args, None, call.span)
 
 
-def _timed_function(call: HostCall, step: _Step, recorder: _Recorder) -> Callable[..., Any]:
+def _timed_function(function: Callable[..., Any], step: _Step, recorder: _Recorder) -> Callable[..., Any]:
     def run(*args: Any) -> Any:
         started = time.perf_counter_ns()
         try:
-            return call.function(*args)
+            return function(*args)
         finally:
             recorder.add(step, (time.perf_counter_ns() - started) * 1e-9)
 
@@ -168,12 +184,12 @@ class _SingleCall:
         own = replace(call, args=tuple(range(count)), extent=count, sharing=sharing)
         self._work = None if sharing is None else count + 1
         self._threads = None if sharing is None else count + 2
-        self._table, self._frame = _loaded(call.kernel.name, len(self.slots), (own,))
+        self._table, self._memory = _loaded(call.kernel.name, len(self.slots), (own,))
 
     def run(self, values: Sequence[int]) -> float:
         """Runs it; returns the seconds that it takes, with those of getting there."""
-        self._frame.slots[:] = values
-        return _run_seconds(self._table, self._frame)
+        self._memory[: len(values)] = values
+        return _run_seconds(self._table, self._memory)
 
     def is_shared(self, values: Sequence[int]) -> bool:
         """Whether threads share the call."""
@@ -182,17 +198,16 @@ class _SingleCall:
         return values[self._threads] > 1 and values[self._work] >= SHARED_FROM
 
 
-def _loaded(name: str, slot_count: int, body: tuple[CallKernel, ...]) -> tuple[Table, Frame]:
-    """The table of a program with this body, and a frame for it."""
+def _loaded(name: str, slot_count: int, body: tuple[CallKernel, ...]) -> tuple[Table, np.ndarray]:
+    """The table of a program with this body, and memory for its slots and what follows them."""
     slots = tuple(Slot(f"slot {number}") for number in range(slot_count))
     program = Program(name, slots, (), TupleTree(()), (), body)
-    table = encode(program)
-    words = frame_word_count(encode_signature(program, table, ()))
-    return table, Frame(words, np.zeros(slot_count, np.int64))
+    table = encode(program, held_by(program))
+    return table, np.zeros(table.slot_count + table.gathered_count, np.int64)
 
 
-def _run_seconds(table: Table, frame: Frame) -> float:
-    slots, words, body = frame.slots_address, table.address, table.body
+def _run_seconds(table: Table, memory: np.ndarray) -> float:
+    slots, words, body = address_of(memory), table.address, table.body
     started = time.perf_counter_ns()
     run_table(slots, words, body, _NEVER)
     return (time.perf_counter_ns() - started) * 1e-9
@@ -255,6 +270,7 @@ class _Recorder:
                 None if known is None else _evaluated(known.moved_bytes, sizes),
                 "float32" if known is None else known.dtype,
                 get_num_threads() if step in self._shared else 1,
+                _KINDS[type(call)],
             )
 
 

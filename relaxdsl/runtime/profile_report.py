@@ -19,15 +19,16 @@ _CODE_FONT = "font-family: var(--jp-code-font-family, monospace)"
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """A kernel call, all its phases, or a call of a Python function.
+    """A kernel call, all its phases, or a call of a function.
 
     Args:
         seconds: the median of several calls; of a shared kernel, until the last thread is done.
         note: what the kernel is made of.
-        operations: on elements; a multiply-add is two. None: nobody knows what a Python function does.
+        operations: on elements; a multiply-add is two. None: nobody knows what a function does.
         moved_bytes: of the inputs and outputs, each once.
         dtype: the widest that it computes in.
         threads: how many may have shared it.
+        kind: ``kernel``, ``Python``, or ``function``: a relax function that is a program of its own.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Timing:
     moved_bytes: int | None
     dtype: str
     threads: int
+    kind: str = "kernel"
 
     @property
     def gflops(self) -> float | None:
@@ -115,7 +117,7 @@ class Profile:
                 _rate(timing.gbytes),
                 _rate(timing.gflops),
                 "" if part is None else f"{part[0]:.0%} of {part[1]}",
-                "Python" if timing.operations is None else str(timing.threads),
+                str(timing.threads) if timing.kind == "kernel" else timing.kind,
                 "" if timing.span is None else str(timing.span),
             )
 
@@ -139,8 +141,7 @@ class Profile:
         yield _event(self.function, "call", 0, 0.0, self.call_seconds, {"repeats": self.repeats})
         start = 0.0
         for timing in self.timings:
-            kind = "kernel" if timing.operations is not None else "Python"
-            yield _event(timing.name, kind, 1, start, timing.seconds, self._about(timing))
+            yield _event(timing.name, timing.kind, 1, start, timing.seconds, self._about(timing))
             start += timing.seconds
 
     def _about(self, timing: Timing) -> dict[str, Any]:

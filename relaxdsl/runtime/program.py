@@ -15,7 +15,7 @@ outputs and workspace exist, and the *body* calls kernels.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import field
 from typing import Any, Protocol
 
@@ -51,10 +51,6 @@ class TensorLeaf:
     pointer: int
     sizes: tuple[int, ...]
 
-    @property
-    def slot_count(self) -> int:
-        return 1 + len(self.sizes)
-
 
 @dataclass(frozen=True, slots=True)
 class IntLeaf:
@@ -63,10 +59,6 @@ class IntLeaf:
     name: str
     slot: int
 
-    @property
-    def slot_count(self) -> int:
-        return 1
-
 
 @dataclass(frozen=True, slots=True)
 class ShapeLeaf:
@@ -74,10 +66,6 @@ class ShapeLeaf:
 
     name: str
     slots: tuple[int, ...]
-
-    @property
-    def slot_count(self) -> int:
-        return len(self.slots)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +90,33 @@ class TupleTree:
 
 
 Tree = Leaf | TupleTree
+
+
+def leaves_of(tree: Tree) -> Iterator[Leaf]:
+    """The leaves of a tree, left to right."""
+    if isinstance(tree, TupleTree):
+        for part in tree.fields:
+            yield from leaves_of(part)
+    else:
+        yield tree
+
+
+def slots_of(leaf: Leaf) -> tuple[int, ...]:
+    """The slots of a leaf, in order."""
+    match leaf:
+        case TensorLeaf():
+            return (leaf.pointer, *leaf.sizes)
+        case ShapeLeaf():
+            return leaf.slots
+        case ObjectLeaf():
+            return ()
+        case _:
+            return (leaf.slot,)
+
+
+def value_slots(tree: Tree) -> tuple[int, ...]:
+    """Every slot of a value; objects have none."""
+    return tuple(slot for leaf in leaves_of(tree) for slot in slots_of(leaf))
 
 
 # ------------------------------------------------------------------------------------- instructions
@@ -207,7 +222,7 @@ class Jump:
 
 @dataclass(frozen=True, slots=True)
 class Allocate:
-    """Leaves compiled code and allocates a tensor whose sizes are known only now; stores its pointer.
+    """Allocates a tensor whose sizes are known only now; stores its pointer.
 
     The array stays alive until the call returns; it may be an output.
     """
@@ -235,7 +250,41 @@ class HostCall:
     outputs: tuple[TensorLeaf, ...] = ()
 
 
-Instruction = Arith | Check | CheckTrue | CallKernel | CountThreads | Branch | Jump | Allocate | HostCall
+class Callee(Protocol):
+    """A function that is a program of its own, compiled when it is first called."""
+
+    def __call__(self, *args: Any) -> Any: ...
+
+    @property
+    def executable(self) -> Linkable: ...
+
+
+class Linkable(Protocol):
+    """What the caller of a program needs of it."""
+
+    @property
+    def program(self) -> Program: ...
+
+    def link(self) -> int:
+        """Sees to it that the program can be called, and that a frame is idle; returns the address of its state."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class CallFunction:
+    """Calls another program: its arguments are the leaves of ``args``, its outputs become those of ``results``.
+
+    The leaves are of the same kinds and dtypes on both sides. Arrays that it returns stay alive until the call returns.
+    """
+
+    name: str
+    callee: Callee = field(compare=False)
+    args: tuple[Tree, ...]
+    results: Tree
+    span: Span | None = field(default=None, compare=False)
+
+
+Instruction = Arith | Check | CheckTrue | CallKernel | CountThreads | Branch | Jump | Allocate | HostCall | CallFunction
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,4 +317,4 @@ class Program:
     @property
     def leaves_compiled_code(self) -> bool:
         """Whether any step runs in Python."""
-        return any(isinstance(instruction, Allocate | HostCall) for instruction in self.body)
+        return any(isinstance(instruction, HostCall) for instruction in self.body)

@@ -2,8 +2,18 @@
 
 from __future__ import annotations
 
-from relaxdsl.runtime.encoding import leaves_of, slots_of
-from relaxdsl.runtime.program import Allocate, Arith, Branch, CallKernel, Check, CheckTrue, HostCall, Instruction, Tree
+from relaxdsl.runtime.program import (
+    Allocate,
+    Arith,
+    Branch,
+    CallFunction,
+    CallKernel,
+    Check,
+    CheckTrue,
+    HostCall,
+    Instruction,
+    value_slots,
+)
 
 
 def read_slots(step: Instruction) -> tuple[int, ...]:
@@ -27,12 +37,9 @@ def exact_slots(step: Instruction) -> tuple[int, ...]:
             return *args, extent, *shared
         case Allocate(leaf=leaf):
             return leaf.sizes
+        case CallFunction(args=trees):
+            return tuple(slot for tree in trees for slot in value_slots(tree))
         case HostCall(args=trees, outputs=outputs):
             return tuple(slot for tree in (*trees, *outputs) for slot in value_slots(tree))
         case _:
             return ()
-
-
-def value_slots(tree: Tree) -> tuple[int, ...]:
-    """Every slot of a value; objects have none."""
-    return tuple(slot for leaf in leaves_of(tree) for slot in slots_of(leaf))

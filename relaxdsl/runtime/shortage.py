@@ -9,8 +9,8 @@ from contextlib import contextmanager
 import numpy as np
 
 from relaxdsl.errors import ShapeError
-from relaxdsl.runtime.encoding import leaves_of, written_slots
-from relaxdsl.runtime.program import WORKSPACE_SIZE_SLOT, Allocate, Program, TensorLeaf
+from relaxdsl.runtime.encoding import written_slots
+from relaxdsl.runtime.program import WORKSPACE_SIZE_SLOT, Allocate, Program, TensorLeaf, leaves_of
 
 
 @contextmanager

@@ -1,91 +1,125 @@
-"""A program's signature as the entry reads it: an int64 array of header words, then five words a row, then names.
+"""A program's state as the entry and the driver read it: an int64 array of header words, then rows, names and lists.
 
-Rows list a tree breadth first, so a tuple's row says where its parts' rows start::
+Rows say what each argument and each output is. They list a tree breadth first, so a tuple's row says where its parts'
+rows start::
 
-    TENSOR  dtype number, ndim, slot of the pointer (sizes follow it), bytes of an element
+    TENSOR  dtype number, ndim, slot of the pointer (sizes follow it), bytes of an element, place among the held objects
     INT     slot
     TUPLE   length, row of the first part
+    OBJECT  place
+    LATE    place: an output that is allocated by the body
 
 A shape is a tuple of ints. Names are the addresses of the parameters' interned names: a call's keywords are interned,
-too, so that equal ones are the same object.
+too, so that equal ones are the same object. The lists are for calls by other programs: the places of objects among the
+arguments; the slots of the outputs, leaf by leaf; the places of the outputs that are held.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from itertools import chain
 
 import numpy as np
 
 from relaxdsl.errors import InternalError
-from relaxdsl.runtime.encoding import Table, leaves_of, slots_of
-from relaxdsl.runtime.program import IntLeaf, Leaf, ObjectLeaf, Program, ShapeLeaf, TensorLeaf, Tree, TupleTree
+from relaxdsl.runtime.encoding import Table
+from relaxdsl.runtime.frame import SLOTS, FrameLayout
+from relaxdsl.runtime.held import Held
+from relaxdsl.runtime.program import (
+    IntLeaf,
+    Leaf,
+    ObjectLeaf,
+    Program,
+    ShapeLeaf,
+    TensorLeaf,
+    Tree,
+    TupleTree,
+    leaves_of,
+    value_slots,
+)
 
-# Header words.
-TABLE, PROLOGUE, BODY, RUNS_IN_PYTHON, PARAMETER_COUNT, SCRATCH, ARGUMENT_ROW_COUNT, OUTPUT_ROW_COUNT = range(8)
-NAMES, CONSTANT_ELEMENTS = 8, 9
-ROWS = 10
-ROW_WIDTH = 5
+# Header words. ARGUMENTS, OUTPUTS and HELD are places in a frame; NAMES and those of lists, in the state.
+TABLE, PROLOGUE, BODY, PARAMETER_COUNT, ARGUMENT_ROW_COUNT, OUTPUT_ROW_COUNT, CONSTANT_ELEMENTS = range(7)
+ARGUMENTS, OUTPUTS, HELD, HELD_COUNT, NAMES, OBJECT_ARGUMENTS, RESULT_SLOTS, RESULT_PLACES = range(7, 15)
+IDLE, ASSIST = 15, 16
+ROWS = 17
+ROW_WIDTH = 6
 
-TENSOR, INT, TUPLE = range(3)
-
-# A frame's words: bytes of its workspace, then the slots, a kernel's gathered arguments, and the objects of the rows.
-CAPACITY = 0
-SLOTS = 1
-
-
-def encode_signature(program: Program, table: Table, names: Sequence[str]) -> np.ndarray:
-    """The state that the entry is bound to. ``table`` and the interned ``names`` must outlive it."""
-    runs_in_python = program.leaves_compiled_code or any(
-        isinstance(leaf, ObjectLeaf) for tree in (*program.arguments, program.output) for leaf in leaves_of(tree)
-    )
-    arguments = [] if runs_in_python else _rows(program.arguments)
-    outputs = [] if runs_in_python else _rows([program.output])
-    scratch = SLOTS + table.slot_count + table.gathered_count
-    header = [table.address, table.prologue, table.body, int(runs_in_python)]
-    rows = arguments + outputs
-    header += [len(program.arguments), scratch, len(arguments), len(outputs)]
-    header += [ROWS + ROW_WIDTH * len(rows), sum(array.size for array in program.constants)]
-    return np.array([*header, *chain.from_iterable(rows), *map(id, names)], np.int64)
+TENSOR, INT, TUPLE, OBJECT, LATE = range(5)
 
 
-def frame_word_count(state: np.ndarray) -> int:
-    """How many words a frame has."""
-    return int(state[SCRATCH] + max(state[PARAMETER_COUNT], state[ARGUMENT_ROW_COUNT], state[OUTPUT_ROW_COUNT]))
+class Signature:
+    """The rows of a program's arguments and outputs, and what they say of its frames."""
 
+    def __init__(self, program: Program, held: Held, late_pointers: Collection[int]) -> None:
+        self._program = program
+        self._held = held
+        self._late_pointers = late_pointers
+        self._arguments = self._rows(program.arguments)
+        self._outputs = self._rows([program.output])
 
-def _rows(trees: Sequence[Tree]) -> list[list[int]]:
-    queue: list[Tree] = list(trees)
-    rows: list[list[int]] = []
-    for tree in queue:  # grows while we walk it
-        row, parts = _row(tree, len(queue))
-        rows.append(row)
-        queue += parts
-    return rows
+    def layout(self, table: Table) -> FrameLayout:
+        """Where a frame's parts begin."""
+        arguments = SLOTS + table.slot_count + table.gathered_count
+        outputs = arguments + max(len(self._program.arguments), len(self._arguments))
+        held = outputs + len(self._outputs)
+        return FrameLayout(arguments, outputs, held, held + self._held.count + len(self._held.constants))
 
+    def encode(self, table: Table, names: Sequence[str], idle: set[int], assist: object) -> np.ndarray:
+        """The state. ``table``, the interned ``names`` and the objects must outlive it."""
+        program, layout = self._program, self.layout(table)
+        rows = self._arguments + self._outputs
+        lists = [list(map(id, names)), *self._lists()]
+        starts = np.cumsum([ROWS + ROW_WIDTH * len(rows), *map(len, lists)]).tolist()
+        header = [table.address, table.prologue, table.body]
+        header += [len(program.arguments), len(self._arguments), len(self._outputs)]
+        header += [sum(array.size for array in program.constants)]
+        header += [layout.arguments, layout.outputs, layout.held, self._held.count, *starts[:-1]]
+        header += [id(idle), id(assist)]
+        return np.array([*header, *chain.from_iterable(rows), *chain.from_iterable(lists)], np.int64)
 
-def _row(tree: Tree, first_part: int) -> tuple[list[int], Sequence[Tree]]:
-    """A tree's row, and its parts."""
-    parts: Sequence[Tree]
-    match tree:
-        case TupleTree():
-            parts = tree.fields
-        case ShapeLeaf():
-            parts = [IntLeaf(tree.name, slot) for slot in tree.slots]
-        case _:
-            return _leaf_row(tree), ()
-    return [TUPLE, len(parts), first_part, 0, 0], parts
+    def _lists(self) -> Sequence[list[int]]:
+        output = list(leaves_of(self._program.output))
+        arguments = [leaf for tree in self._program.arguments for leaf in leaves_of(tree)]
+        return (
+            list(self._held.places(leaf for leaf in arguments if isinstance(leaf, ObjectLeaf))),
+            list(value_slots(self._program.output)),
+            list(self._held.places(iter(output))),
+        )
 
+    def _rows(self, trees: Sequence[Tree]) -> list[list[int]]:
+        queue: list[Tree] = list(trees)
+        rows: list[list[int]] = []
+        for tree in queue:  # grows while we walk it
+            row, parts = self._row(tree, len(queue))
+            rows.append([*row, *[0] * (ROW_WIDTH - len(row))])
+            queue += parts
+        return rows
 
-def _leaf_row(leaf: Leaf) -> list[int]:
-    match leaf:
-        case TensorLeaf():
-            _check_layout(leaf)
-            dtype = np.dtype(leaf.dtype)
-            return [TENSOR, dtype.num, len(leaf.sizes), leaf.pointer, dtype.itemsize]
-        case _:
-            (slot,) = slots_of(leaf)
-            return [INT, slot, 0, 0, 0]
+    def _row(self, tree: Tree, first_part: int) -> tuple[list[int], Sequence[Tree]]:
+        """A tree's row, and its parts."""
+        parts: Sequence[Tree]
+        match tree:
+            case TupleTree():
+                parts = tree.fields
+            case ShapeLeaf():
+                parts = [IntLeaf(tree.name, slot) for slot in tree.slots]
+            case _:
+                return self._leaf_row(tree), ()
+        return [TUPLE, len(parts), first_part], parts
+
+    def _leaf_row(self, leaf: Leaf) -> list[int]:
+        match leaf:
+            case TensorLeaf() if leaf.pointer in self._late_pointers:
+                return [LATE, self._held.arrays[leaf.pointer]]
+            case TensorLeaf():
+                _check_layout(leaf)
+                dtype, place = np.dtype(leaf.dtype), self._held.arrays.get(leaf.pointer, 0)
+                return [TENSOR, dtype.num, len(leaf.sizes), leaf.pointer, dtype.itemsize, place]
+            case ObjectLeaf():
+                return [OBJECT, self._held.objects[leaf.index]]
+            case _:
+                return [INT, *value_slots(leaf)]
 
 
 def _check_layout(leaf: TensorLeaf) -> None:

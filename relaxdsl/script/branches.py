@@ -265,7 +265,10 @@ def _require_same_kind(left: Expr, right: Expr, what: str) -> None:
     elif isinstance(left, Tuple) and isinstance(right, Tuple) and len(left.fields) == len(right.fields):
         for i, (x, y) in enumerate(zip(left.fields, right.fields, strict=True)):
             _require_same_kind(x, y, f"{what}[{i}]")
-    elif type(a) is not type(b) or isinstance(a, AnyType):
+    elif isinstance(a, AnyType) or isinstance(b, AnyType):
+        hint = "say what it is with relax.match_cast(value, type)"
+        raise ShapeError(f"the kind of value that the branches give {what} is unknown", details=details, hint=hint)
+    elif type(a) is not type(b):
         raise ShapeError(f"the branches give {what} different kinds of value", details=details)
 
 

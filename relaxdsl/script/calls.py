@@ -28,7 +28,7 @@ from relaxdsl.trace.memory_calls import call_kernel_into
 from relaxdsl.types.constructors import as_type
 from relaxdsl.types.dims import SymInt, dim_max, dim_min
 from relaxdsl.types.symint import user_compares
-from relaxdsl.types.types import ShapeType, TupleType
+from relaxdsl.types.types import ShapeType, TupleType, with_named_sizes
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
@@ -160,7 +160,8 @@ def _hint_for(name: str, values: list[Any]) -> str | None:
 
 
 def _match_cast(interp: Interpreter, node: ast.Call, value: Any, target: Any) -> Var:
-    type_ = interp.declare(as_type(target))
+    type_ = as_type(target)
+    type_ = interp.declare(type_ if interp.options.exact else with_named_sizes(type_, "u", interp.builder.fresh_symbol))
     interp.last_bound = interp.builder.match_cast(as_expr(value, "match_cast"), type_, interp.take_hint())
     return interp.last_bound
 

@@ -13,16 +13,7 @@ from relaxdsl.script.annotations import annotated_type, evaluate_type
 from relaxdsl.script.interpreter import Interpreter
 from relaxdsl.types.binding import plan_binding
 from relaxdsl.types.dims import symbol
-from relaxdsl.types.types import (
-    UNKNOWN_NDIM,
-    PrimType,
-    ShapeType,
-    TensorType,
-    TupleType,
-    Type,
-    free_symbols_of,
-    tensor_type,
-)
+from relaxdsl.types.types import PrimType, ShapeType, TupleType, Type, free_symbols_of, with_named_sizes
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,15 +94,11 @@ def _annotation(interp: Interpreter, node: ast.expr, evaluated: Any) -> Type:
 def with_symbols(type_: Type, name: str) -> Type:
     """A parameter's type with a symbol for every size and integer that has none: ``x_0``, ``x_1``."""
     match type_:
-        case TensorType(shape=None, ndim=ndim) if ndim != UNKNOWN_NDIM:
-            return tensor_type([symbol(f"{name}_{axis}") for axis in range(ndim)], type_.dtype)
-        case ShapeType(values=None, ndim=ndim) if ndim != UNKNOWN_NDIM:
-            return ShapeType(tuple(symbol(f"{name}_{axis}") for axis in range(ndim)))
         case PrimType(value=None):
             return PrimType(type_.dtype, symbol(name))
         case TupleType(fields=fields):
             return TupleType(tuple(with_symbols(field, f"{name}_{i}") for i, field in enumerate(fields)))
-    return type_
+    return with_named_sizes(type_, name, symbol)
 
 
 def _meaning(param: Var) -> Any:

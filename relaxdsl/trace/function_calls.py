@@ -12,7 +12,16 @@ from relaxdsl.operators.calls import as_expr, current_context, fresh_symbol
 from relaxdsl.trace.builder import BlockBuilder
 from relaxdsl.types.dims import Dim, Symbol, SymInt, free_symbols, symbol, symbols_of
 from relaxdsl.types.match import unify_types
-from relaxdsl.types.types import FuncType, PrimType, ShapeType, TensorType, Type, dims_of, substitute_type
+from relaxdsl.types.types import (
+    FuncType,
+    PrimType,
+    ShapeType,
+    TensorType,
+    Type,
+    dims_of,
+    substitute_type,
+    with_named_sizes,
+)
 
 
 @runtime_checkable
@@ -101,7 +110,8 @@ def _call(
         raise
     found = dict.fromkeys(each for dim in dims_of(ret) for each in symbols_of(dim) if each.name not in symbols)
     fresh: dict[str, Dim] = {each.name: _fresh_like(each) for each in found}
-    call = Call(callee, args, NO_ATTRS, substitute_type(ret, {**symbols, **fresh}), context.span)
+    result = with_named_sizes(substitute_type(ret, {**symbols, **fresh}), "u", fresh_symbol)
+    call = Call(callee, args, NO_ATTRS, result, context.span)
     return call if pure or context.emit_impure is None else context.emit_impure(call)
 
 

@@ -6,9 +6,9 @@ from typing import Any
 
 from relaxdsl.errors import ScriptError
 from relaxdsl.ir.graph import NO_ATTRS, Call, Expr, ExternFunc, HostObject, Op, Tuple
-from relaxdsl.operators.calls import as_expr, current_context
+from relaxdsl.operators.calls import as_expr, current_context, fresh_symbol
 from relaxdsl.types.constructors import as_type
-from relaxdsl.types.types import AnyType, FuncType, Type
+from relaxdsl.types.types import AnyType, FuncType, Type, with_named_sizes
 
 CALL_PACKED = Op("call_packed", is_pure=False)
 CALL_PURE_PACKED = Op("call_pure_packed")
@@ -20,8 +20,8 @@ def call_packed(name: str, *args: Any, out: Any = None) -> Expr:
     dropped.
 
     Args:
-        out: the result's type. Symbols in it that are not known before are bound when the result exists. Without it the
-            result is of type Any: give it one with ``match_cast``.
+        out: the result's type. Symbols in it that are not known before are bound when the result exists; sizes that it
+            leaves out are new symbols. Without it the result is of type Any: give it one with ``match_cast``.
     """
     call = _call(CALL_PACKED, name, _arguments("call_packed", args), out)
     emit = current_context().emit_impure
@@ -55,7 +55,7 @@ def _call(op: Op, name: str, args: tuple[Expr, ...], out: Any) -> Call:
         raise ScriptError(
             f"{op.name}: the function is given by its registered name, got {name!r}", span=current_context().span
         )
-    result: Type = AnyType() if out is None else as_type(out)
+    result: Type = AnyType() if out is None else with_named_sizes(as_type(out), "u", fresh_symbol)
     callee = ExternFunc(name, FuncType(None, result, op.is_pure), current_context().span)
     return Call(op, (callee, *args), NO_ATTRS, result, current_context().span)
 

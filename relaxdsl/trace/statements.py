@@ -14,13 +14,13 @@ from relaxdsl.errors import ScriptError
 from relaxdsl.ir.graph import Call, Expr, GlobalVar, PrimValue, Tuple, Var
 from relaxdsl.ir.loops import PrimFunc
 from relaxdsl.kernels.primitives.schedule import Schedule
-from relaxdsl.operators.calls import as_expr, current_context
+from relaxdsl.operators.calls import as_expr, current_context, fresh_symbol
 from relaxdsl.trace import kernel_calls
 from relaxdsl.trace.builder import BlockBuilder, current_builder
 from relaxdsl.trace.checked_calls import DebugKernel, call_checked
 from relaxdsl.types.constructors import as_type
 from relaxdsl.types.symint import user_compares
-from relaxdsl.types.types import TupleType, Type
+from relaxdsl.types.types import TupleType, Type, with_named_sizes
 
 
 @runtime_checkable
@@ -120,7 +120,8 @@ def _result_type(out: Any) -> Type:
 
 
 def match_cast(value: Any, target: Any) -> Var:
-    """``value``, asserted at run time to be of type ``target``; symbols of ``target`` that are new are bound there.
+    """``value``, asserted at run time to be of type ``target``; symbols of ``target`` that are new are bound there,
+    and so are new ones for sizes that it leaves out.
 
     Raises:
         ScriptError: outside of a function.
@@ -136,7 +137,8 @@ def match_cast(value: Any, target: Any) -> Var:
         array([2., 2.], dtype=float32)
     """
     with user_compares(False):
-        return _builder("match_cast").match_cast(as_expr(value, "match_cast"), as_type(target))
+        sizes = with_named_sizes(as_type(target), "u", fresh_symbol)
+        return _builder("match_cast").match_cast(as_expr(value, "match_cast"), sizes)
 
 
 @dataclass(frozen=True, slots=True)

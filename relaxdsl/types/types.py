@@ -123,6 +123,19 @@ def tensor_type(shape: Iterable[Dim] | None, dtype: object = None, ndim: int = U
     )
 
 
+def with_named_sizes(type_: Type, name: str, size: Callable[[str], Dim]) -> Type:
+    """The type with a size wherever only the rank is known. They are made from names: ``x_0``, ``x_1``."""
+    match type_:
+        case TensorType(shape=None, ndim=ndim) if ndim != UNKNOWN_NDIM:
+            return tensor_type([size(f"{name}_{axis}") for axis in range(ndim)], type_.dtype)
+        case ShapeType(values=None, ndim=ndim) if ndim != UNKNOWN_NDIM:
+            return ShapeType(tuple(size(f"{name}_{axis}") for axis in range(ndim)))
+        case TupleType(fields=fields):
+            named = (with_named_sizes(field, f"{name}_{place}", size) for place, field in enumerate(fields))
+            return TupleType(tuple(named))
+    return type_
+
+
 def format_shape(shape: Iterable[Dim]) -> str:
     """A shape as Python writes a tuple."""
     texts = [str(dim) for dim in shape]

@@ -184,3 +184,43 @@ def test_arguments_that_do_not_fit() -> None:
             return wrong(relax.astype(x, "float64"))
 
     assert caught.value.headline == "wrong: argument 0: dtype is float64, not float32"
+
+
+@relax.function
+def same(
+    x: relax.Tensor[(n,), "float32"], times: relax.Tensor[(), "int64"]
+) -> relax.Tensor(ndim=1, dtype="float32"):
+    if times == 0:
+        y = x
+    else:
+        y = same(x, times - 1)
+    return y
+
+
+@relax.function
+def boxed(x: relax.Tensor[(n,), "float32"], times: relax.Tensor[(), "int64"]) -> relax.Any:
+    if times == 0:
+        y = x
+    else:
+        y = relax.match_cast(boxed(x, times - 1), relax.Tensor[(n,), "float32"])
+    return y
+
+
+@relax.function
+def given_a_tensor(x: relax.Any, times: relax.Tensor[(), "int64"]) -> relax.Tensor[(), "int64"]:
+    if times == 0:
+        y = times
+    else:
+        y = given_a_tensor(times, times - 1)
+    return y
+
+
+def test_results_of_which_only_the_rank_is_declared() -> None:
+    np.testing.assert_array_equal(same(X, 3), X)
+    np.testing.assert_array_equal(boxed(X, 3), X)
+    assert given_a_tensor("label", 3) == 0
+
+
+def test_levels_stay_in_compiled_code() -> None:
+    for program in (power, powers, fibonacci, Parity["is_even"], shorter):
+        assert not program.explain().steps_in_python

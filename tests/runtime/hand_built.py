@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from relaxdsl.errors import ShapeError
 from relaxdsl.runtime.binding import bind_sizes
 from relaxdsl.runtime.executable import Executable
-from relaxdsl.runtime.program import CallKernel, Instruction, Program, TensorLeaf, Tree, TupleTree
+from relaxdsl.runtime.program import Arith, CallKernel, Check, Instruction, Program, TensorLeaf, Tree, TupleTree
 from relaxdsl.runtime.slots import DimCompiler, SlotAllocator
 from relaxdsl.types.dims import Dim
 from relaxdsl.types.match import plan_binding
@@ -57,6 +58,7 @@ class Builder:
     prologue: list[Instruction] = field(default_factory=list)
     body: list[Instruction] = field(default_factory=list)
     constants: list[np.ndarray] = field(default_factory=list)
+    objects: dict[int, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.arguments = [self.slots.tree(name, kind) for name, kind in self.params]
@@ -84,6 +86,19 @@ class Builder:
         args += [self.dims.slot_of(size) for size in sizes]
         self.body.append(CallKernel(kernel, tuple(args), self.dims.slot_of(extent)))
 
+    def call_over(self, kernel: PythonKernel, leaves: Sequence[TensorLeaf], extent: int) -> None:
+        """Calls a kernel over the range that a slot holds."""
+        self.body.append(CallKernel(kernel, tuple(leaf.pointer for leaf in leaves), extent))
+
+    def copy_slot(self, source: int, target: int) -> None:
+        self.body.append(Arith("add", target, source, self.slots.constant(0)))
+
+    def subtract(self, source: int, number: int, target: int) -> None:
+        self.body.append(Arith("sub", target, source, self.slots.constant(number)))
+
+    def stop_unless_positive(self, slot: int, message: str) -> None:
+        self.body.append(Check("at_least", slot, self.slots.constant(1), lambda values: ShapeError(message)))
+
     def constant(self, array: np.ndarray, name: str) -> TensorLeaf:
         self.constants.append(array)
         sizes = tuple(self.slots.constant(size) for size in array.shape)
@@ -98,7 +113,7 @@ class Builder:
             tuple(self.prologue),
             tuple(self.body),
             tuple(self.constants),
-            (None,) * self.slots.object_count,
+            tuple(self.objects.get(index) for index in range(self.slots.object_count)),
         )
 
     def executable(self) -> Executable:

@@ -52,7 +52,7 @@ def doubler_in_workspace() -> Executable:
 
 @pytest.fixture(params=["fast", "slow"])
 def way(request: pytest.FixtureRequest) -> Callable[..., object]:
-    """Calls an executable through the entry, or by the Python driver alone."""
+    """Calls an executable through the entry, or with arguments that Python has read."""
     if request.param == "fast":
         return lambda executable, *args: executable(*args)
 
@@ -292,11 +292,7 @@ def test_usual_keywords_and_outputs_stay_in_the_entry() -> None:
 
     def fast(executable: Executable) -> Callable[..., object]:
         executable.prepare()
-        state = (
-            executable._state,
-            lambda *args, **keywords: slow_calls.append((args, keywords)),
-            executable._frames.idle,
-        )
+        state = executable._state, lambda *args, **keywords: slow_calls.append((args, keywords))
         executable._frames.give_back(executable._frames.take())
         return machine.make_entry(state)
 

@@ -8,7 +8,7 @@ from hand_built import Builder
 
 import relaxdsl as relax
 from relaxdsl.errors import ArgumentError, ShapeError, Span
-from relaxdsl.runtime import activation
+from relaxdsl.runtime import assist
 from relaxdsl.runtime.large_sizes import store_large_sizes
 from relaxdsl.runtime.program import Allocate, Check, HostCall, Program
 from relaxdsl.runtime.slots import DimCompiler
@@ -121,7 +121,7 @@ def test_a_call_goes_on_where_only_its_work_does_not_fit(monkeypatch: pytest.Mon
         names.append(program.name)
         store_large_sizes(program, slots)
 
-    monkeypatch.setattr(activation, "store_large_sizes", store)
+    monkeypatch.setattr(assist, "store_large_sizes", store)
     x, y = empty(0, 2**20, 2**24), empty(0, 2**24, 2**24)
     assert products(x, y).shape == (0, 2**20, 2**24)
     assert names == ["products"]

@@ -12,12 +12,14 @@ import relaxdsl as relax
 from relaxdsl.errors import InternalError, Span
 from relaxdsl.runtime.activation import Activation
 from relaxdsl.runtime.binding import slot_at
-from relaxdsl.runtime.encoding import encode
-from relaxdsl.runtime.frame import Frame
+from relaxdsl.runtime.encoding import FAILED, LEFT
+from relaxdsl.runtime.executable import Executable
+from relaxdsl.runtime.frame import PC
 from relaxdsl.runtime.listing import format_program
 from relaxdsl.runtime.program import (
     Allocate,
     Branch,
+    CallFunction,
     CheckTrue,
     CountThreads,
     HostCall,
@@ -29,7 +31,6 @@ from relaxdsl.runtime.program import (
     TensorLeaf,
     TupleTree,
 )
-from relaxdsl.runtime.signature import encode_signature, frame_word_count
 from relaxdsl.types.dims import dims, symbol
 from relaxdsl.types.match import Source
 from relaxdsl.types.types import AnyType, PrimType, ShapeType, TensorType
@@ -59,6 +60,7 @@ def test_every_instruction() -> None:
         Allocate(out),
         HostCall("shuffle", print, (x, TupleTree((s, how))), k),
         HostCall("log", print, (out,), None),
+        CallFunction("again", lambda: None, (x, TupleTree((s, how))), TupleTree((out, k))),
     ]
     assert format_program(builder.program()).splitlines() == EXPECTED.splitlines()
 
@@ -115,7 +117,8 @@ body
      3  go to 5
      4  allocate out: float32(out.shape[0],)
      5  k = host shuffle(x: float32(m, x.shape[1]), ((s.shape[0],), how))
-     6  host log(out: float32(out.shape[0],))"""
+     6  host log(out: float32(out.shape[0],))
+     7  (out: float32(out.shape[0],), k) = function again(x: float32(m, x.shape[1]), ((s.shape[0],), how))"""
 
 
 # ---------------------------------------------------------------------------------------------------- own defects
@@ -128,30 +131,25 @@ def empty(*arguments: TensorLeaf, slot_count: int = 6) -> Program:
 def test_sizes_that_do_not_follow_their_pointer() -> None:
     program = empty(TensorLeaf("x", "int8", 2, (4,)))
     with pytest.raises(InternalError) as caught:
-        encode_signature(program, encode(program), ())
+        Executable(program, ()).prepare()
     assert str(caught.value) == "the sizes of x do not follow its pointer"
 
 
-def activation(program: Program) -> Activation:
-    table = encode(program)
-    initial = np.zeros(len(program.slots), np.int64)
-    frame = Frame(frame_word_count(encode_signature(program, table, ())), initial)
-    return Activation(program, table, frame)
-
-
-def test_an_activation_checks_the_vm() -> None:
-    program = empty(TensorLeaf("x", "int8", 2, (3,)))
-    with pytest.raises(InternalError) as caught:
-        raise activation(program)._failure(Jump(0))
-    assert str(caught.value) == "p: Jump(target=0) cannot fail"
-    with pytest.raises(InternalError) as caught:
-        activation(program)._leave(Jump(0))
-    assert str(caught.value) == "p: Jump(target=0) does not leave compiled code"
+def test_the_assistant_checks_the_vm() -> None:
+    executable = Executable(empty(), ())
+    frame, body = executable._frames.take(), executable._table.body
+    frame.memory[PC] = body
+    executable._table.instructions[body] = Jump(0)
+    for reason, message in [(FAILED, "cannot fail"), (LEFT, "does not leave compiled code")]:
+        with pytest.raises(InternalError) as caught:
+            executable._assistant(frame.address, reason)
+        assert str(caught.value) == f"p: Jump(target=0) {message}"
 
 
 def test_a_pointer_into_nothing() -> None:
+    frame = Executable(empty(), ())._frames.take()
     with pytest.raises(InternalError) as caught:
-        activation(empty())._value(TensorLeaf("x", "int8", 2, ()))
+        Activation(frame).value(TensorLeaf("x", "int8", 2, ()))
     assert str(caught.value) == "p: x points to no memory of the call"
 
 

@@ -170,7 +170,7 @@ PROFILE = Profile(
             "matmul", Span("/home/user/model.py", 6, 9, 6, 14), "fuses matmul, relu", 2e-3, 10**8, 10**6, "float32", 2
         ),
         Timing("copy", None, "", 1e-6, 0, 8000, "float32", 1),
-        Timing("sort", Span("/home/user/model.py", 7, 9, 7, 14), "", 1e-3, None, None, "float32", 1),
+        Timing("sort", Span("/home/user/model.py", 7, 9, 7, 14), "", 1e-3, None, None, "float32", 1, "Python"),
         Timing("empty", None, "", 0.0, 0, 0, "float64", 1),
     ),
     LIMITS,
@@ -236,3 +236,17 @@ def test_trace_events(tmp_path: Path) -> None:
 )
 def test_times(seconds: float, text: str) -> None:
     assert format_seconds(seconds) == text
+
+
+@relax.function
+def power(x: relax.Tensor[(n,), "float32"], times: relax.Tensor[(), "int64"]) -> relax.Tensor[(n,), "float32"]:
+    if times == 0:
+        y = relax.ones_like(x)
+    else:
+        y = x * power(x, times - 1)
+    return y
+
+
+def test_a_recursive_function() -> None:
+    kinds = {timing.name: timing.kind for timing in power.profile(np.ones(3, "float32"), 2, repeats=3).timings}
+    assert kinds == {"equal": "kernel", "subtract": "kernel", "power": "function", "multiply": "kernel", "copy": "kernel"}

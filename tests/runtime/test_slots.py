@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from relaxdsl.errors import InternalError
 from relaxdsl.runtime.encoding import STATUS_MASK, STOPPED, encode
 from relaxdsl.runtime.frame import address_of
+from relaxdsl.runtime.held import held_by
 from relaxdsl.runtime.machine import run_table
 from relaxdsl.runtime.program import Arith, Instruction, IntLeaf, ObjectLeaf, Program, ShapeLeaf, TensorLeaf, TupleTree
 from relaxdsl.runtime.slots import DimCompiler, SlotAllocator
@@ -48,7 +49,7 @@ def compiler() -> DimCompiler:
 def run(dims: DimCompiler, values: dict[str, int]) -> list[int]:
     """All slots, once the steps ran."""
     program = Program("p", dims.slots.slots(), (), TupleTree(()), tuple(dims.steps), ())
-    table = encode(program)
+    table = encode(program, held_by(program))
     slots = np.array([slot.initial for slot in program.slots])
     for name, value in values.items():
         slots[dims.symbols()[name]] = value

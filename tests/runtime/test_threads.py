@@ -22,6 +22,7 @@ from relaxdsl.kernels.work import SHARED_FROM
 from relaxdsl.runtime import threads
 from relaxdsl.runtime.encoding import encode
 from relaxdsl.runtime.frame import address_of
+from relaxdsl.runtime.held import held_by
 from relaxdsl.runtime.machine import run_table, stop_workers
 from relaxdsl.runtime.parallel import WAKING_FACTOR
 from relaxdsl.runtime.program import CallKernel, CountThreads, Program, Sharing, Slot, TupleTree
@@ -76,7 +77,7 @@ def run(call: CallKernel, *slots: int, per_thread: int = PARTS_PER_THREAD) -> No
     count = len(slots)
     names = tuple(Slot(f"s{i}") for i in range(count + 2))
     program = Program("p", names, (), TupleTree(()), (), (CountThreads(count), call))
-    table = encode(program)
+    table = encode(program, held_by(program))
     memory = np.zeros(table.slot_count + table.gathered_count, np.int64)
     memory[: count + 2] = *slots, 0, per_thread
     run_table(address_of(memory), table.address, table.body, 0)

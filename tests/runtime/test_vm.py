@@ -21,6 +21,7 @@ from relaxdsl.runtime.encoding import (
     encode,
 )
 from relaxdsl.runtime.frame import address_of
+from relaxdsl.runtime.held import held_by
 from relaxdsl.runtime.machine import run_table
 from relaxdsl.runtime.program import (
     Allocate,
@@ -47,7 +48,8 @@ def program(body: list[Instruction], slot_count: int = 8) -> Program:
 
 def run(body: list[Instruction], *values: int) -> tuple[int, Instruction | None, list[int]]:
     """The status, the instruction it stopped at, and the slots."""
-    table = encode(program(body))
+    built = program(body)
+    table = encode(built, held_by(built))
     slots = np.zeros(table.slot_count + table.gathered_count, np.int64)
     slots[: len(values)] = values
     stopped = run_table(address_of(slots), address_of(table.words), table.body, 0)
@@ -119,10 +121,11 @@ def test_leaving_says_where() -> None:
 def test_constants_must_not_be_overwritten() -> None:
     wrong = Program("p", (Slot("one", 1),), (), TupleTree(()), (Arith("add", 0, 0, 0),), ())
     with pytest.raises(InternalError) as caught:
-        encode(wrong)
+        encode(wrong, held_by(wrong))
     assert str(caught.value) == "p: an instruction overwrites the constant slot one"
 
 
 def test_the_prologue_starts_the_table() -> None:
-    table = encode(program([]))
+    empty = program([])
+    table = encode(empty, held_by(empty))
     assert (table.prologue, table.body, table.words.tolist()) == (FIRST_PC, FIRST_PC + 4, [8] + [0] * 8)

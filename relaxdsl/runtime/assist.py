@@ -1,0 +1,225 @@
+"""What compiled code leaves to Python while a call runs, and the errors of calls.
+
+The driver asks for it with the address of a frame and a reason; when this returns, the call goes on.
+"""
+
+from __future__ import annotations
+
+import sys
+from operator import index
+from typing import Any
+
+import numpy as np
+
+from relaxdsl.errors import DTypeError, InternalError, RelaxError, ShapeError, Span
+from relaxdsl.runtime.activation import Activation
+from relaxdsl.runtime.driver import PLACE_OUTPUTS, RESERVE
+from relaxdsl.runtime.encoding import FAILED, Table
+from relaxdsl.runtime.frame import DEPTH, PC, Frame, frame_at
+from relaxdsl.runtime.large_sizes import arithmetic_failure, store_large_sizes
+from relaxdsl.runtime.outputs import OutputChecker
+from relaxdsl.runtime.program import (
+    WORKSPACE_SIZE_SLOT,
+    Allocate,
+    Arith,
+    CallFunction,
+    Check,
+    CheckTrue,
+    HostCall,
+    Instruction,
+    IntLeaf,
+    Leaf,
+    Program,
+    ShapeLeaf,
+    TensorLeaf,
+    Tree,
+    TupleTree,
+    leaves_of,
+    slots_of,
+)
+from relaxdsl.runtime.shortage import explained_shortage, new_array
+
+
+class Assistant:
+    """Helps the calls of one program.
+
+    Args:
+        outputs: checks ``out``.
+    """
+
+    def __init__(self, program: Program, table: Table, outputs: OutputChecker) -> None:
+        self._program = program
+        self._table = table
+        self._outputs = outputs
+
+    def __call__(self, address: int, reason: int) -> None:
+        frame = frame_at(address)
+        try:
+            self._help(frame, reason)
+        except Exception as error:
+            _note_callers(error, frame)
+            raise
+
+    def _help(self, frame: Frame, reason: int) -> None:
+        if reason == RESERVE:
+            with explained_shortage(self._program, frame.slots):
+                frame.reserve(int(frame.slots[WORKSPACE_SIZE_SLOT]))
+        elif reason == PLACE_OUTPUTS:
+            self._place_outputs(frame)
+        elif reason == FAILED:
+            self._fail(frame)
+        else:
+            self._do_step(frame)
+
+    # ---------------------------------------------------------------------------------------------- before the body
+
+    def _place_outputs(self, frame: Frame) -> None:
+        """Makes those outputs whose sizes are known, or takes the caller's arrays. Raises if they do not fit."""
+        activation = Activation(frame)
+        leaves = self._outputs.early_leaves
+        if frame.given is None:
+            arrays = [new_array(self._program, frame.slots, leaf) for leaf in leaves]
+        else:
+            out, inputs = frame.given
+            arrays = self._outputs.check(out, activation.shape, inputs)
+        for leaf, array in zip(leaves, arrays, strict=True):
+            activation.place(leaf, array)
+
+    def _fail(self, frame: Frame) -> None:
+        """Raises the error of the instruction at which the program failed, if nothing can be done about it."""
+        pc = int(frame.memory[PC])
+        step = self._table.instructions[pc]
+        if isinstance(step, Arith) and pc < self._table.body:
+            store_large_sizes(self._program, frame.slots)
+            return
+        raise self._failure(step, frame.slots.tolist())
+
+    def _failure(self, step: Instruction, values: list[int]) -> RelaxError:
+        if isinstance(step, Check | CheckTrue):
+            return step.failure(values).at(step.span)
+        if isinstance(step, Arith):
+            return arithmetic_failure(self._program, step, values)
+        raise InternalError(f"{self._program.name}: {step} cannot fail")
+
+    # ----------------------------------------------------------------------------------------------- steps of the body
+
+    def _do_step(self, frame: Frame) -> None:
+        pc = int(frame.memory[PC])
+        step = self._table.instructions[pc]
+        match step:
+            case CallFunction():
+                self._prepare_call(frame, step, pc)
+                return  # compiled code makes the call now
+            case Allocate(leaf=leaf):
+                Activation(frame).place(leaf, new_array(self._program, frame.slots, leaf, step))
+            case HostCall():
+                self._call_host(frame, step)
+            case _:
+                raise InternalError(f"{self._program.name}: {step} does not leave compiled code")
+        frame.memory[PC] = self._table.next_pc(pc)
+
+    def _prepare_call(self, frame: Frame, step: CallFunction, pc: int) -> None:
+        """Compiles the function that is called, and makes a frame for it; each when it is needed first.
+
+        Raises:
+            RecursionError: the call is within as many others as Python allows within one another.
+        """
+        limit = sys.getrecursionlimit()
+        if frame.memory[DEPTH] >= limit:
+            allowed = f"Python's limit of {limit} (sys.setrecursionlimit) allows"
+            raise RecursionError(f"{step.name} calls itself more deeply than {allowed}")
+        executable = step.callee.executable
+        _require_same_leaves(step, executable.program)
+        self._table.link(pc, executable.link())
+
+    def _call_host(self, frame: Frame, step: HostCall) -> None:
+        """Calls a Python function; what it raises is noted with the user's line, and otherwise as it is."""
+        activation = Activation(frame)
+        outputs = [activation.view(leaf, is_writable=True) for leaf in step.outputs]
+        try:
+            value = step.function(*map(activation.value, step.args), *outputs)
+        except Exception as error:
+            _note(error, step.name, self._program, step.span)
+            raise
+        if step.results is not None:
+            _ResultReader(step).check(step.results, value)
+            activation.store_result(step.results, value)
+
+
+def _note_callers(error: BaseException, frame: Frame) -> None:
+    """Says for each program on the way which line has called it."""
+    caller = frame.caller
+    while caller is not None:
+        step = caller.table.instructions[int(caller.memory[PC])]
+        assert isinstance(step, CallFunction)
+        _note(error, step.name, caller.program, step.span)
+        caller = caller.caller
+
+
+def _note(error: BaseException, name: str, program: Program, span: Span | None) -> None:
+    at = "" if span is None else f" ({span})"
+    note = f"{name} is called by {program.name}{at}"
+    if note not in getattr(error, "__notes__", ()):
+        error.add_note(note)
+
+
+def _require_same_leaves(step: CallFunction, callee: Program) -> None:
+    """Raises InternalError unless arguments and results are, leaf by leaf, what the callee takes and gives."""
+    sides = ((step.args, callee.arguments), ((step.results,), (callee.output,)))
+    for own, others in sides:
+        if list(map(_kind, _all_leaves(own))) != list(map(_kind, _all_leaves(others))):
+            raise InternalError(f"{step.name} is called on {own}, but is made for {others}")
+
+
+def _all_leaves(trees: tuple[Tree, ...]) -> list[Leaf]:
+    return [leaf for tree in trees for leaf in leaves_of(tree)]
+
+
+def _kind(leaf: Leaf) -> tuple[object, ...]:
+    return type(leaf), getattr(leaf, "dtype", None), len(slots_of(leaf))
+
+
+class _ResultReader:
+    """Checks what a host function returned against what the program expects."""
+
+    def __init__(self, step: HostCall) -> None:
+        self._step = step
+
+    def check(self, tree: Tree, value: Any, path: str = "result") -> None:
+        match tree:
+            case TupleTree():
+                self._check_length(path, "a tuple", len(tree.fields), value)
+                for place, (part, item) in enumerate(zip(tree.fields, value, strict=True)):
+                    self.check(part, item, f"{path}[{place}]")
+            case TensorLeaf():
+                self._check_array(path, tree, value)
+            case IntLeaf():
+                self._check_int(path, value)
+            case ShapeLeaf():
+                self._check_length(path, "a shape", len(tree.slots), value)
+                for place, size in enumerate(value):
+                    self._check_int(f"{path}[{place}]", size)
+
+    def _check_length(self, path: str, what: str, length: int, value: Any) -> None:
+        if not isinstance(value, tuple | list):
+            raise self._error(DTypeError, f"{path}: expected {what} of {length}, got {type(value).__name__}")
+        if len(value) != length:
+            raise self._error(ShapeError, f"{path}: expected {what} of {length}, got {len(value)} items")
+
+    def _check_array(self, path: str, leaf: TensorLeaf, value: Any) -> None:
+        if not isinstance(value, np.ndarray | np.generic):
+            raise self._error(DTypeError, f"{path}: expected an array, got {type(value).__name__}")
+        if value.dtype.newbyteorder("=") != leaf.dtype:
+            raise self._error(DTypeError, f"{path}: expected dtype {leaf.dtype}, got {value.dtype.name}")
+        if value.ndim != len(leaf.sizes):
+            expected = f"{len(leaf.sizes)} {'axis' if len(leaf.sizes) == 1 else 'axes'}"
+            raise self._error(ShapeError, f"{path}: expected {expected}, got {value.ndim}: shape {value.shape}")
+
+    def _check_int(self, path: str, value: Any) -> None:
+        try:
+            index(value)
+        except TypeError:
+            raise self._error(DTypeError, f"{path}: expected an integer, got {type(value).__name__}") from None
+
+    def _error(self, kind: type[RelaxError], what: str) -> RelaxError:
+        return kind(f"packed function {self._step.name}: {what}", span=self._step.span)

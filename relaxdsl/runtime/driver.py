@@ -1,0 +1,310 @@
+"""The driver: runs a call in its frame to the end, with the calls of other programs that it makes.
+
+A program's prologue binds and checks sizes; then there are outputs and a workspace, and the body runs. The VM stops at
+every step that it does not do itself. Most of these are done here: a tensor is allocated whose size is known only now;
+another program is called in a frame of its own, and what it returns is taken over. So recursion takes no stack.
+
+The rest is Python's (:mod:`relaxdsl.runtime.assist`): a function of Python's, a larger workspace, another frame, the
+error of a check that failed. When Python has done it, the call goes on.
+"""
+
+from __future__ import annotations
+
+from relaxdsl.runtime.capi import (
+    ARRAY_DATA,
+    ARRAY_TYPE,
+    Py_DecRef,
+    PyArray_New,
+    PyErr_CheckSignals,
+    PyErr_Clear,
+    PyEval_RestoreThread,
+    PyEval_SaveThread,
+    PyLong_AsLongLong,
+    PyLong_FromLongLong,
+    PyObject_Vectorcall,
+    PySet_Add,
+    PySet_Pop,
+    PySet_Size,
+)
+from relaxdsl.runtime.encoding import (
+    ALLOCATE,
+    ALLOCATE_WIDTH,
+    CALL_FUNCTION,
+    CALL_FUNCTION_WIDTH,
+    FAILED,
+    LATE,
+    LEFT,
+    STATUS_BITS,
+    STATUS_MASK,
+    STOPPED,
+)
+from relaxdsl.runtime.frame import CALLER, CALLS, CAPACITY, DEPTH, HANDLE, OUT, PC, SLOTS, STATE, TOUCHED
+from relaxdsl.runtime.holding import held_at, hold, let_go
+from relaxdsl.runtime.native import call, load, stack_words, store
+from relaxdsl.runtime.output_arrays import UNUSUAL, allocate_outputs, take_outputs
+from relaxdsl.runtime.parallel import INT32_MASK
+from relaxdsl.runtime.program import FIRST_ARGUMENT_SLOT, WORKSPACE_SIZE_SLOT
+from relaxdsl.runtime.signature import (
+    ASSIST,
+    BODY,
+    CONSTANT_ELEMENTS,
+    IDLE,
+    OBJECT_ARGUMENTS,
+    PROLOGUE,
+    RESULT_PLACES,
+    RESULT_SLOTS,
+    TABLE,
+)
+from relaxdsl.runtime.vm import next_pause, run
+
+HOLD_BELOW = 1024
+"""A call that touches fewer elements keeps Python's lock: giving it back can cost far more than such a call takes."""
+
+YIELD_EVERY = 64
+"""After so many calls of functions from one frame, other threads get Python's lock, and signals are looked for."""
+
+RAISED = -2
+
+# Why Python is asked for help, besides the statuses at which the VM stops: more workspace, or memory for the outputs.
+RESERVE, PLACE_OUTPUTS = 4, 5
+
+
+def drive(root: int) -> int:
+    """Runs the call in the frame ``root``, whose arguments are there.
+
+    Returns:
+        0; ``RAISED`` with an exception set; or ``UNUSUAL``, before anything was done, if ``out`` is not plain.
+    """
+    begun = begin(load(root + 8 * STATE), root)
+    if begun < 0:
+        return begun
+    frame = root
+    while frame > 0:
+        current = frame
+        frame = advance(frame)
+        if frame == RAISED:
+            unwind(current)
+    return frame
+
+
+def begin(state: int, frame: int) -> int:
+    """Runs the prologue and sees to workspace and outputs. Returns 0, ``RAISED`` or ``UNUSUAL``."""
+    slots = frame + 8 * SLOTS
+    at = run(slots, load(state + 8 * TABLE), load(state + 8 * PROLOGUE), 0)
+    if at & STATUS_MASK != STOPPED:
+        store(frame + 8 * PC, at >> STATUS_BITS)
+        if assist(state, frame, FAILED) == RAISED:
+            return RAISED
+    workspace = load(slots + 8 * WORKSPACE_SIZE_SLOT)
+    if workspace > load(frame + 8 * CAPACITY) and assist(state, frame, RESERVE) == RAISED:
+        return RAISED
+    made = make_outputs(state, frame)
+    if made < 0:
+        return made
+    touched = load(frame + 8 * TOUCHED) + made + load(state + 8 * CONSTANT_ELEMENTS)
+    store(frame + 8 * TOUCHED, touched + workspace if workspace > 0 else touched)
+    store(frame + 8 * PC, load(state + 8 * BODY))
+    return 0
+
+
+def make_outputs(state: int, frame: int) -> int:
+    """Sees to the outputs' memory; returns how many elements they have, ``RAISED`` or ``UNUSUAL``."""
+    out = load(frame + 8 * OUT)
+    if out > 0:
+        return take_outputs(state, frame, out)
+    if out == 0:
+        made = allocate_outputs(state, frame)
+        if made != UNUSUAL:
+            return made
+        call(PyErr_Clear)
+    return RAISED if assist(state, frame, PLACE_OUTPUTS) == RAISED else HOLD_BELOW
+
+
+def advance(frame: int) -> int:
+    """Runs the program in ``frame`` until it has stopped, and does what it stopped for.
+
+    Returns:
+        The frame to go on with: this one, that of a function called, or the caller's; 0 at the end of it all; or
+        ``RAISED``.
+    """
+    state = load(frame + 8 * STATE)
+    table = load(state + 8 * TABLE)
+    status = run_body(frame, table)
+    if status == STOPPED:
+        return give_results(state, frame)
+    if status == LATE:
+        return RAISED
+    step = table + 8 * load(frame + 8 * PC)
+    if status == LEFT:
+        code = load(step)
+        if code == ALLOCATE:
+            if allocate(state, frame, step):
+                return frame
+            call(PyErr_Clear)
+        if code == CALL_FUNCTION and load(step + 8) != 0 and call(PySet_Size, load(load(step + 8) + 8 * IDLE)) > 0:
+            return call_function(state, frame, step)
+    return RAISED if assist(state, frame, status) == RAISED else frame
+
+
+def run_body(frame: int, table: int) -> int:
+    """Runs the VM, without Python's lock if it may take long. Returns its status: ``LATE`` if a signal raised."""
+    slots = frame + 8 * SLOTS
+    if load(frame + 8 * TOUCHED) < HOLD_BELOW:
+        at = run(slots, table, load(frame + 8 * PC), 0)
+        store(frame + 8 * PC, at >> STATUS_BITS)
+        return at & STATUS_MASK
+    at = load(frame + 8 * PC) << STATUS_BITS | LATE
+    while at & STATUS_MASK == LATE:
+        thread = call(PyEval_SaveThread)
+        at = run(slots, table, at >> STATUS_BITS, next_pause())
+        call(PyEval_RestoreThread, thread)
+        store(frame + 8 * PC, at >> STATUS_BITS)
+        if at & STATUS_MASK == LATE and call(PyErr_CheckSignals) & INT32_MASK:
+            return LATE
+    return at & STATUS_MASK
+
+
+def assist(state: int, frame: int, reason: int) -> int:
+    """Has Python help the call in ``frame``. Returns 0, or ``RAISED`` with an exception set."""
+    arguments = stack_words(2)
+    store(arguments, call(PyLong_FromLongLong, frame))
+    store(arguments + 8, call(PyLong_FromLongLong, reason))
+    made = call(PyObject_Vectorcall, load(state + 8 * ASSIST), arguments, 2, 0)
+    call(Py_DecRef, load(arguments))
+    call(Py_DecRef, load(arguments + 8))
+    if made == 0:
+        return RAISED
+    call(Py_DecRef, made)
+    return 0
+
+
+# ----------------------------------------------------------------------------------------------------------- allocation
+
+
+def allocate(state: int, frame: int, step: int) -> int:
+    """Makes the tensor that the step is about; returns whether NumPy did."""
+    slots = frame + 8 * SLOTS
+    count = load(step + 16)
+    sizes = slots + 8 * load(load(state + 8 * TABLE))
+    elements = 1
+    for axis in range(count):
+        size = load(slots + 8 * load(step + 40 + 8 * axis))
+        store(sizes + 8 * axis, size)
+        elements = elements * size
+    array = call(PyArray_New, ARRAY_TYPE, count, sizes, load(step + 8), 0, 0, 0, 0, 0)
+    if array == 0:
+        return 0
+    store(slots + 8 * load(step + 24), load(array + ARRAY_DATA))
+    hold(state, frame, load(step + 32), array)
+    call(Py_DecRef, array)
+    store(frame + 8 * TOUCHED, load(frame + 8 * TOUCHED) + elements)
+    store(frame + 8 * PC, load(frame + 8 * PC) + ALLOCATE_WIDTH + count)
+    return 1
+
+
+# ---------------------------------------------------------------------------------------------------- calls of programs
+
+
+def call_function(state: int, frame: int, step: int) -> int:
+    """Begins a call in an idle frame of the function's; returns that frame, or ``RAISED``."""
+    made = load(frame + 8 * CALLS) + 1
+    store(frame + 8 * CALLS, made)
+    if made & (YIELD_EVERY - 1) == 0 and yield_lock() == RAISED:
+        return RAISED
+    callee_state = load(step + 8)
+    handle = call(PySet_Pop, load(callee_state + 8 * IDLE))
+    if handle == 0:  # another thread has taken it meanwhile: this step is done again
+        call(PyErr_Clear)
+        return frame
+    callee = call(PyLong_AsLongLong, handle)
+    store(callee + 8 * HANDLE, handle)
+    store(callee + 8 * CALLER, frame)
+    store(callee + 8 * DEPTH, load(frame + 8 * DEPTH) + 1)
+    store(callee + 8 * TOUCHED, load(frame + 8 * TOUCHED))
+    store(callee + 8 * OUT, 0)
+    give_arguments(state, frame, step, callee)
+    if begin(callee_state, callee) < 0:
+        give_back(callee_state, callee)
+        return RAISED
+    return callee
+
+
+def yield_lock() -> int:
+    """Lets other threads run, and signals be handled; ``RAISED`` if one of these raises."""
+    call(PyEval_RestoreThread, call(PyEval_SaveThread))
+    return RAISED if call(PyErr_CheckSignals) & INT32_MASK else 0
+
+
+def give_arguments(state: int, frame: int, step: int, callee: int) -> int:
+    """Stores the arguments of a call in the callee's frame."""
+    listed = step + 8 * CALL_FUNCTION_WIDTH
+    slots = callee + 8 * (SLOTS + FIRST_ARGUMENT_SLOT)
+    count = load(step + 16)
+    for i in range(count):
+        store(slots + 8 * i, load(frame + 8 * SLOTS + 8 * load(listed + 8 * i)))
+    listed += 8 * count
+    callee_state = load(step + 8)
+    places = callee_state + 8 * load(callee_state + 8 * OBJECT_ARGUMENTS)
+    for i in range(load(step + 24)):
+        value = held_at(state, frame, load(listed + 8 * i))
+        hold(callee_state, callee, load(places + 8 * i), value)
+    return 0
+
+
+def give_results(state: int, frame: int) -> int:
+    """Ends the call in ``frame``: its caller takes the results. Returns the caller's frame, 0 if there is none."""
+    caller = load(frame + 8 * CALLER)
+    if caller == 0:
+        return 0
+    caller_state = load(caller + 8 * STATE)
+    step = load(caller_state + 8 * TABLE) + 8 * load(caller + 8 * PC)
+    listed = step + 8 * (CALL_FUNCTION_WIDTH + load(step + 16) + load(step + 24))
+    slots = state + 8 * load(state + 8 * RESULT_SLOTS)
+    slot_count = load(step + 32)
+    for i in range(slot_count):
+        store(caller + 8 * SLOTS + 8 * load(listed + 8 * i), load(frame + 8 * SLOTS + 8 * load(slots + 8 * i)))
+    listed += 8 * slot_count
+    places = state + 8 * load(state + 8 * RESULT_PLACES)
+    place_count = load(step + 40)
+    for i in range(place_count):
+        value = held_at(state, frame, load(places + 8 * i))
+        hold(caller_state, caller, load(listed + 8 * i), value)
+    store(caller + 8 * TOUCHED, load(frame + 8 * TOUCHED))
+    store(caller + 8 * PC, (listed + 8 * place_count - load(caller_state + 8 * TABLE)) >> 3)
+    give_back(state, frame)
+    return caller
+
+
+def give_back(state: int, frame: int) -> int:
+    """Makes a callee's frame idle again."""
+    let_go(state, frame)
+    handle = load(frame + 8 * HANDLE)
+    call(PySet_Add, load(state + 8 * IDLE), handle)
+    call(Py_DecRef, handle)
+    return 0
+
+
+def unwind(frame: int) -> int:
+    """Gives back the frames from this one up to the first call's."""
+    while load(frame + 8 * CALLER) != 0:
+        caller = load(frame + 8 * CALLER)
+        give_back(load(frame + 8 * STATE), frame)
+        frame = caller
+    return 0
+
+
+FUNCTIONS = (
+    drive,
+    begin,
+    make_outputs,
+    advance,
+    run_body,
+    assist,
+    allocate,
+    call_function,
+    yield_lock,
+    give_arguments,
+    give_results,
+    give_back,
+    unwind,
+)
