@@ -249,4 +249,5 @@ def power(x: relax.Tensor[(n,), "float32"], times: relax.Tensor[(), "int64"]) ->
 
 def test_a_recursive_function() -> None:
     kinds = {timing.name: timing.kind for timing in power.profile(np.ones(3, "float32"), 2, repeats=3).timings}
-    assert kinds == {"equal": "kernel", "subtract": "kernel", "power": "function", "multiply": "kernel", "copy": "kernel"}
+    kernels = dict.fromkeys(("equal", "subtract", "multiply", "copy"), "kernel")
+    assert kinds == {**kernels, "power": "function"}
