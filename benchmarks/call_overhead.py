@@ -1,5 +1,6 @@
 """What a call costs besides its work: functions of one to eight small arrays beside one `np.add`, by position, by name
-and into an array; and what each kernel of a chain adds.
+and into an array; what each kernel of a chain adds, each level of a recursion, and a step in Python that a call goes
+past.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ COUNTS = range(1, 9)
 CHAIN_LENGTHS = (10, 100, 1000)
 SIZE = 8
 
-CALL_BUDGET_S, ARGUMENT_BUDGET_S, KERNEL_BUDGET_S = 1e-6, 1e-7, 2e-8
+CALL_BUDGET_S, ARGUMENT_BUDGET_S, KERNEL_BUDGET_S, LEVEL_BUDGET_S = 1e-6, 1e-7, 2e-8, 1e-6
+LEVELS = 100
 
 n = relax.dims("n")
 
@@ -32,7 +34,8 @@ def call_rows(effort: Effort) -> list[Row]:
     Functions of several arrays add the first and the last; the others are only checked.
     """
     rows = [_call_row(count, effort) for count in COUNTS]
-    return [*rows, *_rows_of_ways(effort), *(_chain_row(length, effort) for length in CHAIN_LENGTHS)]
+    chains = (_chain_row(length, effort) for length in CHAIN_LENGTHS)
+    return [*rows, *_rows_of_ways(effort), *chains, _recursion_row(effort), _branch_row(effort)]
 
 
 def _call_row(count: int, effort: Effort) -> Row:
@@ -125,3 +128,49 @@ def _chain_of(length: int) -> Any:
             value = builder.emit(relax.call_tir(plus_one, (value,)))
         builder.emit_func_output(value)
     return relax.compile(builder.get())["chain"]
+
+
+# ------------------------------------------------------------------------------------------- calls and steps in Python
+
+
+@relax.function
+def power(x: relax.Tensor[(n,), "float32"], times: relax.Tensor[(), "int64"]) -> relax.Tensor[(n,), "float32"]:
+    """A product in every level of a recursion."""
+    if times == 0:
+        y = relax.ones_like(x)
+    else:
+        y = x * power(x, times - 1)
+    return y
+
+
+def _power_in_numpy(x: np.ndarray, times: np.ndarray) -> np.ndarray:
+    return np.ones_like(x) if times == 0 else x * _power_in_numpy(x, times - 1)
+
+
+def _recursion_row(effort: Effort) -> Row:
+    x, times = np.ones(SIZE, np.float32), np.array(LEVELS)
+    calls = {"relaxdsl": Call(power, (x, times)), "numpy": Call(_power_in_numpy, (x, times))}
+    budget_s = CALL_BUDGET_S + 2 * ARGUMENT_BUDGET_S + LEVELS * LEVEL_BUDGET_S
+    return _row(f"recursion of {LEVELS} levels", time_calls(calls, effort), budget_s)
+
+
+relax.register_packed("benchmarks.repaired", np.nan_to_num, override=True)
+
+
+@relax.function
+def repaired(x: relax.Tensor[(n,), "float32"], is_broken: relax.Tensor[(), "bool"]):
+    """A packed function in one branch, and a kernel in the other."""
+    if is_broken:
+        y = relax.call_pure_packed("benchmarks.repaired", x, out=relax.Tensor((n,), "float32"))
+    else:
+        y = x + 1
+    return y
+
+
+def _branch_row(effort: Effort) -> Row:
+    x, no = np.ones(SIZE, np.float32), np.array(False)
+    calls = {
+        "relaxdsl": Call(repaired, (x, no)),
+        "numpy": Call(lambda x, is_broken: np.nan_to_num(x) if is_broken else x + 1, (x, no)),
+    }
+    return _row("call past a packed function", time_calls(calls, effort), CALL_BUDGET_S + 2 * ARGUMENT_BUDGET_S)
