@@ -26,6 +26,9 @@ from relaxdsl.kernels.vectors import is_arm
 
 Number = int | float
 
+TABLES = "tables"
+"""The alias scope of tables of constants, which no kernel writes."""
+
 FUSABLE = ("contract",)
 AS_WRITTEN = ("arcp",)
 
@@ -103,6 +106,12 @@ def _has(*features: str) -> bool:
         return {f"+{each}" for each in features} <= set((settings.CPU_FEATURES or "").split(","))
     found = binding.get_host_cpu_features()
     return all(found.get(each) for each in features)
+
+
+def alias_scope(module: ir.Module, name: str) -> Any:
+    """A part of memory: what is in one scope can be said not to be in others."""
+    domain = module.add_metadata(["relaxdsl kernel"])
+    return module.add_metadata([name, domain])
 
 
 @dataclass(frozen=True, slots=True)

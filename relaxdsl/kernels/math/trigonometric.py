@@ -17,10 +17,12 @@ from llvmlite import ir
 from relaxdsl.kernels.math import polynomials
 from relaxdsl.kernels.math.build import (
     DOUBLE,
+    TABLES,
     Bits,
     Flag,
     Pair,
     Real,
+    alias_scope,
     fast_two_sum,
     polynomial,
     rounded,
@@ -74,7 +76,10 @@ def _load_four(like: Real, name: str, table: Sequence[float], row: Bits) -> list
     first = row << 2
     zero = ir.Constant(ir.IntType(64), 0)
     addresses = [builder.gep(module.globals[name], [zero, (first + i).raw], inbounds=True) for i in range(4)]
-    return [Real(builder, builder.load(address, typ=like.format.real_type), like.format) for address in addresses]
+    loaded = [builder.load(address, typ=like.format.real_type) for address in addresses]
+    for each in loaded:
+        each.set_metadata("alias.scope", module.add_metadata([alias_scope(module, TABLES)]))
+    return [Real(builder, each, like.format) for each in loaded]
 
 
 def _modulo_four(x: Real) -> Real:
