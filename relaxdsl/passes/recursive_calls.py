@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cached_property
 from typing import Any
 from weakref import WeakValueDictionary
 
@@ -25,17 +24,20 @@ class RecursiveFunction:
     def __init__(self, name: str, module: IRModule, compile_program: Compile) -> None:
         self._module = module
         self._compile_program = compile_program
+        self._executable: Executable | None = None
         self.function = module.graph_functions[name]
 
     def __call__(self, *args: Any) -> Any:
         return self.executable.entry(*args)
 
-    @cached_property
+    @property
     def executable(self) -> Executable:
-        """The program, made callable."""
+        """The program, made callable: one for all threads, since programs are linked to its memory."""
         with COMPILING:
-            program = self._compile_program(self.function, self._module)
-        return Executable(program, [(param.name, param.type) for param in self.function.params])
+            if self._executable is None:
+                program = self._compile_program(self.function, self._module)
+                self._executable = Executable(program, [(param.name, param.type) for param in self.function.params])
+            return self._executable
 
 
 def recursive_function(name: str, module: IRModule, compile_program: Compile) -> RecursiveFunction:
