@@ -18,6 +18,9 @@ from pathlib import Path
 
 import pytest
 
+from relaxdsl.operators.registry import all_operators
+from tests.operators_page import operators_page
+
 ROOT = Path(__file__).parent.parent
 ARCHITECTURE = ROOT / "docs" / "architecture.md"
 
@@ -163,3 +166,15 @@ def test_the_layer_table_is_the_one_that_is_enforced() -> None:
     rows = re.findall(r"^\| (\d+) \| (.*?) \|", ARCHITECTURE.read_text(), re.MULTILINE)
     listed = {name.rstrip("/"): int(layer) for layer, names in rows for name in re.findall(r"`([\w/]+)`", names)}
     assert listed == LAYERS
+
+
+# ----------------------------------------------------------------------------------------------------- the operators
+
+
+def test_the_page_of_operators_is_what_the_registry_says() -> None:
+    path, page = ROOT / "docs" / "operators.md", operators_page()
+    if os.environ.get("RELAXDSL_UPDATE_DOCS"):
+        path.write_text(page)
+    assert path.read_text() == page
+    listed = set(re.findall(r"^\| `([\w.]+)\(", page, re.MULTILINE))
+    assert listed == {operator.name for operator in all_operators() if not operator.name.startswith("docs.")}

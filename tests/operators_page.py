@@ -1,0 +1,86 @@
+"""``docs/operators.md``, made from the registry."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator
+from types import ModuleType
+from typing import Any
+
+from relaxdsl.operators.catalog import FAMILIES
+from relaxdsl.operators.registry import Operator
+
+SYMBOLS = {
+    "__abs__": "abs(x)",
+    "__add__": "+",
+    "__and__": "&",
+    "__eq__": "==",
+    "__floordiv__": "//",
+    "__ge__": ">=",
+    "__gt__": ">",
+    "__invert__": "~",
+    "__le__": "<=",
+    "__lshift__": "<<",
+    "__lt__": "<",
+    "__matmul__": "@",
+    "__mod__": "%",
+    "__mul__": "*",
+    "__ne__": "!=",
+    "__neg__": "-x",
+    "__or__": "\\|",
+    "__pow__": "**",
+    "__rshift__": ">>",
+    "__sub__": "-",
+    "__truediv__": "/",
+    "__xor__": "^",
+}
+
+HEAD = """\
+# Operators
+
+Every operator, by family, as `relax.…`; those of `nn` as `relax.nn.…`. `help(relax.matmul)` says which shapes it
+takes and gives, which errors it raises, and where it comes from. Names and attributes are Relax's. All take any sizes,
+symbolic ones too, and run in compiled code, but for those marked *NumPy*, which run there, between kernels.
+This page is made from the definitions, and a test keeps it so.
+"""
+
+
+def operators_page() -> str:
+    """The page's text."""
+    return HEAD + "".join("\n".join(_section(family)) for family in FAMILIES if list(_own(family)))
+
+
+def _section(family: ModuleType) -> Iterator[str]:
+    yield f"\n## {_code(_first_sentence(family))}\n"
+    yield "| call | result | also |"
+    yield "|---|---|---|"
+    for function, definition in _own(family):
+        host = "" if definition.host is None else " *NumPy*"
+        text = _code(inspect.getdoc(function) or "").partition("\n\n")[0].replace("\n", " ").replace("|", "\\|")
+        yield f"| `{definition.name}{_parameters(definition)}` | {text}{host} | {_methods(definition)} |"
+    yield ""
+
+
+def _own(family: ModuleType) -> Iterator[tuple[Callable[..., Any], Operator]]:
+    """The operators that the family defines itself."""
+    for value in vars(family).values():
+        definition = getattr(value, "__relax_operator__", None)
+        if definition is not None and value.__module__ == family.__name__:
+            yield value, definition
+
+
+def _parameters(definition: Operator) -> str:
+    kinds = [each.replace(annotation=inspect.Parameter.empty) for each in definition.signature.parameters.values()]
+    return str(inspect.Signature(kinds))
+
+
+def _methods(definition: Operator) -> str:
+    return ", ".join(f"`{SYMBOLS.get(name) or f'x.{name}'}`" for name in definition.methods)
+
+
+def _first_sentence(family: ModuleType) -> str:
+    return (family.__doc__ or "").strip().partition("\n")[0].partition(". ")[0].partition(":")[0].rstrip(".")
+
+
+def _code(text: str) -> str:
+    return text.replace("``", "`").replace(":func:", "")
