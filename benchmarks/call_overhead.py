@@ -64,14 +64,21 @@ def _row(name: str, times: dict[str, Timing], budget_s: float) -> Row:
 
 
 def _rows_of_ways(effort: Effort) -> list[Row]:
-    """A call of two arrays with its arguments by name, and with an array to write into."""
+    """A call of two arrays with its arguments by name, and with an array to write into; a number instead of one."""
     x, y, out = (np.full(SIZE, at, np.float32) for at in (1, 2, 0))
     add = _function_of(2)
     by_name = {"relaxdsl": Call(lambda: add(x0=x, x1=y), ()), "numpy": Call(lambda: np.add(x, y), ())}
     into = {"relaxdsl": Call(lambda: add(x, y, out=out), ()), "numpy": Call(lambda: np.add(x, y, out=out), ())}
+    number = {"relaxdsl": Call(scaled, (x, 3.5)), "numpy": Call(np.multiply, (x, 3.5))}
     budget_s = CALL_BUDGET_S + 2 * ARGUMENT_BUDGET_S
-    names = {"call, 2 arrays by name": by_name, "call, 2 arrays, out=": into}
+    names = {"call, 2 arrays by name": by_name, "call, 2 arrays, out=": into, "call, an array and a number": number}
     return [_row(name, time_calls(calls, effort), budget_s) for name, calls in names.items()]
+
+
+@relax.function
+def scaled(x: relax.Tensor[(n,), "float32"], factor: relax.Tensor[(), "float32"]):
+    """A product with a number that is an argument."""
+    return x * factor
 
 
 def _function_of(count: int) -> Any:

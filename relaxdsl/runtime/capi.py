@@ -39,6 +39,7 @@ ARRAY_NDIM = _HEAD + 8
 ARRAY_SIZES = _HEAD + 16
 ARRAY_DTYPE = _HEAD + 40
 ARRAY_FLAGS = _HEAD + 48
+DTYPE_SCALAR_TYPE = _HEAD
 DTYPE_BYTE_ORDER = _HEAD + 10
 DTYPE_NUMBER = _HEAD + 12
 
@@ -47,6 +48,8 @@ WRITEABLE = 0x0400
 SWAPPED_BYTE_ORDER = ord(">" if sys.byteorder == "little" else "<")
 
 ARRAY_TYPE = Address(id(np.ndarray))
+BOOL_TYPE = Address(id(bool))
+FLOAT_TYPE = Address(id(float))
 INT_TYPE = Address(id(int))
 TUPLE_TYPE = Address(id(tuple))
 NONE = Address(id(None))
@@ -68,7 +71,12 @@ PyTuple_SetItem = _python_function("PyTuple_SetItem")
 PyTuple_Size = _python_function("PyTuple_Size")
 Py_DecRef = _python_function("Py_DecRef")
 Py_IncRef = _python_function("Py_IncRef")
+PyArray_DescrFromType = _numpy_function(45)
+PyArray_FromAny = _numpy_function(69)
 PyArray_New = _numpy_function(93)
+
+# NumPy's numbers of dtypes: bool, then integers, then floats.
+BOOL_NUMBER, FIRST_INT_NUMBER, FIRST_FLOAT_NUMBER = 0, 1, 11
 
 
 class _MethodDef(ctypes.Structure):

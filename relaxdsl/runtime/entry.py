@@ -16,13 +16,21 @@ from __future__ import annotations
 from relaxdsl.runtime.capi import (
     ARRAY_DATA,
     ARRAY_SIZES,
+    BOOL_NUMBER,
+    BOOL_TYPE,
     C_CONTIGUOUS_AND_ALIGNED,
+    DTYPE_SCALAR_TYPE,
+    FIRST_FLOAT_NUMBER,
+    FIRST_INT_NUMBER,
+    FLOAT_TYPE,
     INT_TYPE,
     NONE,
     OUT_NAME,
     TYPE_OF,
     Py_DecRef,
     Py_IncRef,
+    PyArray_DescrFromType,
+    PyArray_FromAny,
     PyErr_Clear,
     PyLong_AsLongLong,
     PyObject_Vectorcall,
@@ -49,6 +57,9 @@ from relaxdsl.runtime.signature import (
     ROWS,
     TENSOR,
 )
+
+LARGEST_EXACT = 1 << 24
+"""Integers up to here are exact in every float dtype."""
 
 
 def enter(bound: int, arguments: int, count: int, keywords: int) -> int:
@@ -151,7 +162,10 @@ def read_arguments(state: int, frame: int) -> int:
         item = load(objects + 8 * i)
         kind = load(row)
         if kind == TENSOR:
-            elements = read_tensor(row, item, frame + 8 * SLOTS + 8 * load(row + 24))
+            slot = frame + 8 * SLOTS + 8 * load(row + 24)
+            elements = read_tensor(row, item, slot)
+            if elements == UNUSUAL and load(row + 16) == 0:
+                elements = read_number(state, frame, row, item, slot)
         elif kind == INT:
             elements = read_int(item, frame + 8 * SLOTS + 8 * load(row + 8))
         elif kind == OBJECT:
@@ -179,6 +193,36 @@ def read_tensor(row: int, array: int, slot: int) -> int:
     return elements
 
 
+def read_number(state: int, frame: int, row: int, number: int, slot: int) -> int:
+    """Makes an array of a number, for a tensor without axes; returns 1, or ``UNUSUAL`` if the dtype may not hold it."""
+    dtype = call(PyArray_DescrFromType, load(row + 8))
+    if not is_number_for(dtype, load(row + 8), number):
+        call(Py_DecRef, dtype)
+        return UNUSUAL
+    array = call(PyArray_FromAny, number, dtype, 0, 0, 0, 0)
+    if array == 0:
+        return UNUSUAL
+    hold(state, frame, load(row + 40), array)
+    call(Py_DecRef, array)
+    store(slot, load(array + ARRAY_DATA))
+    return 1
+
+
+def is_number_for(dtype: int, dtype_number: int, number: int) -> int:
+    """Whether an object is a scalar of the dtype, or a number of Python's that NumPy would combine with it exactly."""
+    kind = load(number + TYPE_OF)
+    if kind == load(dtype + DTYPE_SCALAR_TYPE):
+        return 1
+    if kind == FLOAT_TYPE:
+        return dtype_number >= FIRST_FLOAT_NUMBER
+    if kind == BOOL_TYPE:
+        return dtype_number == BOOL_NUMBER
+    if kind != INT_TYPE or dtype_number < FIRST_INT_NUMBER:
+        return 0
+    value = call(PyLong_AsLongLong, number)
+    return value >= -LARGEST_EXACT and value <= LARGEST_EXACT
+
+
 def read_int(number: int, slot: int) -> int:
     """Stores a Python int and returns 0; -1 is unusual because it may mean that the int is too large."""
     if load(number + TYPE_OF) != INT_TYPE:
@@ -197,5 +241,7 @@ FUNCTIONS = (
     place_of,
     read_arguments,
     read_tensor,
+    read_number,
+    is_number_for,
     read_int,
 )

@@ -1,8 +1,9 @@
 """The Python objects that a call holds until it ends, and the order in which its frame lists them.
 
-There is a place for every array whose memory the program points to: its outputs, what it allocates, and what the
-functions that it calls return. Then there is one for every object that is passed on as it is. Objects that are the
-same in every call, such as strings in the program, come last; the program itself keeps them alive.
+There is a place for every array whose memory the program points to: its outputs, what it allocates, what the functions
+that it calls return, and what numbers among its arguments become. Then there is one for every object that is passed on
+as it is. Objects that are the same in every call, such as strings in the program, come last; the program itself keeps
+them alive.
 """
 
 from __future__ import annotations
@@ -37,7 +38,8 @@ class Held:
 def held_by(program: Program) -> Held:
     """What calls of the program hold."""
     made, given = dict.fromkeys(_made(program)), dict.fromkeys(_given(program))
-    arrays = {pointer: place for place, pointer in enumerate({**made, **given})}
+    numbers = dict.fromkeys(_numbers(program))
+    arrays = {pointer: place for place, pointer in enumerate({**made, **given, **numbers})}
     constants = [index for index, value in enumerate(program.objects) if value is not None]
     others = [index for index, value in enumerate(program.objects) if value is None]
     places = {index: len(arrays) + place for place, index in enumerate((*others, *constants))}
@@ -61,6 +63,12 @@ def _given(program: Program) -> Iterator[int]:
     for step in program.body:
         if isinstance(step, HostCall | CallFunction) and step.results is not None:
             yield from _pointers(leaves_of(step.results))
+
+
+def _numbers(program: Program) -> Iterator[int]:
+    """The pointers of arguments without axes, for which a call may give a number."""
+    leaves = (leaf for tree in program.arguments for leaf in leaves_of(tree))
+    return _pointers(leaf for leaf in leaves if isinstance(leaf, TensorLeaf) and not leaf.sizes)
 
 
 def _pointers(leaves: Iterator[Leaf]) -> Iterator[int]:

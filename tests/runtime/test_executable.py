@@ -158,6 +158,44 @@ def test_zero_axes() -> None:
     assert np.isnan(negate(float("nan")))
 
 
+@pytest.mark.parametrize(
+    ("dtype", "numbers", "others"),
+    [
+        ("float32", (2.5, 2, -0.0, 2**24, np.float32(7.5), float("inf"), float("nan")), (2**24 + 2, -(2**30))),
+        ("float64", (2.5, 2, 1e300, np.float64(7.5)), (2**40,)),
+        ("int8", (5, -128, np.int8(3)), ()),
+        ("uint64", (5, np.uint64(2**63)), (2**63,)),
+        ("bool", (True, False, np.bool_(True)), ()),
+    ],
+)
+def test_numbers_for_a_tensor_without_axes(dtype: str, numbers: tuple[object, ...], others: tuple[object, ...]) -> None:
+    """Those that are certainly exact stay in the entry."""
+    kind = TensorType((), dtype)
+    builder = Builder("same", [("x", kind)], kind)
+    builder.call(elementwise(lambda x: x, dtype), [*builder.arguments, builder.output], 1)
+    same = builder.executable()
+    for number in (*numbers, *others):
+        result = same(number)
+        assert result.dtype == dtype
+        np.testing.assert_array_equal(result, np.array(number, dtype))
+    fast = machine.make_entry((same._state, None))
+    for number in numbers:
+        before = sys.getrefcount(number)
+        for _ in range(50):
+            np.testing.assert_array_equal(fast(number), np.array(number, dtype))
+        assert sys.getrefcount(number) - before < 50
+
+
+def test_numbers_that_a_dtype_does_not_hold() -> None:
+    for dtype, number in [("int8", 200), ("int64", 1.0), ("bool", 1), ("float32", True), ("uint8", -1)]:
+        kind = TensorType((), dtype)
+        builder = Builder("same", [("x", kind)], kind)
+        builder.call(elementwise(lambda x: x, dtype), [*builder.arguments, builder.output], 1)
+        with pytest.raises(ArgumentError) as caught:
+            builder.executable()(number)
+        assert caught.value.headline == f"same: argument x: {dtype} cannot hold {number!r}"
+
+
 @cache
 def several() -> Executable:
     """``((x, n), shape, (m, (y,)))`` from ``(x, (y,))``, a number k and a shape s: ints, shapes and nested tuples."""
