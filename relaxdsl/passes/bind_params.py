@@ -14,7 +14,7 @@ from relaxdsl.ir.module import IRModule
 from relaxdsl.ir.names import UniqueNames
 from relaxdsl.ir.visit import copy_function, substitute, used_globals
 from relaxdsl.operators.calls import constant
-from relaxdsl.passes.lower import require_known
+from relaxdsl.passes.known_types import require_known
 from relaxdsl.runtime.arguments import ArgumentReader
 from relaxdsl.runtime.program import IntLeaf, ObjectLeaf, ShapeLeaf, TensorLeaf, Tree, TupleTree
 from relaxdsl.runtime.slots import SlotAllocator
@@ -98,7 +98,7 @@ def _expressions(name: str, bound: Sequence[Var], values: Mapping[str, Any]) -> 
     """The values as the program's constants; they are accepted and converted as a call's arguments are."""
     params = [(param.name, param.type) for param in bound]
     for param in bound:
-        require_known(f"{name}.bind", param.name, param.type)
+        require_known(f"{name}.bind", f"parameter {param.name}", param.type, None)
     slots = SlotAllocator()
     trees = [slots.tree(*param) for param in params]
     read = ArgumentReader(f"{name}.bind", params, trees).read((), {param.name: values[param.name] for param in bound})

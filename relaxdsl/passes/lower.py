@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from relaxdsl.errors import ArgumentError, DTypeError, InternalError, RelaxError, ShapeError, Span
+from relaxdsl.errors import ArgumentError, InternalError, RelaxError, ShapeError, Span
 from relaxdsl.ir.check_graph import MEMORY_OPS
 from relaxdsl.ir.graph import (
     Binding,
@@ -89,30 +89,8 @@ def lower(function: Function, module: IRModule, table: KernelTable) -> Program:
 
     Args:
         table: the compiled kernels.
-
-    Raises:
-        ShapeError, DTypeError: a parameter's rank or dtype is unknown.
     """
-    for param in function.params:
-        require_known(function.name, param.name, param.type)
     return _Lowering(function, module, table).program()
-
-
-def require_known(function: str, name: str, type_: Type) -> None:
-    """Raises ShapeError or DTypeError where the rank or dtype of a tensor in a parameter's type is unknown."""
-    if isinstance(type_, TupleType):
-        for index, field in enumerate(type_.fields):
-            require_known(function, f"{name}[{index}]", field)
-    if isinstance(type_, TensorType) and type_.ndim < 0:
-        raise ShapeError(
-            f"{function}: the rank of parameter {name} is unknown; a compiled function needs it",
-            hint='declare it, for example as relax.Tensor((m, n), "float32") or relax.Tensor(ndim=2, dtype="float32")',
-        )
-    if isinstance(type_, TensorType) and type_.dtype is None:
-        raise DTypeError(
-            f"{function}: the dtype of parameter {name} is unknown; a compiled function needs it",
-            hint='declare it, for example as relax.Tensor((m, n), "float32")',
-        )
 
 
 NOTHING = TupleTree(())

@@ -15,6 +15,7 @@ from relaxdsl.passes.dead_code import eliminate_dead_code
 from relaxdsl.passes.fold_constants import fold_constants
 from relaxdsl.passes.fuse import fuse
 from relaxdsl.passes.inline_functions import inline_functions
+from relaxdsl.passes.known_types import require_known_types
 from relaxdsl.passes.legalize import legalize
 from relaxdsl.passes.lower import lower
 from relaxdsl.passes.memory.kernels import KernelTable
@@ -111,7 +112,12 @@ PASSES: tuple[tuple[str, Callable[[Function, IRModule], tuple[Function, IRModule
 
 
 def compile_function(function: Function, module: IRModule) -> Compiled:
-    """Runs every pass on ``function`` (of ``module``), compiles its kernels, and lowers it to a program."""
+    """Runs every pass on ``function`` (of ``module``), compiles its kernels, and lowers it to a program.
+
+    Raises:
+        ShapeError, DTypeError: the rank or dtype of a value that comes from outside is unknown.
+    """
+    require_known_types(function)
     stages = []
     for name, run in PASSES:
         started = time.perf_counter()

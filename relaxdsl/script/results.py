@@ -24,7 +24,8 @@ from relaxdsl.types.types import (
     is_base_of,
 )
 
-_PACKED = ("call_packed", "call_pure_packed", "call_dps_packed")
+# What call_dps_packed fills has sizes that are known before.
+_PACKED = ("call_packed", "call_pure_packed")
 
 
 def as_result(value: Any, declared: Type | None) -> Expr:

@@ -8,7 +8,7 @@ from relaxdsl.errors import ScriptError
 from relaxdsl.ir.graph import NO_ATTRS, Call, Expr, ExternFunc, HostObject, Op, Tuple
 from relaxdsl.operators.calls import as_expr, current_context, fresh_symbol
 from relaxdsl.types.constructors import as_type
-from relaxdsl.types.types import AnyType, FuncType, Type, with_named_sizes
+from relaxdsl.types.types import AnyType, FuncType, TensorType, TupleType, Type, with_named_sizes
 
 CALL_PACKED = Op("call_packed", is_pure=False)
 CALL_PURE_PACKED = Op("call_pure_packed")
@@ -38,16 +38,28 @@ def call_dps_packed(name: str, args: Any, out: Any = None) -> Call:
     fill.
 
     Raises:
-        ScriptError: without ``out``; with ``args`` that are no tuple.
+        ScriptError: without ``out``, or if it is no tensor of known sizes and dtype, nor a tuple of such.
     """
+    span = current_context().span
     if out is None:
+        raise ScriptError("call_dps_packed: out is needed: the type of what the function fills", span=span)
+    if not _is_memory(as_type(out)):
         raise ScriptError(
-            "call_dps_packed: out is needed: the type of what the function fills", span=current_context().span
+            f"call_dps_packed: out is {as_type(out)}, which does not say how much memory the function fills",
+            hint="name the dtype and every size: out=relax.Tensor((m, 4), \"float32\"), or a relax.Tuple of such types",
+            span=span,
         )
     if not isinstance(args, list | tuple | Tuple):
         args = (args,)
     fields = args.fields if isinstance(args, Tuple) else args
     return _call(CALL_DPS_PACKED, name, (Tuple(_arguments("call_dps_packed", fields)),), out)
+
+
+def _is_memory(type_: Type) -> bool:
+    """Whether a type says how large the memory of its tensors is, and holds nothing else."""
+    if isinstance(type_, TupleType):
+        return all(map(_is_memory, type_.fields))
+    return isinstance(type_, TensorType) and type_.shape is not None and type_.dtype is not None
 
 
 def _call(op: Op, name: str, args: tuple[Expr, ...], out: Any) -> Call:

@@ -152,6 +152,13 @@ REFUSED: list[tuple[Callable[[], Any], type[RelaxError], str]] = [
         "call_dps_packed: out is needed: the type of what the function fills",
     ),
     (
+        lambda: relax.call_dps_packed("f", (vector(),), out=relax.Tuple(relax.Tensor((n,)), relax.Any)),
+        ScriptError,
+        "call_dps_packed: out is relax.Tuple(relax.Tensor((n,)), relax.Any), which does not say how much memory the "
+        "function fills\n   hint: name the dtype and every size: "
+        'out=relax.Tensor((m, 4), "float32"), or a relax.Tuple of such types',
+    ),
+    (
         lambda: relax.call_packed(len, vector()),  # type: ignore[arg-type]
         ScriptError,
         "call_packed: the function is given by its registered name, got <built-in function len>",
