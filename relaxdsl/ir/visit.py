@@ -185,13 +185,14 @@ def all_dims(function: Function) -> Iterator[Dim]:
     for param in function.params:
         yield from dims_of(param.type)
     for binding in all_bindings(function):
-        yield from _dims_of_binding(binding)
+        yield from dims_of_binding(binding)
     for node in walk(function.body.body):
         yield from dims_of_expr(node)
     yield from dims_of(function.ret_type)
 
 
-def _dims_of_binding(binding: Binding) -> Iterator[Dim]:
+def dims_of_binding(binding: Binding) -> Iterator[Dim]:
+    """The dims in a binding: of its variable, and of all that is in its value."""
     yield from dims_of(binding.var.type)
     if isinstance(binding, MatchCast):
         yield from dims_of(binding.target)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from relaxdsl.ir.graph import Binding, Function, If, MatchCast, SeqExpr, Var
-from relaxdsl.ir.visit import used_vars
+from relaxdsl.ir.visit import all_bindings, dims_of_binding, dims_of_expr, used_vars, walk
 from relaxdsl.trace.dataflow import is_pure_value
+from relaxdsl.types.dims import Dim, free_symbols
+from relaxdsl.types.types import dims_of, free_symbols_of
 
 
 def eliminate_dead_code(function: Function) -> Function:
@@ -21,7 +25,7 @@ def eliminate_dead_code(function: Function) -> Function:
         gv = relax.sin(x)
         return gv
     """
-    body = _sequence(function.body, set())
+    body = _Eliminator(function).sequence(function.body)
     if body is function.body:
         return function
     return Function(
@@ -29,24 +33,43 @@ def eliminate_dead_code(function: Function) -> Function:
     )
 
 
-def _sequence(sequence: SeqExpr, live: set[Var]) -> SeqExpr:
-    live |= set(used_vars(sequence.body))
-    blocks = []
-    for block in reversed(sequence.blocks):
-        kept: list[Binding] = []
-        for binding in reversed(block.bindings):
-            if _is_needed(binding, live):
-                live |= set(used_vars(binding.value))
-                kept.append(binding)
-        if kept:
-            blocks.append(type(block)(tuple(reversed(kept))))
-    if sum(len(block.bindings) for block in blocks) == sum(len(block.bindings) for block in sequence.blocks):
-        return sequence
-    return SeqExpr(tuple(reversed(blocks)), sequence.body, sequence.span)
+class _Eliminator:
+    """Knows, from the end on, which variables are used: by name, or by a size that is known with them only."""
 
+    def __init__(self, function: Function) -> None:
+        known = {name for param in function.params for name in free_symbols_of(param.type)}
+        self._size_of: dict[str, Var] = {}
+        for binding in all_bindings(function.body):
+            for name in free_symbols_of(binding.var.type):
+                if name not in known:
+                    self._size_of.setdefault(name, binding.var)
+        self._live: set[Var] = set()
+        self._use_sizes(dims_of(function.ret_type))
 
-def _is_needed(binding: Binding, live: set[Var]) -> bool:
-    return binding.var in live or not is_pure_binding(binding)
+    def sequence(self, sequence: SeqExpr) -> SeqExpr:
+        self._live.update(used_vars(sequence.body))
+        for node in walk(sequence.body):
+            self._use_sizes(dims_of_expr(node))
+        blocks = []
+        for block in reversed(sequence.blocks):
+            kept = tuple(binding for binding in reversed(block.bindings) if self._is_needed(binding))
+            if kept:
+                blocks.append(type(block)(kept[::-1]))
+        if sum(len(block.bindings) for block in blocks) == sum(len(block.bindings) for block in sequence.blocks):
+            return sequence
+        return SeqExpr(tuple(reversed(blocks)), sequence.body, sequence.span)
+
+    def _is_needed(self, binding: Binding) -> bool:
+        """Whether the binding stays; then it needs what it is computed from."""
+        if binding.var not in self._live and is_pure_binding(binding):
+            return False
+        self._live.update(used_vars(binding.value))
+        self._use_sizes(dims_of_binding(binding))
+        return True
+
+    def _use_sizes(self, dims: Iterable[Dim]) -> None:
+        names = {name for dim in dims for name in free_symbols(dim)}
+        self._live.update(self._size_of[name] for name in names if name in self._size_of)
 
 
 def is_pure_binding(binding: Binding) -> bool:

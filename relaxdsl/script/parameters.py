@@ -13,7 +13,7 @@ from relaxdsl.script.annotations import annotated_type, evaluate_type
 from relaxdsl.script.interpreter import Interpreter
 from relaxdsl.types.binding import plan_binding
 from relaxdsl.types.dims import symbol
-from relaxdsl.types.types import PrimType, ShapeType, TupleType, Type, free_symbols_of, with_named_sizes
+from relaxdsl.types.types import PrimType, ShapeType, Type, free_symbols_of, with_named_sizes
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ def _declared_type(interp: Interpreter, arg: ast.arg, evaluated: Mapping[str, An
 def _declare_param(interp: Interpreter, arg: ast.arg, type_: Type) -> Var:
     """The parameter; its sizes have the bounds that any parameter declares for them."""
     if not interp.options.exact:
-        type_ = interp.declare(with_symbols(type_, arg.arg))
+        type_ = interp.declare(with_named_sizes(type_, arg.arg, symbol))
     var = Var(arg.arg, type_, interp.source.span(arg))
     interp.frame.scope.variables[arg.arg] = var if interp.options.exact else _meaning(var)
     return var
@@ -89,16 +89,6 @@ def _annotation(interp: Interpreter, node: ast.expr, evaluated: Any) -> Type:
         error.at(interp.source.span(node))
         raise
     return interp.declare(type_)
-
-
-def with_symbols(type_: Type, name: str) -> Type:
-    """A parameter's type with a symbol for every size and integer that has none: ``x_0``, ``x_1``."""
-    match type_:
-        case PrimType(value=None):
-            return PrimType(type_.dtype, symbol(name))
-        case TupleType(fields=fields):
-            return TupleType(tuple(with_symbols(field, f"{name}_{i}") for i, field in enumerate(fields)))
-    return with_named_sizes(type_, name, symbol)
 
 
 def _meaning(param: Var) -> Any:

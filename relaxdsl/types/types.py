@@ -124,8 +124,13 @@ def tensor_type(shape: Iterable[Dim] | None, dtype: object = None, ndim: int = U
 
 
 def with_named_sizes(type_: Type, name: str, size: Callable[[str], Dim]) -> Type:
-    """The type with a size wherever only the rank is known. They are made from names: ``x_0``, ``x_1``."""
+    """The type with a size for each that it leaves out where the rank is known, and for an integer without one.
+
+    They are made from names: ``x_0``, ``x_1``.
+    """
     match type_:
+        case PrimType(value=None):
+            return PrimType(type_.dtype, size(name))
         case TensorType(shape=None, ndim=ndim) if ndim != UNKNOWN_NDIM:
             return tensor_type([size(f"{name}_{axis}") for axis in range(ndim)], type_.dtype)
         case ShapeType(values=None, ndim=ndim) if ndim != UNKNOWN_NDIM:

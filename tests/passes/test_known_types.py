@@ -93,3 +93,24 @@ def test_sizes_that_are_left_out_are_found_when_it_runs() -> None:
         joined, half = f(x)
         np.testing.assert_array_equal(joined, np.concatenate([x[size // 2 :] * 2, x[: size // 2]]))
         np.testing.assert_array_equal(half, x[: size // 2])
+
+
+def test_an_integer_that_a_packed_function_returns_is_a_size() -> None:
+    relax.register_packed("tests.positive", lambda x: int((x > 0).sum()), override=True)
+
+    @relax.function
+    def f(x: relax.Tensor[(n,), "float32"]):
+        count = relax.call_pure_packed("tests.positive", x, out=relax.Prim("int64"))
+        return relax.full((count, 2), 7.0, "float32"), x[:count], count
+
+    for values in ([1, -1, 2], [-1], [3.0, 2, 1, 5]):
+        x = np.array(values, "float32")
+        filled, start, count = f(x)
+        assert count == (x > 0).sum()
+        np.testing.assert_array_equal(filled, np.full((count, 2), 7, "float32"))
+        np.testing.assert_array_equal(start, x[:count])
+
+    relax.register_packed("tests.positive", lambda x: -1, override=True)
+    with pytest.raises(relax.ArgumentError) as caught:
+        f.bind()(np.ones(2, "float32"))
+    assert caught.value.headline == "f: result of tests.positive: got -1 (u), but u is at least 0"
