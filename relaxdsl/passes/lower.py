@@ -8,7 +8,7 @@ it is allocated when its size exists, which leaves compiled code for a moment.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -78,7 +78,7 @@ from relaxdsl.trace.memory_calls import (
     VIEW,
 )
 from relaxdsl.types.bounds import bounded_symbols
-from relaxdsl.types.dims import Dim, free_symbols, is_symbol
+from relaxdsl.types.dims import Dim, free_symbols, is_symbol, substitute
 from relaxdsl.types.match import plan_binding
 from relaxdsl.types.prove import Proof, prove_less_equal
 from relaxdsl.types.types import AnyType, TensorType, TupleType, Type, dims_of
@@ -211,13 +211,15 @@ class _Lowering:
         inputs, outputs, sizes = len(kernel.inputs), kernel.num_outputs, len(unbound_symbols(kernel))
         tensors = [self._tensor(each) for each in call.args[: inputs + outputs]]
         operands = (*call.args[:inputs], *call.args[inputs + outputs : inputs + outputs + sizes])
+        values = bind_kernel_symbols(kernel, operands)
         self._require_all(call)
+        self._require_scratch(kernel, values, call.span)
         self._kernels.add(
             KernelCall(
                 self._table.get(kernel, call.span),
                 tensors,
                 [self._tensor(each) for each in call.args[inputs + outputs + sizes :]],
-                bind_kernel_symbols(kernel, operands),
+                values,
                 frozenset(call.attrs.get("done", ())),
                 call.span,
                 _fusion_note(kernel, call),
@@ -247,6 +249,14 @@ class _Lowering:
     def _require_all(self, call: Call) -> None:
         for dim, least, message in call.attrs.get("requires") or ():
             self._require(dim, least, message, call.span)
+
+    def _require_scratch(self, kernel: PrimFunc, values: Mapping[str, Dim], span: Span | None) -> None:
+        """Checks the sizes of tensors that were fused into their readers, as if they were still there."""
+        known = {size for tensor in kernel.params for size in tensor.shape}
+        sizes = dict.fromkeys(size for tensor in kernel.scratch for size in tensor.shape if size not in known)
+        for dim in (substitute(size, values) for size in sizes):
+            if not isinstance(dim, int) and not is_symbol(dim):
+                self._require(dim, 0, f"the size {dim} is negative", span)
 
     def _require_sizes(self, shape: tuple[Dim, ...], span: Span | None) -> None:
         """Checks sizes that could be negative, such as ``m - k + 1``."""
@@ -372,7 +382,8 @@ class _Lowering:
         tree = self._leaf(binding.value)
         if isinstance(tree, ObjectLeaf):
             result = self._slots.tree(binding.var.name, binding.target)
-            self._body.append(HostCall("match_cast", _identity, (tree,), result, binding.span))
+            cast = HostCall("match_cast", _identity, (tree,), result, binding.span, subject="match_cast")
+            self._body.append(cast)
             self._bind_late(binding.var.name, binding.target, result, binding.span, "match_cast of")
             return result
         if binding not in self._early_casts:

@@ -1,4 +1,8 @@
-"""Explicit memory as slots: storages become parts of the one workspace of a call, tensors in them addresses."""
+"""Explicit memory as slots: storages become parts of the one workspace of a call, tensors in them addresses.
+
+Sizes and addresses are computed for branches, too, that are not taken and in which a size may divide by zero. There
+any number will do.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +14,7 @@ from relaxdsl.passes.memory.offsets import whole_lines
 from relaxdsl.runtime.program import WORKSPACE_SIZE_SLOT, WORKSPACE_SLOT
 from relaxdsl.runtime.slots import DimCompiler
 from relaxdsl.types.dims import Dim
+from relaxdsl.types.divisors import with_positive_divisors
 
 MAX_NAME = 40
 """An offset with a longer text is a number in the names of slots."""
@@ -40,6 +45,7 @@ class Workspace:
 
     def moved(self, pointer: int, offset: Dim, name: str) -> int:
         """The slot of the address ``offset`` bytes after the one in ``pointer``; computed once."""
+        offset = with_positive_divisors(offset)
         if isinstance(offset, int) and offset == 0:
             return pointer
         key = pointer, offset
@@ -58,4 +64,4 @@ class Workspace:
     def finish(self) -> None:
         """Emits the size of the workspace."""
         if self._starts:
-            self._early.assign(self._size, WORKSPACE_SIZE_SLOT)
+            self._early.assign(with_positive_divisors(self._size), WORKSPACE_SIZE_SLOT)

@@ -12,6 +12,7 @@ from relaxdsl.errors import InternalError
 from relaxdsl.runtime.arguments import Conversion, plain_array
 from relaxdsl.runtime.frame import TOUCHED, Frame, address_of
 from relaxdsl.runtime.program import IntLeaf, ObjectLeaf, ShapeLeaf, TensorLeaf, Tree, TupleTree, leaves_of
+from relaxdsl.runtime.shortage import new_array
 
 
 class Activation:
@@ -108,7 +109,7 @@ class Activation:
         shape, dtype = self.shape(leaf), np.dtype(leaf.dtype)
         size_bytes = math.prod(shape) * dtype.itemsize
         if size_bytes == 0:
-            return np.empty(shape, dtype)
+            return new_array(self._frame.program, self._slots, leaf)
         start = int(self._slots[leaf.pointer])
         for memory in _memories(self._frame):
             if memory.start <= start and start + size_bytes <= memory.end:
@@ -150,19 +151,29 @@ class _Memory(NamedTuple):
         return self.array.reshape(-1).view(np.uint8)[start - self.start : end - self.start].view(dtype).reshape(shape)
 
 
-def _memories(frame: Frame | None) -> Iterator[_Memory]:
-    """What a pointer in the frame may point into: memory of its call, and of those that it is made by."""
-    while frame is not None:
-        yield _Memory.of(frame.workspace)
-        for place in frame.held.arrays.values():
-            if (array := frame.held_at(place)) is not None:
-                yield _Memory.of(array)
-        yield from map(_Memory.of, frame.program.constants)
-        caller = frame.caller
-        if caller is None:
-            arguments = map(frame.object_at, range(frame.layout.arguments, frame.layout.outputs))
-            yield from (_Memory.of(each) for each in arguments if isinstance(each, np.ndarray))
-        frame = caller
+def _memories(frame: Frame) -> Iterator[_Memory]:
+    """What a pointer in the frame may point into: memory of its call, and of those that it is within.
+
+    In a deep recursion, most arguments are the first call's or the last caller's: these come before the others.
+    """
+    root = frame.root
+    yield from _own_memories(frame)
+    if frame is not root:
+        yield from _own_memories(root)
+    arguments = map(root.object_at, range(root.layout.arguments, root.layout.outputs))
+    yield from (_Memory.of(each) for each in arguments if isinstance(each, np.ndarray))
+    for caller in frame.callers:
+        if caller is not root:
+            yield from _own_memories(caller)
+
+
+def _own_memories(frame: Frame) -> Iterator[_Memory]:
+    """The memory of one call."""
+    yield _Memory.of(frame.workspace)
+    for place in frame.held.arrays.values():
+        if (array := frame.held_at(place)) is not None:
+            yield _Memory.of(array)
+    yield from map(_Memory.of, frame.program.constants)
 
 
 def _overlaps(array: np.ndarray, memories: Iterable[_Memory]) -> bool:

@@ -6,6 +6,8 @@ The driver asks for it with the address of a frame and a reason; when this retur
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
+from contextlib import suppress
 from operator import index
 from typing import Any
 
@@ -13,9 +15,9 @@ import numpy as np
 
 from relaxdsl.errors import DTypeError, InternalError, RelaxError, ShapeError, Span
 from relaxdsl.runtime.activation import Activation
-from relaxdsl.runtime.driver import PLACE_OUTPUTS, RESERVE
+from relaxdsl.runtime.driver import MAKE_FRAME, PLACE_OUTPUTS, RESERVE, TOO_DEEP
 from relaxdsl.runtime.encoding import FAILED, Table
-from relaxdsl.runtime.frame import DEPTH, PC, Frame, frame_at
+from relaxdsl.runtime.frame import ASKED, OUT, PC, Frame, frame_at
 from relaxdsl.runtime.large_sizes import arithmetic_failure, store_large_sizes
 from relaxdsl.runtime.outputs import OutputChecker
 from relaxdsl.runtime.program import (
@@ -45,20 +47,31 @@ class Assistant:
 
     Args:
         outputs: checks ``out``.
+        make_frame: makes a frame; returns its address.
     """
 
-    def __init__(self, program: Program, table: Table, outputs: OutputChecker) -> None:
+    def __init__(
+        self, program: Program, table: Table, outputs: OutputChecker, make_frame: Callable[[], int]
+    ) -> None:
         self._program = program
         self._table = table
         self._outputs = outputs
+        self._make_frame = make_frame
 
-    def __call__(self, address: int, reason: int) -> None:
+    def __call__(self, address: int, reason: int) -> int:
+        """Helps the call in a frame. The address of a new frame, if that is wanted."""
+        if reason == MAKE_FRAME:
+            return self._make_frame()
         frame = frame_at(address)
         try:
             self._help(frame, reason)
         except Exception as error:
-            _note_callers(error, frame)
+            for caller in frame.callers:
+                step = caller.table.instructions[int(caller.memory[PC])]
+                assert isinstance(step, CallFunction)
+                _note(error, step.name, caller.program, step.span)
             raise
+        return 0
 
     def _help(self, frame: Frame, reason: int) -> None:
         if reason == RESERVE:
@@ -68,6 +81,8 @@ class Assistant:
             self._place_outputs(frame)
         elif reason == FAILED:
             self._fail(frame)
+        elif reason == TOO_DEEP:
+            raise self._recursion_error(frame)
         else:
             self._do_step(frame)
 
@@ -77,10 +92,10 @@ class Assistant:
         """Makes those outputs whose sizes are known, or takes the caller's arrays. Raises if they do not fit."""
         activation = Activation(frame)
         leaves = self._outputs.early_leaves
-        if frame.given is None:
+        if frame.memory[OUT] != ASKED or frame.given is None:
             arrays = [new_array(self._program, frame.slots, leaf) for leaf in leaves]
         else:
-            out, inputs = frame.given
+            (out, inputs), frame.given = frame.given, None
             arrays = self._outputs.check(out, activation.shape, inputs)
         for leaf, array in zip(leaves, arrays, strict=True):
             activation.place(leaf, array)
@@ -108,29 +123,23 @@ class Assistant:
         step = self._table.instructions[pc]
         match step:
             case CallFunction():
-                self._prepare_call(frame, step, pc)
+                executable = step.callee.executable
+                _require_same_leaves(step, executable.program)
+                self._table.link(pc, executable.link())
                 return  # compiled code makes the call now
             case Allocate(leaf=leaf):
-                Activation(frame).place(leaf, new_array(self._program, frame.slots, leaf, step))
+                Activation(frame).place(leaf, new_array(self._program, frame.slots, leaf, step.span, is_late=True))
             case HostCall():
                 self._call_host(frame, step)
             case _:
                 raise InternalError(f"{self._program.name}: {step} does not leave compiled code")
         frame.memory[PC] = self._table.next_pc(pc)
 
-    def _prepare_call(self, frame: Frame, step: CallFunction, pc: int) -> None:
-        """Compiles the function that is called, and makes a frame for it; each when it is needed first.
-
-        Raises:
-            RecursionError: the call is within as many others as Python allows within one another.
-        """
-        limit = sys.getrecursionlimit()
-        if frame.memory[DEPTH] >= limit:
-            allowed = f"Python's limit of {limit} (sys.setrecursionlimit) allows"
-            raise RecursionError(f"{step.name} calls itself more deeply than {allowed}")
-        executable = step.callee.executable
-        _require_same_leaves(step, executable.program)
-        self._table.link(pc, executable.link())
+    def _recursion_error(self, frame: Frame) -> RecursionError:
+        step = self._table.instructions[int(frame.memory[PC])]
+        assert isinstance(step, CallFunction)
+        limit = f"Python's limit of {sys.getrecursionlimit()} (sys.setrecursionlimit)"
+        return RecursionError(f"{step.name} calls itself more deeply than {limit} allows")
 
     def _call_host(self, frame: Frame, step: HostCall) -> None:
         """Calls a Python function; what it raises is noted with the user's line, and otherwise as it is."""
@@ -146,21 +155,13 @@ class Assistant:
             activation.store_result(step.results, value)
 
 
-def _note_callers(error: BaseException, frame: Frame) -> None:
-    """Says for each program on the way which line has called it."""
-    caller = frame.caller
-    while caller is not None:
-        step = caller.table.instructions[int(caller.memory[PC])]
-        assert isinstance(step, CallFunction)
-        _note(error, step.name, caller.program, step.span)
-        caller = caller.caller
-
-
 def _note(error: BaseException, name: str, program: Program, span: Span | None) -> None:
+    """Says with the error which line has called the function; an error that takes no notes stays as it is."""
     at = "" if span is None else f" ({span})"
     note = f"{name} is called by {program.name}{at}"
-    if note not in getattr(error, "__notes__", ()):
-        error.add_note(note)
+    with suppress(Exception):
+        if note not in getattr(error, "__notes__", ()):
+            error.add_note(note)
 
 
 def _require_same_leaves(step: CallFunction, callee: Program) -> None:
@@ -209,6 +210,8 @@ class _ResultReader:
     def _check_array(self, path: str, leaf: TensorLeaf, value: Any) -> None:
         if not isinstance(value, np.ndarray | np.generic):
             raise self._error(DTypeError, f"{path}: expected an array, got {type(value).__name__}")
+        if isinstance(value, np.ndarray) and type(value) is not np.ndarray and not isinstance(value, np.memmap):
+            raise self._error(DTypeError, f"{path}: expected a plain array, got {type(value).__name__}")
         if value.dtype.newbyteorder("=") != leaf.dtype:
             raise self._error(DTypeError, f"{path}: expected dtype {leaf.dtype}, got {value.dtype.name}")
         if value.ndim != len(leaf.sizes):
@@ -217,9 +220,14 @@ class _ResultReader:
 
     def _check_int(self, path: str, value: Any) -> None:
         try:
-            index(value)
+            number = index(value)
         except TypeError:
-            raise self._error(DTypeError, f"{path}: expected an integer, got {type(value).__name__}") from None
+            number = None
+        if number is None or isinstance(value, bool):
+            raise self._error(DTypeError, f"{path}: expected an integer, got {type(value).__name__}")
+        if not -(2**63) <= number < 2**63:
+            raise self._error(ShapeError, f"{path}: {number} does not fit 64 bits")
 
     def _error(self, kind: type[RelaxError], what: str) -> RelaxError:
-        return kind(f"packed function {self._step.name}: {what}", span=self._step.span)
+        step = self._step
+        return kind(f"{step.subject or f'packed function {step.name}'}: {what}", span=step.span)

@@ -14,6 +14,7 @@ from relaxdsl.runtime.capi import (
     ARRAY_DATA,
     ARRAY_TYPE,
     Py_DecRef,
+    Py_GetRecursionLimit,
     PyArray_New,
     PyErr_CheckSignals,
     PyErr_Clear,
@@ -22,9 +23,6 @@ from relaxdsl.runtime.capi import (
     PyLong_AsLongLong,
     PyLong_FromLongLong,
     PyObject_Vectorcall,
-    PySet_Add,
-    PySet_Pop,
-    PySet_Size,
 )
 from relaxdsl.runtime.encoding import (
     ALLOCATE,
@@ -38,10 +36,16 @@ from relaxdsl.runtime.encoding import (
     STATUS_MASK,
     STOPPED,
 )
-from relaxdsl.runtime.frame import CALLER, CALLS, CAPACITY, DEPTH, HANDLE, OUT, PC, SLOTS, STATE, TOUCHED
+from relaxdsl.runtime.frame import CALLER, CAPACITY, DEPTH, NEXT, OUT, PC, ROOT, SLOTS, STATE, TOUCHED, UNTIL
 from relaxdsl.runtime.holding import held_at, hold, let_go
 from relaxdsl.runtime.native import call, load, stack_words, store
-from relaxdsl.runtime.output_arrays import UNUSUAL, allocate_outputs, take_outputs
+from relaxdsl.runtime.output_arrays import (
+    UNUSUAL,
+    allocate_outputs,
+    argument_elements,
+    output_elements,
+    take_outputs,
+)
 from relaxdsl.runtime.parallel import INT32_MASK
 from relaxdsl.runtime.program import FIRST_ARGUMENT_SLOT, WORKSPACE_SIZE_SLOT
 from relaxdsl.runtime.signature import (
@@ -55,18 +59,16 @@ from relaxdsl.runtime.signature import (
     RESULT_SLOTS,
     TABLE,
 )
-from relaxdsl.runtime.vm import next_pause, run
+from relaxdsl.runtime.vm import PAUSE_NS, coarse_nanoseconds, is_later, next_pause, run
 
 HOLD_BELOW = 1024
 """A call that touches fewer elements keeps Python's lock: giving it back can cost far more than such a call takes."""
 
-YIELD_EVERY = 64
-"""After so many calls of functions from one frame, other threads get Python's lock, and signals are looked for."""
-
 RAISED = -2
 
-# Why Python is asked for help, besides the statuses at which the VM stops: more workspace, or memory for the outputs.
-RESERVE, PLACE_OUTPUTS = 4, 5
+# Why Python is asked for help, besides the statuses at which the VM stops: for more workspace, memory for the outputs,
+# another frame, the error of a recursion that is too deep.
+RESERVE, PLACE_OUTPUTS, MAKE_FRAME, TOO_DEEP = 4, 5, 6, 7
 
 
 def drive(root: int) -> int:
@@ -141,7 +143,7 @@ def advance(frame: int) -> int:
             if allocate(state, frame, step):
                 return frame
             call(PyErr_Clear)
-        if code == CALL_FUNCTION and load(step + 8) != 0 and call(PySet_Size, load(load(step + 8) + 8 * IDLE)) > 0:
+        if code == CALL_FUNCTION and load(step + 8) != 0:
             return call_function(state, frame, step)
     return RAISED if assist(state, frame, status) == RAISED else frame
 
@@ -153,29 +155,40 @@ def run_body(frame: int, table: int) -> int:
         at = run(slots, table, load(frame + 8 * PC), 0)
         store(frame + 8 * PC, at >> STATUS_BITS)
         return at & STATUS_MASK
+    root = load(frame + 8 * ROOT)
     at = load(frame + 8 * PC) << STATUS_BITS | LATE
     while at & STATUS_MASK == LATE:
+        if load(root + 8 * UNTIL) == 0:
+            store(root + 8 * UNTIL, next_pause())
         thread = call(PyEval_SaveThread)
-        at = run(slots, table, at >> STATUS_BITS, next_pause())
+        at = run(slots, table, at >> STATUS_BITS, load(root + 8 * UNTIL))
         call(PyEval_RestoreThread, thread)
         store(frame + 8 * PC, at >> STATUS_BITS)
-        if at & STATUS_MASK == LATE and call(PyErr_CheckSignals) & INT32_MASK:
-            return LATE
+        if at & STATUS_MASK == LATE:
+            store(root + 8 * UNTIL, 0)
+            if call(PyErr_CheckSignals) & INT32_MASK:
+                return LATE
     return at & STATUS_MASK
 
 
 def assist(state: int, frame: int, reason: int) -> int:
     """Has Python help the call in ``frame``. Returns 0, or ``RAISED`` with an exception set."""
+    made = ask(state, frame, reason)
+    if made == 0:
+        return RAISED
+    call(Py_DecRef, made)
+    return 0
+
+
+def ask(state: int, frame: int, reason: int) -> int:
+    """What Python returns when it is asked for help, or NULL with an exception set."""
     arguments = stack_words(2)
     store(arguments, call(PyLong_FromLongLong, frame))
     store(arguments + 8, call(PyLong_FromLongLong, reason))
     made = call(PyObject_Vectorcall, load(state + 8 * ASSIST), arguments, 2, 0)
     call(Py_DecRef, load(arguments))
     call(Py_DecRef, load(arguments + 8))
-    if made == 0:
-        return RAISED
-    call(Py_DecRef, made)
-    return 0
+    return made
 
 
 # ----------------------------------------------------------------------------------------------------------- allocation
@@ -206,31 +219,37 @@ def allocate(state: int, frame: int, step: int) -> int:
 
 
 def call_function(state: int, frame: int, step: int) -> int:
-    """Begins a call in an idle frame of the function's; returns that frame, or ``RAISED``."""
-    made = load(frame + 8 * CALLS) + 1
-    store(frame + 8 * CALLS, made)
-    if made & (YIELD_EVERY - 1) == 0 and yield_lock() == RAISED:
+    """Begins a call in a frame of the function's; returns that frame, or ``RAISED``."""
+    depth = load(frame + 8 * DEPTH) + 1
+    if depth > call(Py_GetRecursionLimit) & INT32_MASK:
+        return RAISED if assist(state, frame, TOO_DEEP) == RAISED else frame
+    root = load(frame + 8 * ROOT)
+    if look_around(root) == RAISED:
         return RAISED
     callee_state = load(step + 8)
-    handle = call(PySet_Pop, load(callee_state + 8 * IDLE))
-    if handle == 0:  # another thread has taken it meanwhile: this step is done again
-        call(PyErr_Clear)
-        return frame
-    callee = call(PyLong_AsLongLong, handle)
-    store(callee + 8 * HANDLE, handle)
+    callee = take_frame(callee_state)
+    if callee == RAISED:
+        return RAISED
     store(callee + 8 * CALLER, frame)
-    store(callee + 8 * DEPTH, load(frame + 8 * DEPTH) + 1)
-    store(callee + 8 * TOUCHED, load(frame + 8 * TOUCHED))
+    store(callee + 8 * ROOT, root)
+    store(callee + 8 * DEPTH, depth)
     store(callee + 8 * OUT, 0)
     give_arguments(state, frame, step, callee)
+    store(callee + 8 * TOUCHED, argument_elements(callee_state, callee))
     if begin(callee_state, callee) < 0:
         give_back(callee_state, callee)
         return RAISED
     return callee
 
 
-def yield_lock() -> int:
-    """Lets other threads run, and signals be handled; ``RAISED`` if one of these raises."""
+def look_around(root: int) -> int:
+    """From time to time, lets other threads run and signals be handled; ``RAISED`` if one of these raises."""
+    until = load(root + 8 * UNTIL)
+    if until != 0 and not is_later(until):
+        return 0
+    store(root + 8 * UNTIL, coarse_nanoseconds() + PAUSE_NS)
+    if until == 0:
+        return 0
     call(PyEval_RestoreThread, call(PyEval_SaveThread))
     return RAISED if call(PyErr_CheckSignals) & INT32_MASK else 0
 
@@ -269,18 +288,31 @@ def give_results(state: int, frame: int) -> int:
     for i in range(place_count):
         value = held_at(state, frame, load(places + 8 * i))
         hold(caller_state, caller, load(listed + 8 * i), value)
-    store(caller + 8 * TOUCHED, load(frame + 8 * TOUCHED))
+    store(caller + 8 * TOUCHED, load(caller + 8 * TOUCHED) + output_elements(state, frame))
     store(caller + 8 * PC, (listed + 8 * place_count - load(caller_state + 8 * TABLE)) >> 3)
     give_back(state, frame)
     return caller
 
 
+def take_frame(state: int) -> int:
+    """An idle frame of the program's, or a new one; ``RAISED`` if there is no memory for it."""
+    frame = load(state + 8 * IDLE)
+    if frame != 0:
+        store(state + 8 * IDLE, load(frame + 8 * NEXT))
+        return frame
+    made = ask(state, 0, MAKE_FRAME)
+    if made == 0:
+        return RAISED
+    frame = call(PyLong_AsLongLong, made)
+    call(Py_DecRef, made)
+    return frame
+
+
 def give_back(state: int, frame: int) -> int:
-    """Makes a callee's frame idle again."""
+    """Makes a frame idle again. This takes no memory, so it cannot fail."""
     let_go(state, frame)
-    handle = load(frame + 8 * HANDLE)
-    call(PySet_Add, load(state + 8 * IDLE), handle)
-    call(Py_DecRef, handle)
+    store(frame + 8 * NEXT, load(state + 8 * IDLE))
+    store(state + 8 * IDLE, frame)
     return 0
 
 
@@ -300,11 +332,13 @@ FUNCTIONS = (
     advance,
     run_body,
     assist,
+    ask,
     allocate,
     call_function,
-    yield_lock,
+    look_around,
     give_arguments,
     give_results,
+    take_frame,
     give_back,
     unwind,
 )

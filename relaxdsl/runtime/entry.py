@@ -7,7 +7,7 @@ It is bound to a tuple ``(state, slow)``:
 
 The entry takes an idle frame, stores pointers and sizes, has the driver run the call, and returns the outputs. At
 anything unusual it gives up and calls ``slow`` with the same arguments: another argument count, an unknown keyword, a
-wrong type or dtype, an array that is not contiguous, no idle frame, an ``out`` that may overlap an argument. Nothing
+wrong type or dtype, an array that is not contiguous, an ``out`` that may overlap an argument. Nothing
 has happened by then. ``slow`` converts what it can and comes back by ``proceed``, or raises the error that explains it.
 """
 
@@ -33,22 +33,20 @@ from relaxdsl.runtime.capi import (
     PyArray_FromAny,
     PyErr_Clear,
     PyLong_AsLongLong,
+    PyLong_FromLongLong,
+    PyObject_CallOneArg,
     PyObject_Vectorcall,
-    PySet_Add,
-    PySet_Pop,
-    PySet_Size,
     PyTuple_GetItem,
     PyTuple_Size,
 )
-from relaxdsl.runtime.driver import RAISED, drive
-from relaxdsl.runtime.frame import CALLER, DEPTH, OUT, SLOTS, STATE, TOUCHED
-from relaxdsl.runtime.holding import hold, let_go
+from relaxdsl.runtime.driver import RAISED, drive, give_back, take_frame
+from relaxdsl.runtime.frame import CALLER, DEPTH, OUT, ROOT, SLOTS, TOUCHED, UNTIL
+from relaxdsl.runtime.holding import hold
 from relaxdsl.runtime.native import call, load, store
 from relaxdsl.runtime.output_arrays import UNUSUAL, is_plain, pack_outputs, read_tuple
 from relaxdsl.runtime.signature import (
     ARGUMENT_ROW_COUNT,
     ARGUMENTS,
-    IDLE,
     INT,
     NAMES,
     OBJECT,
@@ -65,30 +63,47 @@ LARGEST_EXACT = 1 << 24
 def enter(bound: int, arguments: int, count: int, keywords: int) -> int:
     """The Python function: its result, or NULL with an exception set."""
     state = load(call(PyTuple_GetItem, bound, 0) + ARRAY_DATA)
-    idle = load(state + 8 * IDLE)
-    if count <= load(state + 8 * PARAMETER_COUNT) and call(PySet_Size, idle) > 0:
-        handle = call(PySet_Pop, idle)
-        frame = call(PyLong_AsLongLong, handle)
+    if count <= load(state + 8 * PARAMETER_COUNT):
+        frame = take_frame(state)
+        if frame == RAISED:
+            return 0
         result = read_call(state, frame, arguments, count, keywords)
         if result != UNUSUAL:
             result = finish(state, frame)
-        let_go(state, frame)
-        call(PySet_Add, idle, handle)
-        call(Py_DecRef, handle)
+        give_back(state, frame)
         if result != UNUSUAL:
             return 0 if result == RAISED else result
         call(PyErr_Clear)
     return call(PyObject_Vectorcall, call(PyTuple_GetItem, bound, 1), arguments, count, keywords)
 
 
-def proceed(frame: int) -> int:
-    """For Python: the result of the call whose arguments it has stored, or NULL with an exception set."""
-    state = load(frame + 8 * STATE)
-    store(frame + 8 * CALLER, 0)
-    store(frame + 8 * DEPTH, 0)
-    result = finish(state, frame)
-    let_go(state, frame)
+def proceed(state: int, store_arguments: int) -> int:
+    """For Python: the result of a call, or NULL with an exception set; ``store_arguments`` gets the frame's address.
+
+    Python never has a frame to give back, so no signal that is handled there can keep it from doing so.
+    """
+    frame = take_frame(state)
+    if frame == RAISED:
+        return 0
+    result = RAISED
+    address = call(PyLong_FromLongLong, frame)
+    stored = call(PyObject_CallOneArg, store_arguments, address)
+    call(Py_DecRef, address)
+    if stored != 0:
+        call(Py_DecRef, stored)
+        make_root(frame)
+        result = finish(state, frame)
+    give_back(state, frame)
     return 0 if result == RAISED else result
+
+
+def make_root(frame: int) -> int:
+    """Makes a call the first of all."""
+    store(frame + 8 * CALLER, 0)
+    store(frame + 8 * ROOT, frame)
+    store(frame + 8 * DEPTH, 0)
+    store(frame + 8 * UNTIL, 0)
+    return 0
 
 
 def finish(state: int, frame: int) -> int:
@@ -112,9 +127,8 @@ def read_call(state: int, frame: int, arguments: int, count: int, keywords: int)
     if out == UNUSUAL:
         return UNUSUAL
     touched = read_arguments(state, frame)
+    make_root(frame)
     store(frame + 8 * OUT, out)
-    store(frame + 8 * CALLER, 0)
-    store(frame + 8 * DEPTH, 0)
     store(frame + 8 * TOUCHED, touched)
     return UNUSUAL if touched == UNUSUAL else 0
 
@@ -235,6 +249,7 @@ def read_int(number: int, slot: int) -> int:
 FUNCTIONS = (
     enter,
     proceed,
+    make_root,
     finish,
     read_call,
     order_arguments,

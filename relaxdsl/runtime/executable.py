@@ -13,12 +13,12 @@ from relaxdsl.locks import COMPILING
 from relaxdsl.runtime.activation import Activation
 from relaxdsl.runtime.arguments import ArgumentReader, Params
 from relaxdsl.runtime.encoding import Table, encode, written_slots
-from relaxdsl.runtime.frame import ASKED, OUT, Frame, FramePool, address_of
+from relaxdsl.runtime.frame import ASKED, NEXT, OUT, Frame, address_of, frame_at
 from relaxdsl.runtime.held import Held, held_by
 from relaxdsl.runtime.listing import format_program
 from relaxdsl.runtime.outputs import OutputChecker
 from relaxdsl.runtime.program import Program
-from relaxdsl.runtime.signature import Signature
+from relaxdsl.runtime.signature import IDLE, Signature
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,6 +40,7 @@ class Executable:
     def __init__(self, program: Program, params: Params) -> None:
         self.program = program
         self.params = tuple(params)
+        self._frames: list[Frame] = []
         self.entry: Callable[..., Any] = self._call_first
         """What a call calls; using it saves Python's call of :meth:`__call__`. It changes at the first call."""
 
@@ -96,22 +97,18 @@ class Executable:
 
     @cached_property
     def _state(self) -> np.ndarray:
-        return self._signature.encode(self._table, self._names, self._frames.idle, self._assistant)
+        return self._signature.encode(self._table, self._names, self._assistant)
 
     @cached_property
     def _names(self) -> tuple[str, ...]:
         return tuple(sys.intern(name) for name, _ in self.params)
 
     @cached_property
-    def _frames(self) -> FramePool:
-        return FramePool(self._new_frame)
-
-    @cached_property
     def _assistant(self) -> Assistant:
         from relaxdsl.runtime.assist import Assistant  # imports llvmlite
 
         outputs = OutputChecker(self.program.name, self.program.output, self._late_pointers)
-        return Assistant(self.program, self._table, outputs)
+        return Assistant(self.program, self._table, outputs, self._make_frame)
 
     @cached_property
     def _reader(self) -> ArgumentReader:
@@ -122,16 +119,26 @@ class Executable:
         """Slots that the body fills with the addresses of new arrays: outputs in them do not exist before."""
         return frozenset(slot for step in self.program.body for slot in written_slots(step))
 
-    def _new_frame(self) -> Frame:
+    def _make_frame(self) -> int:
+        """The address of a new frame, which compiled code uses, and keeps in a list when it is idle."""
         layout = self._signature.layout(self._table)
-        return Frame(self.program, self._table, self._held, layout, address_of(self._state))
+        frame = Frame(self.program, self._table, self._held, layout, address_of(self._state))
+        self._frames.append(frame)
+        return frame.address
+
+    def idle_frames(self) -> list[Frame]:
+        """The frames that no call uses."""
+        found, address = [], int(self._state[IDLE])
+        while address:
+            found.append(frame_at(address))
+            address = int(found[-1].memory[NEXT])
+        return found
 
     # ----------------------------------------------------------------------------------------------------------- calls
 
     def link(self) -> int:
         """Sees to it that other programs can call this one; returns the address of its state."""
         self.prepare()
-        self._frames.require_idle()
         return address_of(self._state)
 
     def _call_first(self, /, *args: Any, **keywords: Any) -> Any:
@@ -139,18 +146,17 @@ class Executable:
         return self.entry(*args, **keywords)
 
     def _call_slowly(self, /, *args: Any, **keywords: Any) -> Any:
-        """A call whose arguments have to be converted, or explained; or for which there is no frame yet."""
+        """A call whose arguments have to be converted, or explained."""
         from relaxdsl.runtime.machine import proceed  # imports llvmlite and compiles
 
         out = keywords.pop("out", None) if "out" not in self._reader.names else None
         conversions = self._reader.read(args, keywords)
-        frame = self._frames.take()
-        try:
+
+        def store_arguments(address: int) -> None:
+            frame = frame_at(address)
             Activation(frame).store_arguments(conversions)
             frame.memory[OUT] = 0 if out is None else ASKED
             frame.given = None if out is None else (out, list(self._reader.arrays(args, keywords)))
-            result = proceed(frame.address)
-            return result if out is None else out
-        finally:
-            frame.given = None
-            self._frames.give_back(frame)
+
+        result = proceed(address_of(self._state), store_arguments)
+        return result if out is None else out

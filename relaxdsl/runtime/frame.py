@@ -2,7 +2,7 @@
 
 A frame is an array of words::
 
-    CAPACITY … CALLS        what the driver knows of the call (:mod:`relaxdsl.runtime.driver`)
+    CAPACITY … UNTIL        what the driver knows of the call (:mod:`relaxdsl.runtime.driver`)
     SLOTS …                 the program's slots
     …                       where a kernel's arguments are gathered
     …                       the caller's objects, one an argument row (:mod:`relaxdsl.runtime.signature`)
@@ -13,7 +13,7 @@ A frame is an array of words::
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
 
@@ -27,11 +27,12 @@ from relaxdsl.runtime.program import WORKSPACE_SLOT, Program
 if TYPE_CHECKING:
     from relaxdsl.runtime.encoding import Table
 
-# Bytes of the workspace; the state of the program; the frame's handle in the set of idle frames; the frame of the call
-# that this one is made by, or 0; where the program goes on; how many elements the call touches, so far as is known;
-# the object that is given as `out`, 0, or ASKED; how many calls this one is within; how many calls it has made.
-CAPACITY, STATE, HANDLE, CALLER, PC, TOUCHED, OUT, DEPTH, CALLS = range(9)
-SLOTS = 9
+# Bytes of the workspace; the state of the program; while it is idle, the next idle frame or 0; the frame of the call
+# that this one is made by, or 0; that of the first call of all, which may be itself; how many calls this one is within;
+# where the program goes on; how many elements the call touches, so far as is known; the object that is given as `out`,
+# 0, or ASKED; of a first call, the time at which it looks for signals and lets other threads run, or 0.
+CAPACITY, STATE, NEXT, CALLER, ROOT, DEPTH, PC, TOUCHED, OUT, UNTIL = range(10)
+SLOTS = 10
 
 ASKED = -1
 """In place of ``out``: Python is asked for the outputs' memory."""
@@ -75,6 +76,7 @@ class Frame:
         self.layout = layout
         self.memory = np.zeros(layout.word_count, np.int64)
         self.memory[STATE] = state_address
+        self.memory[ROOT] = address_of(self.memory)
         self.memory[layout.held + held.count :] = [id(each) for each in held.constants]
         self.slots = self.memory[SLOTS : SLOTS + len(program.slots)]
         self.slots[:] = [slot.initial for slot in program.slots]
@@ -93,7 +95,10 @@ class Frame:
         # The old one goes first: the two are never there at once, and none is left if there is no memory for the new.
         self.memory[CAPACITY] = 0
         self.workspace = np.empty(0, np.uint8)
-        self.workspace = _aligned_bytes(max(size_bytes, capacity + capacity // 2))
+        try:
+            self.workspace = _aligned_bytes(max(size_bytes, capacity + capacity // 2))
+        except MemoryError:
+            self.workspace = _aligned_bytes(size_bytes)
         self.slots[WORKSPACE_SLOT] = address_of(self.workspace)
         self.memory[CAPACITY] = len(self.workspace)
 
@@ -120,33 +125,18 @@ class Frame:
         address = int(self.memory[CALLER])
         return frame_at(address) if address else None
 
+    @property
+    def callers(self) -> Iterator[Frame]:
+        """The frames of the calls that this one is within, from the inside out."""
+        caller = self.caller
+        while caller is not None:
+            yield caller
+            caller = caller.caller
 
-class FramePool:
-    """The frames of an executable. Threads, and a call within a call, each take their own."""
-
-    def __init__(self, make: Callable[[], Frame]) -> None:
-        self._make = make
-        self._frames: dict[int, Frame] = {}
-        self.idle: set[int] = set()
-        """Addresses of the frames no call uses. Taking from a set and adding to it are atomic, in C and in Python."""
-
-    def take(self) -> Frame:
-        """A frame that nobody else uses; give it back."""
-        try:
-            return self._frames[self.idle.pop()]
-        except KeyError:
-            frame = self._make()
-            self._frames[frame.address] = frame
-            return frame
-
-    def give_back(self, frame: Frame) -> None:
-        """The frame is idle again."""
-        self.idle.add(frame.address)
-
-    def require_idle(self) -> None:
-        """Makes a frame if none is idle."""
-        if not self.idle:
-            self.give_back(self.take())
+    @property
+    def root(self) -> Frame:
+        """The frame of the first call of all."""
+        return frame_at(int(self.memory[ROOT]))
 
 
 def frame_at(address: int) -> Frame:

@@ -23,8 +23,8 @@ make_entry = BuiltinMaker("enter", _code.address("enter"))
 run_table = ctypes.CFUNCTYPE(ctypes.c_int64, *[ctypes.c_int64] * 4)(_code.address("run"))
 """``run_table(slots, table, pc, until)``: the VM, called from Python without Python's lock."""
 
-proceed = ctypes.PYFUNCTYPE(ctypes.py_object, ctypes.c_int64)(_code.address("proceed"))
-"""``proceed(frame)``: the result of a call whose arguments are in the frame."""
+proceed = ctypes.PYFUNCTYPE(ctypes.py_object, ctypes.c_int64, ctypes.py_object)(_code.address("proceed"))
+"""``proceed(state, store_arguments)``: the result of a call whose arguments Python stores in a frame."""
 
 stop_workers = ctypes.CFUNCTYPE(ctypes.c_int64)(_code.address("stop_workers"))
 """Ends the threads that share work; waits for the job they are at."""

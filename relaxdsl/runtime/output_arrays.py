@@ -31,8 +31,12 @@ from relaxdsl.runtime.native import call, load, load_byte, load_int32, store
 from relaxdsl.runtime.signature import (
     ARGUMENT_ROW_COUNT,
     INT,
+    LATE,
+    OBJECT,
+    OBJECT_ARGUMENTS,
     OUTPUT_ROW_COUNT,
     OUTPUTS,
+    RESULT_SLOTS,
     ROW_WIDTH,
     ROWS,
     TENSOR,
@@ -68,6 +72,26 @@ def allocate_outputs(state: int, frame: int) -> int:
     return touched
 
 
+def argument_elements(state: int, frame: int) -> int:
+    """How many elements the tensors among the arguments have."""
+    return elements_of(state + 8 * ROWS, load(state + 8 * ARGUMENT_ROW_COUNT), frame)
+
+
+def output_elements(state: int, frame: int) -> int:
+    """How many elements the outputs have."""
+    return elements_of(output_row(state), load(state + 8 * OUTPUT_ROW_COUNT), frame)
+
+
+def elements_of(row: int, count: int, frame: int) -> int:
+    """How many elements the tensors of some rows have."""
+    elements = 0
+    for _ in range(count):
+        if load(row) == TENSOR or load(row) == LATE:
+            elements += element_count(row, frame + 8 * SLOTS + 8 * load(row + 24))
+        row += 8 * ROW_WIDTH
+    return elements
+
+
 def element_count(row: int, slot: int) -> int:
     """How many elements the tensor has whose sizes follow ``slot``."""
     elements = 1
@@ -89,7 +113,7 @@ def pack_outputs(state: int, frame: int) -> int:
         elif kind == TUPLE:
             store(objects + 8 * i, pack_tuple(load(row + 8), objects + 8 * load(row + 16)))
         else:
-            value = held_at(state, frame, load(row + 40) if kind == TENSOR else load(row + 8))
+            value = held_at(state, frame, load(row + 8) if kind == OBJECT else load(row + 40))
             call(Py_IncRef, value)
             store(objects + 8 * i, value)
     return load(objects)
@@ -107,7 +131,12 @@ def pack_tuple(length: int, parts: int) -> int:
 
 
 def take_outputs(state: int, frame: int, out: int) -> int:
-    """Makes the caller's arrays the outputs; returns how many elements they have, or ``UNUSUAL`` if they do not fit."""
+    """Makes the caller's arrays the outputs; returns how many elements they have, or ``UNUSUAL`` if they do not fit.
+
+    An argument that is an object may be an array that they overlap, or hold one.
+    """
+    if load(state + 8 * RESULT_SLOTS) != load(state + 8 * OBJECT_ARGUMENTS):
+        return UNUSUAL
     objects = frame + 8 * load(state + 8 * OUTPUTS)
     store(objects, out)
     row = output_row(state)
@@ -188,6 +217,9 @@ def read_tuple(row: int, items: int, objects: int) -> int:
 FUNCTIONS = (
     output_row,
     allocate_outputs,
+    argument_elements,
+    output_elements,
+    elements_of,
     element_count,
     pack_outputs,
     pack_tuple,

@@ -239,7 +239,7 @@ class HostCall:
     With ``results``, the returned value (matched against the tree) is stored: pointers and sizes into the leaf's
     slots, so a size that was unknown is bound here. Rank and dtype are checked against the leaf.
     Destination-passing calls fill ``outputs``, allocated before, which they get after ``args``. Only those are
-    writable.
+    writable. ``subject`` is what errors call it, if it is no packed function.
     """
 
     name: str
@@ -248,6 +248,7 @@ class HostCall:
     results: Tree | None
     span: Span | None = field(default=None, compare=False)
     outputs: tuple[TensorLeaf, ...] = ()
+    subject: str = ""
 
 
 class Callee(Protocol):
@@ -266,7 +267,7 @@ class Linkable(Protocol):
     def program(self) -> Program: ...
 
     def link(self) -> int:
-        """Sees to it that the program can be called, and that a frame is idle; returns the address of its state."""
+        """Sees to it that the program can be called; returns the address of its state."""
         ...
 
 

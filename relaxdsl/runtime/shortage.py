@@ -8,9 +8,9 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from relaxdsl.errors import ShapeError
+from relaxdsl.errors import ShapeError, Span
 from relaxdsl.runtime.encoding import written_slots
-from relaxdsl.runtime.program import WORKSPACE_SIZE_SLOT, Allocate, Program, TensorLeaf, leaves_of
+from relaxdsl.runtime.program import WORKSPACE_SIZE_SLOT, Program, TensorLeaf, leaves_of
 
 
 @contextmanager
@@ -22,33 +22,36 @@ def explained_shortage(program: Program, slots: np.ndarray) -> Iterator[None]:
         raise shortage(program, slots.tolist()) from None
 
 
-def new_array(program: Program, slots: np.ndarray, leaf: TensorLeaf, late: Allocate | None = None) -> np.ndarray:
+def new_array(
+    program: Program, slots: np.ndarray, leaf: TensorLeaf, span: Span | None = None, *, is_late: bool = False
+) -> np.ndarray:
     """Memory for a tensor whose sizes are known.
 
     Args:
-        late: the step that allocates it, if its sizes depend on data.
+        span: the line that needs it.
+        is_late: whether its sizes depend on data.
     """
     shape = tuple(int(slots[slot]) for slot in leaf.sizes)
     try:
         return np.empty(shape, leaf.dtype)
     except (MemoryError, ValueError):
-        if min(shape) < 0:
+        if min(shape, default=0) < 0:
             raise
-        raise _refusal(program, slots, leaf, late) from None
+        raise _refusal(program, slots, leaf, span, is_late) from None
 
 
-def _refusal(program: Program, slots: np.ndarray, leaf: TensorLeaf, late: Allocate | None) -> Exception:
+def _refusal(program: Program, slots: np.ndarray, leaf: TensorLeaf, span: Span | None, is_late: bool) -> Exception:
     """Why there is no such array."""
     tensor = f"{leaf.dtype} of shape {tuple(int(slots[slot]) for slot in leaf.sizes)}"
     size_bytes = _tensor_bytes(leaf, slots.tolist())
     if size_bytes == 0:
         return ShapeError(
             f"{program.name}: NumPy has no array of {tensor}: without the zeros, its bytes would not fit 64 bits",
-            span=None if late is None else late.span,
+            span=span,
         )
-    if late is None:
+    if not is_late:
         return shortage(program, slots.tolist())
-    at = "" if late.span is None else f" ({late.span})"
+    at = "" if span is None else f" ({span})"
     needs = f"{tensor}, which depends on data, needs {size_bytes:,} bytes"
     return MemoryError(f"{program.name}: not enough memory: {needs}{at}")
 

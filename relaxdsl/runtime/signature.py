@@ -7,7 +7,7 @@ rows start::
     INT     slot
     TUPLE   length, row of the first part
     OBJECT  place
-    LATE    place: an output that is allocated by the body
+    LATE    as TENSOR: an output that is allocated by the body
 
 A shape is a tuple of ints. Names are the addresses of the parameters' interned names: a call's keywords are interned,
 too, so that equal ones are the same object. The lists are for calls by other programs: the places of objects among the
@@ -38,10 +38,11 @@ from relaxdsl.runtime.program import (
     value_slots,
 )
 
-# Header words. ARGUMENTS, OUTPUTS and HELD are places in a frame; NAMES and those of lists, in the state.
+# Header words. ARGUMENTS, OUTPUTS and HELD are places in a frame; NAMES and those of lists, in the state. IDLE is the
+# address of an idle frame or 0; others follow it.
 TABLE, PROLOGUE, BODY, PARAMETER_COUNT, ARGUMENT_ROW_COUNT, OUTPUT_ROW_COUNT, CONSTANT_ELEMENTS = range(7)
 ARGUMENTS, OUTPUTS, HELD, HELD_COUNT, NAMES, OBJECT_ARGUMENTS, RESULT_SLOTS, RESULT_PLACES = range(7, 15)
-IDLE, ASSIST = 15, 16
+ASSIST, IDLE = 15, 16
 ROWS = 17
 ROW_WIDTH = 6
 
@@ -65,8 +66,8 @@ class Signature:
         held = outputs + len(self._outputs)
         return FrameLayout(arguments, outputs, held, held + self._held.count + len(self._held.constants))
 
-    def encode(self, table: Table, names: Sequence[str], idle: set[int], assist: object) -> np.ndarray:
-        """The state. ``table``, the interned ``names`` and the objects must outlive it."""
+    def encode(self, table: Table, names: Sequence[str], assist: object) -> np.ndarray:
+        """The state, with no idle frame. ``table``, the interned ``names`` and the object must outlive it."""
         program, layout = self._program, self.layout(table)
         rows = self._arguments + self._outputs
         lists = [list(map(id, names)), *self._lists()]
@@ -75,7 +76,7 @@ class Signature:
         header += [len(program.arguments), len(self._arguments), len(self._outputs)]
         header += [sum(array.size for array in program.constants)]
         header += [layout.arguments, layout.outputs, layout.held, self._held.count, *starts[:-1]]
-        header += [id(idle), id(assist)]
+        header += [id(assist), 0]
         return np.array([*header, *chain.from_iterable(rows), *chain.from_iterable(lists)], np.int64)
 
     def _lists(self) -> Sequence[list[int]]:
@@ -110,12 +111,11 @@ class Signature:
 
     def _leaf_row(self, leaf: Leaf) -> list[int]:
         match leaf:
-            case TensorLeaf() if leaf.pointer in self._late_pointers:
-                return [LATE, self._held.arrays[leaf.pointer]]
             case TensorLeaf():
                 _check_layout(leaf)
+                kind = LATE if leaf.pointer in self._late_pointers else TENSOR
                 dtype, place = np.dtype(leaf.dtype), self._held.arrays.get(leaf.pointer, 0)
-                return [TENSOR, dtype.num, len(leaf.sizes), leaf.pointer, dtype.itemsize, place]
+                return [kind, dtype.num, len(leaf.sizes), leaf.pointer, dtype.itemsize, place]
             case ObjectLeaf():
                 return [OBJECT, self._held.objects[leaf.index]]
             case _:

@@ -32,6 +32,7 @@ from relaxdsl.runtime.program import (
 )
 from relaxdsl.types.atoms import Atom, FloorDiv, Max, Min, Symbol
 from relaxdsl.types.dims import Dim, free_symbols, terms
+from relaxdsl.types.divisors import may_divide_by_zero
 from relaxdsl.types.polynomial import Term
 from relaxdsl.types.symint import from_polynomial
 from relaxdsl.types.types import UNKNOWN_NDIM, AnyType, PrimType, ShapeType, TensorType, TupleType, Type
@@ -121,6 +122,8 @@ class DimCompiler:
         self._symbols: dict[str, int] = {}
         self._products: dict[Monomial, int] = {}
         self._dims: dict[Dim, int] = {}
+        self._depth = 0
+        """How many branches the code is in."""
 
     def bind(self, name: str, slot: int) -> None:
         """The symbol's value is in ``slot`` from here on."""
@@ -134,18 +137,25 @@ class DimCompiler:
     def branch(self) -> Iterator[None]:
         """Code that may not run: what is computed or bound inside is forgotten after."""
         saved = dict(self._symbols), dict(self._products), dict(self._dims)
+        self._depth += 1
         yield
+        self._depth -= 1
         self._symbols, self._products, self._dims = saved
 
     def slot_of(self, dim: Dim) -> int:
         """The slot that holds the dim's value; emits what computes it."""
         if isinstance(dim, int):
             return self.slots.constant(dim)
-        if self._earlier is not None and self._earlier.can_compute(dim):
+        if self._earlier is not None and self._is_early(dim):
             return self._earlier.slot_of(dim)
         if dim not in self._dims:
             self._dims[dim] = self._sum(dim)
         return self._dims[dim]
+
+    def _is_early(self, dim: Dim) -> bool:
+        """Whether the dim is computed before: if it can be, and cannot fail for the sake of a branch not taken."""
+        can_compute = self._earlier is not None and self._earlier.can_compute(dim)
+        return can_compute and not (self._depth and may_divide_by_zero(dim))
 
     def assign(self, dim: Dim, target: int) -> None:
         """Computes the dim into a given slot, such as an output's size."""

@@ -148,7 +148,7 @@ class Interpreter:
             case "call_dps_packed":
                 return self._call_dps(call)
             case "call_packed" | "call_pure_packed":
-                return _packed(call.args[0])(*map(self._expr, call.args[1:]))
+                return _native(_packed(call.args[0])(*map(self._expr, call.args[1:])))
         return self._call_operator(call, call.op.name)
 
     def _call_operator(self, call: Call, name: str) -> Any:
@@ -203,6 +203,15 @@ class Interpreter:
         if isinstance(value, slice):
             return slice(self._attr(value.start), self._attr(value.stop), self._attr(value.step))
         return value
+
+
+def _native(value: Any) -> Any:
+    """What a packed function returned, arrays in the machine's byte order."""
+    if type(value) in (tuple, list):
+        return type(value)(map(_native, value))
+    if isinstance(value, np.ndarray) and not value.dtype.isnative:
+        return value.astype(value.dtype.newbyteorder("="))
+    return value
 
 
 def _packed(callee: Expr) -> Callable[..., Any]:

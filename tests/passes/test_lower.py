@@ -354,3 +354,46 @@ def test_a_function_may_be_called_like_an_operator() -> None:
         return relax.nn.gelu(x)
 
     assert gelu.check(array(4))
+
+
+@relax.function
+def sum_of_a_quotient(x: relax.Tensor[("n",), "float32"], c: relax.Prim("int64")):
+    return relax.sum(relax.ones((x.shape[0] // c,), "float32"))
+
+
+@relax.function
+def quotient_in_a_branch(x: relax.Tensor[("n",), "float32"], c: relax.Prim("int64"), t: relax.Tensor[(), "bool"]):
+    if t:
+        y = relax.ones((x.shape[0] // c,), "float32")
+        z = relax.sum(y * y / relax.max(y))
+    else:
+        z = relax.sum(x)
+    return z
+
+
+@relax.function
+def sum_of_a_range(c: relax.Prim("int64")):
+    return relax.sum(relax.arange(0, c * 4))
+
+
+def test_sizes_that_only_a_kernel_has_are_checked() -> None:
+    x = np.ones(4, "float32")
+    assert sum_of_a_quotient(x, 2) == 2
+    with pytest.raises(ShapeError) as error:
+        sum_of_a_quotient(x, 0)
+    assert error.value.headline == "sum_of_a_quotient: a size divides by zero: n // c"
+    assert sum_of_a_range(3) == 66
+    with pytest.raises(ShapeError) as error:
+        sum_of_a_range(2**62)
+    message = f"sum_of_a_range: the size c * 4 is {2**64}, which does not fit 64 bits, for c = {2**62}"
+    assert error.value.headline == message
+
+
+def test_a_size_that_divides_by_zero_in_a_branch_fails_only_there() -> None:
+    x = np.arange(5, dtype="float32")
+    assert quotient_in_a_branch(x, 2, True) == 2
+    assert quotient_in_a_branch(x, 0, False) == 10
+    with pytest.raises(ShapeError) as error:
+        quotient_in_a_branch(x, 0, True)
+    assert error.value.headline == "quotient_in_a_branch: a size divides by zero: n // c"
+    assert "relax.ones" in str(error.value)

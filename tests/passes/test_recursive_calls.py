@@ -144,8 +144,8 @@ def test_a_recursion_without_end() -> None:
     own = traceback.extract_tb(caught.value.__traceback__)
     assert [frame.name for frame in own].count("__call__") == 2, "the frames of the levels are left out"
     np.testing.assert_allclose(power(X, 40), X**40, rtol=1e-5)
-    frames = power._executable._frames
-    assert len(frames.idle) == len(frames._frames)
+    executable = power._get_executable()
+    assert len(executable.idle_frames()) == len(executable._frames) == 1
 
 
 def test_the_result_of_a_recursive_function_must_be_declared() -> None:

@@ -105,7 +105,7 @@ def test_an_exception_passes_through_and_the_frame_is_given_back() -> None:
     for _ in range(3):
         with pytest.raises(KeyError, match="mine"):
             executable(X)
-    assert len(executable._frames.idle) == 1
+    assert len(executable.idle_frames()) == 1
 
 
 def test_a_host_call_may_call_the_executable_again() -> None:
@@ -154,6 +154,10 @@ def test_objects() -> None:
         (VECTOR, X.reshape(2, 2), ShapeError, "result: expected 1 axis, got 2: shape (2, 2)"),
         (TensorType((M, M), "int64"), X, ShapeError, "result: expected 2 axes, got 1: shape (4,)"),
         (PrimType("int64"), 1.5, DTypeError, "result: expected an integer, got float"),
+        (VECTOR, np.ma.masked_array(X), DTypeError, "result: expected a plain array, got MaskedArray"),
+        (PrimType("int64"), True, DTypeError, "result: expected an integer, got bool"),
+        (PrimType("int64"), 2**63, ShapeError, f"result: {2**63} does not fit 64 bits"),
+        (ShapeType((M,)), [-(2**70)], ShapeError, f"result[0]: {-(2**70)} does not fit 64 bits"),
         (ShapeType((M,)), 1, DTypeError, "result: expected a shape of 1, got int"),
         (ShapeType((M,)), (1, 2), ShapeError, "result: expected a shape of 1, got 2 items"),
         (ShapeType((M,)), ("1",), DTypeError, "result[0]: expected an integer, got str"),
@@ -167,3 +171,72 @@ def test_results_that_do_not_fit(kind: Type, result: object, error: type[RelaxEr
     with pytest.raises(error) as caught:
         host(lambda x: result, kind, span)(X)
     assert str(caught.value) == f"packed function my.op: {message}\n  --> nowhere.py:3:1"
+
+
+def test_a_cast_that_does_not_fit() -> None:
+    @relax.function
+    def f(x: relax.Any):
+        return relax.match_cast(x, relax.Tensor(("m",), "int64"))
+
+    np.testing.assert_array_equal(f(X), X)
+    with pytest.raises(DTypeError) as caught:
+        f("text")
+    assert caught.value.headline == "match_cast: result: expected an array, got str"
+
+
+class StubbornError(Exception):
+    """Takes no notes."""
+
+    __notes__ = ()
+
+
+def test_an_exception_that_takes_no_notes_arrives_as_it_is() -> None:
+    def refuse(x: np.ndarray) -> np.ndarray:
+        raise StubbornError("mine")
+
+    with pytest.raises(StubbornError, match="mine"):
+        host(refuse)(X)
+
+
+def test_out_may_not_be_an_object_among_the_arguments() -> None:
+    relax.register_packed("tests.sum", lambda p, x: p + x, override=True)
+
+    @relax.function
+    def f(p: relax.Any, x: relax.Tensor[("m",), "int64"]):
+        return relax.call_pure_packed("tests.sum", p, x, out=relax.Tensor((M,), "int64")) + 1
+
+    out = np.empty_like(X)
+    assert f(X, X, out=out) is out
+    np.testing.assert_array_equal(out, 2 * X + 1)
+    argument = X.copy()
+    with pytest.raises(ArgumentError) as caught:
+        f(argument, X, out=argument)
+    assert caught.value.headline == "f: out: overlaps argument p in memory"
+    np.testing.assert_array_equal(argument, X)
+
+
+def test_an_empty_array_that_numpy_does_not_have() -> None:
+    relax.register_packed("tests.fill", lambda x, out: None, override=True)
+
+    @relax.function
+    def f(x: relax.Tensor[("m", "n"), "float32"]):
+        filled = relax.call_dps_packed("tests.fill", (x,), out=relax.Tensor((8 * M, "n"), "float32"))
+        return relax.sum(filled + 1)
+
+    assert f(np.empty((3, 0), "float32")) == 0
+    with pytest.raises(ShapeError) as caught:
+        f(np.empty((2**58, 0), "float32"))
+    assert caught.value.headline == (
+        f"f: NumPy has no array of float32 of shape ({2**61}, 0): without the zeros, its bytes would not fit 64 bits"
+    )
+
+
+def test_results_in_another_byte_order_agree_with_the_reference() -> None:
+    relax.register_packed("tests.swapped", lambda x: x.astype(">i8"), override=True)
+
+    @relax.function
+    def f(x: relax.Tensor[("m",), "int64"]):
+        return relax.sum(relax.call_pure_packed("tests.swapped", x, out=relax.Tensor(("k",), "int64")))
+
+    assert f(X) == 6
+    assert f.check(X)

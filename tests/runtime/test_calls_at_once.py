@@ -153,8 +153,8 @@ def test_an_exception_of_a_packed_function_leaves_nothing_behind() -> None:
         assert caught.value.__notes__ == [f"test.refuses is called by guarded (test_calls_at_once.py:{line}:9)"]
         np.testing.assert_array_equal(guarded(good), 3)
     np.testing.assert_array_equal(kept, 3)
-    frames = guarded._executable._frames
-    assert len(frames.idle) == len(frames._frames) == 1
+    executable = guarded._get_executable()
+    assert len(executable.idle_frames()) == len(executable._frames) == 1
 
 
 # ---------------------------------------------------------------------------------------------------------------- forks
@@ -262,8 +262,8 @@ def test_ctrl_c_stops_between_kernels(chain: Callable[[np.ndarray], np.ndarray])
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, old)
     np.testing.assert_array_equal(chain(small), before)
-    frames = chain._executable._frames
-    assert len(frames.idle) == len(frames._frames)
+    executable = chain._get_executable()
+    assert len(executable.idle_frames()) == len(executable._frames)
     assert sys.getrefcount(large) == 2
 
 

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
+import resource
+import signal
+import subprocess
 import sys
 import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from hand_built import Builder, elementwise
 
+import relaxdsl as relax
 from relaxdsl.errors import InternalError, ShapeError, Span
+from relaxdsl.runtime import activation
 from relaxdsl.runtime.executable import Executable
 from relaxdsl.runtime.program import Allocate, CallFunction, HostCall, IntLeaf, ObjectLeaf, TensorLeaf, TupleTree
 from relaxdsl.types.dims import dims
@@ -189,7 +196,7 @@ def test_an_error_within_calls_gives_every_frame_back() -> None:
         assert caught.value.headline == "k is 0"
         notes = ["countdown is called by countdown (down.py:2:1)"] if depth else []
         assert getattr(caught.value, "__notes__", []) == notes
-        assert len(executable._frames.idle) == len(executable._frames._frames)
+        assert len(executable.idle_frames()) == len(executable._frames)
 
 
 def test_as_deep_as_python_allows() -> None:
@@ -254,3 +261,195 @@ def test_a_view_of_a_callers_memory() -> None:
     np.testing.assert_array_equal(executable(X), X * 3)
     np.testing.assert_array_equal(seen[0], X * 3)
     assert not seen[0].flags.writeable
+
+
+n = relax.dims("n")
+
+
+@relax.function
+def power(x: relax.Tensor[(n, n), "float32"], times: relax.Tensor[(), "int64"]) -> relax.Tensor[(n, n), "float32"]:
+    if times == 0:
+        y = x
+    else:
+        y = relax.nn.softmax(x @ power(x, times - 1))
+    return y
+
+
+@contextlib.contextmanager
+def interrupts() -> Iterator[None]:
+    """Within the block, the alarm is a Ctrl-C."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    old = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, old)
+
+
+@contextlib.contextmanager
+def recursion_limit(limit: int) -> Iterator[None]:
+    old = sys.getrecursionlimit()
+    sys.setrecursionlimit(limit)
+    try:
+        yield
+    finally:
+        sys.setrecursionlimit(old)
+
+
+def repeat(call: Callable[[], object], count: int) -> None:
+    for _ in range(count):
+        call()
+
+
+def test_a_recursion_stops_for_signals() -> None:
+    """Also where its frames are there already, so that nothing of it runs in Python."""
+    x = np.ones((64, 64), "float32")
+    with recursion_limit(6000), interrupts():
+        power(x, 5000)
+        signal.setitimer(signal.ITIMER_REAL, 0.02)
+        with pytest.raises(KeyboardInterrupt):
+            repeat(lambda: power(x, 5000), 100)
+    executable = power._get_executable()
+    assert len(executable.idle_frames()) == len(executable._frames)
+    np.testing.assert_allclose(power(x, 3), np.full((64, 64), 1 / 64), rtol=1e-5)
+    with pytest.raises(RecursionError):  # the frames are there, but the limit holds
+        power(x, 2000)
+
+
+relax.register_packed("tests.same", lambda x: x, override=True)
+
+
+@relax.function
+def doubled(x: relax.Tensor[(n,), "int64"]):
+    return relax.call_pure_packed("tests.same", x, out=relax.Tensor((n,), "int64")) * 2
+
+
+def test_signals_lose_no_frames() -> None:
+    """Arguments that Python reads, too: wherever it is interrupted, compiled code gives the frame back."""
+    strided = np.arange(16)[::2]
+    with interrupts():
+        for delay in range(2000):
+            with contextlib.suppress(KeyboardInterrupt):
+                signal.setitimer(signal.ITIMER_REAL, 1e-6 + delay % 50 * 2e-6)
+                repeat(lambda: doubled(strided), 50)
+                signal.setitimer(signal.ITIMER_REAL, 0)
+    executable = doubled._get_executable()
+    assert len(executable.idle_frames()) == len(executable._frames)
+    np.testing.assert_array_equal(doubled(strided), strided * 2)
+
+
+def test_a_recursion_beside_a_busy_thread() -> None:
+    """It lets the other one run from time to time, not at every call, which would take a switch of threads each."""
+
+    @relax.function
+    def count(i: relax.Tensor[(), "int64"]) -> relax.Tensor[(), "int64"]:
+        if i < 2:
+            total = i
+        else:
+            total = count(i - 1) + count(i - 2)
+        return total
+
+    assert count(12) == 144
+    switches = count_switches(lambda: count(16))
+    assert switches < 50, "2,584 calls"
+
+
+def count_switches(call: Callable[[], object]) -> int:
+    """How often another thread gets Python's lock during a call."""
+    turns, stop = [0], threading.Event()
+
+    def busy() -> None:
+        while not stop.is_set():
+            turns[0] += 1
+
+    thread = threading.Thread(target=busy)
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-4)
+    thread.start()
+    try:
+        before = resource.getrusage(resource.RUSAGE_THREAD).ru_nvcsw
+        call()
+        return resource.getrusage(resource.RUSAGE_THREAD).ru_nvcsw - before
+    finally:
+        stop.set()
+        thread.join()
+        sys.setswitchinterval(interval)
+
+
+def test_packed_calls_find_the_arguments_of_the_first_call() -> None:
+    """Not by a walk through all levels."""
+    visited: list[int] = []
+    relax.register_packed("tests.copied", lambda x: x.copy(), override=True)
+
+    @relax.function
+    def chain(x: relax.Tensor[("m",), "float32"], times: relax.Tensor[(), "int64"]) -> relax.Tensor[("m",), "float32"]:
+        if times == 0:
+            y = relax.ones_like(x)
+        else:
+            y = relax.call_pure_packed("tests.copied", x, out=relax.Tensor(("m",), "float32")) * chain(x, times - 1)
+        return y
+
+    x = np.full(3, 0.5, "float32")
+    np.testing.assert_allclose(chain(x, 20), x**20, rtol=1e-5)
+    original = activation._own_memories
+
+    def watched(frame: Any) -> Any:
+        visited.append(frame.address)
+        return original(frame)
+
+    activation._own_memories = watched
+    try:
+        chain(x, 100)
+    finally:
+        activation._own_memories = original
+    assert len(visited) <= 3 * 100
+
+
+OUT_OF_MEMORY = """
+import resource, sys
+import numpy as np
+import relaxdsl as relax
+
+n = relax.dims("n")
+
+@relax.function
+def deep(x: relax.Tensor[(n,), "float32"], t: relax.Tensor[(), "int64"]) -> relax.Tensor[(n,), "float32"]:
+    if t == 0:
+        y = x
+    else:
+        y = deep(x + 1, t - 1) * 2
+    return y
+
+@relax.function
+def wide(x: relax.Tensor[(n,), "float32"]):
+    a = x / relax.sum(x)
+    c = relax.concat([a, a * 2, a, a * 2])
+    return relax.sum(c / relax.max(c))
+
+def limit(extra):
+    used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (used + extra, resource.getrlimit(resource.RLIMIT_AS)[1]))
+
+relax.set_num_threads(1)
+x, large = np.ones(1, "float32"), np.ones(2_200_000, "float32")
+print(deep(x, 3), wide(large[:2_000_000]) > 0)
+sys.setrecursionlimit(10**6)
+limit(20 << 20)
+print(wide(large) > 0)  # half as much again as before would not fit
+try:
+    deep(x, 100_000)
+except MemoryError:
+    print("MemoryError")
+print(deep(x, 3), len(deep._get_executable().idle_frames()) == len(deep._get_executable()._frames))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits of memory are Linux's")
+def test_memory_that_runs_out_in_a_recursion(tmp_path: Path) -> None:
+    (tmp_path / "deep.py").write_text(OUT_OF_MEMORY)
+    run = subprocess.run([sys.executable, tmp_path / "deep.py"], capture_output=True, text=True, timeout=120)
+    assert run.stdout.splitlines() == ["[32.] True", "True", "MemoryError", "[32.] True"], run.stderr

@@ -14,7 +14,7 @@ from relaxdsl.runtime.activation import Activation
 from relaxdsl.runtime.binding import slot_at
 from relaxdsl.runtime.encoding import FAILED, LEFT
 from relaxdsl.runtime.executable import Executable
-from relaxdsl.runtime.frame import PC
+from relaxdsl.runtime.frame import PC, frame_at
 from relaxdsl.runtime.listing import format_program
 from relaxdsl.runtime.program import (
     Allocate,
@@ -137,7 +137,7 @@ def test_sizes_that_do_not_follow_their_pointer() -> None:
 
 def test_the_assistant_checks_the_vm() -> None:
     executable = Executable(empty(), ())
-    frame, body = executable._frames.take(), executable._table.body
+    frame, body = frame_at(executable._make_frame()), executable._table.body
     frame.memory[PC] = body
     executable._table.instructions[body] = Jump(0)
     for reason, message in [(FAILED, "cannot fail"), (LEFT, "does not leave compiled code")]:
@@ -147,7 +147,8 @@ def test_the_assistant_checks_the_vm() -> None:
 
 
 def test_a_pointer_into_nothing() -> None:
-    frame = Executable(empty(), ())._frames.take()
+    executable = Executable(empty(), ())
+    frame = frame_at(executable._make_frame())
     with pytest.raises(InternalError) as caught:
         Activation(frame).value(TensorLeaf("x", "int8", 2, ()))
     assert str(caught.value) == "p: x points to no memory of the call"
