@@ -36,6 +36,7 @@ DEFAULT_RULES: tuple[Rule, ...] = (
     flatten_accesses,
     simplify_indices,
     split_ranges,
+    drop_single_loops,
     fuse_contiguous_loops,
     block_sums,
     bind_parallel_range,
