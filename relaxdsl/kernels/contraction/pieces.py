@@ -22,7 +22,7 @@ from relaxdsl.dataclass import dataclass
 from relaxdsl.ir.loops import PARTS_PER_THREAD, Buffer, For, IfThenElse, Stmt, loop_variable, sequence
 from relaxdsl.ir.scalar import Apply, IndexValue
 from relaxdsl.kernels.accesses import buffers_touched
-from relaxdsl.kernels.contraction.calls import Calls, panels_for, tables_for
+from relaxdsl.kernels.contraction.calls import Calls, panels_for, strips_for, tables_for
 from relaxdsl.kernels.contraction.chain import Chain
 from relaxdsl.kernels.contraction.evaluated_calls import EvaluatedCalls
 from relaxdsl.kernels.contraction.evaluation import Evaluation
@@ -135,8 +135,9 @@ class Pieces:
         evaluated = self.chain.evaluated.get(right)
         sources = {right} if evaluated is None else evaluated.producer.reads
         tables, filling = None, list[Stmt]()
+        is_in_strips = is_by_group and self.chain.has_strips(contraction)
         if self.chain.needs_tables(contraction):
-            tables, fill = tables_for(contraction, has_right=evaluated is None)
+            tables, fill = tables_for(contraction, has_left=not is_in_strips, has_right=evaluated is None)
             filling.append(fill)
         is_constant = sources <= self.loops.constants
         # The last group of columns is a product of its own, of any width.
@@ -149,6 +150,7 @@ class Pieces:
             made = EvaluatedCalls(calls, Evaluation(contraction, evaluated, self.loops), 0 if has_own else self.height)
         if not calls.is_direct and made.groups_to_pack != 0:
             calls.panels = panels_for(contraction, width, contraction.sizes[2], "panels", not has_own)
+            calls.strips = strips_for(contraction) if is_in_strips else None
         return made, filling
 
     # ---------------------------------------------------------------------------------------------------- three forms
