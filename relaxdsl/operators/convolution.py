@@ -98,6 +98,7 @@ conv1d = _define(
     [
         sample(tensor("n", 3, "w"), tensor(5, 3, 3), padding=1),
         sample(tensor("n", "c", "w"), tensor("k", "c", 3), strides=2, dilation=2, padding=(1, 4)),
+        sample(tensor("n", 3, "w"), tensor(4, 3, 9), strides=2, dilation=3, padding=(12, 13)),
         sample(tensor("n", "w", 4), tensor(3, 2, 6), groups=2, data_layout="NWC", kernel_layout="WIO", sizes=_WIDE),
         sample(
             tensor(2, "w", 3, dtype="float64"),
@@ -136,6 +137,8 @@ conv2d = _define(
         sample(_IMAGE, tensor(6, 4, 3, 3), padding=1),
         sample(_IMAGE, tensor(3, 4, 1, 1)),
         sample(_IMAGE, tensor(3, 4, 3, 2), strides=2, sizes=_WIDE),
+        sample(_IMAGE, tensor(3, 4, 5, 5), strides=2, padding=2),
+        sample(_IMAGE, tensor(3, 4, 6, 7), strides=(1, 3), padding=(3, 0, 3, 7)),
         sample(_IMAGE, tensor("o", 4, "k", "k"), strides=(2, 1), padding=(1, 2, 3, 4), dilation=(2, 1), sizes=(1, 2)),
         sample(_IMAGE, tensor(4, 1, 3, 3), padding=1, groups=4),
         sample(tensor("n", "c", 5, "w"), tensor("c", 1, 3, 3), padding=(0, 1), groups=parse_dim("c"), sizes=(1, 2, 7)),

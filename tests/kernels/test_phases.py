@@ -24,7 +24,7 @@ from relaxdsl.kernels.schedule.parallel import bind_parallel_range, extent_of, p
 from relaxdsl.kernels.schedule.pipeline import schedule
 from relaxdsl.kernels.source import kernel_source
 from relaxdsl.kernels.structural_key import structural_key
-from relaxdsl.types.dims import Dim, dim_min, dims
+from relaxdsl.types.dims import Dim, dim_max, dim_min, dims
 
 m, n = dims("m n")
 x = Buffer("x", (n,), "float32")
@@ -79,6 +79,34 @@ def test_any_division_into_parts_gives_the_same(rows, columns, parts):
     values = random_array((columns,))
     result = run(compile_kernel(two_phases()), values, rows, parts)
     np.testing.assert_array_equal(result, np.tile(2 * values[::-1], (rows, 1)))
+
+
+def _scaled(channels: Dim) -> PrimFunc:
+    """``out[i, j, k] = x[i, j, k] * scales[j]``: the loops over k are rows, which stay whole."""
+    data = te.placeholder((m, channels, n), name="data")
+    scales = te.placeholder((channels,), name="scales")
+    made = te.compute((m, channels, n), lambda i, j, k: data[i, j, k] * scales[j], name="out")
+    return create_prim_func([data, scales], [made], "scaled")
+
+
+@pytest.mark.parametrize("parts", [1, 2, 5])
+@pytest.mark.parametrize("is_known", [False, True])
+def test_threads_share_two_loops(is_known, parts):
+    c = dims("c")
+    kernel = compile_kernel(_scaled(4 if is_known else c))
+    assert kernel.extents == (4 * m if is_known else m * dim_max(1, c),)
+    others = [] if is_known else [(2, 0, 3), (2, 7, 3)]
+    for images, channels, columns in [(0, 4, 3), (1, 4, 9), (3, 4, 0), (3, 4, 5), *others]:
+        data, scales = random_array((images, channels, columns)), random_array((channels,))
+        result = np.full_like(data, np.nan)
+        run_kernel(kernel, [data, scales, result], {"m": images, "n": columns, "c": channels}, parts)
+        np.testing.assert_array_equal(result, data * scales[:, None])
+
+
+def test_rows_of_memory_stay_whole():
+    data, scales = te.placeholder((m, n), name="data"), te.placeholder((n,), name="scales")
+    made = te.compute((m, n), lambda i, j: data[i, j] * scales[j], name="out")
+    assert compile_kernel(create_prim_func([data, scales], [made], "rows")).extents == (m,)
 
 
 def test_the_compiled_kernel_says_what_each_phase_is():

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TypeGuard
 
 import numpy as np
 import pytest
 
-from relaxdsl.ir.loops import For, PrimFunc, walk
+from relaxdsl.ir.loops import For, PrimFunc, Stmt, walk
 from relaxdsl.ir.scalar import ScalarExpr, Select
 from relaxdsl.kernels import te
 from relaxdsl.kernels.accesses import expressions, nodes
@@ -69,6 +70,63 @@ def test_where_a_loop_is_split(condition: Condition, expected: list[str]) -> Non
 def test_arithmetic_and_short_loops_stay() -> None:
     assert _inner_loops(_masked(lambda i, j: te.less(j, i), lambda x: x * 2)) == ["0 n ?"]
     assert _inner_loops(_masked(lambda i, j: te.less(j, i), size=7)) == ["0 7 ?"]
+
+
+def _bordered(before: int, after: int, sizes: tuple[Dim, Dim] = (m, n)) -> PrimFunc:
+    """Images with a border of zeros around them."""
+    rows, columns = sizes
+    x = te.placeholder((11, rows, columns), name="x")
+
+    def body(k: Dim, i: Dim, j: Dim) -> ScalarExpr:
+        inside = (
+            te.logical_and(te.less_equal(0, position - before), te.less(position - before, size))
+            for position, size in ((i, rows), (j, columns))
+        )
+        return te.if_then_else(te.logical_and(*inside), x[k, i - before, j - before], te.const(0, "float32"))
+
+    grown = tuple(size + before + after for size in sizes)
+    return create_prim_func([x], [te.compute((11, *grown), body, name="out")], "bordered")
+
+
+def _all_loops(kernel: PrimFunc) -> list[str]:
+    (images,) = (each for each in walk(split_ranges(decompose_reductions(kernel)).body) if _is_over_images(each))
+    loops = [each for each in walk(images.body) if isinstance(each, For)]
+    return [f"{loop.start} {loop.start + loop.extent}{' ?' * _chooses(loop)}" for loop in loops]
+
+
+def _is_over_images(stmt: Stmt) -> TypeGuard[For]:
+    return isinstance(stmt, For) and stmt.extent == 11
+
+
+def test_edges_are_cut_off() -> None:
+    """Of rows, and of each row that is not one."""
+    edge, last = ["0 2", "0 n + 3"], ["m + 2 m + 3", "0 n + 3"]
+    assert _all_loops(_bordered(2, 1)) == [*edge, "2 m + 2", "0 2", "2 n + 2", "n + 2 n + 3", *last]
+    assert _all_loops(_bordered(2, 0)) == ["0 2", "0 n + 2", "2 m + 2", "0 2", "2 n + 2"]
+    assert _all_loops(_bordered(9, 9)) == ["0 m + 18 ?", "0 n + 18 ?"]  # wide edges would be loops of their own
+    assert _all_loops(_bordered(1, 1, (2, 3))) == ["0 4 ?", "0 5 ?"]
+
+
+def test_loops_that_threads_share_keep_their_edges() -> None:
+    x = te.placeholder((m, n), name="x")
+
+    def body(i: Dim, j: Dim) -> ScalarExpr:
+        return te.if_then_else(te.less(i, 1), te.const(0, "float32"), x[i - 1, j])
+
+    kernel = create_prim_func([x], [te.compute((m + 1, n), body, name="out")], "shifted")
+    rows, _ = (each for each in walk(split_ranges(decompose_reductions(kernel)).body) if isinstance(each, For))
+    assert rows.extent is m + 1
+
+
+@pytest.mark.parametrize("border", [(0, 1), (2, 1), (3, 3)])
+def test_copies_with_edges(border: tuple[int, int]) -> None:
+    kernel = compile_kernel(_bordered(*border))
+    for rows, columns in [(0, 0), (0, 3), (1, 1), (4, 0), (9, 33)]:
+        x = np.random.default_rng(0).standard_normal((11, rows, columns)).astype("float32")
+        expected = np.pad(x, ((0, 0), border, border))
+        out = np.full_like(expected, np.nan)
+        run_kernel(kernel, [x, out], {"m": rows, "n": columns}, 2)
+        np.testing.assert_array_equal(out, expected)
 
 
 @pytest.mark.parametrize("offset", [-40, -1, 0, 3, 40])

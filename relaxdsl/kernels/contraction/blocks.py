@@ -15,6 +15,7 @@ from relaxdsl.kernels.contraction.emitter import INT64, Emitter
 from relaxdsl.kernels.contraction.library import Library
 from relaxdsl.kernels.contraction.operands import GATHERED, STRIDED, Gathered, Layout, Strided
 from relaxdsl.kernels.contraction.packing import emit_panels
+from relaxdsl.kernels.contraction.rights import UNROLLED
 from relaxdsl.kernels.contraction.tile import (
     COLUMN_GROUP,
     GATHERED_STEPS,
@@ -22,7 +23,7 @@ from relaxdsl.kernels.contraction.tile import (
     PACKED_ROWS,
     PACKED_STEPS,
 )
-from relaxdsl.kernels.contraction.tiles import UNROLLED, emit_tiles, tile_name
+from relaxdsl.kernels.contraction.tiles import emit_tiles, tile_name
 from relaxdsl.kernels.contraction.ways import FROM_PANELS, IN_PLACE, emit_packs_left
 
 NO_PANELS = 0
@@ -68,7 +69,7 @@ def _emit_all_panels(library: Library, layout: Layout) -> None:
     operand = layout.operand(emit, *right)
     stop = emit.smaller(n, emit.mul(emit.add(first, count), COLUMN_GROUP))
     with (
-        _depths(library, emit, k, k) as (start, depth),
+        depths(library, emit, k, k) as (start, depth),
         emit.loop(emit.mul(first, COLUMN_GROUP), stop, COLUMN_GROUP) as column,
     ):
         width = emit.smaller(COLUMN_GROUP, emit.sub(stop, column))
@@ -86,7 +87,7 @@ def emit_fill(library: Library, emit: Emitter) -> None:
     n, k, b, b_steps, b_columns, first_column, columns, first_step, steps, panels = emit.function.args
     operand = Strided(emit, b, b_columns, b_steps)
     last_step = emit.add(first_step, steps)
-    with _depths(library, emit, k, k) as (start, depth):
+    with depths(library, emit, k, k) as (start, depth):
         lower, upper = emit.larger(start, first_step), emit.smaller(emit.add(start, depth), last_step)
         with emit.builder.if_then(emit.compare("<", lower, upper)):
             group = emit.at(panels, _group_offset(library, emit, n, start, first_column, depth))
@@ -97,7 +98,7 @@ def emit_fill(library: Library, emit: Emitter) -> None:
 
 
 @contextmanager
-def _depths(library: Library, emit: Emitter, k: Any, steps: Any) -> Iterator[tuple[Any, Any]]:
+def depths(library: Library, emit: Emitter, k: Any, steps: Any) -> Iterator[tuple[Any, Any]]:
     """A loop over the blocks of the first ``steps`` of ``k``: where each starts and how deep it is.
 
     All but the last have the same depth.
@@ -174,7 +175,7 @@ def _emit_all_tiles(library: Library, layout: Layout) -> None:
         most_rows = emit.smaller(PACKED_ROWS, emit.multiple_above(rows, library.tile.rows))
         left_rows = emit.builder.select(packs_left, most_rows, emit.integer(0))
         packed = emit.at(block, emit.mul(left_rows, emit.smaller(k, library.tile.depth)))
-    with emit.loop(0, rows, PACKED_ROWS) as above, _depths(library, emit, k, steps) as (start, panel_depth):
+    with emit.loop(0, rows, PACKED_ROWS) as above, depths(library, emit, k, steps) as (start, panel_depth):
         depth = emit.smaller(panel_depth, emit.sub(steps, start))
         height = emit.smaller(PACKED_ROWS, emit.sub(rows, above))
         lefts = _left_tiles(library, emit, operand.moved(above, start), (height, depth), packs_left, block)

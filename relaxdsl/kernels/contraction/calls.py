@@ -36,9 +36,9 @@ class Table:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Tables:
-    """Those of both operands, or of the left one."""
+    """Those of both operands, or of one."""
 
-    left: Table
+    left: Table | None
     right: Table | None
 
 
@@ -74,6 +74,7 @@ class Calls:
         is_evaluated: the right operand is in panels only.
         ends_anywhere: not all columns are computed, but any number of the first ones.
         panels: where the packed right operand is; None if nothing is ever packed before.
+        strips: where those parts of it start that are read where they are; None if all is packed.
     """
 
     contraction: Contraction
@@ -85,6 +86,7 @@ class Calls:
     is_evaluated: bool = False
     ends_anywhere: bool = False
     panels: Buffer | None = None
+    strips: Buffer | None = None
     _product: Product = field(init=False)
     _block: Buffer | None = field(init=False)
 
@@ -111,7 +113,7 @@ class Calls:
         """The memory needed besides operands, unless it turns out not to be used."""
         tables = () if self.tables is None else (self.tables.left, self.tables.right)
         offsets = (buffer for each in tables if each is not None for buffer in (each.places, each.steps))
-        packed = (each for each in (self.panels, self._block) if each is not None)
+        packed = (each for each in (self.panels, self.strips, self._block) if each is not None)
         return (*offsets, *packed)
 
     @property
@@ -138,8 +140,17 @@ class Calls:
         return self._pack(self._right(batch), self.contraction.sizes[1], 0, self.groups)
 
     def pack_piece(self, batch: Sequence[Dim], columns: Span) -> CallExtern:
-        """Packs some columns as if there were no others."""
-        return self._pack(self._right_piece(batch, columns), columns.count, 0, ceildiv(columns.count, COLUMN_GROUP))
+        """Packs some columns as if there were no others, but for what is read where it is."""
+        right = self._right_piece(batch, columns)
+        if self.strips is None:
+            return self._pack(right, columns.count, 0, ceildiv(columns.count, COLUMN_GROUP))
+        assert self.tables is not None
+        assert self.tables.right is not None
+        assert self.panels is not None
+        steps = self.contraction.sizes[2]
+        operand = (right.buffer, right.offset, self.tables.right.steps, 0, self.tables.right.places, right.places)
+        arguments = (columns.count, steps, *operand, self.panels, 0, self.strips, 0)
+        return CallExtern(f"pack_windows_{right.buffer.dtype}", arguments, (self.panels, self.strips))
 
     def _pack(self, right: Where, width: Dim, first: Dim, count: Dim) -> CallExtern:
         _, _, steps = self.contraction.sizes
@@ -164,6 +175,8 @@ class Calls:
     def contract_piece(self, piece: Piece, columns: Span) -> CallExtern:
         """The same, of columns that were packed as if there were no others."""
         right = self._right_piece(piece.batch, columns)
+        if self.strips is not None:
+            return self._contract_windows(self.strips, piece, right, columns)
         return self._contract(piece, right, columns.count, Span(0, columns.count), None, columns.first)
 
     def _contract(
@@ -181,8 +194,22 @@ class Calls:
                 (self._deciding_rows, piece.rows.count, width, *span, *operands, *others, *goal),
                 written,
             )
+        assert self.tables.left is not None
         sizes = (piece.rows.count, width, columns.first, columns.count, steps)
         return self._contract_gathered(self.tables.left, left, sizes, Span(0, steps), (goal, written))
+
+    def _contract_windows(self, strips: Buffer, piece: Piece, right: Where, columns: Span) -> CallExtern:
+        assert self.tables is not None
+        assert self.tables.right is not None
+        assert self.panels is not None
+        left, result = self.left(piece), self.result(piece, columns.first)
+        sizes = (piece.rows.count, columns.count, self.contraction.sizes[2])
+        operands = (left.buffer, left.offset, left.places, left.steps, right.buffer, right.offset)
+        tables = (self.tables.right.steps, 0, strips, 0)
+        goal = (result.buffer, result.offset, result.places, self.panels, 0)
+        return CallExtern(
+            f"contract_windows_{left.buffer.dtype}", (*sizes, *operands, *tables, *goal), (result.buffer,)
+        )
 
     def _goal(
         self, result: Where, panels: Buffer | None, shift: Dim = 0
@@ -207,6 +234,7 @@ class Calls:
         sizes = (piece.rows.count, panels.columns.count, columns.first - panels.columns.first, columns.count, depth)
         goal, written = self._goal(result, panels.buffer, shift)
         if self.tables is not None:
+            assert self.tables.left is not None
             return self._contract_gathered(self.tables.left, left, sizes, panels.steps, (goal, written))
         operand = (left.buffer, left.offset + panels.steps.first * left.steps, left.places, left.steps)
         arguments = (*sizes, summed, _is_first(panels.steps), *operand, *goal)
@@ -244,7 +272,7 @@ class Calls:
         if access.buffer in self.local:
             return self._local(access, contraction.steps)
         offset = self._start(access, piece.batch)
-        if self.tables is not None:
+        if self.tables is not None and self.tables.left is not None:
             return Where(self.flat[access.buffer], offset, piece.rows.first)
         places, steps = contraction.spacing(access, contraction.rows), contraction.spacing(access, contraction.steps)
         assert places is not None
@@ -306,13 +334,22 @@ def panels_for(contraction: Contraction, columns: Dim, depth: Dim, name: str, is
     return Buffer(f"{contraction.right.buffer.name}_{name}", (size,), dtype, "shared" if is_shared else "scratch")
 
 
-def tables_for(contraction: Contraction, has_right: bool) -> tuple[Tables, Stmt]:
-    """The tables of a contraction's left operand, or of both, and what fills them."""
-    left, filling = _table_for(contraction, contraction.left, contraction.rows, "rows")
-    if not has_right:
-        return Tables(left, None), filling
-    right, more = _table_for(contraction, contraction.right, contraction.columns, "columns")
-    return Tables(left, right), sequence(filling, more)
+def strips_for(contraction: Contraction) -> Buffer:
+    """Memory for where the strips of a group of columns start."""
+    lanes = host_tile(element_bits(contraction.result.buffer.dtype)).lanes
+    return Buffer(f"{contraction.right.buffer.name}_strips", (ceildiv(COLUMN_GROUP, lanes),), "int64", "scratch")
+
+
+def tables_for(contraction: Contraction, has_left: bool, has_right: bool) -> tuple[Tables, Stmt]:
+    """The tables of a contraction's operands, or of one of them, and what fills them."""
+    left, right, filling = None, None, list[Stmt]()
+    if has_left:
+        left, fill = _table_for(contraction, contraction.left, contraction.rows, "rows")
+        filling.append(fill)
+    if has_right:
+        right, fill = _table_for(contraction, contraction.right, contraction.columns, "columns")
+        filling.append(fill)
+    return Tables(left, right), sequence(*filling)
 
 
 def _table_for(contraction: Contraction, access: Load, places: Sequence[str], what: str) -> tuple[Table, Stmt]:

@@ -25,6 +25,7 @@ from relaxdsl.ir.loops import Buffer, PrimFunc, Seq, Stmt
 from relaxdsl.kernels.accesses import are_independent, buffers_touched
 from relaxdsl.kernels.contraction.factors import with_operands
 from relaxdsl.kernels.contraction.match import Contraction, contraction_of, is_worthwhile
+from relaxdsl.kernels.contraction.names import BYTE_DTYPES
 from relaxdsl.kernels.contraction.producers import Evaluated, evaluated_operands
 from relaxdsl.kernels.contraction.results import with_results_in_outputs
 from relaxdsl.kernels.contraction.roles import Roles, Stage, named, roles_of
@@ -96,6 +97,14 @@ class Chain:
         """Whether an operand in memory is unevenly spaced."""
         is_evaluated = contraction.right.buffer in self.evaluated
         return not (contraction.is_left_strided if is_evaluated else contraction.is_strided)
+
+    def has_strips(self, contraction: Contraction) -> bool:
+        """Whether tiles may read parts of the right operand where it is, though tables say where: floats that are in
+        memory, and a left operand that needs no tables.
+        """
+        is_evaluated = contraction.right.buffer in self.evaluated
+        are_floats = contraction.right.dtype not in BYTE_DTYPES
+        return are_floats and not is_evaluated and contraction.is_left_strided and self.needs_tables(contraction)
 
     def in_whole_rows(self) -> Chain:
         """The same chain, where all columns are computed together."""

@@ -39,7 +39,7 @@ from typing import Any
 
 from llvmlite import ir
 
-from relaxdsl.kernels.contraction import direct
+from relaxdsl.kernels.contraction import direct, windows
 from relaxdsl.kernels.contraction.blocks import emit_blocks, emit_fill
 from relaxdsl.kernels.contraction.emitter import Emitter
 from relaxdsl.kernels.contraction.library import Library
@@ -59,6 +59,8 @@ def core_module(dtype: str, tile: Tile, entries: Sequence[str]) -> ir.Module:
         _emit_entries(library, dtype)
     if "contract_gathered" in entries:
         _emit_gathered_entries(library, dtype)
+    if "contract_windows" in entries and library.numbers.is_read_in_place:
+        _emit_windows_entries(library, dtype)
     return library.module
 
 
@@ -141,6 +143,15 @@ def _emit_gathered_entries(library: Library, dtype: str) -> None:
     library.call(emit, "all_tiles_gathered", (rows, n, first_column, columns, k, k, is_first, a, *others))
     _clear_if_empty(library, emit, k, (rows, columns, *others[2:4]))
     emit.builder.ret(emit.integer(0))
+
+
+def _emit_windows_entries(library: Library, dtype: str) -> None:
+    windows.emit_helpers(library)
+    windows.emit_pack(library, _entry(library, "pack_windows", dtype))
+    emit = _entry(library, "contract_windows", dtype)
+    rows, columns, k, *_, c, c_rows, _ = emit.function.args
+    _clear_if_empty(library, emit, k, (rows, columns, c, c_rows))
+    windows.emit_contract(library, emit)
 
 
 def _clear_if_empty(library: Library, emit: Emitter, steps: Any, result: tuple[Any, ...]) -> None:

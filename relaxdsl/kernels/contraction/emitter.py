@@ -135,8 +135,11 @@ class Emitter:
         Else it computes the address of each row from that of the row before: eight additions, one after the other, in
         which time it could have multiplied sixteen vectors. Or it keeps all addresses of all steps, on the stack.
         """
-        kind = ir.FunctionType(pointer.type, [pointer.type])
-        return self.builder.asm(kind, "", "=r,0", [self.at(pointer, spacing)], False)
+        return self.hidden(self.at(pointer, spacing))
+
+    def hidden(self, value: Any) -> Any:
+        """A value of which LLVM does not know what it is, and so nothing that is computed from it before its turn."""
+        return self.builder.asm(ir.FunctionType(value.type, [value.type]), "", "=r,0", [value], False)
 
     def load(self, pointer: Any, offset: Integer) -> Any:
         return self.builder.load(self.at(pointer, offset))

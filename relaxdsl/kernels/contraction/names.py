@@ -18,15 +18,23 @@ PARAMETERS = {
     "contract_gathered": (
         "rows n first_column columns k is_first a* a_row_offsets& a_step_offsets& c* c_rows panels* block*"
     ),
+    "pack_windows": "columns steps b* b_step_offsets& b_column_offsets& panels* strips&",
+    "contract_windows": "rows columns k a* a_rows a_steps b* b_step_offsets& strips& c* c_rows panels*",
 }
-#: Entries that are compiled together: few programs have both operands with strides and operands given by tables.
+#: Entries that are compiled together: few programs have operands with strides, operands given by tables, and windows.
 FAMILIES = (
     ("pack", "contract", "fill", "contract_packed"),
     ("pack_gathered", "contract_gathered"),
+    ("pack_windows", "contract_windows"),
 )
 
 #: What kernels call, as entry and dtype.
-ENGINE_ENTRIES = tuple((entry, dtype) for entry in PARAMETERS for dtype in (*ENGINE_DTYPES, *BYTE_DTYPES))
+ENGINE_ENTRIES = tuple(
+    (entry, dtype)
+    for entry in PARAMETERS
+    for dtype in (*ENGINE_DTYPES, *BYTE_DTYPES)
+    if dtype in ENGINE_DTYPES or not entry.endswith("_windows")
+)
 #: What they call it.
 ENGINE_FUNCTIONS = tuple(f"{entry}_{dtype}" for entry, dtype in ENGINE_ENTRIES)
 

@@ -11,6 +11,7 @@ from typing import Any, Protocol, Self
 from relaxdsl.dataclass import dataclass
 from relaxdsl.kernels.contraction.emitter import Emitter, Integer
 from relaxdsl.kernels.contraction.lefts import Left, Spaced, Tabled
+from relaxdsl.kernels.contraction.rights import Neighbours, Right, Runs
 
 
 class Operand(Protocol):
@@ -84,13 +85,14 @@ class Gathered:
 class Layout:
     """One of the two, as a part of functions' names and the mark of the parameters that say where elements are.
 
-    ``left`` is how tiles read such a left operand where it is.
+    ``left`` is how tiles read such a left operand where it is, ``right`` how they read the right one.
     """
 
     suffix: str
     mark: str
     operand: Any
     left: type[Left]
+    right: type[Right] = Neighbours
 
     def parameters(self, source: str, places: str, steps: str) -> str:
         return f"{source}* {places}{self.mark} {steps}{self.mark}"
@@ -99,3 +101,5 @@ class Layout:
 STRIDED = Layout("", "", Strided, Spaced)
 GATHERED = Layout("_gathered", "&", Gathered, Tabled)
 LAYOUTS = (STRIDED, GATHERED)
+#: A right operand given by tables, of which tiles read what are runs of memory where it is.
+WINDOWS = Layout("_windows", "&", Gathered, Spaced, Runs)

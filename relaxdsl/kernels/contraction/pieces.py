@@ -19,10 +19,10 @@ from dataclasses import field, replace
 from functools import partial
 
 from relaxdsl.dataclass import dataclass
-from relaxdsl.ir.loops import PARTS_PER_THREAD, Buffer, For, IfThenElse, Parts, Stmt, loop_variable, sequence
+from relaxdsl.ir.loops import PARTS_PER_THREAD, Buffer, For, IfThenElse, Stmt, loop_variable, sequence
 from relaxdsl.ir.scalar import Apply, IndexValue
 from relaxdsl.kernels.accesses import buffers_touched
-from relaxdsl.kernels.contraction.calls import Calls, panels_for, tables_for
+from relaxdsl.kernels.contraction.calls import Calls, panels_for, strips_for, tables_for
 from relaxdsl.kernels.contraction.chain import Chain
 from relaxdsl.kernels.contraction.evaluated_calls import EvaluatedCalls
 from relaxdsl.kernels.contraction.evaluation import Evaluation
@@ -40,12 +40,13 @@ from relaxdsl.kernels.contraction.tile import (
     element_bits,
     host_tile,
 )
+from relaxdsl.kernels.schedule.parallel import parts_of_pairs
 from relaxdsl.types.dims import Dim, ceildiv, dim_max, dim_min, floordiv
 
 #: Blocks of rows for which a group of columns is packed where every matrix of a batch has a right operand of its own.
 BLOCKS_OF_GROUP = 8
 #: No identifiers, so that no size and no other loop has these names.
-_LOWER, _UPPER, _OUTER, _INNER, _GROUP = "part.lower", "part.upper", "item.index", "piece.index", "group.index"
+_OUTER, _INNER, _GROUP = "item.index", "piece.index", "group.index"
 _WIDTH = "piece.width"
 
 
@@ -134,8 +135,9 @@ class Pieces:
         evaluated = self.chain.evaluated.get(right)
         sources = {right} if evaluated is None else evaluated.producer.reads
         tables, filling = None, list[Stmt]()
+        is_in_strips = is_by_group and self.chain.has_strips(contraction)
         if self.chain.needs_tables(contraction):
-            tables, fill = tables_for(contraction, has_right=evaluated is None)
+            tables, fill = tables_for(contraction, has_left=not is_in_strips, has_right=evaluated is None)
             filling.append(fill)
         is_constant = sources <= self.loops.constants
         # The last group of columns is a product of its own, of any width.
@@ -148,6 +150,7 @@ class Pieces:
             made = EvaluatedCalls(calls, Evaluation(contraction, evaluated, self.loops), 0 if has_own else self.height)
         if not calls.is_direct and made.groups_to_pack != 0:
             calls.panels = panels_for(contraction, width, contraction.sizes[2], "panels", not has_own)
+            calls.strips = strips_for(contraction) if is_in_strips else None
         return made, filling
 
     # ---------------------------------------------------------------------------------------------------- three forms
@@ -180,7 +183,8 @@ class Pieces:
             columns = Span(start, loop_variable(_WIDTH, self._columns + 1))
             return For(_WIDTH, dim_min(1, count), self._stages(piece(item, columns), columns), start=count)
 
-        return _parts(outer, _at_least_one(ceildiv(self._columns, granule)), body, self._parts_per_thread)
+        inner = _at_least_one(ceildiv(self._columns, granule))
+        return parts_of_pairs(_OUTER, outer, inner, body, self._parts_per_thread)
 
     @property
     def _parts_per_thread(self) -> Dim:
@@ -229,7 +233,7 @@ class Pieces:
 
         outer, matrices = (math.prod((self._batch[place] for place in places), start=1) for places in (own, shared))
         inner = _at_least_one(matrices * blocks)
-        return _parts(outer, inner, body)
+        return parts_of_pairs(_OUTER, outer, inner, body)
 
     def _matrix(self, index: Dim) -> tuple[Dim, ...]:
         return tuple(self._places(range(len(self._batch)), index).values())
@@ -347,22 +351,3 @@ def _divided(index: Dim, by: Dim) -> tuple[Dim, Dim]:
 def _at_least_one(count: Dim) -> Dim:
     """The count where it divides something, which nothing is divided by where it is 0."""
     return dim_max(1, count)
-
-
-def _parts(
-    outer: Dim, inner: Dim, body: Callable[[Dim, Dim, Dim], Stmt], per_thread: Dim = PARTS_PER_THREAD
-) -> Stmt:
-    """Parts of ``outer * inner`` pieces; ``body(item, first, stop)`` does the pieces ``first … stop`` of an item.
-
-    ``stop`` may lie beyond ``inner``.
-    """
-    extent = outer * inner
-    lower, upper = (loop_variable(name, extent + 1) for name in (_LOWER, _UPPER))
-    if outer == 1:
-        return Parts(_LOWER, _UPPER, extent, body(0, lower, upper), per_thread)
-    first_item = floordiv(lower, inner)
-    items = ceildiv(upper, inner) - first_item
-    item = loop_variable(_OUTER, items)
-    first = dim_max(lower - item * inner, 0)
-    inside = For(_OUTER, items, body(item, first, upper - item * inner), start=first_item)
-    return Parts(_LOWER, _UPPER, extent, inside, per_thread)

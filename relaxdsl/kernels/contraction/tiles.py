@@ -9,16 +9,13 @@ from typing import Any
 from relaxdsl.kernels.contraction.emitter import Emitter
 from relaxdsl.kernels.contraction.library import Library
 from relaxdsl.kernels.contraction.operands import STRIDED, Layout
+from relaxdsl.kernels.contraction.rights import UNROLLED
 
-#: Steps of the sum in one iteration of tiles with all rows; of the others, of which there are many, it is one.
-UNROLLED = 4
-#: How many steps before it is used the right operand is fetched: where it is read in place, no processor guesses it.
-AHEAD = 8
-_REST = "right* b_steps c* c_rows is_first last"
+_REST = "c* c_rows is_first last"
 
 
 def emit_tiles(library: Library, layout: Layout) -> None:
-    """``tile(rows, vectors, depth, a, …, b, b_steps, c, c_rows, is_first, last)``, for a layout of ``a``, sets a tile.
+    """``tile(rows, vectors, depth, a, …, b, …, c, c_rows, is_first, last)``, for a layout of the operands, sets a tile.
 
     Or it adds to it, if it is not the first. It has ``rows`` by ``vectors`` vectors, at most as many as the library's
     tile, and ``last`` columns of the last vector; all of that vector are there in ``b``.
@@ -27,7 +24,7 @@ def emit_tiles(library: Library, layout: Layout) -> None:
     for rows in rows_range:
         for vectors in vectors_range:
             _emit_tile(library, layout, rows, vectors)
-    emit = library.function(f"tile{layout.suffix}", f"rows vectors depth {layout.left.PARAMETERS} {_REST}")
+    emit = library.function(f"tile{layout.suffix}", f"rows vectors {_parameters(library, layout)}")
     rows, vectors, *arguments = emit.function.args
     end = emit.builder.append_basic_block("end")
     stride = library.tile.vectors + 1
@@ -43,13 +40,19 @@ def emit_tiles(library: Library, layout: Layout) -> None:
     emit.builder.ret(emit.integer(0))
 
 
+def _parameters(library: Library, layout: Layout) -> str:
+    return f"depth {layout.left.PARAMETERS} {layout.right.parameters(library.tile)} {_REST}"
+
+
 def tile_name(rows: int, vectors: int, layout: Layout = STRIDED) -> str:
     return f"tile_{rows}_{vectors}{layout.suffix}"
 
 
 def _emit_tile(library: Library, layout: Layout, rows: int, vectors: int) -> None:
-    emit = library.function(tile_name(rows, vectors, layout), f"depth {layout.left.PARAMETERS} {_REST}")
-    depth, *a, b, b_steps, c, c_rows, is_first, last = emit.function.args
+    emit = library.function(tile_name(rows, vectors, layout), _parameters(library, layout))
+    depth, *operands, c, c_rows, is_first, last = emit.function.args
+    left_count = len(layout.left.PARAMETERS.split())
+    left, right = layout.left(emit, operands[:left_count], rows), layout.right(emit, operands[left_count:], vectors)
     goals = [
         (emit.at(c, emit.mul(c_rows, row)), vector * emit.lanes) for row in range(rows) for vector in range(vectors)
     ]
@@ -57,24 +60,20 @@ def _emit_tile(library: Library, layout: Layout, rows: int, vectors: int) -> Non
     is_frequent = rows == library.tile.rows
     following = emit.mul(c_rows, rows) if is_frequent else None
     totals = _totals(emit, goals, masks, is_first, following)
-    # Panels come into the caches by themselves; for an operand in place, all steps are in the loop that fetches.
-    are_panels = emit.compare("==", b_steps, vectors * emit.lanes)
-    whole = emit.builder.select(are_panels, emit.multiple_below(depth, UNROLLED), emit.integer(0))
-    loops = ((0, whole, UNROLLED), (whole, depth, 1)) if is_frequent else ((0, depth, 1),)
-    ahead = emit.mul(b_steps, AHEAD)
-    left = layout.left(emit, a, rows)
-    places = [b, *left.places]
+    whole = right.unrolled(depth) if is_frequent else None
+    loops = ((0, depth, 1),) if whole is None else ((0, whole, UNROLLED), (whole, depth, 1))
+    lefts, rights = left.places, right.places
     for start, stop, steps in loops:
-        with emit.carrying_loop(start, stop, [*places, *totals], steps) as loop:
-            places, totals = loop.values[: len(places)], loop.values[len(places) :]
+        with emit.carrying_loop(start, stop, [*rights, *lefts, *totals], steps) as loop:
+            rights, lefts, totals = _parted(loop.values, len(rights), len(lefts))
             for _ in range(steps):
                 if steps == 1:
-                    _fetch(emit, places[0], ahead, vectors)
-                b, *lefts = places
-                totals = _step(library, emit, left.elements(lefts), b, totals)
-                places = [emit.moved(b, b_steps), *left.moved(lefts)]
-            loop.following += places + totals
-        places, totals = loop.values[: len(places)], loop.values[len(places) :]
+                    right.fetch(rights)
+                columns = right.vectors(rights)
+                totals = _step(library, emit, left.elements(lefts), columns, totals)
+                rights, lefts = right.moved(rights), left.moved(lefts)
+            loop.following += [*rights, *lefts, *totals]
+        rights, lefts, totals = _parted(loop.values, len(rights), len(lefts))
     if is_frequent:
         with emit.builder.if_then(emit.compare("==", last, emit.lanes)):
             _store(emit, totals, goals)
@@ -109,15 +108,14 @@ def _totals(
     return totals
 
 
-def _fetch(emit: Emitter, b: Any, start: Any, vectors: int) -> None:
-    """Asks for the lines of memory of some vectors, which need not exist."""
-    for first in range(0, vectors * emit.lanes, emit.line_lanes):
-        emit.prefetch(b, emit.add(start, first))
+def _parted(values: list[Any], first: int, second: int) -> tuple[list[Any], list[Any], list[Any]]:
+    return values[:first], values[first : first + second], values[first + second :]
 
 
-def _step(library: Library, emit: Emitter, elements: list[Any], b: Any, totals: list[Any]) -> list[Any]:
+def _step(
+    library: Library, emit: Emitter, elements: list[Any], columns: list[Any], totals: list[Any]
+) -> list[Any]:
     """The totals after one step: its elements of the left operand by its vectors of the right one."""
-    columns = [emit.load_vector(b, vector * emit.lanes) for vector in range(len(totals) // len(elements))]
     rest = iter(totals)
     following = []
     for element in elements:

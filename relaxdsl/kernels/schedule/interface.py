@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from relaxdsl.ir.loops import PARTS_PER_THREAD, Buffer, CallExtern, Parts, PrimFunc, Stmt, walk
 from relaxdsl.ir.visit_loops import dims_of_scalar, dims_of_stmt, scalars_of, walk_scalar
 from relaxdsl.kernels.accesses import buffers_touched
+from relaxdsl.kernels.contraction.names import PARAMETERS
 from relaxdsl.kernels.interface import Interface, Phase
 from relaxdsl.kernels.schedule.parallel import extent_of, is_divided, phases
 from relaxdsl.kernels.work import estimate_work
@@ -48,6 +49,6 @@ def _sizes_needed(phase: Stmt) -> Iterator[str]:
 
 def _own_dims(stmt: Stmt) -> tuple[Dim, ...]:
     """The dims that a statement uses itself. How many rows there will be only decides whether packing pays."""
-    if isinstance(stmt, CallExtern) and stmt.function.startswith("pack_") and "gathered" not in stmt.function:
+    if isinstance(stmt, CallExtern) and PARAMETERS[stmt.function.rpartition("_")[0]].startswith("m n k b*"):
         return dims_of_stmt(stmt)[1:]
     return dims_of_stmt(stmt)

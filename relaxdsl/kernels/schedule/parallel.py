@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from relaxdsl.ir.loops import (
+    PARTS_PER_THREAD,
     Buffer,
     CallExtern,
     For,
@@ -14,14 +15,17 @@ from relaxdsl.ir.loops import (
     Seq,
     Stmt,
     Store,
+    loop_variable,
     map_statements,
     rewrite_statement,
     sequence,
+    substitute_variables,
+    walk,
 )
 from relaxdsl.ir.scalar import Load, ScalarExpr, rewrite
 from relaxdsl.kernels.accesses import Access, accesses
 from relaxdsl.kernels.schedule.shrink import is_assigned_first
-from relaxdsl.types.dims import Dim, free_symbols
+from relaxdsl.types.dims import Dim, ceildiv, dim_max, dim_min, floordiv, free_symbols
 
 
 def bind_parallel_range(prim_func: PrimFunc) -> PrimFunc:
@@ -41,8 +45,22 @@ def bind_parallel_range(prim_func: PrimFunc) -> PrimFunc:
         for i in parallel(m): out[i] = t[m - 1 - i] / total_kept[0]
 
     A loop that writes what a later phase reads stays parallel only if each iteration writes elements of its own.
+
+    Threads share two loops, one directly around the other, if there is a third: the first may run once, as over a batch
+    of one image. Before::
+
+        for i in parallel(m):
+            for j in parallel(8):
+                for k in parallel(p): out[i, j, k] = x[i, k] * y[j, k]
+
+    After::
+
+        for lower, upper in parts(m * 8):
+            for i in range(lower // 8, ceildiv(upper, 8)):
+                for j in range(max(lower - i * 8, 0), min(upper - i * 8, 8)):
+                    for k in range(p): out[i, j, k] = x[i, k] * y[j, k]
     """
-    split = [_bound(each) for each in phases(prim_func.body)]
+    split = list(phases(prim_func.body))
     kept = _kept_between(split)
     while (number := next((n for n, each in enumerate(split) if not _keeps_apart(each, kept)), None)) is not None:
         split = list(phases(sequence(*split[:number], _serial(split[number]), *split[number + 1 :])))
@@ -78,8 +96,59 @@ def is_divided(stmt: Stmt) -> bool:
     return isinstance(stmt, Parts) or (isinstance(stmt, For) and stmt.kind == "parallel")
 
 
+def parts_of_pairs(
+    name: str,
+    outer: Dim,
+    inner: Dim,
+    body: Callable[[Dim, Dim, Dim], Stmt],
+    per_thread: Dim = PARTS_PER_THREAD,
+) -> Parts:
+    """Parts of ``outer * inner`` pieces; ``body(item, first, stop)`` does the pieces ``first … stop`` of an item.
+
+    Args:
+        name: the variable of the loop over items, which no other loop has.
+        inner: at least 1. ``stop`` may lie beyond it.
+    """
+    extent, lower_name, upper_name = outer * inner, f"{name}.lower", f"{name}.upper"
+    lower, upper = loop_variable(lower_name, extent + 1), loop_variable(upper_name, extent + 1)
+    if outer == 1:
+        return Parts(lower_name, upper_name, extent, body(0, lower, upper), per_thread)
+    first_item = floordiv(lower, inner)
+    items = ceildiv(upper, inner) - first_item
+    item = loop_variable(name, items)
+    first = dim_max(lower - item * inner, 0)
+    inside = For(name, items, body(item, first, upper - item * inner), start=first_item)
+    return Parts(lower_name, upper_name, extent, inside, per_thread)
+
+
 def _bound(phase: Stmt) -> Stmt:
-    return map_statements(phase, _serial) if is_divided(phase) else _serial(phase)
+    """The phase, with what threads share of it outermost and nothing parallel inside of that."""
+    if not isinstance(phase, For) or not is_divided(phase):
+        return map_statements(phase, _serial) if is_divided(phase) else _serial(phase)
+    inner = phase.body
+    if not isinstance(inner, For) or not _is_pair(phase, inner):
+        return map_statements(phase, _serial)
+
+    def body(item: Dim, first: Dim, stop: Dim) -> Stmt:
+        count = dim_min(stop, inner.extent) - first
+        variable = loop_variable(inner.var, inner.extent)
+        inside = substitute_variables(_serial(inner.body), {phase.var: item, inner.var: variable})
+        return For(inner.var, count, inside, start=first)
+
+    return parts_of_pairs(phase.var, phase.extent, dim_max(1, inner.extent), body)
+
+
+def _is_pair(outer: For, inner: For) -> bool:
+    """Whether threads may share both loops. What is innermost stays whole: it is a row of memory."""
+    are_loops = inner.kind == "parallel" and outer.start == 0 and inner.start == 0
+    is_fixed = outer.var not in free_symbols(inner.extent)
+    shared = (each for each in accesses(inner) if each.is_write and each.buffer.scope == "shared")
+    return (
+        are_loops
+        and is_fixed
+        and any(isinstance(each, For) for each in walk(inner.body))
+        and all(inner.var in _symbols_in(each) for each in shared)
+    )
 
 
 def _serial(stmt: Stmt) -> Stmt:
@@ -126,7 +195,7 @@ def _with_shared(prim_func: PrimFunc, split: list[Stmt], kept: frozenset[Buffer]
     """The kernel of these phases, with what is kept between them in shared buffers."""
     ordered = [each for phase in split for each in dict.fromkeys(access.buffer for access in accesses(phase))]
     shared = {old: _shared(old) for old in dict.fromkeys(ordered) if old in kept}
-    body = sequence(*(_on_shared(phase, shared) for phase in split))
+    body = sequence(*(_bound(_on_shared(phase, shared)) for phase in split))
     local = (shared.get(each, each) for each in prim_func.scratch)
     registers = (new for old, new in shared.items() if old.scope == "register")
     return replace(prim_func, body=body, scratch=(*local, *registers))

@@ -16,6 +16,7 @@ from relaxdsl.kernels.schedule.flatten import flatten_accesses
 from relaxdsl.kernels.schedule.inline import inline_stages
 from relaxdsl.kernels.schedule.merge import merge_loops
 from relaxdsl.kernels.schedule.parallel import bind_parallel_range
+from relaxdsl.kernels.schedule.rows import join_rows
 from relaxdsl.kernels.schedule.shrink import shrink_scratch
 from relaxdsl.kernels.schedule.single import drop_single_loops
 from relaxdsl.kernels.schedule.split_ranges import split_ranges
@@ -36,6 +37,8 @@ DEFAULT_RULES: tuple[Rule, ...] = (
     flatten_accesses,
     simplify_indices,
     split_ranges,
+    drop_single_loops,
+    join_rows,
     fuse_contiguous_loops,
     block_sums,
     bind_parallel_range,

@@ -1,9 +1,10 @@
-"""Loops that compute something expensive under a condition on their variable are split where the condition changes."""
+"""Loops are split where a condition on their variable changes: at expensive choices, and where that cuts off edges."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
+from itertools import pairwise
 
 from relaxdsl.dataclass import dataclass
 from relaxdsl.ir.loops import (
@@ -30,12 +31,14 @@ from relaxdsl.types.prove import Proof, prove_less_equal
 MAX_CUTS = 2
 #: A loop of fewer iterations is not worth splitting.
 MIN_EXTENT = 8
+#: What is cut off of a loop is an edge if it has at most so many iterations, which LLVM writes out.
+MAX_EDGE = 8
 
 
 def split_ranges(prim_func: PrimFunc) -> PrimFunc:
     """Splits inner loops where conditions on their variable change, and leaves out what then has no effect.
 
-    Before::
+    Expensive choices, before::
 
         for i in parallel(m):
             for j in range(n):
@@ -49,8 +52,30 @@ def split_ranges(prim_func: PrimFunc) -> PrimFunc:
             for j in range(min(i + 1, n), n):
                 out[i, j] = 0
 
-    Vectors compute both sides of a choice, which is fine for a border of zeros, and wasted for an exponential. A
-    reduction's steps over what a condition replaces by nothing (0 in a sum, -inf in a maximum) disappear.
+    Vectors compute both sides of a choice, which is wasted for an exponential. A reduction's steps over what a
+    condition replaces by nothing (0 in a sum, -inf in a maximum) disappear.
+
+    Edges, before::
+
+        for c in parallel(m):
+            for i in parallel(h + 2):
+                for j in parallel(w + 2):
+                    out[c, i, j] = x[c, i - 1, j - 1] if 0 <= i - 1 and i - 1 < h and 0 <= j - 1 and j - 1 < w else 0
+
+    After::
+
+        for c in parallel(m):
+            for j in parallel(w + 2):
+                out[c, 0, j] = 0
+            for i in range(1, h + 1):
+                out[c, i, 0] = 0
+                for j in range(1, w + 1):
+                    out[c, i, j] = x[c, i - 1, j - 1]
+                out[c, i, w + 1] = 0
+            for j in parallel(w + 2):
+                out[c, h + 1, j] = 0
+
+    What is inside of the edges is copied without masks.
     """
     return replace(prim_func, body=_Splitter({}).statement(prim_func.body))
 
@@ -82,23 +107,29 @@ class _Splitter:
     def statement(self, stmt: Stmt) -> Stmt:
         if not isinstance(stmt, For):
             return map_statements(stmt, self.statement)
-        if any(isinstance(each, For) for each in walk(stmt.body)):
-            inner = _Splitter({**self.ranges, stmt.var: (stmt.start, stmt.start + stmt.extent - 1)})
-            return replace(stmt, body=inner.statement(stmt.body))
-        is_short = isinstance(stmt.extent, int) and stmt.extent < MIN_EXTENT
-        return stmt if is_short or not self.ranges or stmt.kind == "unrolled" else self._split(stmt)
+        return self._split(stmt) or self._with_body_split(stmt)
 
-    def _split(self, loop: For) -> Stmt:
-        places = self._ordered({cut.place for cut in _cuts_in(loop)}) if _has_expensive_choice(loop) else []
-        if not places:
-            return loop
+    def _with_body_split(self, loop: For) -> For:
+        inner = _Splitter({**self.ranges, loop.var: (loop.start, loop.start + loop.extent - 1)})
+        return replace(loop, body=inner.statement(loop.body))
+
+    def _split(self, loop: For) -> Stmt | None:
+        """The loop in parts; None if it stays whole, as do the outermost ones, which threads share."""
+        is_short = isinstance(loop.extent, int) and loop.extent < MIN_EXTENT
+        if is_short or not self.ranges or loop.kind == "unrolled":
+            return None
+        places = self._ordered({cut.place for cut in _cuts_in(loop)})
         end = loop.start + loop.extent
         borders = [loop.start, *(self._clamped(place, loop.start, end) for place in places), end]
+        if not places or not (_has_expensive_choice(loop) or _are_edges(loop, borders)):
+            return None
         parts = (
             self._part(loop, number, (borders[number], borders[number + 1]), _answers(places, number))
             for number in range(len(places) + 1)
+            if borders[number] != borders[number + 1]
         )
-        return sequence(*(part for part in parts if sub_statements(part.body) or isinstance(part.body, Store)))
+        kept = (part for part in parts if sub_statements(part.body) or isinstance(part.body, Store))
+        return sequence(*map(self._with_body_split, kept))
 
     def _ordered(self, places: Collection[Dim]) -> list[Dim]:
         """The places in the order in which they certainly are; none if there are too many or it isn't known."""
@@ -118,12 +149,35 @@ class _Splitter:
         start, end = borders
         name = f"{loop.var}.{number}" if number else loop.var
         decided = rewrite_statement(loop.body, lambda node: _decided(node, loop, answers))
-        body = substitute_variables(_effective(decided), {loop.var: loop_variable(name, start + loop.extent)})
+        own = _with_own_variables(_effective(decided), number) if number else _effective(decided)
+        body = substitute_variables(own, {loop.var: loop_variable(name, start + loop.extent)})
         return replace(loop, var=name, start=start, extent=end - start, body=body)
 
 
+def _with_own_variables(stmt: Stmt, number: int) -> Stmt:
+    """The statement with variables of its own for its loops: those of other parts have the same names."""
+    stmt = map_statements(stmt, lambda inner: _with_own_variables(inner, number))
+    if not isinstance(stmt, For):
+        return stmt
+    name = f"{stmt.var}.part{number}"
+    variable = loop_variable(name, stmt.start + stmt.extent)
+    return replace(stmt, var=name, body=substitute_variables(stmt.body, {stmt.var: variable}))
+
+
+def _are_edges(loop: For, borders: list[Dim]) -> bool:
+    """Whether all parts of a loop but one are short, and each is no more than a nest around one statement."""
+    extents = (end - start for start, end in pairwise(borders))
+    others = [extent for extent in extents if not (isinstance(extent, int) and extent <= MAX_EDGE)]
+    stmt = loop.body
+    while isinstance(stmt, For):
+        stmt = stmt.body
+    return len(others) == 1 and isinstance(stmt, Store)
+
+
 def _has_expensive_choice(loop: For) -> bool:
-    """Whether a choice in the body guards more than arithmetic."""
+    """Whether the loop is an innermost one, and a choice in its body guards more than arithmetic."""
+    if any(isinstance(each, For) for each in walk(loop.body)):
+        return False
     values = (value for stmt in walk(loop.body) for value in expressions(stmt))
     choices = (node for value in values for node in nodes(value) if isinstance(node, Select))
     sides = (node for choice in choices for side in (choice.then_value, choice.else_value) for node in nodes(side))

@@ -104,9 +104,8 @@ def test_what_is_made_of_a_convolution_is_made_of_each_piece():
     assert extras_of(kernel) == Extras(loops=0, tables=1)
     tables, pieces = compile_kernel(kernel).source.split("elif phase == 1:")
     assert "x_columns[" in tables
-    assert (
-        pieces.index("pack_gathered_float32(") < pieces.index("contract_gathered_float32(") < pieces.index("maximum(")
-    )
+    packing, products = pieces.index("pack_windows_float32("), pieces.index("contract_windows_float32(")
+    assert packing < products < pieces.index("maximum(")
 
 
 def test_weights_that_are_made_for_a_convolution_of_one_image_are_made_before():

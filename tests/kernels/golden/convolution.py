@@ -4,35 +4,26 @@ def convolution(args, lo, hi):
     out = float32_buffer(args, 2)
     m = args[3]
     n = args[4]
-    weight_rows = int64_buffer(args, 5)
-    weight_steps = int64_buffer(args, 6)
-    image_columns = int64_buffer(args, 7)
-    image_steps = int64_buffer(args, 8)
-    phase = args[9]
-    image_panels = float32_buffer(args, 10)
+    image_columns = int64_buffer(args, 5)
+    image_steps = int64_buffer(args, 6)
+    phase = args[7]
+    image_panels = float32_buffer(args, 8)
+    image_strips = int64_buffer(args, 9)
     if phase == 0:
-        for weight_rows_v_o in range(4):
-            weight_rows[weight_rows_v_o] = weight_rows_v_o * 27
-        for weight_steps_v_c in range(3):
-            row = weight_steps_v_c * 9
-            for weight_steps_v_u in range(3):
-                row_1 = row + weight_steps_v_u * 3
-                for weight_steps_v_v in range(3):
-                    weight_steps[row_1 + weight_steps_v_v] = row_1 + weight_steps_v_v
         for image_columns_v_i in range(m):
-            row_2 = image_columns_v_i * n
-            row_3 = image_columns_v_i * n + 2 * image_columns_v_i
+            row = image_columns_v_i * n
+            row_1 = image_columns_v_i * n + 2 * image_columns_v_i
             for image_columns_v_j in range(n):
-                image_columns[row_2 + image_columns_v_j] = row_3 + image_columns_v_j
+                image_columns[row + image_columns_v_j] = row_1 + image_columns_v_j
         for image_steps_v_c in range(3):
-            row_4 = image_steps_v_c * 9
-            row_5 = image_steps_v_c * m * n + 2 * image_steps_v_c * m + 2 * image_steps_v_c * n + 4 * image_steps_v_c
+            row_2 = image_steps_v_c * 9
+            row_3 = image_steps_v_c * m * n + 2 * image_steps_v_c * m + 2 * image_steps_v_c * n + 4 * image_steps_v_c
             for image_steps_v_u in range(3):
-                row_6 = row_4 + image_steps_v_u * 3
-                row_7 = row_5 + image_steps_v_u * n + 2 * image_steps_v_u
+                row_4 = row_2 + image_steps_v_u * 3
+                row_5 = row_3 + image_steps_v_u * n + 2 * image_steps_v_u
                 for image_steps_v_v in range(3):
-                    image_steps[row_6 + image_steps_v_v] = row_7 + image_steps_v_v
+                    image_steps[row_4 + image_steps_v_v] = row_5 + image_steps_v_v
     elif phase == 1:
         for item_index in range(lo, hi):
-            pack_gathered_float32(min(m * n - 192 * (item_index % max((m * n + 191) // 192, 1)), 192), 27, image, 3 * m * n * (item_index // max((m * n + 191) // 192, 1)) + 6 * m * (item_index // max((m * n + 191) // 192, 1)) + 6 * n * (item_index // max((m * n + 191) // 192, 1)) + 12 * (item_index // max((m * n + 191) // 192, 1)), image_steps, 0, image_columns, item_index % max((m * n + 191) // 192, 1) * 192, 0, (min(m * n - 192 * (item_index % max((m * n + 191) // 192, 1)), 192) + 191) // 192, image_panels, 0)
-            contract_gathered_float32(4, min(m * n - 192 * (item_index % max((m * n + 191) // 192, 1)), 192), 0, min(m * n - 192 * (item_index % max((m * n + 191) // 192, 1)), 192), 27, 1, weight, 0, weight_rows, 0, weight_steps, 0, out, 192 * (item_index % max((m * n + 191) // 192, 1)) + 4 * m * n * (item_index // max((m * n + 191) // 192, 1)), m * n, image_panels, 0, out, 0)
+            pack_windows_float32(min(m * n - 192 * (item_index % max((m * n + 191) // 192, 1)), 192), 27, image, 3 * m * n * (item_index // max((m * n + 191) // 192, 1)) + 6 * m * (item_index // max((m * n + 191) // 192, 1)) + 6 * n * (item_index // max((m * n + 191) // 192, 1)) + 12 * (item_index // max((m * n + 191) // 192, 1)), image_steps, 0, image_columns, item_index % max((m * n + 191) // 192, 1) * 192, image_panels, 0, image_strips, 0)
+            contract_windows_float32(4, min(m * n - 192 * (item_index % max((m * n + 191) // 192, 1)), 192), 27, weight, 0, 27, 1, image, 3 * m * n * (item_index // max((m * n + 191) // 192, 1)) + 6 * m * (item_index // max((m * n + 191) // 192, 1)) + 6 * n * (item_index // max((m * n + 191) // 192, 1)) + 12 * (item_index // max((m * n + 191) // 192, 1)), image_steps, 0, image_strips, 0, out, 192 * (item_index % max((m * n + 191) // 192, 1)) + 4 * m * n * (item_index // max((m * n + 191) // 192, 1)), m * n, image_panels, 0)
