@@ -183,10 +183,13 @@ def assist(state: int, frame: int, reason: int) -> int:
 def ask(state: int, frame: int, reason: int) -> int:
     """What Python returns when it is asked for help, or NULL with an exception set."""
     arguments = stack_words(2)
-    store(arguments, call(PyLong_FromLongLong, frame))
-    store(arguments + 8, call(PyLong_FromLongLong, reason))
+    address = call(PyLong_FromLongLong, frame)
+    if address == 0:
+        return 0
+    store(arguments, address)
+    store(arguments + 8, call(PyLong_FromLongLong, reason))  # a small number, which is always there
     made = call(PyObject_Vectorcall, load(state + 8 * ASSIST), arguments, 2, 0)
-    call(Py_DecRef, load(arguments))
+    call(Py_DecRef, address)
     call(Py_DecRef, load(arguments + 8))
     return made
 
@@ -309,7 +312,7 @@ def take_frame(state: int) -> int:
 
 
 def give_back(state: int, frame: int) -> int:
-    """Makes a frame idle again. This takes no memory, so it cannot fail."""
+    """Makes a frame idle again, for whom has Python's lock next. This takes no memory, so it cannot fail."""
     let_go(state, frame)
     store(frame + 8 * NEXT, load(state + 8 * IDLE))
     store(state + 8 * IDLE, frame)

@@ -86,9 +86,11 @@ def proceed(state: int, store_arguments: int) -> int:
     if frame == RAISED:
         return 0
     result = RAISED
+    stored = 0
     address = call(PyLong_FromLongLong, frame)
-    stored = call(PyObject_CallOneArg, store_arguments, address)
-    call(Py_DecRef, address)
+    if address != 0:
+        stored = call(PyObject_CallOneArg, store_arguments, address)
+        call(Py_DecRef, address)
     if stored != 0:
         call(Py_DecRef, stored)
         make_root(frame)

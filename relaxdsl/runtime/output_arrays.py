@@ -122,6 +122,8 @@ def pack_outputs(state: int, frame: int) -> int:
 def pack_tuple(length: int, parts: int) -> int:
     """A tuple that takes over the references in ``parts``."""
     items = call(PyTuple_New, length)
+    if items == 0:
+        return 0
     for i in range(length):
         call(PyTuple_SetItem, items, i, load(parts + 8 * i))
     return items
