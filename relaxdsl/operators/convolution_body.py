@@ -186,7 +186,8 @@ def _strided(given: Attributes, sizes: _Sizes) -> _SpatialAxis | None:
 
 def _padded(given: Attributes, x: te.Tensor, strided: _SpatialAxis | None) -> _Padded:
     """The data with its border; the data itself if there is none."""
-    axes = [each for each in given.spatial if each.is_padded]
+    # A strided axis grows to whole strides.
+    axes = [each for each in given.spatial if each.is_padded or each is strided]
     sizes = given.data.sizes(x.shape)
     if not axes:
         return _Padded(x, None)

@@ -62,7 +62,9 @@ def is_in_class(function: FunctionType) -> bool:
 
 
 def parse_module(cls: type) -> IRModule:
-    """The module of the functions in a class, in the order they stand; they may call each other in any order.
+    """The module of the functions in a class, in the order they stand, after what they call that is defined elsewhere.
+
+    They may call each other in any order.
 
     Raises:
         ScriptError: the class has no ``@relax.function``.
@@ -73,7 +75,7 @@ def parse_module(cls: type) -> IRModule:
         raise ScriptError(f"{cls.__name__} has no @relax.function", hint="decorate its functions with @relax.function")
     reader = _ModuleReader(cls.__name__, members)
     built = reader.read()
-    made = {name: kernel for name, kernel in built.kernels.items() if name not in members}
+    made = {name: function for name, function in built.functions.items() if name not in members}
     return IRModule(MappingProxyType({**made, **{name: built[name] for name in members}}))
 
 
@@ -92,6 +94,7 @@ class _ModuleReader:
                 self._add_kernel(name, function, member.options)
             else:
                 requests[name] = self._request(function, member.options)
+                self._builder.keep_name(name)
         for name, request in requests.items():
             self._functions[name] = self._declared(name, request)
         for request in requests.values():

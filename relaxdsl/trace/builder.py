@@ -100,6 +100,7 @@ class BlockBuilder:
         """A builder of a new module, or of one that starts with the functions of ``module``."""
         self._functions: dict[str, Function | PrimFunc] = {}
         self._names = UniqueNames()
+        self._kept_names: set[str] = set()
         self._by_hash: dict[int, list[str]] = {}
         self._adopted: dict[int, tuple[Any, GlobalVar]] = {}
         self._state: _FunctionState | None = None
@@ -136,7 +137,7 @@ class BlockBuilder:
         attrs = MappingProxyType({**attrs, "private": True} if private else dict(attrs))
         # The name is taken now: what the body adds to the module must not take it.
         self._state = _FunctionState(
-            self._names.fresh(name), None if params is None else tuple(params), pure, attrs, span, form_dataflow
+            self._name_of_new(name), None if params is None else tuple(params), pure, attrs, span, form_dataflow
         )
         self._reserve_names(self._state.params or ())
         token = _current.set(self)
@@ -225,6 +226,17 @@ class BlockBuilder:
         function = self._functions[name]
         type_ = function.type if isinstance(function, Function) else FuncType(None, AnyType(), True)
         return GlobalVar(name, type_)
+
+    def keep_name(self, name: str) -> None:
+        """The next function that is built as ``name`` has this name; none that is added meanwhile takes it."""
+        self._names.reserve(name)
+        self._kept_names.add(name)
+
+    def _name_of_new(self, name: str) -> str:
+        if name not in self._kept_names:
+            return self._names.fresh(name)
+        self._kept_names.remove(name)
+        return name
 
     def get_unique_name(self, hint: str) -> str:
         """A name not used in the module yet."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from typing import Any
 
 import numpy as np
@@ -104,3 +106,70 @@ def test_a_layout_has_the_outer_blocks_first() -> None:
     assert place == (2, 2, 1, 2, 2, 5, 1)
     assert layout.point(place) == {"O": 37, "I": 21, "H": 1, "W": 2}
     assert layout.sizes((3, 4, 3, 3, 4, 16, 2)) == {"O": 48, "I": 32, "H": 3, "W": 3}
+
+
+def of_a_convolution(read, shape=(1, 3, 16, 16), kernel=(4, 3, 3, 3), **attributes):
+    """What ``read`` makes of a convolution in one kernel, beside the same of its values."""
+    x = relax.Var("x", relax.Tensor(("n", *shape[1:]), "float32"))
+    w = relax.Var("w", relax.Tensor(kernel, "float32"))
+    builder = relax.BlockBuilder()
+    with builder.function("f", [x, w]):
+        builder.emit_func_output(read(relax.nn.conv2d(x, w, **attributes)))
+    rng = np.random.default_rng(0)
+    arrays = rng.standard_normal(shape).astype("float32"), rng.standard_normal(kernel).astype("float32")
+    function = relax.compile(builder.get())["f"]
+    assert function.check(*arrays)
+    return function, arrays
+
+
+def pooled(h):
+    n, c, height, width = h.shape
+    return relax.max(relax.reshape(h, (n, c, height // 2, 2, width // 2, 2)), axis=(3, 5))
+
+
+@pytest.mark.parametrize("size", [8, 16, 28])
+@pytest.mark.parametrize(
+    "read",
+    [
+        pooled,
+        lambda h: h[..., ::2],
+        lambda h: h[:, :, ::2],
+        lambda h: h[:, :, 1::2, ::2],
+        lambda h: relax.sum(relax.reshape(h, (*h.shape[:2], h.shape[2] // 2, 2, h.shape[3])), axis=3),
+        lambda h: relax.max(relax.reshape(h, (*h.shape[:3], h.shape[3] // 2, 2)), axis=4),
+    ],
+)
+def test_parts_of_a_convolutions_rows_and_columns(read, size):
+    """Pixels are two axes: pieces of their joint index are not pieces of each."""
+    of_a_convolution(read, (2, 3, size, size), padding=1)
+    of_a_convolution(read, (1, 3, 2 * size, 2 * size), strides=2, padding=1)
+    of_a_convolution(read, (1, 20, size, size), (70, 20, 1, 1))
+
+
+AT_THE_END_OF_A_MAPPING = """
+import ctypes, mmap
+import numpy as np
+import relaxdsl as relax
+
+h, w = relax.dims("h w")
+
+@relax.function
+def f(x: relax.Tensor[(1, 1, h, w), "float32"], k: relax.Tensor[(1, 1, 3, 3), "float32"]):
+    return relax.nn.conv2d(x, k, strides=(1, 2), padding=(1, 0))
+
+page = mmap.PAGESIZE
+memory = mmap.mmap(-1, 2 * page)
+address = ctypes.addressof(ctypes.c_char.from_buffer(memory))
+assert ctypes.CDLL(None).mprotect(ctypes.c_void_p(address + page), page, 0) == 0
+x = np.frombuffer(memory, "float32", 15, page - 60).reshape(1, 1, 3, 5)
+x[...] = 1
+print(f(x, np.ones((1, 1, 3, 3), "float32")).ravel().tolist())
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="memory is protected in another way")
+def test_a_strided_axis_without_a_border_beside_one_with(tmp_path):
+    """The copy has whole strides; what is beyond the data is not read."""
+    (tmp_path / "program.py").write_text(AT_THE_END_OF_A_MAPPING)
+    run_ = subprocess.run([sys.executable, tmp_path / "program.py"], capture_output=True, text=True)
+    assert run_.stdout == "[6.0, 6.0, 9.0, 9.0, 6.0, 6.0]\n", run_.stderr

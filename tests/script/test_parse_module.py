@@ -86,3 +86,27 @@ def test_a_function_in_a_class_that_is_no_module() -> None:
         "test_a_function_in_a_class_that_is_no_module.<locals>.Plain.f is a function of a class that is no module\n"
         "   hint: put @relax.module on the class, or define the function outside of it"
     )
+
+
+@relax.function
+def doubled(x: relax.Tensor[("n",), "float32"]):
+    return x * 2
+
+
+@relax.module
+class OfOthers:
+    @relax.function
+    def main(x: relax.Tensor[("n",), "float32"]):  # noqa: N805
+        return doubled(x) + OfOthers.doubled(x)
+
+    @relax.function
+    def doubled(x: relax.Tensor[("n",), "float32"]) -> relax.Tensor[("n",), "float32"]:  # noqa: N805
+        return x * 3
+
+
+def test_functions_of_elsewhere_join_the_module_under_other_names() -> None:
+    x = np.ones(2, "float32")
+    assert set(OfOthers) == {"main", "doubled", "doubled1"}
+    np.testing.assert_array_equal(OfOthers["main"](x), 5 * x)
+    np.testing.assert_array_equal(OfOthers["doubled"](x), 3 * x)
+    np.testing.assert_array_equal(OfOthers["doubled1"](x), 2 * x)

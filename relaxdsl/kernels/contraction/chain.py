@@ -242,11 +242,13 @@ class _Cutter:
         contraction = self._contraction(main)
         if not self._is_strided(contraction) or contraction.spacing(contraction.left, contraction.steps) != 1:
             return []
-        wanted = {contraction.left.buffer} - self._sources(contraction)
+        sources = self._sources(contraction)  # what makes both operands, a factor and what it came from, is no maker
+        wanted = {contraction.left.buffer} - sources
         taken: list[int] = []
         for place in reversed(waiting):
             read, written = self._touched(place)
-            if written & wanted and self._is_private(place, written, [*taken, main]):
+            is_maker = written & wanted and not written & sources
+            if is_maker and self._is_private(place, written, [*taken, main]):
                 taken.insert(0, place)
                 wanted |= read - written
         return taken

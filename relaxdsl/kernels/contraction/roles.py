@@ -101,7 +101,7 @@ def roles_of(stages: Sequence[Stage], main: int, granule: int | None) -> Roles |
     """
     contraction = stages[main].contraction
     assert contraction is not None
-    finder = _Finder(stages, granule)
+    finder = _Finder(stages, granule, len(contraction.columns) == 1)
     seeds = _named(contraction, granule is not None)
     finder.variables[main].update(seeds)
     if not finder.settle():
@@ -132,6 +132,9 @@ class _Finder:
 
     stages: Sequence[Stage]
     granule: int | None
+    has_one_column: bool
+    """Whether one variable walks along the columns. Pieces of two, the pixels of an image, are not pieces of each."""
+
     variables: list[dict[str, Role]] = field(default_factory=list)
     axes: dict[Buffer, list[Role | None]] = field(default_factory=dict)
     uses: list[list[Use]] = field(default_factory=list)
@@ -190,6 +193,8 @@ class _Finder:
     def _scaled(self, place: int, index: Index, size: Dim, role: Role | None) -> tuple[str | None, Role | None]:
         """The variable of ``scale * variable + rest``, which takes every ``scale``-th column of an axis of columns."""
         if role is None or role.kind != "column" or self.granule is None or isinstance(index, ScalarExpr):
+            return None, role
+        if not self.has_one_column:
             return None, role
         extents = self.stages[place].extents
         for name in free_symbols(index):

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+import relaxdsl as relax
 from relaxdsl.ir.te import Tensor
 from relaxdsl.kernels import te
 from relaxdsl.kernels.contraction.chain import Chain, Extras, extras_of, segments_of
@@ -371,3 +372,19 @@ def test_bytes_are_multiplied_exactly(dtypes, sizes, is_transposed):
     stored = np.ascontiguousarray(right.T) if is_transposed else right
     run_kernel(compiled, [left, stored, result], {"m": rows, "n": columns, "k": depth}, parts=3)
     np.testing.assert_array_equal(result, left.astype("int32") @ right.astype("int32"))
+
+
+@pytest.mark.parametrize(
+    ("shape", "axis", "summed"),
+    [((3, 5, 13), 1, 2), ((2, 7, 100), 1, 2), ((4, 5, 13), 2, 1), ((4, 1, 5, 13), 2, 3), ((5, 13), 0, 1)],
+)
+def test_a_product_of_a_factor_and_what_it_was_made_from(shape, axis, summed):
+    """A softmax's sum over another axis: the inverse of a sum times the exponentials, which both need."""
+    x = relax.Var("x", relax.Tensor(("n", *shape[1:]), "float32"))
+    builder = relax.BlockBuilder()
+    with builder.function("f", [x]):
+        builder.emit_func_output(relax.sum(relax.nn.softmax(x, axis=axis), axis=summed))
+    values = np.random.default_rng(0).standard_normal(shape).astype("float32")
+    result = relax.compile(builder.get())["f"](values)
+    powers = np.exp(values.astype("float64"))
+    np.testing.assert_allclose(result, (powers / powers.sum(axis, keepdims=True)).sum(summed), rtol=1e-5)
