@@ -14,7 +14,7 @@ from relaxdsl.operators.calls import as_expr, current_context
 from relaxdsl.script.annotations import evaluate_type
 from relaxdsl.script.expressions import truth_at
 from relaxdsl.script.interpreter import Flow, Interpreter, expression, statement
-from relaxdsl.script.scope import NOT_FOUND, POISON, Missing
+from relaxdsl.script.scope import NOT_FOUND, POISON, Missing, Poisoned
 from relaxdsl.script.trees import always_returns, names_read_after, stored_names
 from relaxdsl.types.types import AnyType, TensorType, TupleType, Type
 
@@ -101,6 +101,8 @@ def _run_early_return(
 
 
 def _return_choice(interp: Interpreter, condition: Expr, then_branch: _Branch, else_branch: _Branch) -> Flow:
+    if any(each.result is POISON for each in (then_branch, else_branch)):
+        raise Poisoned
     values = _common_form(then_branch.result, else_branch.result, "the result")
     interp.frame.result = _emit_choice(interp, condition, then_branch, else_branch, values, "", "the result")
     return Flow.RETURN

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import itertools
 
 from relaxdsl.errors import ScriptError
 from relaxdsl.ir.graph import DataflowVar, Var
@@ -12,6 +13,9 @@ from relaxdsl.script.scope import Missing
 from relaxdsl.script.targets import assign
 from relaxdsl.script.trees import is_dataflow_with, walk_own
 
+MOST_STEPS = 10_000
+"""No loop in a program has more steps: one without end would take all memory."""
+
 
 @statement(ast.For)
 def run_for(interp: Interpreter, node: ast.For) -> Flow:
@@ -19,7 +23,8 @@ def run_for(interp: Interpreter, node: ast.For) -> Flow:
     items = items_of(interp, interp.evaluate(node.iter), node.iter)
     interp.frame.loops.append(node)
     try:
-        for item in items:
+        for count, item in enumerate(items):
+            _require_end(count)
             assign(interp, node.target, item)
             flow = interp.execute(node.body)
             if flow is Flow.RETURN:
@@ -37,7 +42,10 @@ def run_while(interp: Interpreter, node: ast.While) -> Flow:
     interp.frame.loops.append(node)
     errors_before = len(interp.errors)
     try:
-        while evaluate_truth(interp, node.test):
+        for count in itertools.count():
+            if not evaluate_truth(interp, node.test):
+                break
+            _require_end(count)
             flow = interp.execute(node.body)
             if flow is Flow.RETURN:
                 return flow
@@ -46,6 +54,15 @@ def run_while(interp: Interpreter, node: ast.While) -> Flow:
     finally:
         interp.frame.loops.pop()
     return interp.execute(node.orelse)
+
+
+def _require_end(count: int) -> None:
+    """Raises ScriptError for a loop that has run so often that nobody wants it written out."""
+    if count == MOST_STEPS:
+        raise ScriptError(
+            f"this loop has run {MOST_STEPS:,} times, and is written out each time",
+            hint="compute with tensors, call a plain Python function that has the loop, or use recursion",
+        )
 
 
 @statement(ast.Break)

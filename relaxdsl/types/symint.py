@@ -177,16 +177,16 @@ class SymInt:
         if _as_dim(power) is None and not isinstance(power, float):
             return NotImplemented
         if not isinstance(power, int) or power < 0:
-            _refuse_number(f"{self} ** {power}")
+            _refuse_number(f"{self} ** {power}", self)
         return math.prod([self] * power)
 
     def __truediv__(self, other: object) -> Dim:
         if _as_dim(other) is None and not isinstance(other, float):
             return NotImplemented
-        return _refuse_number(f"{self} / {other}")
+        return _refuse_number(f"{self} / {other}", self)
 
     def __rtruediv__(self, other: object) -> Dim:
-        return _refuse_number(f"{other} / {self}")
+        return _refuse_number(f"{other} / {self}", self)
 
     def __eq__(self, other: object) -> bool:
         """Whether the dims are the same: equal dims are one object. A user's undecided comparison is refused."""
@@ -250,10 +250,10 @@ def user_compares(is_user: bool) -> Iterator[None]:
 _interned = WeakValueDictionary()
 
 
-def _refuse_number(what: str) -> NoReturn:
+def _refuse_number(what: str, size: SymInt | None = None) -> NoReturn:
     raise ShapeError(
         f"`{what}` is no size: sizes are integers, made with + - * // %",
-        hint='for a size as a number, write relax.astype(n, "float32")',
+        hint=f'for a size as a number, write relax.astype({"n" if size is None else size}, "float32")',
     )
 
 

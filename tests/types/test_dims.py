@@ -342,7 +342,7 @@ def test_a_size_is_no_number(operation: Callable[[], object], what: str) -> None
         operation()
     assert str(caught.value) == (
         f"`{what}` is no size: sizes are integers, made with + - * // %\n"
-        '   hint: for a size as a number, write relax.astype(n, "float32")'
+        f'   hint: for a size as a number, write relax.astype({"n" if "combined" in what else "m"}, "float32")'
     )
 
 
