@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import ast
 import builtins
+from collections.abc import Mapping
 from types import ModuleType
 from typing import Any, TypeVar
 
 from relaxdsl.errors import ScriptError, nearest
+from relaxdsl.ir.graph import Expr
 from relaxdsl.operators import registry
 from relaxdsl.script.interpreter import Interpreter, expression
 from relaxdsl.script.scope import NOT_FOUND, Missing
@@ -17,12 +19,22 @@ from relaxdsl.types.dims import SymInt
 ELSEWHERE = {
     "absolute": "abs", "amax": "max", "amin": "min", "arccos": "acos", "arccosh": "acosh", "arcsin": "asin",
     "arcsinh": "asinh", "arctan": "atan", "arctan2": "atan2", "arctanh": "atanh", "bitwise_invert": "bitwise_not",
-    "bmm": "matmul", "cat": "concat", "concatenate": "concat", "dot": "matmul", "expand": "broadcast_to",
-    "gather": "take", "invert": "bitwise_not", "logaddexp": "log_add_exp", "mm": "matmul", "moveaxis": "permute_dims",
-    "permute": "permute_dims", "ravel": "flatten", "reciprocal": "divide", "remainder": "mod",
-    "swapaxes": "permute_dims", "transpose": "permute_dims", "true_divide": "divide", "unsqueeze": "expand_dims",
-    "var": "variance",
+    "bmm": "matmul", "cat": "concat", "clamp": "clip", "concatenate": "concat", "dot": "matmul", "double": "astype",
+    "embedding": "take", "expand": "broadcast_to", "float": "astype", "gather": "take", "half": "astype",
+    "int": "astype", "invert": "bitwise_not", "logaddexp": "log_add_exp", "long": "astype", "mm": "matmul",
+    "moveaxis": "permute_dims", "permute": "permute_dims", "ravel": "flatten", "reciprocal": "divide",
+    "remainder": "mod", "size": "shape", "swapaxes": "permute_dims", "to": "astype", "transpose": "permute_dims",
+    "true_divide": "divide", "type": "astype", "unsqueeze": "expand_dims", "var": "variance", "view": "reshape",
 }  # fmt: skip
+_PACKED = "there is none yet; a Python function can do it: relax.call_pure_packed"
+_POOLING = "reshape and reduce: relax.max(relax.reshape(x, (n, c, h // 2, 2, w // 2, 2)), axis=(3, 5))"
+#: What there is elsewhere and not here, and what to do instead.
+ABSENT = {
+    **dict.fromkeys(("argsort", "cumprod", "cumsum", "sort", "topk"), _PACKED),
+    **dict.fromkeys(("avg_pool2d", "max_pool2d"), _POOLING),
+    "dropout": "leave it out: programs compute results, not gradients",
+    "pad": "join zeros to it: relax.concat([x, relax.zeros((2, n), x.dtype)], axis=0)",
+}
 
 
 @expression(ast.Name)
@@ -125,10 +137,21 @@ def _unknown_attribute(value: Any, node: ast.Attribute) -> ScriptError:
     known = {name: name for name in dir(value) if not name.startswith("_")}
     if isinstance(value, ModuleType):
         known = {**_namespaced(value), **known}
-    elsewhere = ELSEWHERE.get(node.attr)
-    close = elsewhere if elsewhere in known else nearest(node.attr, known)
-    hint = f"did you mean `{owner}.{known[close]}`?" if close is not None else None
-    return ScriptError(f"{owner} has no attribute {node.attr!r}", hint=hint)
+    return ScriptError(f"{owner} has no attribute {node.attr!r}", hint=_instead(value, owner, node.attr, known))
+
+
+def _instead(value: Any, owner: str, name: str, known: Mapping[str, str]) -> str | None:
+    """What to write for a name that ``value`` has not."""
+    if not isinstance(value, Expr | ModuleType):
+        close = nearest(name, known)
+        return f"did you mean `{owner}.{known[close]}`?" if close is not None else None
+    if name in ABSENT:
+        return ABSENT[name]
+    elsewhere = ELSEWHERE.get(name)
+    if elsewhere is not None and elsewhere not in known and isinstance(value, Expr):
+        return f"write relax.{elsewhere}({owner}, …)"
+    close = elsewhere if elsewhere in known else nearest(name, known)
+    return f"did you mean `{owner}.{known[close]}`?" if close is not None else None
 
 
 def _namespaced(module: ModuleType) -> dict[str, str]:
