@@ -1,7 +1,8 @@
 """Handwritten digits: an MLP trained by scikit-learn, its forward pass as a relax function with a symbolic batch.
 
 Prints, for several batch sizes, that the predictions are scikit-learn's, and the time per call beside NumPy and
-scikit-learn; then the typed program, and the error that a 63-wide array gets.
+scikit-learn; then the typed program, and the error that a 63-wide array gets. It needs scikit-learn, which `make demo`
+brings.
 """
 
 import time

@@ -97,7 +97,7 @@ def _reference_median(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
 def median(  # type: ignore[empty-body]  # the host function runs it
     x: Operand, axis: Axis = None, keepdims: bool = False
 ) -> te.Tensor | tuple[te.Tensor, te.Tensor]:
-    """The middle element in order; of an even number, the lower of the two in the middle.
+    """The middle element in order, over one axis with its position; of an even number, the lower of the two.
 
     Over one axis, a tuple: the values, and the first position of each along the axis (int64). Over several axes, or
     all, the values only. Where there is a NaN, it is the median.

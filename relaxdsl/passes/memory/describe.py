@@ -41,7 +41,7 @@ class _Describer:
         for given in self._plan.results.walk.buffers:
             if given.origin == "given" and not given.is_early:
                 when = given.first, given.last
-                yield self._described(given.name, "late", given.shape, given.dtype, None, when, "made in Python")
+                yield self._described(given.name, "late", given.shape, given.dtype, None, when, "made by a function that is called")
         for place in self._plan.results.copied.values():
             yield self._described("out", "output", place.shape, place.dtype, None, self._end, "a copy")
 
