@@ -40,8 +40,8 @@ class _Describer:
         yield from self._views()
         for given in self._plan.results.walk.buffers:
             if given.origin == "given" and not given.is_early:
-                when = given.first, given.last
-                yield self._described(given.name, "late", given.shape, given.dtype, None, when, "made by a function that is called")
+                when, why = (given.first, given.last), "made by a function that is called"
+                yield self._described(given.name, "late", given.shape, given.dtype, None, when, why)
         for place in self._plan.results.copied.values():
             yield self._described("out", "output", place.shape, place.dtype, None, self._end, "a copy")
 
