@@ -40,7 +40,7 @@ from relaxdsl.types.types import FuncType, Grade, TensorType, TupleType, Type, d
 _CALLS_OF_KNOWN_TYPE = frozenset({"call_tir", "call_tir_inplace", "call_dps_packed"})
 # What the memory stage makes of a lowered program's calls.
 MEMORY_OPS = ("memory.", "builtin.")
-_PACKED_CALLS = frozenset({"call_dps_packed", "call_packed", "call_pure_packed"})
+PACKED_CALLS = frozenset({"call_dps_packed", "call_packed", "call_pure_packed"})
 
 
 def is_pure_call(call: Call) -> bool:
@@ -215,7 +215,7 @@ class _FunctionChecker:
             self.report(17, f"{place} calls the operator {op.name}")
         if op.name == "call_tir":
             self.call_tir(call, place)
-        elif op.name in _PACKED_CALLS and not (call.args and isinstance(call.args[0], ExternFunc)):
+        elif op.name in PACKED_CALLS and not (call.args and isinstance(call.args[0], ExternFunc)):
             self.report(13, f"{place} does not name a packed function first")
 
     def call_tir(self, call: Call, place: str) -> None:

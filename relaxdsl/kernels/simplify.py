@@ -18,6 +18,7 @@ from relaxdsl.types.dims import (
     dim_min,
     floordiv,
     has_atoms,
+    map_atoms,
     terms,
 )
 from relaxdsl.types.prove import Proof, prove_equal, prove_less, prove_less_equal
@@ -48,15 +49,7 @@ def simplify_dim(dim: Dim, ranges: Ranges) -> Dim:
     """``dim``, equal for all values in the ranges, with fewer divisions, minima and maxima where that can be proved."""
     if not has_atoms(dim):
         return dim
-    total: Dim = 0
-    for coefficient, factors in terms(dim):
-        product: Dim = coefficient
-        for atom, power in factors:
-            value = _simplify_atom(from_atom(atom), atom, ranges)
-            for _ in range(power):
-                product = product * value
-        total = total + product
-    return total
+    return map_atoms(dim, lambda atom: _simplify_atom(from_atom(atom), atom, ranges))
 
 
 def _simplify_atom(original: SymInt, atom: object, ranges: Ranges) -> Dim:

@@ -15,8 +15,7 @@ from relaxdsl.runtime.program import (
     Check,
     HostCall,
     Instruction,
-    TensorLeaf,
-    leaves_of,
+    tensors_of,
 )
 from relaxdsl.types.match import Bind, Solve, plan_binding
 from relaxdsl.types.types import TensorType
@@ -165,8 +164,8 @@ def _symbols(source: Function, compiled: Compiled) -> tuple[SymbolFact, ...]:
 
 
 def _new_names(step: HostCall | CallFunction, compiled: Compiled, known: set[str]) -> list[str]:
-    leaves = leaves_of(step.results) if step.results is not None else ()
-    slots = [slot for leaf in leaves if isinstance(leaf, TensorLeaf) for slot in leaf.sizes]
+    leaves = tensors_of(step.results) if step.results is not None else ()
+    slots = [slot for leaf in leaves for slot in leaf.sizes]
     names = [compiled.program.slots[slot].name for slot in slots]
     return [name for name in names if name.isidentifier() and name not in known]
 

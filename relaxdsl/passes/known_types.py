@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from relaxdsl.errors import DTypeError, ShapeError, Span
+from relaxdsl.ir.check_graph import PACKED_CALLS
 from relaxdsl.ir.graph import Call, ExternFunc, Function, MatchCast, Op
 from relaxdsl.ir.visit import all_bindings
 from relaxdsl.types.types import UNKNOWN_NDIM, FuncType, ShapeType, TensorType, TupleType, Type
-
-_PACKED = ("call_packed", "call_pure_packed", "call_dps_packed")
 
 
 def require_known_types(function: Function) -> None:
@@ -29,7 +28,7 @@ def _results(function: Function) -> Iterator[tuple[str, Type, Span | None]]:
         match binding.value:
             case _ if isinstance(binding, MatchCast):
                 yield f"{binding.var.name} after match_cast", binding.target, binding.span
-            case Call(op=Op(name=name), args=(ExternFunc(name=callee), *_)) as call if name in _PACKED:
+            case Call(op=Op(name=name), args=(ExternFunc(name=callee), *_)) as call if name in PACKED_CALLS:
                 yield f"the result of {callee}", call.type, call.span
 
 

@@ -46,7 +46,7 @@ from relaxdsl.passes.needed import needed_steps
 from relaxdsl.passes.recursive_calls import RecursiveFunction
 from relaxdsl.passes.results import output_places
 from relaxdsl.passes.storage import Workspace
-from relaxdsl.passes.trees import size_slots, slots_of, tensor_leaves, with_sizes
+from relaxdsl.passes.trees import size_slots, slots_of, with_sizes
 from relaxdsl.runtime.binding import bind_sizes
 from relaxdsl.runtime.packed import get_packed
 from relaxdsl.runtime.program import (
@@ -66,6 +66,7 @@ from relaxdsl.runtime.program import (
     TensorLeaf,
     Tree,
     TupleTree,
+    tensors_of,
     value_slots,
 )
 from relaxdsl.runtime.slots import DimCompiler, SlotAllocator
@@ -332,7 +333,7 @@ class _Lowering:
     def _fill(self, call: Call) -> None:
         """A packed function that gets memory to fill."""
         callee, args, outputs = call.args
-        filled = tuple(tensor_leaves(self._leaf(outputs)))
+        filled = tuple(tensors_of(self._leaf(outputs)))
         inputs = [self._leaf(arg) for arg in (args.fields if isinstance(args, Tuple) else (args,))]
         self._body.append(HostCall(_name(callee), _packed(callee), tuple(inputs), None, call.span, filled))
 

@@ -1,4 +1,4 @@
-"""What lowering asks of a value's tree of leaves: its tensors, its slots, the slots of its sizes."""
+"""What lowering asks of a value's tree of leaves: its slots, the slots of its sizes."""
 
 from __future__ import annotations
 
@@ -6,33 +6,24 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from relaxdsl.errors import InternalError
-from relaxdsl.runtime.program import IntLeaf, ObjectLeaf, ShapeLeaf, TensorLeaf, Tree, TupleTree
-
-
-def tensor_leaves(tree: Tree) -> Iterator[TensorLeaf]:
-    """Every tensor of a value, in order."""
-    if isinstance(tree, TupleTree):
-        for part in tree.fields:
-            yield from tensor_leaves(part)
-    elif isinstance(tree, TensorLeaf):
-        yield tree
+from relaxdsl.runtime.program import (
+    IntLeaf,
+    ObjectLeaf,
+    ShapeLeaf,
+    TensorLeaf,
+    Tree,
+    TupleTree,
+    leaves_of,
+    value_slots,
+)
 
 
 def slots_of(tree: Tree) -> Iterator[int]:
     """Every slot of a value, in order."""
-    match tree:
-        case TupleTree(fields=fields):
-            for part in fields:
-                yield from slots_of(part)
-        case TensorLeaf(pointer=pointer, sizes=sizes):
-            yield pointer
-            yield from sizes
-        case IntLeaf(slot=slot):
-            yield slot
-        case ShapeLeaf(slots=slots):
-            yield from slots
-        case ObjectLeaf(name=name):
-            raise InternalError(f"lower: {name} is an object and has no slots")
+    for leaf in leaves_of(tree):
+        if isinstance(leaf, ObjectLeaf):
+            raise InternalError(f"lower: {leaf.name} is an object and has no slots")
+    yield from value_slots(tree)
 
 
 def with_sizes(tree: Tree, slots: Iterator[int]) -> Tree:

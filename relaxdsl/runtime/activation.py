@@ -11,7 +11,7 @@ import numpy as np
 from relaxdsl.errors import InternalError
 from relaxdsl.runtime.arguments import Conversion, plain_array
 from relaxdsl.runtime.frame import TOUCHED, Frame, address_of
-from relaxdsl.runtime.program import IntLeaf, ObjectLeaf, ShapeLeaf, TensorLeaf, Tree, TupleTree, leaves_of
+from relaxdsl.runtime.program import IntLeaf, ObjectLeaf, ShapeLeaf, TensorLeaf, Tree, TupleTree
 from relaxdsl.runtime.shortage import new_array
 
 
@@ -117,11 +117,6 @@ class Activation:
                 view.flags.writeable = is_writable
                 return view
         raise InternalError(f"{self._frame.program.name}: {leaf.name} points to no memory of the call")
-
-    def arguments(self) -> list[tuple[str, np.ndarray]]:
-        """The tensors among the arguments, by name."""
-        leaves = (leaf for tree in self._frame.program.arguments for leaf in leaves_of(tree))
-        return [(leaf.name, self.view(leaf)) for leaf in leaves if isinstance(leaf, TensorLeaf)]
 
     def _written(self) -> Iterator[_Memory]:
         """The memory that kernels of the program write to."""

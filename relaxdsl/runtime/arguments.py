@@ -121,7 +121,7 @@ class ArgumentReader:
             raise MemoryError(f"{self._at(path)}: not enough memory: {needs}") from None
 
     def _check_is_array(self, path: str, dtype: np.dtype[Any], value: Any) -> None:
-        if type(value) is np.ndarray or isinstance(value, np.memmap):
+        if is_plain(value):
             return
         if isinstance(value, np.ndarray):
             headline = f"{self._at(path)}: expected a plain array, got {type(value).__name__}"
@@ -172,6 +172,11 @@ def _arrays_in(path: str, value: Any) -> Iterator[tuple[str, np.ndarray]]:
     elif isinstance(value, tuple | list):
         for place, item in enumerate(value):
             yield from _arrays_in(f"{path}[{place}]", item)
+
+
+def is_plain(value: Any) -> bool:
+    """Whether it is an array, or a memory map, which is one; other subclasses mean something else by operators."""
+    return type(value) is np.ndarray or isinstance(value, np.memmap)
 
 
 def plain_array(array: np.ndarray, dtype: np.dtype[Any]) -> np.ndarray:

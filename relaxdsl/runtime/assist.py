@@ -15,6 +15,7 @@ import numpy as np
 
 from relaxdsl.errors import DTypeError, InternalError, RelaxError, ShapeError, Span
 from relaxdsl.runtime.activation import Activation
+from relaxdsl.runtime.arguments import is_plain
 from relaxdsl.runtime.driver import MAKE_FRAME, PLACE_OUTPUTS, RESERVE, TOO_DEEP
 from relaxdsl.runtime.encoding import FAILED, Table
 from relaxdsl.runtime.frame import ASKED, OUT, PC, Frame, frame_at
@@ -67,9 +68,8 @@ class Assistant:
             self._help(frame, reason)
         except Exception as error:
             for caller in frame.callers:
-                step = caller.table.instructions[int(caller.memory[PC])]
-                assert isinstance(step, CallFunction)
-                _note(error, step.name, caller.program, step.span)
+                assert isinstance(caller.step, CallFunction)
+                _note(error, caller.step.name, caller.program, caller.step.span)
             raise
         return 0
 
@@ -102,12 +102,10 @@ class Assistant:
 
     def _fail(self, frame: Frame) -> None:
         """Raises the error of the instruction at which the program failed, if nothing can be done about it."""
-        pc = int(frame.memory[PC])
-        step = self._table.instructions[pc]
-        if isinstance(step, Arith) and pc < self._table.body:
+        if isinstance(frame.step, Arith) and frame.memory[PC] < self._table.body:
             store_large_sizes(self._program, frame.slots)
             return
-        raise self._failure(step, frame.slots.tolist())
+        raise self._failure(frame.step, frame.slots.tolist())
 
     def _failure(self, step: Instruction, values: list[int]) -> RelaxError:
         if isinstance(step, Check | CheckTrue):
@@ -120,8 +118,7 @@ class Assistant:
 
     def _do_step(self, frame: Frame) -> None:
         pc = int(frame.memory[PC])
-        step = self._table.instructions[pc]
-        match step:
+        match step := frame.step:
             case CallFunction():
                 executable = step.callee.executable
                 _require_same_leaves(step, executable.program)
@@ -136,10 +133,9 @@ class Assistant:
         frame.memory[PC] = self._table.next_pc(pc)
 
     def _recursion_error(self, frame: Frame) -> RecursionError:
-        step = self._table.instructions[int(frame.memory[PC])]
-        assert isinstance(step, CallFunction)
+        assert isinstance(frame.step, CallFunction)
         limit = f"Python's limit of {sys.getrecursionlimit()} (sys.setrecursionlimit)"
-        return RecursionError(f"{step.name} calls itself more deeply than {limit} allows")
+        return RecursionError(f"{frame.step.name} calls itself more deeply than {limit} allows")
 
     def _call_host(self, frame: Frame, step: HostCall) -> None:
         """Calls a Python function; what it raises is noted with the user's line, and otherwise as it is."""
@@ -210,7 +206,7 @@ class _ResultReader:
     def _check_array(self, path: str, leaf: TensorLeaf, value: Any) -> None:
         if not isinstance(value, np.ndarray | np.generic):
             raise self._error(DTypeError, f"{path}: expected an array, got {type(value).__name__}")
-        if isinstance(value, np.ndarray) and type(value) is not np.ndarray and not isinstance(value, np.memmap):
+        if isinstance(value, np.ndarray) and not is_plain(value):
             raise self._error(DTypeError, f"{path}: expected a plain array, got {type(value).__name__}")
         if value.dtype.newbyteorder("=") != leaf.dtype:
             raise self._error(DTypeError, f"{path}: expected dtype {leaf.dtype}, got {value.dtype.name}")

@@ -22,7 +22,7 @@ import numpy as np
 from relaxdsl.dataclass import dataclass
 from relaxdsl.runtime.capi import ARRAY_DATA
 from relaxdsl.runtime.held import Held
-from relaxdsl.runtime.program import WORKSPACE_SLOT, Program
+from relaxdsl.runtime.program import WORKSPACE_SLOT, Instruction, Program
 
 if TYPE_CHECKING:
     from relaxdsl.runtime.encoding import Table
@@ -118,6 +118,11 @@ class Frame:
     def held_at(self, place: int) -> Any:
         """The object that the call holds in this place, or None."""
         return self.object_at(self.layout.held + place)
+
+    @property
+    def step(self) -> Instruction:
+        """The instruction at which the program goes on."""
+        return self.table.instructions[int(self.memory[PC])]
 
     @property
     def caller(self) -> Frame | None:

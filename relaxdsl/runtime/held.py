@@ -12,7 +12,16 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from relaxdsl.dataclass import dataclass
-from relaxdsl.runtime.program import Allocate, CallFunction, HostCall, Leaf, ObjectLeaf, Program, TensorLeaf, leaves_of
+from relaxdsl.runtime.program import (
+    Allocate,
+    CallFunction,
+    HostCall,
+    Leaf,
+    ObjectLeaf,
+    Program,
+    TensorLeaf,
+    tensors_of,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +63,7 @@ def held_by(program: Program) -> Held:
 
 def _made(program: Program) -> Iterator[int]:
     """The pointers of outputs and of what the program allocates."""
-    yield from _pointers(leaves_of(program.output))
+    yield from (leaf.pointer for leaf in tensors_of(program.output))
     yield from (step.leaf.pointer for step in program.body if isinstance(step, Allocate))
 
 
@@ -62,14 +71,9 @@ def _given(program: Program) -> Iterator[int]:
     """The pointers of what functions return."""
     for step in program.body:
         if isinstance(step, HostCall | CallFunction) and step.results is not None:
-            yield from _pointers(leaves_of(step.results))
+            yield from (leaf.pointer for leaf in tensors_of(step.results))
 
 
 def _numbers(program: Program) -> Iterator[int]:
     """The pointers of arguments without axes, for which a call may give a number."""
-    leaves = (leaf for tree in program.arguments for leaf in leaves_of(tree))
-    return _pointers(leaf for leaf in leaves if isinstance(leaf, TensorLeaf) and not leaf.sizes)
-
-
-def _pointers(leaves: Iterator[Leaf]) -> Iterator[int]:
-    return (leaf.pointer for leaf in leaves if isinstance(leaf, TensorLeaf))
+    return (leaf.pointer for tree in program.arguments for leaf in tensors_of(tree) if not leaf.sizes)

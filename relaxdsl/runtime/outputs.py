@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from relaxdsl.errors import ArgumentError
-from relaxdsl.runtime.program import TensorLeaf, Tree, TupleTree, leaves_of
+from relaxdsl.runtime.arguments import is_plain
+from relaxdsl.runtime.program import TensorLeaf, Tree, TupleTree, tensors_of
 
 ShapeOf = Callable[[TensorLeaf], tuple[int, ...]]
 Named = tuple[str, np.ndarray]
@@ -30,8 +31,7 @@ class OutputChecker:
     @property
     def early_leaves(self) -> list[TensorLeaf]:
         """The tensors among the outputs that there are before the body runs."""
-        tensors = (leaf for leaf in leaves_of(self._output) if isinstance(leaf, TensorLeaf))
-        return [leaf for leaf in tensors if leaf.pointer not in self._late_pointers]
+        return [leaf for leaf in tensors_of(self._output) if leaf.pointer not in self._late_pointers]
 
     def check(self, out: Any, shape_of: ShapeOf, inputs: Sequence[Named]) -> list[np.ndarray]:
         """The arrays for the output leaves, in order. Raises ArgumentError."""
@@ -63,7 +63,7 @@ class OutputChecker:
     def _check_array(self, path: str, leaf: TensorLeaf, out: Any, shape_of: ShapeOf) -> None:
         if leaf.pointer in self._late_pointers:
             raise self._error(path, "the size of this output is known only after the call")
-        if type(out) is not np.ndarray and not isinstance(out, np.memmap):
+        if not is_plain(out):
             raise self._error(path, f"expected an array, got {type(out).__name__}")
         if out.dtype != leaf.dtype:
             raise self._error(path, f"expected dtype {leaf.dtype}, got {out.dtype}")

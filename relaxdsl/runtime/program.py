@@ -101,6 +101,11 @@ def leaves_of(tree: Tree) -> Iterator[Leaf]:
         yield tree
 
 
+def tensors_of(tree: Tree) -> Iterator[TensorLeaf]:
+    """The tensors of a tree, left to right."""
+    return (leaf for leaf in leaves_of(tree) if isinstance(leaf, TensorLeaf))
+
+
 def slots_of(leaf: Leaf) -> tuple[int, ...]:
     """The slots of a leaf, in order."""
     match leaf:

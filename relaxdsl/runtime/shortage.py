@@ -10,7 +10,7 @@ import numpy as np
 
 from relaxdsl.errors import ShapeError, Span
 from relaxdsl.runtime.encoding import written_slots
-from relaxdsl.runtime.program import WORKSPACE_SIZE_SLOT, Program, TensorLeaf, leaves_of
+from relaxdsl.runtime.program import WORKSPACE_SIZE_SLOT, Program, TensorLeaf, tensors_of
 
 
 @contextmanager
@@ -66,8 +66,7 @@ def shortage(program: Program, slots: Sequence[int]) -> MemoryError:
 def early_output_bytes(program: Program, slots: Sequence[int]) -> int:
     """The bytes of the outputs whose sizes are known before the body runs."""
     late = {slot for step in program.body for slot in written_slots(step)}
-    tensors = (leaf for leaf in leaves_of(program.output) if isinstance(leaf, TensorLeaf))
-    return sum(_tensor_bytes(leaf, slots) for leaf in tensors if leaf.pointer not in late)
+    return sum(_tensor_bytes(leaf, slots) for leaf in tensors_of(program.output) if leaf.pointer not in late)
 
 
 def _tensor_bytes(leaf: TensorLeaf, slots: Sequence[int]) -> int:

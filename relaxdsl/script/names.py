@@ -142,10 +142,7 @@ def _unknown_attribute(value: Any, node: ast.Attribute) -> ScriptError:
 
 def _instead(value: Any, owner: str, name: str, known: Mapping[str, str]) -> str | None:
     """What to write for a name that ``value`` has not."""
-    if not isinstance(value, Expr | ModuleType):
-        close = nearest(name, known)
-        return f"did you mean `{owner}.{known[close]}`?" if close is not None else None
-    if name in ABSENT:
+    if name in ABSENT and isinstance(value, Expr | ModuleType):
         return ABSENT[name]
     elsewhere = ELSEWHERE.get(name)
     if elsewhere is not None and elsewhere not in known and isinstance(value, Expr):

@@ -48,6 +48,7 @@ __all__ = [
     "has_atoms",
     "is_symbol",
     "linear_in",
+    "map_atoms",
     "modulo",
     "parse_dim",
     "split_linear",
@@ -216,6 +217,19 @@ def _substitute_atom(atom: Atom, values: Mapping[str, Dim]) -> Dim:
     if isinstance(atom, FloorDiv):
         return floordiv(*operands)
     return dim_min(*operands) if isinstance(atom, Min) else dim_max(*operands)
+
+
+def map_atoms(dim: Dim, on_atom: Callable[[Atom], Dim]) -> Dim:
+    """The dim with each of its atoms replaced."""
+    total: Dim = 0
+    for coefficient, factors in terms(dim):
+        product: Dim = coefficient
+        for atom, power in factors:
+            value = on_atom(atom)
+            for _ in range(power):
+                product = product * value
+        total = total + product
+    return total
 
 
 def evaluate(dim: Dim, values: Mapping[str, int]) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from relaxdsl.types.atoms import Atom, FloorDiv, Max, Min, Symbol
-from relaxdsl.types.dims import Dim, dim_max, dim_min, terms
+from relaxdsl.types.dims import Dim, dim_max, dim_min, map_atoms, terms
 from relaxdsl.types.prove import Proof, prove_less_equal
 from relaxdsl.types.symint import from_atom
 
@@ -32,14 +32,7 @@ def with_positive_divisors(dim: Dim) -> Dim:
     """The same dim, divided by 1 where it would be divided by zero: ``m // n`` as ``m // max(n, 1)``."""
     if not may_divide_by_zero(dim):
         return dim
-    total: Dim = 0
-    for coefficient, monomial in terms(dim):
-        product: Dim = coefficient
-        for atom, power in monomial:
-            for _ in range(power):
-                product = product * _with_positive(atom)
-        total = total + product
-    return total
+    return map_atoms(dim, _with_positive)
 
 
 def _with_positive(atom: Atom) -> Dim:
