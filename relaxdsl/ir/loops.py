@@ -82,7 +82,7 @@ class For(Stmt):
     start: Dim = 0
 
 
-PARTS_PER_THREAD = 4
+PARTS_PER_THREAD = 6
 """Into how many parts each thread's share of a range is cut: a core that is slow or busy takes fewer of them."""
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from relaxdsl.dataclass import dataclass
 from relaxdsl.ir.loops import Block, Buffer, CallExtern, For, IfThenElse, Parts, Stmt, Store, sub_statements, walk
-from relaxdsl.ir.scalar import Apply, Cast, Index, IndexValue, Load, ScalarExpr, children
+from relaxdsl.ir.scalar import Apply, Cast, Const, Index, IndexValue, Load, ScalarExpr, children
 from relaxdsl.types.dims import Dim, SymInt, free_symbols, is_symbol, substitute
 
 
@@ -111,6 +111,21 @@ def expression_dims(expr: ScalarExpr) -> Iterator[Dim]:
             yield node.dim
         elif isinstance(node, Load):
             yield from (index for index in node.indices if not isinstance(index, ScalarExpr))
+
+
+def as_dim(expr: ScalarExpr) -> Dim | None:
+    """The dim that an expression of sizes and loops is; None if it is none."""
+    match expr:
+        case IndexValue(dim):
+            return dim
+        case Const(value=int(value)) if not isinstance(value, bool):
+            return value
+        case Apply("add" | "subtract" | "multiply" as function, (left, right), "int64"):
+            a, b = as_dim(left), as_dim(right)
+            if a is None or b is None:
+                return None
+            return a + b if function == "add" else a - b if function == "subtract" else a * b
+    return None
 
 
 def flat_index(shape: tuple[Dim, ...], indices: tuple[Index, ...]) -> Index:

@@ -16,7 +16,7 @@ from relaxdsl.errors import ShapeError
 from relaxdsl.ir.loops import PrimFunc
 from relaxdsl.ir.scalar import Apply, Cast, Const, IndexValue, ScalarExpr, Select
 from relaxdsl.kernels.access_sites import AxisValue, Condition, Fact, LoopRange, Site, axis_values
-from relaxdsl.kernels.accesses import expression_dims
+from relaxdsl.kernels.accesses import as_dim, expression_dims
 from relaxdsl.types.dims import Dim, Symbol, evaluate, free_symbols, is_symbol, substitute, symbols_of, terms
 from relaxdsl.types.prove import Ranges, is_non_negative
 from relaxdsl.types.symint import from_atom
@@ -78,7 +78,7 @@ def _from_condition(expr: ScalarExpr, holds: bool) -> Iterator[Dim]:
         case Apply("logical_not", (inner,)):
             yield from _from_condition(inner, not holds)
         case Apply(function, (left, right)) if function in _NEGATED:
-            a, b = _as_dim(left), _as_dim(right)
+            a, b = as_dim(left), as_dim(right)
             if a is not None and b is not None:
                 yield from _from_comparison(function if holds else _NEGATED[function], a, b)
 
@@ -106,21 +106,6 @@ def _from_comparison(function: str, a: Dim, b: Dim) -> Iterator[Dim]:
         case "equal":
             yield a - b
             yield b - a
-
-
-def _as_dim(expr: ScalarExpr) -> Dim | None:
-    """The dim that an expression of sizes and loops is."""
-    match expr:
-        case IndexValue(dim):
-            return dim
-        case Const(value=int(value)) if not isinstance(value, bool):
-            return value
-        case Apply("add" | "subtract" | "multiply" as function, (left, right), "int64"):
-            a, b = _as_dim(left), _as_dim(right)
-            if a is None or b is None:
-                return None
-            return a + b if function == "add" else a - b if function == "subtract" else a * b
-    return None
 
 
 # ------------------------------------------------------------------------------------------------------------- examples

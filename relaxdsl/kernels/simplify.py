@@ -7,7 +7,8 @@ from dataclasses import replace
 
 from relaxdsl.dataclass import dataclass
 from relaxdsl.ir.loops import For, IfThenElse, Parts, PrimFunc, Seq, Stmt, Store, loop_variable, sequence
-from relaxdsl.ir.scalar import Apply, Const, Index, IndexValue, ScalarExpr, Select, const, rewrite
+from relaxdsl.ir.scalar import Apply, Const, Index, ScalarExpr, Select, const, rewrite
+from relaxdsl.kernels.accesses import as_dim
 from relaxdsl.types.dims import (
     Dim,
     FloorDiv,
@@ -157,10 +158,10 @@ class _Simplifier:
         match node:
             case Select(condition, then_value, else_value):
                 return self._choice(self.expression(condition), then_value, else_value)
-            case Apply(function, (IndexValue(left), IndexValue(right)), "bool"):
-                return self._comparison(function, left, right)
             case Apply("logical_and" | "logical_or" | "logical_not", _, _):
                 return self._logic(node)
+            case Apply(function, (left, right), "bool"):
+                return self._comparison(function, as_dim(left), as_dim(right))
         return None
 
     def _choice(self, condition: ScalarExpr, then_value: ScalarExpr, else_value: ScalarExpr) -> ScalarExpr:
@@ -180,8 +181,8 @@ class _Simplifier:
             return const(decisive, "bool")
         return next((each for each in args if not isinstance(each, Const)), const(not decisive, "bool"))
 
-    def _comparison(self, function: str, left: Dim, right: Dim) -> ScalarExpr | None:
-        proof = self._proof(function, left, right)
+    def _comparison(self, function: str, left: Dim | None, right: Dim | None) -> ScalarExpr | None:
+        proof = Proof.UNKNOWN if left is None or right is None else self._proof(function, left, right)
         return None if proof is Proof.UNKNOWN else const(proof is Proof.YES, "bool")
 
     def _proof(self, function: str, left: Dim, right: Dim) -> Proof:

@@ -180,10 +180,12 @@ class _Writer:
     def _with_offsets(self, offsets: Offsets) -> _Writer:
         return replace(self, printer=replace(self.printer, offsets=offsets))
 
-    def _branch(self, branch: IfThenElse) -> Iterator[str]:
-        yield f"if {self.printer.value(branch.condition)}:"
+    def _branch(self, branch: IfThenElse, word: str = "if") -> Iterator[str]:
+        yield f"{word} {self.printer.value(branch.condition)}:"
         yield from _indented(self._lines(branch.then_body))
-        if branch.else_body is not None:
+        if isinstance(branch.else_body, IfThenElse):
+            yield from self._branch(branch.else_body, "elif")
+        elif branch.else_body is not None:
             yield "else:"
             yield from _indented(self._lines(branch.else_body))
 

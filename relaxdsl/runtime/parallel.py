@@ -42,6 +42,7 @@ from relaxdsl.runtime.threads import (
     JOB_CALL,
     JOB_PARTS,
     JOB_SLOTS,
+    JOB_THREADS,
     LAST_CALL,
     LAST_PLACED,
     LEAST_WORK,
@@ -154,12 +155,13 @@ def nanoseconds() -> int:
 
 
 def run_job(extent: int, most: int, per_thread: int, wakes: int) -> int:
-    """Runs the job on up to ``most`` threads, in ``per_thread`` parts for each."""
+    """Runs the job on up to ``most`` threads, in up to ``per_thread`` parts for each."""
     threads = minimum(most, extent)
     start_workers(threads - 1)
     place_workers()
-    parts = minimum(threads * at_least_one(minimum(per_thread, MOST_PER_THREAD)), extent)
+    parts = part_count(extent, threads, at_least_one(minimum(per_thread, MOST_PER_THREAD)))
     store(POOL + JOB_PARTS, parts)
+    store(POOL + JOB_THREADS, threads)
     atomic_store(POOL + DONE, 0)
     number = (atomic_load(POOL + TICKET) >> NUMBER_AT) + 1
     atomic_store(POOL + TICKET, number << NUMBER_AT | most << THREADS_AT | parts)
@@ -182,12 +184,29 @@ def wait_for(parts: int) -> int:
     return 0
 
 
-def part_start(extent: int, part: int, parts: int) -> int:
-    """Where a part of the range starts, or the one before it ends: parts are as equal as they can be."""
-    start = divide(extent * part, parts)
-    if part == parts or extent < LONG_PART * parts:
-        return start
-    return start & -PART_MULTIPLE
+def part_count(extent: int, threads: int, rounds: int) -> int:
+    """How many parts there are: single ones, or as many rounds of parts as have something for each thread."""
+    if extent <= threads * rounds:
+        return extent
+    while extent >> (rounds - 1) < threads:
+        rounds -= 1
+    return threads * rounds
+
+
+def part_start(extent: int, part: int, parts: int, threads: int) -> int:
+    """Where a part of the range starts, or the one before it ends.
+
+    The first round of parts, one for each thread, is half of the range, the second half of what is left, and so on: the
+    last ones are short, so that threads end at nearly the same time, and the others are seldom taken. The last round is
+    all that is left.
+    """
+    if part == parts or parts == extent:
+        return part if parts == extent else extent
+    above = divide(part, threads)
+    left = extent >> above
+    round_size = left if above == divide(parts, threads) - 1 else left - (left >> 1)
+    start = extent - left + divide(round_size * (part - above * threads), threads)
+    return start if extent < LONG_PART * parts else start & -PART_MULTIPLE
 
 
 def minimum(left: int, right: int) -> int:
@@ -222,8 +241,10 @@ def run_part(thread: int, part: int) -> int:
     """Runs one part of the job."""
     at = load(POOL + JOB_CALL)
     extent = load(load(POOL + JOB_SLOTS) + 8 * load(at + 16))
-    start = part_start(extent, part, load(POOL + JOB_PARTS))
-    end = part_start(extent, part + 1, load(POOL + JOB_PARTS))
+    parts = load(POOL + JOB_PARTS)
+    threads = load(POOL + JOB_THREADS)
+    start = part_start(extent, part, parts, threads)
+    end = part_start(extent, part + 1, parts, threads)
     if thread == 0 or load(at + 56) == 0:
         call(load(at + 8), load(POOL + JOB_ARGUMENTS), start, end)
     else:
@@ -388,6 +409,7 @@ FUNCTIONS = (
     nanoseconds,
     run_job,
     wait_for,
+    part_count,
     part_start,
     minimum,
     at_least_one,

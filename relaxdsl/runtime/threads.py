@@ -27,7 +27,7 @@ SLEEPER_COUNT, STOPPING = 192, 200
 THREAD_COUNT, LEAST_WORK, WORKER_CODE, WORKER_COUNT, LAST_CALL = 256, 264, 272, 280, 288
 CALLER_PROCESSOR, LAST_PLACED = 296, 304  # where the workers are kept away from (plus 1), and since when
 MAIN_THREAD = 312  # the thread in which Python handles signals
-JOB_CALL, JOB_SLOTS, JOB_ARGUMENTS, JOB_PARTS = 320, 328, 336, 344  # what the parts are parts of
+JOB_CALL, JOB_SLOTS, JOB_ARGUMENTS, JOB_PARTS, JOB_THREADS = 320, 328, 336, 344, 352  # what the parts are parts of
 MUTEX, CONDITION = 384, 512
 HANDLES = 640
 

@@ -17,6 +17,7 @@ from relaxdsl.kernels.schedule.columns import block_columns
 from relaxdsl.kernels.schedule.contiguous import fuse_contiguous_loops
 from relaxdsl.kernels.schedule.decompose import decompose_reductions
 from relaxdsl.kernels.schedule.inline import inline_stages
+from relaxdsl.kernels.schedule.interleave import interleave_loops
 from relaxdsl.kernels.schedule.merge import merge_loops
 from relaxdsl.kernels.schedule.parallel import bind_parallel_range, extent_of, phases
 from relaxdsl.kernels.schedule.shrink import shrink_scratch
@@ -317,6 +318,9 @@ def test_branches_are_printed():
         "else:",
         "out[i] = float32(2.0)",
     ]
+    again = replace(branch, condition=Apply("less", (IndexValue(i), IndexValue(n)), "bool"), else_body=branch)
+    lines = kernel_source(func(For("i", m, again), params=(flat_out,))).splitlines()
+    assert [line.strip() for line in lines[5:-3]] == ["if i < n:", "out[i] = float32(1.0)", "elif i * 2 < n:"]
 
 
 # ---------------------------------------------------------------------------- simplify
@@ -382,6 +386,38 @@ def test_a_branch_that_is_decided_disappears():
     never = func(loop("i", m, lambda i: IfThenElse(compare("less", i, 0), yes, no)))
     assert_becomes(simplify_indices, always, func(loop("i", m, lambda i: yes)))
     assert_becomes(simplify_indices, never, func(loop("i", m, lambda i: no)))
+
+
+# ---------------------------------------------------------------------------- interleave
+
+
+def every_few(count: Dim, read: Callable[[SymInt, SymInt], Dim], write: Callable[[SymInt, SymInt], Dim]) -> PrimFunc:
+    def element(r: SymInt, i: SymInt) -> Stmt:
+        return Store(flat_out, (write(r, i),), exp(Load(flat_x, (read(r, i),))))
+
+    nest = loop("r", count, lambda r: loop("i", n, lambda i: element(r, i)))
+    return func(nest, params=(flat_x, flat_out))
+
+
+def test_loops_over_every_few_elements_become_one():
+    i = loop_variable("i", n)
+    stores = (Store(flat_out, (r * n + i,), exp(Load(flat_x, (3 * i + r,)))) for r in range(3))
+    after = func(For("i", n, Seq(tuple(stores)), "parallel"), params=(flat_x, flat_out))
+    assert_becomes(interleave_loops, every_few(3, lambda r, i: 3 * i + r, lambda r, i: r * n + i), after)
+
+
+@pytest.mark.parametrize(
+    ("count", "read", "write"),
+    [
+        (2, lambda r, i: 3 * i + r, lambda r, i: r * n + i),  # some elements are left out
+        (2, lambda r, i: 2 * i + 2 * r, lambda r, i: r * n + i),  # nothing lies in between
+        (5, lambda r, i: 5 * i + r, lambda r, i: r * n + i),  # too far apart
+        (m, lambda r, i: m * i + r, lambda r, i: r * n + i),  # nobody knows how far
+        (2, lambda r, i: 2 * i + r, lambda r, i: 3 * i + r),  # not written in a row
+    ],
+)
+def test_other_loops_are_not_interleaved(count, read, write):
+    assert_unchanged(interleave_loops, every_few(count, read, write))
 
 
 # ---------------------------------------------------------------------------- columns

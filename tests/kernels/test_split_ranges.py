@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import TypeGuard
 
@@ -57,7 +58,8 @@ def _chooses(loop: For) -> bool:
             lambda i, j: te.logical_and(te.less_equal(i, j), te.greater(i + 5, j)),
             ["0 min(i, n)", "min(i, n) min(i + 5, n)", "min(i + 5, n) n"],
         ),
-        (lambda i, j: te.less(2 * j, i), ["0 n ?"]),  # two steps at a time
+        (lambda i, j: te.less(2 * j, i), ["0 min(n, (i + 1) // 2)", "min(n, (i + 1) // 2) n"]),
+        (lambda i, j: te.less_equal(i, 3 * j), ["0 min(n, (i + 2) // 3)", "min(n, (i + 2) // 3) n"]),
         (lambda i, j: te.less(j * j, i), ["0 n ?"]),  # no even steps
         (lambda i, j: te.logical_and(te.less(j, i), te.less(j, 5)), ["0 n ?"]),  # in which order is not known
         (lambda i, j: te.less(i, 3), ["0 n ?"]),  # the same for the whole row
@@ -72,20 +74,21 @@ def test_arithmetic_and_short_loops_stay() -> None:
     assert _inner_loops(_masked(lambda i, j: te.less(j, i), size=7)) == ["0 7 ?"]
 
 
-def _bordered(before: int, after: int, sizes: tuple[Dim, Dim] = (m, n)) -> PrimFunc:
+def _bordered(before: int, after: int, sizes: tuple[Dim, Dim] = (m, n), batch: tuple[int, ...] = (5, 11)) -> PrimFunc:
     """Images with a border of zeros around them."""
     rows, columns = sizes
-    x = te.placeholder((11, rows, columns), name="x")
+    x = te.placeholder((*batch, rows, columns), name="x")
 
-    def body(k: Dim, i: Dim, j: Dim) -> ScalarExpr:
+    def body(*places: Dim) -> ScalarExpr:
+        *outer, i, j = places
         inside = (
             te.logical_and(te.less_equal(0, position - before), te.less(position - before, size))
             for position, size in ((i, rows), (j, columns))
         )
-        return te.if_then_else(te.logical_and(*inside), x[k, i - before, j - before], te.const(0, "float32"))
+        return te.if_then_else(te.logical_and(*inside), x[*outer, i - before, j - before], te.const(0, "float32"))
 
     grown = tuple(size + before + after for size in sizes)
-    return create_prim_func([x], [te.compute((11, *grown), body, name="out")], "bordered")
+    return create_prim_func([x], [te.compute((*batch, *grown), body, name="out")], "bordered")
 
 
 def _all_loops(kernel: PrimFunc) -> list[str]:
@@ -118,12 +121,49 @@ def test_loops_that_threads_share_keep_their_edges() -> None:
     assert rows.extent is m + 1
 
 
+def test_a_second_loop_that_threads_share_stays_one() -> None:
+    """Its body chooses."""
+    row = ["0 2", "2 n + 2", "n + 2 n + 3"]
+    kernel = _bordered(2, 1, batch=(11,))
+    assert _all_loops(kernel) == ["0 m + 3", "0 n + 3", *row, "0 n + 3"]
+    source = compile_kernel(kernel).source
+    assert re.findall("if i1 .*:|else:", source) == ["if i1 < 2:", "if i1 < m + 2:", "else:"]
+    assert "elif i1 < m + 2:" in source
+
+
+def _interleaved(border: int, spacing: int) -> PrimFunc:
+    """Rows with a border of zeros, and those of their elements together that are as far from a multiple."""
+    x = te.placeholder((m, n), name="x")
+
+    def body(i: Dim, r: Dim, j: Dim) -> ScalarExpr:
+        place = spacing * j + r - border
+        is_inside = te.logical_and(te.less_equal(0, place), te.less(place, n))
+        return te.if_then_else(is_inside, x[i, place], te.const(0, "float32"))
+
+    return create_prim_func([x], [te.compute((m, spacing, n // spacing + 9), body, name="out")], "interleaved")
+
+
+@pytest.mark.parametrize(("border", "spacing"), [(0, 2), (3, 2), (5, 3), (2, 4), (7, 5)])
+def test_copies_of_every_few_elements(border: int, spacing: int) -> None:
+    kernel = compile_kernel(_interleaved(border, spacing))
+    for rows, columns in [(0, 0), (2, 0), (1, 1), (2, 2), (3, 5), (5, 69)]:
+        x = np.random.default_rng(0).standard_normal((rows, columns)).astype("float32")
+        width = columns // spacing + 9
+        padded = np.zeros((rows, width * spacing), "float32")
+        padded[:, border : border + columns] = x[:, : width * spacing - border]
+        expected = padded.reshape(rows, width, spacing).transpose(0, 2, 1)
+        out = np.full_like(expected, np.nan, order="C")
+        run_kernel(kernel, [x, out], {"m": rows, "n": columns}, 2)
+        np.testing.assert_array_equal(out, expected)
+
+
+@pytest.mark.parametrize("batch", [(11,), (2, 3)])
 @pytest.mark.parametrize("border", [(0, 1), (2, 1), (3, 3)])
-def test_copies_with_edges(border: tuple[int, int]) -> None:
-    kernel = compile_kernel(_bordered(*border))
+def test_copies_with_edges(border: tuple[int, int], batch: tuple[int, ...]) -> None:
+    kernel = compile_kernel(_bordered(*border, batch=batch))
     for rows, columns in [(0, 0), (0, 3), (1, 1), (4, 0), (9, 33)]:
-        x = np.random.default_rng(0).standard_normal((11, rows, columns)).astype("float32")
-        expected = np.pad(x, ((0, 0), border, border))
+        x = np.random.default_rng(0).standard_normal((*batch, rows, columns)).astype("float32")
+        expected = np.pad(x, (*[(0, 0)] * len(batch), border, border))
         out = np.full_like(expected, np.nan)
         run_kernel(kernel, [x, out], {"m": rows, "n": columns}, 2)
         np.testing.assert_array_equal(out, expected)

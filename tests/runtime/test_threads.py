@@ -101,23 +101,34 @@ def test_the_parts_make_up_the_range(extent: int, thread_count: int) -> None:
     relax.set_num_threads(thread_count)
     parts = parts_of(extent)
     assert [index for lo, hi in parts for index in range(lo, hi)] == list(range(extent))
-    assert len(parts) == min(extent, 1) if min(extent, thread_count) < 2 else len(parts) <= 4 * thread_count
+    most = PARTS_PER_THREAD * thread_count
+    assert len(parts) == min(extent, 1) if min(extent, thread_count) < 2 else len(parts) <= most
     assert parts == parts_of(extent)
 
 
 def test_long_parts_start_at_multiples_of_64() -> None:
     relax.set_num_threads(2)
-    assert parts_of(20_000)[:2] == [(0, 2496), (2496, 4992)]
-    assert parts_of(20_000)[-1] == (17_472, 20_000)
+    assert parts_of(20_000)[:3] == [(0, 4992), (4992, 9984), (9984, 12_480)]
+    assert parts_of(20_000)[-1] == (19_648, 20_000)
 
 
-def test_short_parts_are_as_equal_as_they_can_be() -> None:
+def test_each_round_of_parts_is_half_of_what_is_left_and_the_last_one_all_of_it() -> None:
     relax.set_num_threads(2)
-    assert {hi - lo for lo, hi in parts_of(36)} == {4, 5}
+    assert [hi - lo for lo, hi in parts_of(36)] == [9, 9, 4, 5, 2, 3, 1, 1, 1, 1]
+    relax.set_num_threads(3)
+    assert [hi - lo for lo, hi in parts_of(1000)] == [
+        *(166, 167, 167, 83, 83, 84, 41, 42, 42, 21, 21, 21),
+        *(10, 10, 11, 10, 10, 11),
+    ]
+
+
+def test_few_iterations_are_a_part_each() -> None:
+    relax.set_num_threads(2)
     assert [hi - lo for lo, hi in parts_of(3)] == [1, 1, 1]
+    assert [hi - lo for lo, hi in parts_of(12)] == [1] * 12
 
 
-@pytest.mark.parametrize(("per_thread", "count"), [(1, 2), (2, 4), (0, 2), (-1, 2), (1 << 40, 32)])
+@pytest.mark.parametrize(("per_thread", "count"), [(1, 2), (2, 4), (0, 2), (-1, 2), (1 << 40, 12)])
 def test_a_kernel_may_ask_for_fewer_or_more_parts(per_thread: int, count: int) -> None:
     relax.set_num_threads(2)
     parts = parts_of(100, per_thread=per_thread)
@@ -135,7 +146,7 @@ def test_little_work_is_not_shared() -> None:
     relax.set_num_threads(2)
     threads.share_from(100)
     assert parts_of(1000, work=99) == [(0, 1000)]
-    assert len(parts_of(1000, work=100 * WAKING_FACTOR)) == 8
+    assert len(parts_of(1000, work=100 * WAKING_FACTOR)) == 12
 
 
 def test_a_little_more_work_wakes_no_sleepers_unless_calls_follow_closely() -> None:
@@ -146,7 +157,7 @@ def test_a_little_more_work_wakes_no_sleepers_unless_calls_follow_closely() -> N
     threads._set_word(threads.LAST_CALL, 0)
     assert parts_of(1000, work=100) == [(0, 1000)]
     threads._set_word(threads.LAST_CALL, 2**62)  # later than now
-    assert len(parts_of(1000, work=100)) == 8
+    assert len(parts_of(1000, work=100)) == 12
 
 
 def test_each_thread_has_scratch_of_its_own() -> None:

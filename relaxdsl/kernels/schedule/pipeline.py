@@ -14,6 +14,7 @@ from relaxdsl.kernels.schedule.contiguous import fuse_contiguous_loops
 from relaxdsl.kernels.schedule.decompose import decompose_reductions
 from relaxdsl.kernels.schedule.flatten import flatten_accesses
 from relaxdsl.kernels.schedule.inline import inline_stages
+from relaxdsl.kernels.schedule.interleave import interleave_loops
 from relaxdsl.kernels.schedule.merge import merge_loops
 from relaxdsl.kernels.schedule.parallel import bind_parallel_range
 from relaxdsl.kernels.schedule.rows import join_rows
@@ -36,8 +37,10 @@ DEFAULT_RULES: tuple[Rule, ...] = (
     block_columns,
     flatten_accesses,
     simplify_indices,
+    interleave_loops,
     split_ranges,
     drop_single_loops,
+    simplify_indices,
     join_rows,
     fuse_contiguous_loops,
     block_sums,

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
 
 from relaxdsl.dataclass import dataclass
 from relaxdsl.ir.loops import (
     For,
+    IfThenElse,
     PrimFunc,
     Seq,
     Stmt,
@@ -22,9 +23,9 @@ from relaxdsl.ir.loops import (
     walk,
 )
 from relaxdsl.ir.scalar import COMPARISONS, LOGICAL, Apply, Const, IndexValue, Load, ScalarExpr, Select, const, rewrite
-from relaxdsl.kernels.accesses import expressions, nodes
+from relaxdsl.kernels.accesses import as_dim, expressions, nodes
 from relaxdsl.kernels.simplify import Ranges, simplify_dim
-from relaxdsl.types.dims import Dim, dim_max, dim_min, linear_in
+from relaxdsl.types.dims import Dim, ceildiv, dim_max, dim_min, floordiv, free_symbols, linear_in
 from relaxdsl.types.prove import Proof, prove_less_equal
 
 #: A loop is split at so many places at most, since its body is written once for each part.
@@ -99,10 +100,24 @@ class _Cut:
 
 
 @dataclass(frozen=True, slots=True)
+class _Section:
+    """A part of a loop's range, and whether its variables are below places, as far as that is known."""
+
+    start: Dim
+    stop: Dim
+    answers: Mapping[Dim, bool]
+
+
+@dataclass(frozen=True, slots=True)
 class _Splitter:
-    """Splits innermost loops inside loops of known ranges."""
+    """Splits innermost loops inside loops of known ranges.
+
+    Args:
+        is_shared: whether threads may share the loop that comes next along with the one around it.
+    """
 
     ranges: Ranges
+    is_shared: bool = False
 
     def statement(self, stmt: Stmt) -> Stmt:
         if not isinstance(stmt, For):
@@ -110,26 +125,80 @@ class _Splitter:
         return self._split(stmt) or self._with_body_split(stmt)
 
     def _with_body_split(self, loop: For) -> For:
-        inner = _Splitter({**self.ranges, loop.var: (loop.start, loop.start + loop.extent - 1)})
-        return replace(loop, body=inner.statement(loop.body))
+        ranges = {**self.ranges, loop.var: (loop.start, loop.start + loop.extent - 1)}
+        is_shared = not self.ranges and loop.kind == "parallel" and isinstance(loop.body, For)
+        return replace(loop, body=_Splitter(ranges, is_shared).statement(loop.body))
 
     def _split(self, loop: For) -> Stmt | None:
         """The loop in parts; None if it stays whole, as do the outermost ones, which threads share."""
         is_short = isinstance(loop.extent, int) and loop.extent < MIN_EXTENT
         if is_short or not self.ranges or loop.kind == "unrolled":
             return None
-        places = self._ordered({cut.place for cut in _cuts_in(loop)})
+        cuts = list(_cuts_in(loop))
+        sections = self._sections(loop, cuts)
+        if sections and _has_expensive_choice(loop):
+            return sequence(*map(self._with_body_split, self._parts(loop, sections)))
+        sections = sections or self._inside_and_edges(loop, cuts)
+        if not sections or not self._are_edges(loop, sections):
+            return None
+        parts = self._parts(loop, sections)
+        if self.is_shared and loop.kind == "parallel":
+            return self._chosen(loop, parts)
+        return sequence(*map(self._with_body_split, parts))
+
+    def _sections(self, loop: For, cuts: Sequence[_Cut]) -> list[_Section]:
+        """The loop cut at all places; nothing where there are none, or too many, or their order is not known."""
+        places = self._ordered({cut.place for cut in cuts})
         end = loop.start + loop.extent
         borders = [loop.start, *(self._clamped(place, loop.start, end) for place in places), end]
-        if not places or not (_has_expensive_choice(loop) or _are_edges(loop, borders)):
-            return None
-        parts = (
-            self._part(loop, number, (borders[number], borders[number + 1]), _answers(places, number))
-            for number in range(len(places) + 1)
-            if borders[number] != borders[number + 1]
-        )
-        kept = (part for part in parts if sub_statements(part.body) or isinstance(part.body, Store))
-        return sequence(*map(self._with_body_split, kept))
+        return [
+            _Section(first, stop, {place: position >= number for position, place in enumerate(places)})
+            for number, (first, stop) in enumerate(pairwise(borders))
+            if places and first != stop
+        ]
+
+    def _inside_and_edges(self, loop: For, cuts: Sequence[_Cut]) -> list[_Section]:
+        """Where all comparisons hold; and what is before and after that, where it stays open which ones do."""
+        if not cuts:
+            return []
+        end = loop.start + loop.extent
+        lower, upper = ([cut.place for cut in cuts if cut.holds_below is side] for side in (False, True))
+        first = self._clamped(dim_max(loop.start, *lower), loop.start, end)
+        stop = self._clamped(dim_min(end, *upper), first, end)
+        inside = dict.fromkeys(lower, False) | dict.fromkeys(upper, True)
+        return [_Section(loop.start, first, {}), _Section(first, stop, inside), _Section(stop, end, {})]
+
+    def _are_edges(self, loop: For, sections: Sequence[_Section]) -> bool:
+        """Whether all parts of a loop but one are short, and each is no more than a nest around stores."""
+        extents = (section.stop - section.start for section in sections)
+        others = [extent for extent in extents if prove_less_equal(extent, MAX_EDGE, self.ranges) is not Proof.YES]
+        body = loop.body
+        while isinstance(body, For):
+            body = body.body
+        stmts = body.body if isinstance(body, Seq) else (body,)
+        return len(others) == 1 and all(isinstance(each, Store) for each in stmts)
+
+    def _parts(self, loop: For, sections: Sequence[_Section]) -> list[For]:
+        """A loop for each section that has an effect."""
+        parts = [self._part(loop, number, section) for number, section in enumerate(sections)]
+        return [part for part in parts if sub_statements(part.body) or isinstance(part.body, Store)]
+
+    def _part(self, loop: For, number: int, section: _Section) -> For:
+        name = f"{loop.var}.{number}" if number else loop.var
+        decided = rewrite_statement(loop.body, lambda node: _decided(node, loop, section.answers))
+        own = _with_own_variables(_effective(decided), number) if number else _effective(decided)
+        body = substitute_variables(own, {loop.var: loop_variable(name, section.start + loop.extent)})
+        return replace(loop, var=name, start=section.start, extent=section.stop - section.start, body=body)
+
+    def _chosen(self, loop: For, parts: Sequence[For]) -> For:
+        """One loop over all parts."""
+        variable = loop_variable(loop.var, loop.start + loop.extent)
+        *others, last = (self._with_body_split(part) for part in parts)
+        body = substitute_variables(last.body, {last.var: variable})
+        for part in reversed(others):
+            is_in_part = Apply("less", (IndexValue(variable), IndexValue(part.start + part.extent)), "bool")
+            body = IfThenElse(is_in_part, substitute_variables(part.body, {part.var: variable}), body)
+        return replace(loop, body=body)
 
     def _ordered(self, places: Collection[Dim]) -> list[Dim]:
         """The places in the order in which they certainly are; none if there are too many or it isn't known."""
@@ -145,14 +214,6 @@ class _Splitter:
     def _clamped(self, place: Dim, start: Dim, end: Dim) -> Dim:
         return simplify_dim(dim_max(start, dim_min(place, end)), self.ranges)
 
-    def _part(self, loop: For, number: int, borders: tuple[Dim, Dim], answers: Mapping[Dim, bool]) -> For:
-        start, end = borders
-        name = f"{loop.var}.{number}" if number else loop.var
-        decided = rewrite_statement(loop.body, lambda node: _decided(node, loop, answers))
-        own = _with_own_variables(_effective(decided), number) if number else _effective(decided)
-        body = substitute_variables(own, {loop.var: loop_variable(name, start + loop.extent)})
-        return replace(loop, var=name, start=start, extent=end - start, body=body)
-
 
 def _with_own_variables(stmt: Stmt, number: int) -> Stmt:
     """The statement with variables of its own for its loops: those of other parts have the same names."""
@@ -162,16 +223,6 @@ def _with_own_variables(stmt: Stmt, number: int) -> Stmt:
     name = f"{stmt.var}.part{number}"
     variable = loop_variable(name, stmt.start + stmt.extent)
     return replace(stmt, var=name, body=substitute_variables(stmt.body, {stmt.var: variable}))
-
-
-def _are_edges(loop: For, borders: list[Dim]) -> bool:
-    """Whether all parts of a loop but one are short, and each is no more than a nest around one statement."""
-    extents = (end - start for start, end in pairwise(borders))
-    others = [extent for extent in extents if not (isinstance(extent, int) and extent <= MAX_EDGE)]
-    stmt = loop.body
-    while isinstance(stmt, For):
-        stmt = stmt.body
-    return len(others) == 1 and isinstance(stmt, Store)
 
 
 def _has_expensive_choice(loop: For) -> bool:
@@ -184,42 +235,29 @@ def _has_expensive_choice(loop: For) -> bool:
     return any(isinstance(node, Apply) and node.function not in _CHEAP for node in sides)
 
 
-def _answers(places: list[Dim], number: int) -> dict[Dim, bool]:
-    """Whether the variable is below each place, in the part of that number."""
-    return {place: position >= number for position, place in enumerate(places)}
-
-
 def _cuts_in(loop: For) -> Iterator[_Cut]:
     """The comparisons that choices in the body depend on, of those that change once in the loop."""
+    inner = {each.var for each in walk(loop.body) if isinstance(each, For)}
     for stmt in walk(loop.body):
         for value in expressions(stmt):
             choices = (node.condition for node in nodes(value) if isinstance(node, Select))
             found = (_cut(each, loop) for condition in choices for each in nodes(condition))
-            yield from (cut for cut in found if cut is not None)
+            yield from (cut for cut in found if cut is not None and inner.isdisjoint(free_symbols(cut.place)))
 
 
 def _cut(node: ScalarExpr, loop: For) -> _Cut | None:
-    """Where the comparison changes, if it is of integers and moves one step with the variable."""
+    """Where the comparison changes, if it is of integers and moves by constant steps with the variable."""
     if not isinstance(node, Apply) or node.function not in _ROOM:
         return None
-    left, right = map(_as_dim, node.args)
+    left, right = map(as_dim, node.args)
     if left is None or right is None:
         return None
     room = _ROOM[node.function](left, right)
     match linear_in(room, loop.var):
-        case (-1, zero):
-            return _Cut(zero, True)
-        case (1, zero):
-            return _Cut(1 - zero, False)
-    return None
-
-
-def _as_dim(value: ScalarExpr) -> Dim | None:
-    match value:
-        case IndexValue(dim):
-            return dim
-        case Const(value=int() as number, dtype="int64"):
-            return number
+        case (int() as slope, zero) if slope < 0:
+            return _Cut(ceildiv(zero, -slope), True)
+        case (int() as slope, zero) if slope > 0:
+            return _Cut(floordiv(-zero, slope) + 1, False)
     return None
 
 
