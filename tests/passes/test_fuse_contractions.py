@@ -48,6 +48,29 @@ def test_attention_is_one_kernel() -> None:
         assert_close(run(built, *[(batch, HEADS, length, DIM)] * 3))
 
 
+def one_head(q: Any, k: Any, v: Any) -> Any:
+    scores = OP["matmul"](q, OP["permute_dims"](k, (1, 0)))
+    return OP["matmul"](OP["softmax"](OP["multiply"](scores, 0.3), axis=-1), v)
+
+
+def test_attention_of_one_head_is_one_kernel_and_writes_no_scores() -> None:
+    rows, columns = Tensor((m, 64), "float32"), Tensor((n, 64), "float32")
+    built = build({"q": rows, "k": columns, "v": columns}, lambda bb, q, k, v: one_head(q, k, v))
+    assert groups(built) == [["permute_dims", "matmul", "multiply", "softmax", "matmul"]]
+    for lengths in ((0, 3), (1, 1), (2, 7), (193, 50), (97, 400)):
+        assert_close(run(built, (lengths[0], 64), *[(lengths[1], 64)] * 2))
+
+
+@pytest.mark.parametrize(
+    ("rows", "columns", "is_one"), [(m, 96, False), (700, 96, False), (800, 96, True), (8, n, True)]
+)
+def test_a_softmax_joins_products_where_rows_are_large_or_many(rows: Any, columns: Any, is_one: bool) -> None:
+    """Elsewhere threads share the columns of the first one, and its result is no larger than a layer's."""
+    types = {"q": Tensor((rows, 64), "float32"), "k": Tensor((columns, 64), "float32")}
+    built = build({**types, "v": Tensor((columns, 64), "float32")}, lambda bb, q, k, v: one_head(q, k, v))
+    assert len(groups(built)) == (1 if is_one else 2)
+
+
 def test_heads_are_split_where_they_are_read_and_joined_where_they_are_written() -> None:
     def body(bb: Any, x: Any, w: Any, out: Any) -> Any:
         made = attention(split(OP["matmul"](x, w)), split(x), split(x))

@@ -105,6 +105,19 @@ def test_the_flatten_example_allocates_nothing_but_its_output() -> None:
     assert flat.peak_bytes(m=1000) == 64_000
 
 
+@relax.function
+def one_head(
+    q: relax.Tensor[(m, 64), "float32"], k: relax.Tensor[(n, 64), "float32"], v: relax.Tensor[(n, 64), "float32"]
+):
+    return relax.nn.softmax(q @ k.T * 0.125) @ v
+
+
+def test_attention_of_one_head_has_no_memory_for_its_scores() -> None:
+    """Blocks of 96 rows for each thread, and panels of keys and values."""
+    scores = 4 * 4096 * 4096
+    assert one_head.peak_bytes(m=4096, n=4096) < scores / 4
+
+
 def test_a_plan_says_who_shares_bytes_and_why() -> None:
     lines = str(spread.memory_plan()).splitlines()
     assert lines[0] == f"spread: workspace of {m * 64 + 64} bytes"

@@ -4,8 +4,9 @@ What a chain may hold:
 
 - stages before the contraction that make the left operand's rows, and nothing else;
 - stages after it that need no other rows than those at hand;
-- a second contraction, whose left operand these make, where the right operands of both are matrices of a batch. Without
-  a batch, a right operand is as large as the weights of a layer, and is better read once for many rows.
+- a second contraction, whose left operand these make, where the right operands of both are matrices of a batch, or
+  where what lies between needs whole rows, as in attention written out for one head. Otherwise a right operand is as
+  large as the weights of a layer, and is better read once for many rows.
 
 What makes a right operand is no stage: packing evaluates it, see :mod:`relaxdsl.kernels.contraction.producers`.
 
@@ -30,12 +31,14 @@ from relaxdsl.kernels.contraction.producers import Evaluated, evaluated_operands
 from relaxdsl.kernels.contraction.results import with_results_in_outputs
 from relaxdsl.kernels.contraction.roles import Roles, Stage, named, roles_of
 from relaxdsl.kernels.contraction.split import split_variables
-from relaxdsl.kernels.contraction.tile import COLUMN_GROUP, GRANULE, element_bits, host_tile
+from relaxdsl.kernels.contraction.tile import COLUMN_GROUP, GRANULE, ROW_BLOCK, element_bits, host_tile
 from relaxdsl.kernels.schedule.decompose import nest_of
 from relaxdsl.kernels.schedule.inline import inline_stages
 
 #: A product with constant sizes whose columns and depth are at most so many elements is left to plain loops.
 TINY = 64
+#: Threads have enough to share in so many blocks of rows.
+MANY_BLOCKS = 8
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -208,7 +211,19 @@ class _Cutter:
         made = set[Buffer]().union(*(self._touched(each)[1] for each in range(main, place)))
         is_chained = second.left.buffer in made and not self._sources(second) & made
         are_strided = self._is_strided(first) and self._is_strided(second)
-        return is_chained and are_strided and all(each.depends_on(each.right, each.batch) for each in (first, second))
+        have_own = all(each.depends_on(each.right, each.batch) for each in (first, second))
+        return is_chained and are_strided and (have_own or self._makes_large_rows(main, place))
+
+    def _makes_large_rows(self, main: int, second: int) -> bool:
+        """Whether what lies between two contractions needs whole rows of the first one's result, as a softmax does, and
+        these rows may be any length, or are so many that threads share blocks of them. What layers with weights of
+        known sizes hand on is no larger than their other results.
+        """
+        stages = (self.stages[place] for place in range(main + 1, second))
+        needs_rows = any(stage is not None and stage.nest.reduce for stage in stages)
+        rows, columns, _ = self._contraction(main).sizes
+        are_many = isinstance(rows, int) and rows >= MANY_BLOCKS * ROW_BLOCK
+        return needs_rows and (are_many or not isinstance(columns, int))
 
     def _is_strided(self, contraction: Contraction) -> bool:
         """Whether the operands in memory are evenly spaced, so that they need no tables."""
