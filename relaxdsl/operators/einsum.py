@@ -136,7 +136,8 @@ def _body(operands: Sequence[Operand], subscripts: str) -> te.Tensor:
     ``"ij,jk->ik"`` is a matrix product, ``"ij->ji"`` a transpose, ``"ii->i"`` a diagonal, ``"ii"`` a trace. Without
     ``->`` the result has the indices that occur once, in alphabetical order; ``...`` stands for axes without an index,
     which broadcast. More than two operands are multiplied two at a time, in an order that keeps what is between small.
-    NumPy's order of arguments is understood too: ``einsum("ij,jk->ik", a, b)``.
+    What only one operand has is summed before it is multiplied, as in PyTorch and JAX: a sum of no terms times NaN is
+    NaN. NumPy's order of arguments is understood too: ``einsum("ij,jk->ik", a, b)``.
 
     Raises:
         ShapeError: the subscripts are malformed or do not fit the operands, or sizes of an index differ.
