@@ -121,8 +121,8 @@ def _repeated(numbers: tuple[int, ...], count: int) -> tuple[int, ...]:
 
 # ------------------------------------------------------------------------------------------------------------- the body
 
-#: Elements that a kernel with a stride reads more than so many times are put by their remainders: that takes a cycle an
-#: element, and saves a third of one each time.
+#: Elements that a kernel with a stride reads more than so many times are copied even if they have no border, to put them
+#: by their remainders: that takes half a cycle an element, and saves a third of one each time.
 OFTEN = 4
 
 
@@ -172,14 +172,15 @@ class _Padded:
 
 
 def _strided(given: Attributes, sizes: _Sizes) -> _SpatialAxis | None:
-    """The axis of the data's rows in memory, if the kernel moves along it by more than a step, the data is copied, and
-    its elements are read often.
+    """The axis of the data's rows in memory, if the kernel moves along it by more than a step, and the data is copied
+    for its border, or since its elements are read often.
     """
     last = given.data.axes[-1].letter
     taps = math.prod(sizes.kernel[letter] for letter in given.letters)
     steps = math.prod(each.stride for each in given.spatial)
-    is_read_often = isinstance(taps, int) and taps > OFTEN * steps and given.groups == 1
-    if not is_read_often or not any(each.is_padded for each in given.spatial):
+    is_read_often = isinstance(taps, int) and taps > OFTEN * steps
+    is_copied = is_read_often or any(each.is_padded for each in given.spatial)
+    if given.groups > 1 or not is_copied:
         return None
     return next((each for each in given.spatial if each.letter == last and each.stride > 1), None)
 
