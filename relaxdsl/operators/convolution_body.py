@@ -121,8 +121,8 @@ def _repeated(numbers: tuple[int, ...], count: int) -> tuple[int, ...]:
 
 # ------------------------------------------------------------------------------------------------------------- the body
 
-#: Elements that a kernel with a stride reads more than so many times are copied even if they have no border, to put them
-#: by their remainders: that takes half a cycle an element, and saves a third of one each time.
+#: Elements that a kernel with a stride reads more than so many times are copied even if they have no border, to put
+#: them by their remainders: that takes half a cycle an element, and saves a third of one each time.
 OFTEN = 4
 
 
@@ -180,7 +180,7 @@ def _strided(given: Attributes, sizes: _Sizes) -> _SpatialAxis | None:
     steps = math.prod(each.stride for each in given.spatial)
     is_read_often = isinstance(taps, int) and taps > OFTEN * steps
     is_copied = is_read_often or any(each.is_padded for each in given.spatial)
-    if given.groups > 1 or not is_copied:
+    if given.groups != 1 or not is_copied:
         return None
     return next((each for each in given.spatial if each.letter == last and each.stride > 1), None)
 
