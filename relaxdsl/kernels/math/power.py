@@ -18,8 +18,8 @@ from relaxdsl.kernels.math.build import (
     two_sum,
 )
 from relaxdsl.kernels.math.constants import LN2_PARTS
-from relaxdsl.kernels.math.exponential import exp_scaled
-from relaxdsl.kernels.math.logarithm import log_of_sum, split
+from relaxdsl.kernels.math.exponential import exp_inside, exp_scaled
+from relaxdsl.kernels.math.logarithm import log_inside, split
 
 
 def _log_pair(x: Real) -> Pair:
@@ -67,16 +67,19 @@ def _with_limits(x: Real, y: Real, finite: Real) -> Real:
     return size.equals(1).pick(1, abs(y).equals(math.inf).pick(at_infinity, result))
 
 
+def _finite_power(size: Real, y: Real) -> Real:
+    """size**y for a positive finite size."""
+    if size.format.bits == 64:
+        return _exp_of_product(_log_pair(size), y)
+    logarithm = log_inside(size.widen(), polynomials.LOG_OF_BASE[32])
+    return exp_inside(logarithm * y.widen()).narrow(size.format)
+
+
 def power(x: Real, y: Real) -> Real:
-    base, exponent = x.widen(), y.widen()
-    size = abs(base)
-    if x.format is base.format:
-        finite = _exp_of_product(_log_pair(size), exponent)
-    else:
-        finite = exp_scaled(log_of_sum(size) * exponent)
-    magnitude = _with_limits(base, exponent, finite)
-    signed = (_is_odd(exponent) & base.has_sign()).pick(-magnitude, magnitude)
-    undefined = (base < 0) & (size < math.inf) & ~_is_whole(exponent)
+    size = abs(x)
+    magnitude = _with_limits(x, y, _finite_power(size, y))
+    signed = (_is_odd(y) & x.has_sign()).pick(-magnitude, magnitude)
+    undefined = (x < 0) & (size < math.inf) & ~_is_whole(y)
     result = undefined.pick(math.nan, signed)
-    result = (base.is_nan() | exponent.is_nan()).pick(base + exponent, result)
-    return (base.equals(1) | exponent.equals(0)).pick(1, result).narrow(x.format)
+    result = (x.is_nan() | y.is_nan()).pick(x + y, result)
+    return (x.equals(1) | y.equals(0)).pick(1, result)
