@@ -57,29 +57,30 @@ def _is_whole(y: Real) -> Flag:
     return y.intrinsic("trunc").equals(y)
 
 
-def _with_limits(x: Real, y: Real, finite: Real) -> Real:
-    """|x|**y with NumPy's results for zero, one and infinity."""
+def _double_magnitude(x: Real, y: Real) -> Real:
+    """|x|**y of float64, with NumPy's results for zero, one, infinity and NaN."""
     size = abs(x)
+    finite = _exp_of_product(_log_pair(size), y)
     rises = y > 0
     at_end = (size.equals(0) ^ rises).pick(math.inf, x.constant(0))
     result = (size.equals(0) | size.equals(math.inf)).pick(at_end, finite)
     at_infinity = ((size > 1) ^ ~rises).pick(math.inf, x.constant(0))
-    return size.equals(1).pick(1, abs(y).equals(math.inf).pick(at_infinity, result))
+    result = size.equals(1).pick(1, abs(y).equals(math.inf).pick(at_infinity, result))
+    return (x.is_nan() | y.is_nan()).pick(x + y, result)
 
 
-def _finite_power(size: Real, y: Real) -> Real:
-    """size**y for a positive finite size."""
-    if size.format.bits == 64:
-        return _exp_of_product(_log_pair(size), y)
-    logarithm = log_inside(size.widen(), polynomials.LOG_OF_BASE[32])
-    return exp_inside(logarithm * y.widen()).narrow(size.format)
+def _single_magnitude(x: Real, y: Real) -> Real:
+    """The same of float32: in float64, all of these are what infinite logarithms and finite exponents give."""
+    size = abs(x)
+    wide = size.widen()
+    logarithm = (size < math.inf).pick(log_inside(wide, polynomials.LOG_OF_BASE[32]), wide)
+    logarithm = size.equals(0).pick(-math.inf, logarithm)
+    limited = y.clamp_above(2.0**127).clamp_below(-(2.0**127))  # log(1) = 0 times this is 0
+    return exp_inside(logarithm * limited.widen()).narrow(x.format)
 
 
 def power(x: Real, y: Real) -> Real:
-    size = abs(x)
-    magnitude = _with_limits(x, y, _finite_power(size, y))
+    magnitude = (_single_magnitude if x.format.bits == 32 else _double_magnitude)(x, y)
     signed = (_is_odd(y) & x.has_sign()).pick(-magnitude, magnitude)
-    undefined = (x < 0) & (size < math.inf) & ~_is_whole(y)
-    result = undefined.pick(math.nan, signed)
-    result = (x.is_nan() | y.is_nan()).pick(x + y, result)
-    return (x.equals(1) | y.equals(0)).pick(1, result)
+    undefined = (x < 0) & (x > -math.inf) & ~_is_whole(y)
+    return (x.equals(1) | y.equals(0)).pick(1, undefined.pick(math.nan, signed))
