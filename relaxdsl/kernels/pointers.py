@@ -6,7 +6,6 @@ Note [Aliasing]. LLVM cannot know that a kernel's buffers do not overlap. It wou
 code and time and is given up for more than a few buffers. So each buffer is an alias scope, and each of its loads
 and stores says which scopes (those of the buffers before it) it does not touch. An output that a kernel writes in
 place of an input is the input's buffer: the same address, so LLVM sees that each element is read before it is written.
-The tables of constants that math functions look into are a scope that no buffer touches.
 """
 
 # numba is not typed.
@@ -27,7 +26,7 @@ from numba.core.errors import RequireLiteralValue
 from numba.core.typing.templates import AbstractTemplate, Signature, infer_global, signature
 from numba.extending import intrinsic, lower_builtin, models, register_model
 
-from relaxdsl.kernels.math.build import TABLES, alias_scope, has_fused_multiply_add
+from relaxdsl.kernels.math.build import has_fused_multiply_add
 
 NUMBA_TYPES: dict[str, types.Type] = {
     "bool": types.boolean,
@@ -117,9 +116,10 @@ def _lower_setitem(context: Any, builder: Any, sig: Signature, args: Any) -> Any
 
 def _mark_scope(module: ir.Module, instruction: Any, scope: int) -> None:
     """See Note [Aliasing]."""
-    instruction.set_metadata("alias.scope", module.add_metadata([alias_scope(module, f"buffer {scope}")]))
-    others = (TABLES, *(f"buffer {other}" for other in range(scope)))
-    instruction.set_metadata("noalias", module.add_metadata([alias_scope(module, other) for other in others]))
+    domain = module.add_metadata(["relaxdsl kernel"])
+    *others, own = (module.add_metadata([f"buffer {each}", domain]) for each in range(scope + 1))
+    instruction.set_metadata("alias.scope", module.add_metadata([own]))
+    instruction.set_metadata("noalias", module.add_metadata(others))
 
 
 def _make_summing(instruction: str, flags: tuple[str, ...]) -> Any:

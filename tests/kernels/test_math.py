@@ -21,6 +21,8 @@ from llvmlite import binding
 from relaxdsl.kernels.math import ULP_BOUNDS, build, intrinsics, supported_functions
 from relaxdsl.kernels.math.integers import BOOLEAN_FUNCTIONS, INTEGER_FUNCTIONS
 from relaxdsl.kernels.math.registry import BINARY, FLOAT_FUNCTIONS, PREDICATES
+from relaxdsl.kernels.math.trigonometric import LARGE
+from relaxdsl.kernels.vectors import VECTOR_BITS_VARIABLE
 
 Array = np.ndarray[Any, Any]
 KERNEL_FLAGS = {"nsz", "contract", "reassoc"}
@@ -214,13 +216,15 @@ def test_double_precision_holds_without_fast_math_flags(name: str) -> None:
     check_double(name, 100, flags=False)
 
 
-@pytest.mark.parametrize("name", ["erf", "gelu", "gelu_tanh", "power", "sin"])
+@pytest.mark.parametrize("name", ["asinh", "atanh", "erf", "gelu", "gelu_tanh", "log1p", "power", "sin", "tan"])
 def test_products_stay_exact_where_the_host_has_no_fused_multiply_add(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(build, "has_fused_multiply_add", lambda: False)
     compiled.cache_clear()
     check_double(name, 100)
+    inputs = arguments(name, "float32", 2**10)
+    check_single(name, run([name], *inputs)[name], inputs)
     compiled.cache_clear()
 
 
@@ -236,6 +240,30 @@ def test_angles_next_to_multiples_of_a_right_angle_are_reduced(name: str) -> Non
     with mp.workprec(400):
         expected = [float(getattr(mp, name)(mp.mpf(float(value)))) for value in single]
     np.testing.assert_allclose(run([name], single)[name], expected, rtol=1.2e-7)
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("name", ["sin", "cos", "tan"])
+def test_small_and_large_angles_may_be_neighbours(name: str, dtype: str) -> None:
+    """In every lane of a vector, a large angle changes none but its own result; both ways are right where they meet."""
+    small = samples(dtype, 60)
+    small = np.where(abs(small) < LARGE, small, np.array(0.75, dtype))
+    alone = run([name], small)[name]
+    edges = np.array([LARGE, -LARGE, np.nextafter(small.dtype.type(LARGE), small.dtype.type(0)), 1e30, np.inf, np.nan])
+    for lane in range(33):
+        mixed = small.copy()
+        mixed[lane::33] = np.resize(edges.astype(dtype), mixed[lane::33].shape)
+        got = run([name], mixed)[name]
+        kept = np.arange(small.size) % 33 != lane
+        np.testing.assert_array_equal(bits_of(got[kept]), bits_of(alone[kept]))
+        with np.errstate(invalid="ignore"), mp.workprec(400):
+            want = [float(getattr(mp, name)(float(x))) if np.isfinite(x) else np.nan for x in mixed[~kept]]
+        np.testing.assert_allclose(got[~kept], want, rtol=1.5 * np.finfo(dtype).eps)
+
+
+def bits_of(values: Array) -> Array:
+    """The bits of floats, in which every NaN is one and the same."""
+    return np.where(np.isnan(values), np.nan, values).astype(values.dtype).view(f"uint{values.itemsize * 8}")
 
 
 def nearest_to_right_angles() -> Array:
@@ -367,6 +395,34 @@ def test_loops_call_no_library_and_are_vectorised(name: str, dtype: str) -> None
     if has_wide_registers():
         packed = r"\bv(fn?m|mul|add|sub|div|sqrt)\w*p[sd]\s.*%[yz]mm" if name in ROUNDED else r"\bv\w+\s.*%[yz]mm"
         assert re.search(packed, assembly), f"{name} is not vectorised"
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("name", NAMES)
+def test_no_bit_depends_on_where_an_element_stands(name: str, dtype: str) -> None:
+    """In the loop of vectors, in what is left over, or alone."""
+    inputs = tuple(x[:61].copy() for x in arguments(name, dtype, 12))
+    together = run([name], *inputs)[name]
+    alone = [run([name], *(x[i : i + 1].copy() for x in inputs))[name] for i in range(61)]
+    later = run([name], *(x[5:].copy() for x in inputs))[name]
+    if name not in PREDICATES:
+        together, later, alone = bits_of(together), bits_of(later), [bits_of(each) for each in alone]
+    np.testing.assert_array_equal(together, np.concatenate(alone))
+    np.testing.assert_array_equal(together[5:], later)
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("name", ["sin", "tan", "log1p", "asinh"])
+def test_no_bit_depends_on_the_width_of_vectors(name: str, dtype: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    x = samples(dtype, 200)
+    found = []
+    for bits in ("128", "256", "512"):
+        monkeypatch.setenv(VECTOR_BITS_VARIABLE, bits)
+        compiled.cache_clear()
+        found.append(bits_of(run([name], x)[name]))
+    compiled.cache_clear()
+    np.testing.assert_array_equal(found[0], found[1])
+    np.testing.assert_array_equal(found[0], found[2])
 
 
 def has_wide_registers() -> bool:

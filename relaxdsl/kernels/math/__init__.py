@@ -1,4 +1,5 @@
-"""Math functions that generated kernels call by name: straight-line LLVM IR that the loop vectoriser packs.
+"""Math functions that generated kernels call by name: straight-line LLVM IR that the loop vectoriser packs, with calls
+for rare cases.
 
 Every function takes float32 or float64 (the arithmetic and rounding ones integers too), gives NumPy's results for
 infinities, NaN, signed zeros and subnormals, and stays within `ULP_BOUNDS`. The intrinsics are numba's, and importing

@@ -1,8 +1,11 @@
 """Values that write LLVM IR as they are combined: `Real`, `Bits` and `Flag` act as numbers and emit straight-line code.
 
+A value is one number, which LLVM's vectoriser packs, or a vector of as many as its format has lanes.
+
 Note [Flags]. numba adds the kernel's fast-math flags to every operation that has none. Under `reassoc` LLVM may turn
 `(x + big) - big` into `x`, which breaks range reductions, so each operation here already carries a flag of its own:
-`arcp`, which has no effect on sums and products and so stands for "as written".
+`arcp`, which has no effect on sums and products and so stands for "as written". Calls get the kernel's flags all the
+same: under `nsz` the sign of a zero is lost in fused operations.
 
 Note [Fusing]. A sum with a product is one fused operation, but within `exactly`. Which product of two is fused is said
 here, never left to LLVM, which does it one way in vectors and another in what is left over: an element's bits would
@@ -14,6 +17,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
+from dataclasses import replace
 from fractions import Fraction
 from functools import lru_cache
 from typing import Any
@@ -26,20 +30,41 @@ from relaxdsl.kernels.vectors import is_arm
 
 Number = int | float
 
-TABLES = "tables"
-"""The alias scope of tables of constants, which no kernel writes."""
-
 FUSABLE = ("contract",)
 AS_WRITTEN = ("arcp",)
 
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """A binary floating-point format: its sizes in bits and the constants that depend on them."""
+    """A binary floating-point format: its sizes in bits, the constants that depend on them, and how many a value is."""
 
     bits: int
     fraction_bits: int
     max_exponent: int
+    lanes: int = 1
+
+    def of_lanes(self, lanes: int) -> Format:
+        """The format of vectors of so many; of single numbers, for 1."""
+        return replace(self, lanes=lanes)
+
+    @property
+    def wide(self) -> Format:
+        """float64, in as many lanes."""
+        return DOUBLE.of_lanes(self.lanes)
+
+    @property
+    def name(self) -> str:
+        """What intrinsics call it: f32, or v16f32."""
+        return f"{self.prefix}f{self.bits}"
+
+    @property
+    def prefix(self) -> str:
+        """What stands before the name of an element."""
+        return "" if self.lanes == 1 else f"v{self.lanes}"
+
+    def filled_with(self, element: ir.Type) -> ir.Type:
+        """The type of an element for each lane."""
+        return element if self.lanes == 1 else ir.VectorType(element, self.lanes)
 
     @property
     def epsilon(self) -> float:
@@ -51,11 +76,11 @@ class Format:
 
     @property
     def real_type(self) -> ir.Type:
-        return ir.FloatType() if self.bits == 32 else ir.DoubleType()
+        return self.filled_with(ir.FloatType() if self.bits == 32 else ir.DoubleType())
 
     @property
-    def bits_type(self) -> ir.IntType:
-        return ir.IntType(self.bits)
+    def bits_type(self) -> ir.Type:
+        return self.filled_with(ir.IntType(self.bits))
 
     @property
     def rounding_shift(self) -> float:
@@ -108,10 +133,12 @@ def _has(*features: str) -> bool:
     return all(found.get(each) for each in features)
 
 
-def alias_scope(module: ir.Module, name: str) -> Any:
-    """A part of memory: what is in one scope can be said not to be in others."""
-    domain = module.add_metadata(["relaxdsl kernel"])
-    return module.add_metadata([name, domain])
+def call_named(builder: ir.IRBuilder, name: str, result: ir.Type, *args: ir.Value) -> ir.Value:
+    """A call of the function of this name, which is declared where the module does not have it."""
+    declared = builder.module.globals.get(name)
+    if declared is None:
+        declared = ir.Function(builder.module, ir.FunctionType(result, [each.type for each in args]), name)
+    return builder.call(declared, args)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +159,13 @@ class Flag:
 
     def __invert__(self) -> Flag:
         return Flag(self.builder, self.builder.not_(self.raw))
+
+    def any_lane(self) -> ir.Value:
+        """Whether it is true anywhere, as a condition to branch on."""
+        if not isinstance(self.raw.type, ir.VectorType):
+            return self.raw
+        name = f"llvm.vector.reduce.or.v{self.raw.type.count}i1"
+        return call_named(self.builder, name, ir.IntType(1), self.raw)
 
     def pick(self, yes: Real | Number, no: Real | Number) -> Real:
         """`yes` where true, else `no`; one of them is a `Real`."""
@@ -157,6 +191,12 @@ class Bits:
 
     def __sub__(self, other: Bits | int) -> Bits:
         return self._combined("sub", other)
+
+    def __rsub__(self, other: int) -> Bits:
+        return ~self + (other + 1)
+
+    def __invert__(self) -> Bits:
+        return Bits(self.builder, self.builder.not_(self.raw), self.format)
 
     def __and__(self, other: Bits | int) -> Bits:
         return self._combined("and_", other)
@@ -206,9 +246,9 @@ class Real:
     def __add__(self, other: Real | Number) -> Real:
         left, right = self.raw, self.match(other)
         if self._is_product(left):
-            return self._new(self.builder.fma(*left.operands, right))
+            return self._fused(*left.operands, right)
         if self._is_product(right):
-            return self._new(self.builder.fma(*right.operands, left))
+            return self._fused(*right.operands, left)
         return self._new(self.builder.fadd(left, right, flags=AS_WRITTEN))
 
     def _is_product(self, raw: ir.Value) -> bool:
@@ -216,12 +256,18 @@ class Real:
         is_fusable = self.flags == FUSABLE and isinstance(raw, ir.Instruction) and raw.opname == "fmul"
         return is_fusable and "contract" in raw.flags and has_fused_multiply_add()
 
+    def _fused(self, *terms: ir.Value) -> Real:
+        return self._called(f"llvm.fma.{self.format.name}", *terms)
+
+    def _called(self, name: str, *args: ir.Value) -> Real:
+        return self._new(call_named(self.builder, name, self.format.real_type, *args))
+
     def _difference(self, left: ir.Value, right: ir.Value) -> Real:
         if self._is_product(left):
-            return self._new(self.builder.fma(*left.operands, self.builder.fneg(right, flags=AS_WRITTEN)))
+            return self._fused(*left.operands, self.builder.fneg(right, flags=AS_WRITTEN))
         if self._is_product(right):
             first, second = right.operands
-            return self._new(self.builder.fma(self.builder.fneg(first, flags=AS_WRITTEN), second, left))
+            return self._fused(self.builder.fneg(first, flags=AS_WRITTEN), second, left)
         return self._new(self.builder.fsub(left, right, flags=AS_WRITTEN))
 
     def __radd__(self, other: Number) -> Real:
@@ -285,22 +331,20 @@ class Real:
 
     def widen(self) -> Real:
         """This value as a float64."""
-        if self.format is DOUBLE:
+        wide = self.format.wide
+        if self.format == wide:
             return self
-        return Real(self.builder, self.builder.fpext(self.raw, DOUBLE.real_type), DOUBLE)
+        return Real(self.builder, self.builder.fpext(self.raw, wide.real_type), wide)
 
     def narrow(self, target: Format) -> Real:
         """This float64 rounded to the target."""
-        if target is self.format:
+        if target == self.format:
             return self
         return Real(self.builder, self.builder.fptrunc(self.raw, target.real_type), target)
 
     def intrinsic(self, name: str, *others: Real) -> Real:
         """The result of an LLVM intrinsic that maps floats to a float of the same type."""
-        kind = self.format.real_type
-        signature = ir.FunctionType(kind, [kind] * (1 + len(others)))
-        declared = self.builder.module.declare_intrinsic(f"llvm.{name}", [kind], signature)
-        return self._new(self.builder.call(declared, [self.raw, *(other.raw for other in others)]))
+        return self._called(f"llvm.{name}.{self.format.name}", self.raw, *(other.raw for other in others))
 
     def __abs__(self) -> Real:
         return self.intrinsic("fabs")
@@ -310,11 +354,9 @@ class Real:
 
     def times_power_of_two(self, exponent: Bits) -> Real:
         """This times 2**exponent, rounded once; fast where :func:`scales_by_powers_of_two`."""
-        kind, whole = self.format.real_type, ir.IntType(32)
-        signature = ir.FunctionType(kind, [kind, whole])
-        declared = self.builder.module.declare_intrinsic("llvm.ldexp", [kind, whole], signature)
-        narrow = exponent.raw if self.format is SINGLE else self.builder.trunc(exponent.raw, whole)
-        return self._new(self.builder.call(declared, [self.raw, narrow]))
+        whole = self.format.filled_with(ir.IntType(32))
+        narrow = exponent.raw if self.format.bits == 32 else self.builder.trunc(exponent.raw, whole)
+        return self._called(f"llvm.ldexp.{self.format.name}.{self.format.prefix}i32", self.raw, narrow)
 
     def remainder(self, other: Real) -> Real:
         """The exact remainder of the truncated quotient."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from fractions import Fraction
 from math import isqrt
 from typing import Final
@@ -17,6 +18,16 @@ def head_and_rest(value: Fraction, digits: int) -> tuple[float, float]:
     """The value cut to so many binary digits after the point, and what that leaves, as floats."""
     head = Fraction(int(value * 2**digits), 2**digits)
     return float(head), float(value - head)
+
+
+def parts_of_digits(value: Fraction, digits: int, count: int) -> list[float]:
+    """So many floats that add up to the value: of so many binary digits each, but the last."""
+    found: list[float] = []
+    for _ in range(count - 1):
+        step = Fraction(2) ** (math.frexp(float(value))[1] - digits)
+        found.append(float(value // step * step))
+        value -= Fraction(found[-1])
+    return [*found, float(value)]
 
 
 # Products of the head with an exponent (8 or 11 bits) are exact.

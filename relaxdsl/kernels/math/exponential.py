@@ -52,6 +52,16 @@ def exp(x: Real) -> Real:
     return exp_scaled(x)
 
 
+def exp_inside(x: Real) -> Real:
+    """exp(x) in float64, to the digits of a float32 and beyond its range."""
+    limited = x.clamp_above(200).clamp_below(-200)
+    shift = x.format.rounding_shift
+    shifted = (limited * float(LOG2E) + shift).exactly()
+    r = limited - (shifted - shift).fusable() * float(LN2)
+    scale = ((shifted.bits() << x.format.fraction_bits) + x.format.pattern(1.0)).real()
+    return scale * (r * r * polynomial(r, polynomials.EXP_INSIDE[32]) + r + 1)
+
+
 def exp2(x: Real) -> Real:
     limit = x.format.max_exponent + 3
     clamped = x.clamp_above(limit).clamp_below(-(limit + x.format.fraction_bits))

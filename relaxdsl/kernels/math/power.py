@@ -18,8 +18,8 @@ from relaxdsl.kernels.math.build import (
     two_sum,
 )
 from relaxdsl.kernels.math.constants import LN2_PARTS
-from relaxdsl.kernels.math.exponential import exp_scaled
-from relaxdsl.kernels.math.logarithm import log_of_sum, split
+from relaxdsl.kernels.math.exponential import exp_inside, exp_scaled
+from relaxdsl.kernels.math.logarithm import log_inside, split
 
 
 def _log_pair(x: Real) -> Pair:
@@ -57,26 +57,30 @@ def _is_whole(y: Real) -> Flag:
     return y.intrinsic("trunc").equals(y)
 
 
-def _with_limits(x: Real, y: Real, finite: Real) -> Real:
-    """|x|**y with NumPy's results for zero, one and infinity."""
+def _double_magnitude(x: Real, y: Real) -> Real:
+    """|x|**y of float64, with NumPy's results for zero, one, infinity and NaN."""
     size = abs(x)
+    finite = _exp_of_product(_log_pair(size), y)
     rises = y > 0
     at_end = (size.equals(0) ^ rises).pick(math.inf, x.constant(0))
     result = (size.equals(0) | size.equals(math.inf)).pick(at_end, finite)
     at_infinity = ((size > 1) ^ ~rises).pick(math.inf, x.constant(0))
-    return size.equals(1).pick(1, abs(y).equals(math.inf).pick(at_infinity, result))
+    result = size.equals(1).pick(1, abs(y).equals(math.inf).pick(at_infinity, result))
+    return (x.is_nan() | y.is_nan()).pick(x + y, result)
+
+
+def _single_magnitude(x: Real, y: Real) -> Real:
+    """The same of float32: in float64, all of these are what infinite logarithms and finite exponents give."""
+    size = abs(x)
+    wide = size.widen()
+    logarithm = (size < math.inf).pick(log_inside(wide, polynomials.LOG_OF_BASE[32]), wide)
+    logarithm = size.equals(0).pick(-math.inf, logarithm)
+    limited = y.clamp_above(2.0**127).clamp_below(-(2.0**127))  # log(1) = 0 times this is 0
+    return exp_inside(logarithm * limited.widen()).narrow(x.format)
 
 
 def power(x: Real, y: Real) -> Real:
-    base, exponent = x.widen(), y.widen()
-    size = abs(base)
-    if x.format is base.format:
-        finite = _exp_of_product(_log_pair(size), exponent)
-    else:
-        finite = exp_scaled(log_of_sum(size) * exponent)
-    magnitude = _with_limits(base, exponent, finite)
-    signed = (_is_odd(exponent) & base.has_sign()).pick(-magnitude, magnitude)
-    undefined = (base < 0) & (size < math.inf) & ~_is_whole(exponent)
-    result = undefined.pick(math.nan, signed)
-    result = (base.is_nan() | exponent.is_nan()).pick(base + exponent, result)
-    return (base.equals(1) | exponent.equals(0)).pick(1, result).narrow(x.format)
+    magnitude = (_single_magnitude if x.format.bits == 32 else _double_magnitude)(x, y)
+    signed = (_is_odd(y) & x.has_sign()).pick(-magnitude, magnitude)
+    undefined = (x < 0) & (x > -math.inf) & ~_is_whole(y)
+    return (x.equals(1) | y.equals(0)).pick(1, undefined.pick(math.nan, signed))
