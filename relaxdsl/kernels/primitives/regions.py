@@ -203,6 +203,25 @@ def span_over(index: Index, inner: Sequence[For], known: dict[str, Span]) -> Spa
     return span
 
 
+def most_over(extent: Dim, loops: Sequence[For]) -> Dim | None:
+    """The greatest value of an extent over the loops, in terms of sizes; None where that is not known."""
+    variables = {loop.var for loop in loops}
+    if not variables & set(free_symbols(extent)):
+        return extent
+    choices = [each for each in _arguments_of_min(extent) if not variables & set(free_symbols(each))]
+    if choices:
+        return min(choices, key=lambda each: not isinstance(each, int))
+    span = span_over(extent, loops, {})
+    return None if span is None else span[1]
+
+
+def _arguments_of_min(extent: Dim) -> tuple[Dim, ...]:
+    match terms(extent):
+        case ((1, ((Min(args=args), 1),)),):
+            return args
+    return ()
+
+
 def _over_loop(span: Span, loop: For, known: dict[str, Span]) -> Span | None:
     ends = (loop.start, loop.start + loop.extent - 1)
     low, high = _extreme(span[0], loop.var, ends, known), _extreme(span[1], loop.var, ends, known)

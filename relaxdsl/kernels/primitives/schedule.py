@@ -417,12 +417,14 @@ class Schedule(RecordedSteps):
             for ax0 in range(4):
                 s[()] = s[()] + s_rf[ax0]    init: s[()] = 0
 
+        The reduction keeps its initial value, whatever it is; parts start with the value that changes nothing.
+
         Args:
             factor_axis: the place of the axis among those of the scratch; a negative one counts from the end.
 
         Raises:
             ScheduleError: the loop is none of a reduction; the reduction's steps can't be grouped; its result is used
-                in the same loops.
+                in the same loops, or its initial value changes there; how often a loop runs can't be told.
         """
         self._func, parts = factor.rfactor(self._func, self._names, loop_name("rfactor", loop), factor_axis)
         return BlockRef(parts)
