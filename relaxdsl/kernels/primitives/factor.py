@@ -149,7 +149,7 @@ def _require_steps_in_parts(func: PrimFunc, path: Path, block: Block, loop: For)
 
 
 def _require_unread(func: PrimFunc, block: Block, store: Store) -> None:
-    """Refuses if the result is used in the loops that will make only its parts, or what it starts with changes there."""
+    """Refuses if the loops that will make only parts use the result, or change what it starts with."""
     path, _ = block_path(func, block.name, "rfactor")
     assert block.init is not None
     first = {each.buffer for each in touches(block.init)}
