@@ -24,13 +24,17 @@ def writes_of(block: Block) -> tuple[Buffer, ...]:
     return tuple(dict.fromkeys(found))
 
 
-def buffer_called(func: PrimFunc, block: Block, buffer: str | int, among: tuple[Buffer, ...], step: str) -> Buffer:
-    """One of the buffers that a block reads or writes, by its name or its place among them."""
-    found = [each for place, each in enumerate(among) if buffer in (each.name, place)]
+def buffer_called(
+    func: PrimFunc, block: Block, buffer: str | int, step: str, *, is_read: bool = False, is_written: bool = False
+) -> Buffer:
+    """One of the buffers that a block reads, or writes, or of both, by its name or its place among them."""
+    among = {"reads": reads_of(block) if is_read else (), "writes": writes_of(block) if is_written else ()}
+    known = dict.fromkeys((*among["reads"], *among["writes"]))
+    found = [each for place, each in enumerate(known) if buffer in (each.name, place)]
     if not found:
-        names = ", ".join(each.name for each in among) or "none"
-        verb = "reads" if among == reads_of(block) else "writes"
-        refuse(func, f"{step}: block {block.name} {verb} {names}, not {buffer}", block.name)
+        lists = (f"{verb} {', '.join(each.name for each in some)}" for verb, some in among.items() if some)
+        there_are = " and ".join(lists) or f"{'reads' if is_read else 'writes'} none"
+        refuse(func, f"{step}: block {block.name} {there_are}, not {buffer}", block.name)
     return found[0]
 
 
@@ -66,10 +70,14 @@ def require_axes_in_place(func: PrimFunc, block: Block, step: str) -> None:
     for each in (stmt for stmt in walk(block) if isinstance(stmt, Store) and stmt.buffer.scope != "register"):
         names = [bare_name(index) for index in each.indices]
         sizes = dict(zip(names, each.buffer.shape, strict=True))
-        if len(sizes) < len(names) or sizes != spatial:
-            indices = ", ".join(map(str, each.indices))
-            place = f"{each.buffer.name}[{indices}]"
-            refuse(func, f"{step}: block {block.name} stores at {place}, which are not all its axes", block.name)
+        place = f"{each.buffer.name}[{', '.join(map(str, each.indices))}]"
+        if len(sizes) < len(names) or set(sizes) != set(spatial):
+            axes = f"its spatial axes are {', '.join(spatial)}" if spatial else "has no spatial axes"
+            refuse(func, f"{step}: block {block.name} stores at {place}, and {axes}", block.name)
+        for axis, extent in spatial.items():
+            if sizes[axis] != extent:
+                headline = f"block {block.name} stores at {place}, and {axis} has {extent} of {sizes[axis]} places"
+                refuse(func, f"{step}: {headline}", block.name)
 
 
 def require_same_inputs(func: PrimFunc, block: Block, step: str) -> None:

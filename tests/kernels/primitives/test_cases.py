@@ -72,6 +72,13 @@ def blocks_are_called_by_their_names() -> relax.Schedule:
     return sch
 
 
+@case
+def blocks_are_called_by_text() -> relax.Schedule:
+    sch = start("softmax")
+    sch.get_block(3)  # type: ignore[arg-type]
+    return sch
+
+
 def test_relations_between_blocks() -> None:
     sch = start("softmax")
     assert [block.name for block in sch.get_producers("y")] == ["e", "s"]
