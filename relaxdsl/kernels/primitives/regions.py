@@ -72,7 +72,7 @@ def exact_box(touch: Touch, fixed: Sequence[For]) -> Box | None:
         if loops is None:
             return None
         walked += loops
-    if not all(_is_independent(each, inner) if each.var in walked else _is_taken(touch, each, fixed) for each in inner):
+    if not all(_is_independent(each, inner) for each in inner if each.var in walked):
         return None
     pairs = set(zip(touch.indices or (), touch.buffer.shape, strict=True))
     # the box ends where the buffer does, and the last step of a reduction leaves no element out
@@ -83,12 +83,6 @@ def exact_box(touch: Touch, fixed: Sequence[For]) -> Box | None:
 def _is_independent(loop: For, others: Sequence[For]) -> bool:
     """Whether a loop has the same range in all iterations of the others."""
     return not {*free_symbols(loop.start), *free_symbols(loop.extent)} & {each.var for each in others}
-
-
-def _is_taken(touch: Touch, loop: For, fixed: Sequence[For]) -> bool:
-    """Whether what stands in the loop is done even if the loop has no iterations, or it has one."""
-    is_sum = touch.block is not None and touch.block.init is not None and loop.var in names_along(touch.block, "reduce")
-    return is_sum or prove_less_equal(1, loop.extent, ranges_of((*fixed, *touch.loops))) is Proof.YES
 
 
 def _is_on_reduction(touch: Touch, guard: Guard) -> bool:
