@@ -446,7 +446,7 @@ def function(
     options = FunctionOptions(pure=pure, checks=checks, private=private, dataflow=dataflow, attrs=attrs)
 
     def decorate(fn: Callable[..., Any]) -> CompiledFunction:
-        python_function = _python_function(fn)
+        python_function = _python_function(fn, "relax.function")
         if is_in_class(python_function):
             # @relax.module around the class parses it, when the names of all its functions are known.
             return cast(CompiledFunction, ModuleMember(python_function, options))
@@ -458,14 +458,15 @@ def function(
     return decorate if fn is None else decorate(fn)
 
 
-def _python_function(fn: object) -> FunctionType:
+def _python_function(fn: object, decorator: str) -> FunctionType:
     if isinstance(fn, FunctionType):
         return fn
-    if isinstance(fn, CompiledFunction):
-        raise ScriptError(f"relax.function: {fn.__name__} is a relax function already")
+    if isinstance(fn, CompiledFunction | KernelFunction):
+        kind = "kernel" if isinstance(fn, KernelFunction) else "relax function"
+        raise ScriptError(f"{decorator}: {fn.__name__} is a {kind} already")
     what = f"the class {fn.__name__}" if isinstance(fn, type) else repr(fn)
-    hint = "classes take @relax.module" if isinstance(fn, type) else "write one with def below @relax.function"
-    raise ScriptError(f"relax.function: {what} is no Python function", hint=hint)
+    hint = "classes take @relax.module" if isinstance(fn, type) else f"write one with def below @{decorator}"
+    raise ScriptError(f"{decorator}: {what} is no Python function", hint=hint)
 
 
 @overload
@@ -510,7 +511,7 @@ def prim_func(
     """
 
     def decorate(fn: Callable[..., Any]) -> KernelFunction:
-        python_function = cast(FunctionType, fn)
+        python_function = _python_function(fn, "relax.prim_func")
         if is_in_class(python_function):
             return cast(KernelFunction, ModuleMember(python_function, KernelOptions(attrs, debug)))
         parsed = parse_kernel(python_function, attrs)
@@ -586,6 +587,8 @@ def module(cls: type) -> CompiledModule:
         >>> Steps.two_steps(np.ones(2, "float32"))
         array([4., 4.], dtype=float32)
     """
+    if not isinstance(cls, type):
+        raise ScriptError(f"relax.module: {cls!r} is no class", hint="write one with class below @relax.module")
     return CompiledModule(parse_module(cls))
 
 

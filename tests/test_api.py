@@ -306,6 +306,32 @@ def test_what_is_no_python_function(decorated: Any, message: str) -> None:
     assert str(error.value) == message
 
 
+@relax.prim_func
+def copied(x: T.Buffer((n,), "float32"), y: T.Buffer((n,), "float32")):
+    for i in range(n):
+        y[i] = x[i]
+
+
+@pytest.mark.parametrize(
+    ("decorated", "message"),
+    [
+        (copied, "relax.prim_func: copied is a kernel already"),
+        (layer, "relax.prim_func: layer is a relax function already"),
+        (5, "relax.prim_func: 5 is no Python function\n   hint: write one with def below @relax.prim_func"),
+    ],
+)
+def test_what_is_no_kernel(decorated: Any, message: str) -> None:
+    with pytest.raises(relax.ScriptError) as error:
+        relax.prim_func(decorated)
+    assert str(error.value) == message
+
+
+def test_what_is_no_class() -> None:
+    with pytest.raises(relax.ScriptError) as error:
+        relax.module(5)  # type: ignore[arg-type]
+    assert str(error.value) == "relax.module: 5 is no class\n   hint: write one with class below @relax.module"
+
+
 def test_a_program_that_breaks_the_rules_cannot_be_compiled() -> None:
     builder = relax.BlockBuilder()
     x, other = (relax.Var(name, relax.Tensor((n,), "float32")) for name in ("x", "z"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from relaxdsl.errors import ShapeError
+from relaxdsl.types.atoms import Symbol
 from relaxdsl.types.dims import Dim, ceildiv, dim_max, dim_min, symbol
 from relaxdsl.types.hard_proofs import latex, remainder_cases
 from relaxdsl.types.prove import (
@@ -18,6 +19,7 @@ from relaxdsl.types.prove import (
     prove_less,
     prove_less_equal,
 )
+from relaxdsl.types.symint import from_atom
 
 m, n, i, j = symbol("m"), symbol("n"), symbol("i"), symbol("j")
 k = symbol("k", lower=1)
@@ -95,6 +97,11 @@ LESS_EQUAL: list[tuple[Dim, Dim, Proof]] = [
 @pytest.mark.parametrize(("a", "b", "proof"), LESS_EQUAL, ids=[f"{a} <= {b}" for a, b, _ in LESS_EQUAL])
 def test_prove_less_equal(a: Dim, b: Dim, proof: Proof) -> None:
     assert prove_less_equal(a, b) is proof
+
+
+def test_a_symbol_of_the_schedule_need_not_be_an_identifier() -> None:
+    step = from_atom(Symbol("j.step", 1))
+    assert prove_less_equal(n, step * n) is Proof.YES
 
 
 def test_prove_divisible() -> None:

@@ -7,7 +7,8 @@ from dataclasses import replace
 from relaxdsl.ir.loops import Block, Buffer, For, IterVar, PrimFunc, Seq, Stmt, Store, loop_variable, substitute_buffers
 from relaxdsl.ir.names import UniqueNames
 from relaxdsl.ir.scalar import Load
-from relaxdsl.kernels.primitives.facts import buffer_called, reads_of, require_only_writer, writes_of
+from relaxdsl.kernels.primitives.dependence import touches
+from relaxdsl.kernels.primitives.facts import buffer_called, require_only_writer
 from relaxdsl.kernels.primitives.tree import (
     block_path,
     blocks_in,
@@ -24,11 +25,11 @@ from relaxdsl.kernels.primitives.tree import (
 def cache_read(func: PrimFunc, names: UniqueNames, block: str, buffer: str | int) -> tuple[PrimFunc, str]:
     """The kernel with a copy for the block to read, and the copying block; see :meth:`.Schedule.cache_read`."""
     path, reader = block_path(func, block, "cache_read")
-    source = buffer_called(func, reader, buffer, reads_of(reader), "cache_read")
-    for other in blocks_in(top_statement(path)):
-        if source in writes_of(other):
-            headline = f"cache_read: block {other.name} writes {source.name} in the same loops"
-            refuse(func, headline, block, other.name)
+    source = buffer_called(func, reader, buffer, "cache_read", is_read=True)
+    for each in touches(top_statement(path)):
+        if each.buffer is source and each.is_write:
+            headline = f"cache_read: {each.owner} writes {source.name} in the same loops"
+            refuse(func, headline, block, each.place)
     cache = replace(source, name=names.fresh(f"{source.name}_cache"), scope="scratch")
     copy = _copy(names, source, cache, cache.name)
     func = replaced(func, reader, substitute_buffers(reader, {source: cache}, {}))
@@ -39,12 +40,12 @@ def cache_read(func: PrimFunc, names: UniqueNames, block: str, buffer: str | int
 def cache_write(func: PrimFunc, names: UniqueNames, block: str, buffer: str | int) -> tuple[PrimFunc, str]:
     """The kernel with a block that writes a copy, and the block that copies back; see :meth:`.Schedule.cache_write`."""
     path, writer = block_path(func, block, "cache_write")
-    target = buffer_called(func, writer, buffer, writes_of(writer), "cache_write")
+    target = buffer_called(func, writer, buffer, "cache_write", is_written=True)
     require_only_writer(func, writer, "cache_write")
-    for other in blocks_in(top_statement(path)):
-        if other is not writer and target in reads_of(other):
-            headline = f"cache_write: block {other.name} reads {target.name} in the same loops"
-            refuse(func, headline, block, other.name)
+    for each in touches(top_statement(path)):
+        if each.buffer is target and each.block is not writer:
+            headline = f"cache_write: {each.owner} reads {target.name} in the same loops"
+            refuse(func, headline, block, each.place)
     cache = replace(target, name=names.fresh(f"{target.name}_cache"), scope="scratch")
     copy = _copy(names, cache, target, names.fresh(f"{target.name}_copy"))
     func = replaced(func, writer, substitute_buffers(writer, {target: cache}, {target: cache}))

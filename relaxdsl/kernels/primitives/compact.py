@@ -14,8 +14,8 @@ from relaxdsl.ir.loops import Buffer, For, PrimFunc, Store, rewrite_statement
 from relaxdsl.ir.scalar import Index, Load, ScalarExpr, rewrite
 from relaxdsl.kernels.primitives.dependence import Touch, touches
 from relaxdsl.kernels.primitives.private import is_private
-from relaxdsl.kernels.primitives.regions import Box, box_of, ranges_of, span_over, union
-from relaxdsl.types.dims import Dim, Min, free_symbols, terms
+from relaxdsl.kernels.primitives.regions import Box, box_of, most_over, union
+from relaxdsl.types.dims import Dim
 from relaxdsl.types.prove import Proof, prove_less_equal
 
 
@@ -105,27 +105,8 @@ def _smaller(buffer: Buffer, box: Box, common: Sequence[For]) -> tuple[tuple[Dim
     origin: list[Dim] = []
     shape: list[Dim] = []
     for (low, _), extent, size in zip(box.spans, box.extents, buffer.shape, strict=True):
-        most = _most(extent, common)
+        most = most_over(extent, common)
         is_less = most is not None and (isinstance(most, int) or prove_less_equal(most, size) is Proof.YES)
         origin.append(low if is_less else 0)
         shape.append(most if is_less and most is not None else size)
     return tuple(origin), tuple(shape)
-
-
-def _most(extent: Dim, common: Sequence[For]) -> Dim | None:
-    """The greatest value of an extent over the loops, in terms of sizes."""
-    variables = {loop.var for loop in common}
-    if not variables & set(free_symbols(extent)):
-        return extent
-    choices = [each for each in _arguments_of_min(extent) if not variables & set(free_symbols(each))]
-    if choices:
-        return min(choices, key=lambda each: not isinstance(each, int))
-    span = span_over(extent, common, ranges_of(()))
-    return None if span is None else span[1]
-
-
-def _arguments_of_min(extent: Dim) -> tuple[Dim, ...]:
-    match terms(extent):
-        case ((1, ((Min(args=args), 1),)),):
-            return args
-    return ()

@@ -58,6 +58,18 @@ class Touch:
     loops: tuple[For, ...]
     guards: tuple[Guard, ...]
 
+    @property
+    def owner(self) -> str:
+        """Whose access it is, in words."""
+        return "a statement outside of blocks" if self.block is None else f"block {self.block.name}"
+
+    @property
+    def place(self) -> str:
+        """The name of its block, or else of the innermost loop around it, to point at."""
+        if self.block is not None:
+            return self.block.name
+        return self.loops[-1].var if self.loops else ""
+
 
 @dataclass(frozen=True, slots=True)
 class _Surroundings:

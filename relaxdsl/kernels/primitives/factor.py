@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import TypeVar
 
 from relaxdsl.ir.loops import (
@@ -10,6 +13,7 @@ from relaxdsl.ir.loops import (
     Buffer,
     For,
     IfThenElse,
+    IterKind,
     IterVar,
     PrimFunc,
     Stmt,
@@ -18,10 +22,11 @@ from relaxdsl.ir.loops import (
     substitute_variables,
 )
 from relaxdsl.ir.names import UniqueNames
-from relaxdsl.ir.scalar import Apply, Index, Load, ScalarExpr, rewrite
+from relaxdsl.ir.scalar import Apply, Index, Load, ScalarExpr, const, rewrite
 from relaxdsl.kernels.accesses import expression_dims, loads_of
 from relaxdsl.kernels.primitives.dependence import names_along, touches
 from relaxdsl.kernels.primitives.facts import require_axes_in_place, require_only_writer
+from relaxdsl.kernels.primitives.regions import most_over
 from relaxdsl.kernels.primitives.tree import (
     Path,
     block_path,
@@ -35,14 +40,37 @@ from relaxdsl.kernels.primitives.tree import (
     top_statement,
     variable,
 )
+from relaxdsl.kernels.te_functions import max_value, min_value
 from relaxdsl.types.dims import Dim, free_symbols, substitute
+from relaxdsl.types.dtype import is_float, is_signed
 
 T = TypeVar("T")
 
-#: What may be combined in any order and grouping.
-_ASSOCIATIVE = frozenset(
-    {"add", "multiply", "maximum", "minimum", "logical_and", "logical_or", "bitwise_and", "bitwise_or", "bitwise_xor"}
-)
+
+def _least(dtype: str) -> ScalarExpr:
+    return const(-math.inf, dtype) if is_float(dtype) else min_value(dtype)
+
+
+def _greatest(dtype: str) -> ScalarExpr:
+    return const(math.inf, dtype) if is_float(dtype) else max_value(dtype)
+
+
+def _all_ones(dtype: str) -> ScalarExpr:
+    return const(-1, dtype) if is_signed(dtype) else max_value(dtype)
+
+
+#: What may be combined in any order and grouping, and the value of each dtype that changes nothing.
+_NEUTRAL: Mapping[str, Callable[[str], ScalarExpr]] = {
+    "add": partial(const, 0),
+    "multiply": partial(const, 1),
+    "maximum": _least,
+    "minimum": _greatest,
+    "logical_and": partial(const, 1),
+    "logical_or": partial(const, 0),
+    "bitwise_and": _all_ones,
+    "bitwise_or": partial(const, 0),
+    "bitwise_xor": partial(const, 0),
+}
 
 
 def rfactor(func: PrimFunc, names: UniqueNames, loop: str, factor_axis: int) -> tuple[PrimFunc, str]:
@@ -53,13 +81,14 @@ def rfactor(func: PrimFunc, names: UniqueNames, loop: str, factor_axis: int) -> 
     require_only_writer(func, block, "rfactor")
     require_axes_in_place(func, block, "rfactor")
     _require_reduce_loop(func, block, place)
-    _require_unread(func, block, store.buffer)
+    _require_unread(func, block, store)
     axis = _place_of(func, store, loop, factor_axis)
     shape = _with_axis(store.buffer.shape, axis, place.extent)
     parts = Buffer(names.fresh(f"{store.buffer.name}_rf"), shape, store.buffer.dtype, "scratch")
     path, _ = block_path(func, block.name, "rfactor")
     _require_steps_in_parts(func, path, block, place)
-    first = _parts_block(path, store, parts, place, axis, names)
+    steps = _steps(func, path, block, place, names)
+    first = _parts_block(block, store, parts, place, axis, steps)
     second = _combining_nest(block, store, parts, axis, place, names)
     func = replaced(func, block, first)
     top = top_statement(block_path(func, first.name, "rfactor")[0])
@@ -93,7 +122,7 @@ def _reduction(func: PrimFunc, block: Block) -> Store:
 
 def _is_grouped(store: Store) -> bool:
     match store:
-        case Store(buffer, indices, Apply(function, (Load(held, at), value))) if function in _ASSOCIATIVE:
+        case Store(buffer, indices, Apply(function, (Load(held, at), value))) if function in _NEUTRAL:
             return held is buffer and at == indices and all(load.buffer is not buffer for load in loads_of(value))
     return False
 
@@ -119,39 +148,51 @@ def _require_steps_in_parts(func: PrimFunc, path: Path, block: Block, loop: For)
             refuse(func, f"rfactor: a condition leaves parts without a value along {loop.var}", loop.var, hint=hint)
 
 
-def _require_unread(func: PrimFunc, block: Block, buffer: Buffer) -> None:
-    """Refuses if the result is used in the loops that will make only its parts."""
+def _require_unread(func: PrimFunc, block: Block, store: Store) -> None:
+    """Refuses if the loops that will make only parts use the result, or change what it starts with."""
     path, _ = block_path(func, block.name, "rfactor")
-    for each in touches(top_statement(path)):
-        if each.buffer is buffer and each.block is not block and each.block is not None:
-            headline = f"rfactor: block {each.block.name} uses {buffer.name} in the same loops"
-            refuse(func, headline, block.name, each.block.name)
+    assert block.init is not None
+    first = {each.buffer for each in touches(block.init)}
+    for each in (each for each in touches(top_statement(path)) if each.block is not block):
+        if each.buffer is store.buffer or (each.is_write and each.buffer in first):
+            headline = f"rfactor: {each.owner} uses {each.buffer.name} in the same loops"
+            refuse(func, headline, block.name, each.place)
 
 
 def _with_axis(sizes: tuple[T, ...], place: int, size: T) -> tuple[T, ...]:
     return (*sizes[:place], size, *sizes[place:])
 
 
-def _parts_block(path: Path, store: Store, parts: Buffer, loop: For, place: int, names: UniqueNames) -> Block:
-    """The block with the loop's variable as an axis of its own, and the axes that used it in terms of the loops."""
-    block = path[-1]
-    assert isinstance(block, Block)
-    assert isinstance(block.init, Store)
+def _steps(func: PrimFunc, path: Path, block: Block, loop: For, names: UniqueNames) -> dict[str, IterVar]:
+    """Each loop that the axes along ``loop`` use as an axis of its own, as long as the loop may be."""
     used = {name for axis in block.iter_vars if _uses(axis, loop) for name in free_symbols(axis.binding)}
-    own = {each.var: names.fresh(f"v_{each.var}") for each in loops_on(path) if each.var in used}
-    variables: dict[str, Dim] = {
-        each.var: loop_variable(own[each.var], each.extent) for each in loops_on(path) if each.var in own
-    }
+    found: dict[str, IterVar] = {}
+    for each in (each for each in loops_on(path) if each.var in used):
+        extent = most_over(each.extent, loops_on(path))
+        if extent is None:
+            refuse(func, f"rfactor: how often {each.var} runs at most can't be told", each.var)
+        kind: IterKind = "spatial" if each is loop else "reduce"
+        found[each.var] = IterVar(names.fresh(f"v_{each.var}"), extent, kind, variable(each))
+    return found
+
+
+def _parts_block(
+    block: Block, store: Store, parts: Buffer, loop: For, place: int, steps: Mapping[str, IterVar]
+) -> Block:
+    """The block with the loop's variable as an axis of its own, and the axes that used it in terms of ``steps``.
+
+    A part starts with what changes nothing: the block's own initial value is taken once, where parts are combined.
+    """
+    assert isinstance(store.value, Apply)
+    variables: dict[str, Dim] = {name: loop_variable(axis.var, axis.extent) for name, axis in steps.items()}
     values = {axis.var: substitute(axis.binding, variables) for axis in block.iter_vars if _uses(axis, loop)}
-    steps = tuple(
-        IterVar(own[each.var], each.extent, "spatial" if each is loop else "reduce", variable(each))
-        for each in loops_on(path)
-        if each.var in own
-    )
-    kept = tuple(axis for axis in block.iter_vars if not _uses(axis, loop))
+    axes = (*(axis for axis in block.iter_vars if not _uses(axis, loop)), *steps.values())
     indices = _with_axis(store.indices, place, variables[loop.var])
+    if all(axis.kind == "spatial" for axis in axes):
+        return Block(parts.name, axes, substitute_variables(Store(parts, indices, store.value.args[1]), values))
     body = substitute_variables(_moved(store, store.buffer, parts, indices), values)
-    return Block(parts.name, (*kept, *steps), body, Store(parts, indices, block.init.value))
+    neutral = _NEUTRAL[store.value.function](parts.dtype)
+    return Block(parts.name, axes, body, Store(parts, indices, neutral))
 
 
 def _uses(axis: IterVar, loop: For) -> bool:

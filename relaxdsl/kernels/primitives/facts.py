@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
-from itertools import permutations
 
-from relaxdsl.ir.loops import Block, Buffer, IterVar, PrimFunc, Store, walk
+from relaxdsl.ir.loops import Block, Buffer, For, PrimFunc, Store, walk
 from relaxdsl.kernels.patterns import bare_name
-from relaxdsl.kernels.primitives.dependence import Guard, Touch, names_along, touches
+from relaxdsl.kernels.primitives.dependence import Touch, names_along, touches
 from relaxdsl.kernels.primitives.private import fills, is_private
-from relaxdsl.kernels.primitives.tree import block_path, blocks_in, loops_on, refuse
-from relaxdsl.types.dims import Dim, free_symbols
+from relaxdsl.kernels.primitives.tree import block_path, loops_on, refuse
 
 
 def reads_of(block: Block) -> tuple[Buffer, ...]:
@@ -27,13 +24,17 @@ def writes_of(block: Block) -> tuple[Buffer, ...]:
     return tuple(dict.fromkeys(found))
 
 
-def buffer_called(func: PrimFunc, block: Block, buffer: str | int, among: tuple[Buffer, ...], step: str) -> Buffer:
-    """One of the buffers that a block reads or writes, by its name or its place among them."""
-    found = [each for place, each in enumerate(among) if buffer in (each.name, place)]
+def buffer_called(
+    func: PrimFunc, block: Block, buffer: str | int, step: str, *, is_read: bool = False, is_written: bool = False
+) -> Buffer:
+    """One of the buffers that a block reads, or writes, or of both, by its name or its place among them."""
+    among = {"reads": reads_of(block) if is_read else (), "writes": writes_of(block) if is_written else ()}
+    known = dict.fromkeys((*among["reads"], *among["writes"]))
+    found = [each for place, each in enumerate(known) if buffer in (each.name, place)]
     if not found:
-        names = ", ".join(each.name for each in among) or "none"
-        verb = "reads" if among == reads_of(block) else "writes"
-        refuse(func, f"{step}: block {block.name} {verb} {names}, not {buffer}", block.name)
+        lists = (f"{verb} {', '.join(each.name for each in some)}" for verb, some in among.items() if some)
+        there_are = " and ".join(lists) or f"{'reads' if is_read else 'writes'} none"
+        refuse(func, f"{step}: block {block.name} {there_are}, not {buffer}", block.name)
     return found[0]
 
 
@@ -47,7 +48,7 @@ def only_store(func: PrimFunc, block: Block, step: str) -> Store:
 
 
 def require_own_scratch(func: PrimFunc, block: Block, step: str) -> None:
-    """Refuses unless what the block writes is scratch that no other block writes."""
+    """Refuses unless what the block writes is scratch that nothing else writes."""
     for buffer in writes_of(block):
         if buffer.scope == "global":
             refuse(func, f"{step}: block {block.name} writes {buffer.name}, an output of the kernel", block.name)
@@ -55,12 +56,12 @@ def require_own_scratch(func: PrimFunc, block: Block, step: str) -> None:
 
 
 def require_only_writer(func: PrimFunc, block: Block, step: str) -> None:
-    """Refuses if another block writes what this one writes."""
-    for other in blocks_in(func.body):
-        shared = set(writes_of(other)) & set(writes_of(block))
-        if other.name != block.name and shared:
-            name = next(iter(shared)).name
-            refuse(func, f"{step}: blocks {block.name} and {other.name} both write {name}", block.name, other.name)
+    """Refuses if anything else writes what the block writes."""
+    written = writes_of(block)
+    for each in touches(func.body):
+        if each.is_write and each.buffer in written and each.block is not block:
+            headline = f"{step}: block {block.name} and {each.owner} both write {each.buffer.name}"
+            refuse(func, headline, block.name, each.place)
 
 
 def require_axes_in_place(func: PrimFunc, block: Block, step: str) -> None:
@@ -69,54 +70,27 @@ def require_axes_in_place(func: PrimFunc, block: Block, step: str) -> None:
     for each in (stmt for stmt in walk(block) if isinstance(stmt, Store) and stmt.buffer.scope != "register"):
         names = [bare_name(index) for index in each.indices]
         sizes = dict(zip(names, each.buffer.shape, strict=True))
-        if len(sizes) < len(names) or sizes != spatial:
-            indices = ", ".join(map(str, each.indices))
-            place = f"{each.buffer.name}[{indices}]"
-            refuse(func, f"{step}: block {block.name} stores at {place}, which are not all its axes", block.name)
-
-
-def require_no_condition(func: PrimFunc, block: Block, guards: Iterable[Guard], step: str) -> None:
-    """Refuses if the block is computed under a condition, other than that of a split loop's last tile."""
-    for guard in guards:
-        if guard is None or not _is_last_tile(block, guard):
-            refuse(func, f"{step}: block {block.name} is computed under a condition", block.name)
-
-
-def _is_last_tile(block: Block, guard: tuple[Dim, Dim]) -> bool:
-    """Whether a condition only keeps axes within their ranges."""
-    left, right = guard
-    own = set(free_symbols(left))
-    axes = [axis for axis in block.iter_vars if own & set(free_symbols(axis.binding))]
-    if math.prod(axis.extent for axis in axes) != right:
-        return False
-    return any(_place_along(order) == left for order in permutations(axes))
-
-
-def _place_along(axes: Iterable[IterVar]) -> Dim:
-    """The place of a block's instance among all along these axes, the last one walking fastest."""
-    place: Dim = 0
-    for axis in axes:
-        place = place * axis.extent + axis.binding
-    return place
-
-
-def guards_of(func: PrimFunc, block: Block) -> tuple[Guard, ...]:
-    """The conditions around a block."""
-    return next((each.guards for each in touches(func.body) if each.block is block), ())
+        place = f"{each.buffer.name}[{', '.join(map(str, each.indices))}]"
+        if len(sizes) < len(names) or set(sizes) != set(spatial):
+            axes = f"its spatial axes are {', '.join(spatial)}" if spatial else "has no spatial axes"
+            refuse(func, f"{step}: block {block.name} stores at {place}, and {axes}", block.name)
+        for axis, extent in spatial.items():
+            if sizes[axis] != extent:
+                headline = f"block {block.name} stores at {place}, and {axis} has {extent} of {sizes[axis]} places"
+                refuse(func, f"{step}: {headline}", block.name)
 
 
 def require_same_inputs(func: PrimFunc, block: Block, step: str) -> None:
     """Refuses if something that the block reads is written after it, so that later its value would be another."""
     found = touches(func.body)
-    own = next(each for each in found if each.block is block)
-    order = [each.name for each in blocks_in(func.body)]
-    for write in (each for each in found if each.is_write and each.buffer in reads_of(block)):
-        assert write.block is not None
-        common = [loop for loop in own.loops if loop in write.loops]
-        is_before = order.index(write.block.name) < order.index(block.name)
-        if not is_before or (common and not is_private(func, write.buffer, common[-1])):
+    place = next(number for number, each in enumerate(found) if each.block is block)
+    for number, write in enumerate(found):
+        if not write.is_write or write.buffer not in reads_of(block):
+            continue
+        common = [loop for loop in found[place].loops if loop in write.loops]
+        if number > place or (common and not is_private(func, write.buffer, common[-1])):
             value = f"{write.buffer.name}, which block {block.name} reads,"
-            refuse(func, f"{step}: {value} is written again by {write.block.name}", block.name, write.block.name)
+            refuse(func, f"{step}: {value} is written again by {write.owner}", block.name, write.place)
 
 
 def require_read_after(func: PrimFunc, block: Block, step: str) -> None:
@@ -126,9 +100,8 @@ def require_read_after(func: PrimFunc, block: Block, step: str) -> None:
         if each.block is block:
             return
         if each.buffer in written and not each.is_write:
-            assert each.block is not None
-            headline = f"{step}: block {each.block.name} reads {each.buffer.name} before block {block.name} computes it"
-            refuse(func, headline, each.block.name, block.name)
+            headline = f"{step}: {each.owner} reads {each.buffer.name} before block {block.name} computes it"
+            refuse(func, headline, each.place, block.name)
 
 
 def require_inputs_made(func: PrimFunc, moved: PrimFunc, block: str, place: str, within: str, step: str) -> None:
@@ -144,19 +117,23 @@ def require_inputs_made(func: PrimFunc, moved: PrimFunc, block: str, place: str,
             continue
         writes = [each for each in found[:number] if each.is_write and each.buffer is read.buffer]
         for write in writes:
-            assert write.block is not None
             around = [loop for loop in write.loops if loop in read.loops and loop.var not in before]
-            if not around or within in {write.block.name, *(loop.var for loop in write.loops)}:
+            if not around or within in {write.place, *(loop.var for loop in write.loops)}:
                 continue
-            sums = names_along(write.block, "reduce")
             last = around[-1]
-            if any(loop.var in sums for loop in around) or not any(fills(each, read, last) for each in writes):
+            if _goes_on(write, around) or not any(fills(each, read, last) for each in writes):
                 headline = f"{step}: block {block} needs more of {read.buffer.name} than is made in {last.var}"
                 refuse(func, headline, block, last.var)
 
 
+def _goes_on(write: Touch, loops: Iterable[For]) -> bool:
+    """Whether later iterations of the loops may write again what one of them has written."""
+    sums = set() if write.block is None else names_along(write.block, "reduce")
+    return write.block is None or any(loop.var in sums for loop in loops)
+
+
 def readers_of(func: PrimFunc, block: Block) -> list[Touch]:
-    """The reads, by other blocks, of what a block writes."""
+    """The reads, by anything else, of what a block writes."""
     written = writes_of(block)
     found = touches(func.body)
     return [each for each in found if each.buffer in written and not each.is_write and each.block is not block]

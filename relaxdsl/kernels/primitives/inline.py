@@ -8,15 +8,14 @@ from dataclasses import replace
 from relaxdsl.ir.loops import Block, Buffer, PrimFunc, Seq, Store, rewrite_statement
 from relaxdsl.ir.scalar import Load, ScalarExpr, rewrite
 from relaxdsl.kernels.patterns import bare_name
+from relaxdsl.kernels.primitives.coverage import require_all_places
 from relaxdsl.kernels.primitives.dependence import touches
 from relaxdsl.kernels.primitives.facts import (
-    guards_of,
     only_store,
     readers_of,
     reads_of,
     require_axes_in_place,
     require_inputs_made,
-    require_no_condition,
     require_only_writer,
     require_own_scratch,
     require_read_after,
@@ -34,7 +33,7 @@ def compute_inline(func: PrimFunc, block: str) -> PrimFunc:
     store = only_store(func, producer, step)
     require_own_scratch(func, producer, step)
     require_axes_in_place(func, producer, step)
-    require_no_condition(func, producer, guards_of(func, producer), step)
+    require_all_places(func, producer, step)
     require_same_inputs(func, producer, step)
     require_read_after(func, producer, step)
     for read in readers_of(func, producer):
@@ -57,18 +56,17 @@ def reverse_compute_inline(func: PrimFunc, block: str) -> PrimFunc:
     _, consumer = block_path(func, block, step)
     store = only_store(func, consumer, step)
     require_only_writer(func, consumer, step)
-    require_no_condition(func, consumer, guards_of(func, consumer), step)
+    require_all_places(func, consumer, step)
     producer = _only_producer(func, consumer)
     source = only_store(func, producer, step)
-    require_no_condition(func, producer, guards_of(func, producer), step)
+    require_all_places(func, producer, step)
     require_own_scratch(func, producer, step)
     require_axes_in_place(func, producer, step)
     require_read_after(func, producer, step)
     require_read_after(func, consumer, step)
     values = _axes_at(func, consumer, source)
     for other in (each for each in readers_of(func, producer) if each.block is not consumer):
-        assert other.block is not None
-        refuse(func, f"{step}: block {other.block.name} reads {source.buffer.name} too", block, other.block.name)
+        refuse(func, f"{step}: {other.owner} reads {source.buffer.name} too", block, other.place)
     _require_inputs_before(func, consumer, producer, source.buffer)
 
     def on_node(node: ScalarExpr) -> ScalarExpr | None:
@@ -122,10 +120,9 @@ def _axes_at(func: PrimFunc, consumer: Block, source: Store) -> dict[str, Dim]:
 
 def _require_inputs_before(func: PrimFunc, consumer: Block, producer: Block, between: Buffer) -> None:
     """Refuses if something else that ``consumer`` reads is not there yet when ``producer`` runs."""
-    order = [each.name for each in blocks_in(func.body)]
-    for other in blocks_in(func.body):
-        late = {*writes_of(other)} & ({*reads_of(consumer)} - {between})
-        if late and order.index(other.name) > order.index(producer.name):
-            name = next(iter(late)).name
-            headline = f"{name}, which block {consumer.name} reads, is made after {producer.name}"
-            refuse(func, f"reverse_compute_inline: {headline}", consumer.name, other.name)
+    found = touches(func.body)
+    last = max(number for number, each in enumerate(found) if each.block is producer)
+    for each in found[last + 1 :]:
+        if each.is_write and each.buffer in reads_of(consumer) and each.buffer is not between:
+            headline = f"{each.buffer.name}, which block {consumer.name} reads, is made after {producer.name}"
+            refuse(func, f"reverse_compute_inline: {headline}", consumer.name, each.place)

@@ -5,14 +5,15 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 from relaxdsl.dataclass import dataclass
-from relaxdsl.errors import ScheduleError
+from relaxdsl.errors import RelaxError, ScheduleError
 from relaxdsl.ir.loops import Buffer, For, PrimFunc, Seq, Store, loop_variable, rewrite_statement
 from relaxdsl.ir.scalar import Index, Load, ScalarExpr
 from relaxdsl.kernels.primitives.dependence import Sign, Touch, may_meet, touches
-from relaxdsl.kernels.primitives.facts import buffer_called, reads_of, writes_of
+from relaxdsl.kernels.primitives.facts import buffer_called
 from relaxdsl.kernels.primitives.regions import span_over
 from relaxdsl.kernels.primitives.tree import block_path, refuse
 from relaxdsl.types.dims import Dim, SymInt, parse_dim, substitute, symbol
@@ -31,7 +32,11 @@ class IndexMap:
         if not callable(function):
             raise ScheduleError(f"transform_layout: {function!r} is no function of indices")
         axes = tuple(inspect.signature(function).parameters)
-        indices = function(*map(symbol, axes))
+        try:
+            indices = function(*map(symbol, axes))
+        except RelaxError as error:
+            headline = f"transform_layout: the map of {', '.join(axes)} can't be computed: {error.headline}"
+            raise ScheduleError(headline) from None
         if not isinstance(indices, list | tuple) or not all(isinstance(each, int | SymInt) for each in indices):
             raise ScheduleError(f"transform_layout: the map gives {indices!r}, not a tuple of indices")
         return cls(axes, tuple(indices))
@@ -59,8 +64,7 @@ def transform_layout(func: PrimFunc, block: str, buffer: str | int, index_map: I
     """The kernel with a scratch buffer in another layout; see :meth:`.Schedule.transform_layout`."""
     step = "transform_layout"
     _, found = block_path(func, block, step)
-    known = (*reads_of(found), *writes_of(found))
-    old = buffer_called(func, found, buffer, tuple(dict.fromkeys(known)), step)
+    old = buffer_called(func, found, buffer, step, is_read=True, is_written=True)
     if old.scope == "global":
         refuse(
             func, f"{step}: {old.name} is an argument of the kernel", block, hint="use cache_read or cache_write first"
@@ -83,13 +87,26 @@ def _new_shape(func: PrimFunc, buffer: Buffer, index_map: IndexMap, block: str) 
     if len(bounded) < len(spans):
         refuse(func, f"transform_layout: how far {index_map} reaches can't be told", block)
     shape = tuple(high + 1 for _, high in bounded)
-    touch = Touch(replace(buffer, shape=shape), places, True, places, None, tuple(loops), ())
+    placed = replace(buffer, shape=shape)
+    if not any(_is_injective(each, placed, loops) for each in (places, _differences(places))):
+        refuse(func, f"transform_layout: {index_map} may send two elements of {buffer.name} to one place", block)
+    return shape
+
+
+def _differences(places: tuple[Dim, ...]) -> tuple[Dim, ...]:
+    """Each place, or what it has more than the one after it: they tell elements apart only if the places do."""
+    return (*(a - b for a, b in pairwise(places)), *places[-1:])
+
+
+def _is_injective(places: tuple[Dim, ...], buffer: Buffer, loops: Sequence[For]) -> bool:
+    """Whether it could be proved that two different iterations of the loops are at different places."""
+    touch = Touch(buffer, places, True, places, None, tuple(loops), ())
     for number, loop in enumerate(loops):
         signs: dict[str, Sign] = {each.var: "=" for each in loops[:number]}
         others: dict[str, Sign] = {each.var: "*" for each in loops[number + 1 :]}
         if may_meet(touch, touch, {**signs, loop.var: "<", **others}):
-            refuse(func, f"transform_layout: {index_map} may send two elements of {buffer.name} to one place", block)
-    return shape
+            return False
+    return True
 
 
 def _with_layout(func: PrimFunc, old: Buffer, new: Buffer, index_map: IndexMap) -> PrimFunc:

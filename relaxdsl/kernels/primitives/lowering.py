@@ -23,8 +23,8 @@ from relaxdsl.ir.loops import (
 )
 from relaxdsl.ir.names import UniqueNames
 from relaxdsl.ir.scalar import Load, ScalarExpr
-from relaxdsl.kernels.accesses import accesses
 from relaxdsl.kernels.primitives.compact import plan_smaller_scratch, with_smaller_scratch
+from relaxdsl.kernels.primitives.dependence import touches
 from relaxdsl.kernels.primitives.guards import leading_conditions, under, without_conditions
 from relaxdsl.kernels.primitives.reductions import initial_values, reduce_loops
 from relaxdsl.kernels.primitives.tree import block_path, blocks_in, names_in, renamed, with_statement
@@ -90,8 +90,8 @@ def _is_one_element(func: PrimFunc, first: Stmt, update: Stmt, block: Block) -> 
     if any(isinstance(stmt, For) for stmt in walk(first)):
         return False
     written = {stmt.buffer for stmt in walk(first) if isinstance(stmt, Store)}
-    others = [each for each in blocks_in(update) if each.name != block.name]
-    return not any(access.buffer in written for each in others for access in accesses(each))
+    others = (each for each in touches(update) if each.block is None or each.block.name != block.name)
+    return not any(each.buffer in written for each in others)
 
 
 def _in_registers(first: Stmt, update: Stmt, names: UniqueNames) -> Stmt:

@@ -6,18 +6,17 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TypeAlias
 
-from relaxdsl.ir.loops import Block, Buffer, For, IterVar, PrimFunc, Seq, Stmt, loop_variable, sequence, walk
+from relaxdsl.ir.loops import Block, Buffer, For, IterVar, PrimFunc, Seq, Stmt, loop_variable, sequence
 from relaxdsl.ir.names import UniqueNames
 from relaxdsl.ir.scalar import ScalarExpr
 from relaxdsl.kernels.patterns import bare_name
+from relaxdsl.kernels.primitives.coverage import require_all_places, require_all_results
 from relaxdsl.kernels.primitives.dependence import Touch, touches
 from relaxdsl.kernels.primitives.facts import (
-    guards_of,
     readers_of,
     reads_of,
     require_axes_in_place,
     require_inputs_made,
-    require_no_condition,
     require_only_writer,
     require_own_scratch,
     require_read_after,
@@ -27,7 +26,7 @@ from relaxdsl.kernels.primitives.facts import (
 from relaxdsl.kernels.primitives.kinds import require_kinds
 from relaxdsl.kernels.primitives.reductions import reduce_loops
 from relaxdsl.kernels.primitives.regions import box_of, exact_box, union
-from relaxdsl.kernels.primitives.tree import Path, block_path, blocks_in, loop_path, loops_on, nest, refuse, replaced
+from relaxdsl.kernels.primitives.tree import Path, block_path, loop_path, loops_on, nest, refuse, replaced
 from relaxdsl.types.dims import Dim
 
 #: Where a part of an axis starts, and how long it is.
@@ -44,28 +43,27 @@ def compute_at(func: PrimFunc, names: UniqueNames, block: str, loop: str) -> Pri
     _require_elsewhere(func, path, producer, target, step)
     require_own_scratch(func, producer, step)
     require_axes_in_place(func, producer, step)
-    require_no_condition(func, producer, guards_of(func, producer), step)
+    require_all_places(func, producer, step)
     require_read_after(func, producer, step)
     readers = readers_of(func, producer)
     if not readers:
         refuse(func, f"{step}: nothing reads what block {block} computes", block)
     sums = reduce_loops(path, producer)
     for read in readers:
-        assert read.block is not None
         if target not in read.loops:
-            refuse(func, f"{step}: block {read.block.name} reads {read.buffer.name} outside of {loop}", block, loop)
+            refuse(func, f"{step}: {read.owner} reads {read.buffer.name} outside of {loop}", block, loop)
         late = [each for each in sums if each in read.loops]
         if late:
-            headline = f"{step}: block {read.block.name} reads {read.buffer.name} before the end of {late[0].var}"
-            refuse(func, headline, late[0].var, read.block.name)
+            headline = f"{step}: {read.owner} reads {read.buffer.name} before the end of {late[0].var}"
+            refuse(func, headline, late[0].var, read.place)
     require_same_inputs(func, producer, step)
     around = loops_on(target_path)
     box = union((box_of(read, around) for read in readers), around)
     starts = [(span[0], extent) for span, extent in zip(box.spans, box.extents, strict=True)]
     parts = {str(bare_name(index)): part for index, part in zip(_indices(producer), starts, strict=True)}
     new = _nest_over(producer, parts, names)
-    first = next(each.block for each in readers)
-    func = _placed(func, producer, loop, new, lambda stmt: first is not None and _holds(stmt, first.name))
+    made = writes_of(producer)
+    func = _placed(func, producer, loop, new, lambda stmt: any(each.buffer in made for each in touches(stmt)))
     return require_kinds(func, step)
 
 
@@ -104,10 +102,6 @@ def _placed(func: PrimFunc, old: Block, loop: str, new: Stmt, is_place: Callable
     return replaced(func, target, replace(target, body=sequence(*body[:place], new, *body[place:])))
 
 
-def _holds(stmt: Stmt, block: str) -> bool:
-    return any(isinstance(each, Block) and each.name == block for each in walk(stmt))
-
-
 # -------------------------------------------------------------------------------------------------- reverse_compute_at
 
 
@@ -118,38 +112,55 @@ def reverse_compute_at(func: PrimFunc, names: UniqueNames, block: str, loop: str
     target_path, target = loop_path(func, loop, step)
     _require_elsewhere(func, path, consumer, target, step)
     require_only_writer(func, consumer, step)
-    require_no_condition(func, consumer, guards_of(func, consumer), step)
+    require_all_places(func, consumer, step)
     require_read_after(func, consumer, step)
-    writes = [each for each in touches(func.body) if each.is_write and each.buffer in reads_of(consumer)]
-    inside = [each for each in writes if target in each.loops]
+    inside = [each for each in _writes_for(func, consumer) if target in each.loops]
     if not inside:
         refuse(func, f"{step}: block {block} reads nothing that is made in {loop}", block, loop)
-    _require_made_before(func, consumer, target, [each for each in writes if each not in inside])
-    parts: dict[str, Part] = {}
-    for write in inside:
-        assert write.block is not None
-        require_read_after(func, write.block, step)
-        require_axes_in_place(func, write.block, step)
-        require_no_condition(func, write.block, write.guards, step)
-        _require_complete(func, write, target_path, step)
-        for found in _parts_of(func, consumer, write, loops_on(target_path)):
-            if parts and found and parts != found:
-                refuse(func, f"{step}: block {block} needs several parts of what is made in {loop}", loop, block)
-            parts = parts or found
-    new = _nest_over(consumer, parts, names)
+    _require_made_before(func, consumer, target)
+    new = _nest_over(consumer, _made_parts(func, consumer, inside, target_path), names)
     moved = _placed(func, consumer, loop, new, lambda _: False)
     require_inputs_made(func, moved, block, block, loop, step)
     return require_kinds(moved, step)
 
 
-def _require_made_before(func: PrimFunc, consumer: Block, target: For, writes: Sequence[Touch]) -> None:
-    order = [each.name for each in blocks_in(func.body)]
-    inside = max(order.index(each.name) for each in blocks_in(target))
+def _writes_for(func: PrimFunc, consumer: Block) -> list[Touch]:
+    """The writes of what ``consumer`` reads."""
+    return [each for each in touches(func.body) if each.is_write and each.buffer in reads_of(consumer)]
+
+
+def _require_made_before(func: PrimFunc, consumer: Block, target: For) -> None:
+    found = touches(func.body)
+    last = max(number for number, each in enumerate(found) if target in each.loops)
+    for each in found[last + 1 :]:
+        if each.is_write and each.buffer in reads_of(consumer):
+            headline = f"reverse_compute_at: {each.owner} makes {each.buffer.name} after {target.var}"
+            refuse(func, headline, target.var, each.place)
+
+
+def _made_parts(func: PrimFunc, consumer: Block, writes: Sequence[Touch], target_path: Path) -> Mapping[str, Part]:
+    """The parts of the axes of ``consumer`` for which the writes make all in an iteration of the target.
+
+    All writes make the same part: what is made in a part for every iteration stands still after it.
+    """
+    step = "reverse_compute_at"
+    around = loops_on(target_path)
+    parts: Mapping[str, Part] | None = None
     for write in writes:
-        assert write.block is not None
-        if order.index(write.block.name) > inside:
-            headline = f"reverse_compute_at: block {write.block.name} makes {write.buffer.name} after {target.var}"
-            refuse(func, headline, target.var, write.block.name)
+        if write.block is None:
+            headline = f"{step}: {write.owner} makes {write.buffer.name}, which block {consumer.name} reads"
+            refuse(func, headline, write.place, consumer.name, hint="write it as a block, which says what it makes")
+        require_read_after(func, write.block, step)
+        require_axes_in_place(func, write.block, step)
+        require_all_results(func, write.block, step)
+        _require_complete(func, write, target_path, step)
+        for found in _parts_of(func, consumer, write, around):
+            if parts is not None and parts != found:
+                loop = around[-1].var
+                headline = f"{step}: block {consumer.name} needs several parts of what is made in {loop}"
+                refuse(func, headline, loop, consumer.name)
+            parts = found
+    return parts or {}
 
 
 def _require_complete(func: PrimFunc, write: Touch, target_path: Path, step: str) -> None:

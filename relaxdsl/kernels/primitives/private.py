@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from relaxdsl.ir.loops import Buffer, For, PrimFunc
-from relaxdsl.kernels.primitives.dependence import Touch, is_same_point, names_along, touches
-from relaxdsl.kernels.primitives.regions import box_of, covers, exact_box
+from relaxdsl.kernels.primitives.dependence import Touch, is_same_point, names_along, names_in_index, touches
+from relaxdsl.kernels.primitives.regions import box_of, covers, exact_box, ranges_of
+from relaxdsl.types.dims import free_symbols
+from relaxdsl.types.prove import Proof, prove_less_equal
 
 
 def is_private(func: PrimFunc, buffer: Buffer, loop: For) -> bool:
@@ -26,8 +30,21 @@ def _is_filled_before(read: Touch, earlier: list[Touch], loop: For) -> bool:
 def fills(write: Touch, read: Touch, loop: For) -> bool:
     """Whether ``write`` sets all that ``read`` takes, in one iteration of ``loop``, which is around both."""
     common = [each for each in write.loops if each in read.loops]
-    written = exact_box(write, common) if loop in common else None
+    written = exact_box(write, common) if loop in common and _is_done(write, common) else None
     return written is not None and covers(written, box_of(read, common), common)
+
+
+def _is_done(write: Touch, fixed: Sequence[For]) -> bool:
+    """Whether no loop or condition that the indices know nothing of can leave a write out. The initial value of a
+    reduction stands even for no steps.
+    """
+    has_init = write.block is not None and write.block.init is not None
+    known = names_along(write.block, "reduce") if write.block is not None and has_init else set()
+    known = known.union(*map(names_in_index, write.indices or ()))
+    others = [each for each in write.loops if each not in fixed and each.var not in known]
+    ranges = ranges_of(write.loops)
+    tested = {name for guard in write.guards for dim in guard or () for name in free_symbols(dim)}
+    return all(each.var not in tested and prove_less_equal(1, each.extent, ranges) is Proof.YES for each in others)
 
 
 def _reduces(touch: Touch, loop: For) -> bool:

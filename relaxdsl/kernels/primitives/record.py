@@ -114,8 +114,10 @@ class RecordedSteps:
         """The block called ``name``; a stage of tensor expressions gives its block the name of its result.
 
         Raises:
-            ScheduleError: there is no such block.
+            ScheduleError: there is no such block, or ``name`` is no text.
         """
+        if not isinstance(name, str):
+            raise ScheduleError(f"get_block: {name!r} is no name of a block", hint="give the text in its T.block")
         block_path(self._func, name, "get_block")
         return BlockRef(name)
 

@@ -85,20 +85,20 @@ def _require_set_once(func: PrimFunc, path: Path, block: Block, place: For) -> N
 
 
 def _require_own_results(func: PrimFunc, path: Path, block: Block, place: For) -> None:
-    """Refuses if another block in ``place`` writes what the block computes, or reads it before it is computed."""
+    """Refuses if anything else in ``place`` writes what the block computes, or reads it before it is computed."""
     found = touches(place, loops_on(path[: path.index(place)]))
     first = next(number for number, each in enumerate(found) if each.block is block)
     writes = [each for each in found if each.block is block and each.is_write]
     for number, each in enumerate(found):
-        if each.block is block or each.block is None or each.buffer not in {write.buffer for write in writes}:
+        if each.block is block or each.buffer not in {write.buffer for write in writes}:
             continue
         name = each.buffer.name
         if each.is_write:
-            headline = f"decompose_reduction: blocks {block.name} and {each.block.name} both write {name}"
-            refuse(func, headline, block.name, each.block.name)
+            headline = f"decompose_reduction: block {block.name} and {each.owner} both write {name}"
+            refuse(func, headline, block.name, each.place)
         if number < first or any(_may_come_first(each, write, place) for write in writes):
-            headline = f"decompose_reduction: block {each.block.name} may read {name} before block {block.name} sets it"
-            refuse(func, headline, block.name, each.block.name)
+            headline = f"decompose_reduction: {each.owner} may read {name} before block {block.name} sets it"
+            refuse(func, headline, block.name, each.place)
 
 
 def _may_come_first(read: Touch, write: Touch, place: For) -> bool:

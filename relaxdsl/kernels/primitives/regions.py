@@ -39,7 +39,7 @@ class Box:
 
     @property
     def extents(self) -> tuple[Dim, ...]:
-        return tuple(_folded(high - low + 1) for low, high in self.spans)
+        return tuple(folded(high - low + 1) for low, high in self.spans)
 
 
 def box_of(touch: Touch, fixed: Sequence[For]) -> Box:
@@ -54,7 +54,7 @@ def box_of(touch: Touch, fixed: Sequence[For]) -> Box:
     known = ranges_of(fixed)
     spans = [span_over(index, inner, known) for index in touch.indices or ()]
     if touch.is_write and not touch.guards and None not in spans:
-        return Box(tuple((_folded(span[0]), _folded(span[1])) for span in spans if span is not None))
+        return Box(tuple((folded(span[0]), folded(span[1])) for span in spans if span is not None))
     return Box(tuple(_clipped(span, size, known) for span, size in zip(spans, touch.buffer.shape, strict=True)))
 
 
@@ -65,16 +65,24 @@ def exact_box(touch: Touch, fixed: Sequence[For]) -> Box | None:
     if touch.indices is None:
         return None
     touch = _without_split_loops(touch, fixed)
+    inner = [loop for loop in touch.loops if loop not in fixed]
     walked: list[str] = []
     for index in touch.indices or ():
-        loops = _walking(index, [loop for loop in touch.loops if loop not in fixed])
+        loops = _walking(index, inner)
         if loops is None:
             return None
         walked += loops
+    if not all(_is_independent(each, inner) for each in inner if each.var in walked):
+        return None
     pairs = set(zip(touch.indices or (), touch.buffer.shape, strict=True))
     # the box ends where the buffer does, and the last step of a reduction leaves no element out
     is_open = any(guard not in pairs and not _is_on_reduction(touch, guard) for guard in touch.guards)
     return None if is_open or len(set(walked)) < len(walked) else box_of(touch, fixed)
+
+
+def _is_independent(loop: For, others: Sequence[For]) -> bool:
+    """Whether a loop has the same range in all iterations of the others."""
+    return not {*free_symbols(loop.start), *free_symbols(loop.extent)} & {each.var for each in others}
 
 
 def _is_on_reduction(touch: Touch, guard: Guard) -> bool:
@@ -107,7 +115,7 @@ def covers(outer: Box, inner: Box, fixed: Sequence[For]) -> bool:
     )
 
 
-def _folded(dim: Dim) -> Dim:
+def folded(dim: Dim) -> Dim:
     """``min(a, b) + c`` as ``min(a + c, b + c)``."""
     for coefficient, factors in terms(dim):
         match factors:
@@ -121,7 +129,7 @@ def _folded(dim: Dim) -> Dim:
 def _clipped(span: Span | None, size: Dim, known: dict[str, Span]) -> Span:
     if span is None:
         return 0, size - 1
-    return _folded(_greatest(span[0], 0, known)), _folded(_least(span[1], size - 1, known))
+    return folded(_greatest(span[0], 0, known)), folded(_least(span[1], size - 1, known))
 
 
 def _least(a: Dim, b: Dim, known: dict[str, Span]) -> Dim:
@@ -201,6 +209,25 @@ def span_over(index: Index, inner: Sequence[For], known: dict[str, Span]) -> Spa
     for loop in reversed(inner):
         span = span and _over_loop(span, loop, known)
     return span
+
+
+def most_over(extent: Dim, loops: Sequence[For]) -> Dim | None:
+    """The greatest value of an extent over the loops, in terms of sizes; None where that is not known."""
+    variables = {loop.var for loop in loops}
+    if not variables & set(free_symbols(extent)):
+        return extent
+    choices = [each for each in _arguments_of_min(extent) if not variables & set(free_symbols(each))]
+    if choices:
+        return min(choices, key=lambda each: not isinstance(each, int))
+    span = span_over(extent, loops, {})
+    return None if span is None else span[1]
+
+
+def _arguments_of_min(extent: Dim) -> tuple[Dim, ...]:
+    match terms(extent):
+        case ((1, ((Min(args=args), 1),)),):
+            return args
+    return ()
 
 
 def _over_loop(span: Span, loop: For, known: dict[str, Span]) -> Span | None:

@@ -225,7 +225,7 @@ class Schedule(RecordedSteps):
 
         Raises:
             ScheduleError: the block is read outside of the loop, or not at all; it writes an output, or what others
-                write too; what it reads is written again before.
+                write too; its loops may run over a part of its axes; what it reads is written again before.
         """
         self._func = moving.compute_at(
             self._func, self._names, block_name("compute_at", block), loop_name("compute_at", loop)
@@ -252,7 +252,8 @@ class Schedule(RecordedSteps):
                     y[4 * i_0 + ax0] = t[4 * i_0 + ax0] + 1
 
         Raises:
-            ScheduleError: what the block reads is not complete there, or is made elsewhere; the block needs more of it.
+            ScheduleError: what the block reads is not complete there, or a part of it is made elsewhere, or by
+                statements outside of blocks; the block needs more of it; its loops may run over a part of its axes.
         """
         self._func = moving.reverse_compute_at(
             self._func, self._names, block_name("reverse_compute_at", block), loop_name("reverse_compute_at", loop)
@@ -275,7 +276,8 @@ class Schedule(RecordedSteps):
                 y[i] = exp(x[i]) + 1
 
         Raises:
-            ScheduleError: the block is a reduction, or writes an output, or does not set each element at its own place.
+            ScheduleError: the block is a reduction, or writes an output, or does not set each element at its own place,
+                or only a part of them.
         """
         self._func = inline.compute_inline(self._func, block_name("compute_inline", block))
 
@@ -296,7 +298,8 @@ class Schedule(RecordedSteps):
                 y[i] = exp(x[i]) + 1
 
         Raises:
-            ScheduleError: either block is a reduction; others read the same; elements are read at other places.
+            ScheduleError: either block is a reduction, or may run over a part of its axes; others read the same;
+                elements are read at other places.
         """
         self._func = inline.reverse_compute_inline(self._func, block_name("reverse_compute_inline", block))
 
@@ -417,12 +420,14 @@ class Schedule(RecordedSteps):
             for ax0 in range(4):
                 s[()] = s[()] + s_rf[ax0]    init: s[()] = 0
 
+        The reduction keeps its initial value, whatever it is; parts start with the value that changes nothing.
+
         Args:
             factor_axis: the place of the axis among those of the scratch; a negative one counts from the end.
 
         Raises:
             ScheduleError: the loop is none of a reduction; the reduction's steps can't be grouped; its result is used
-                in the same loops.
+                in the same loops, or its initial value changes there; how often a loop runs can't be told.
         """
         self._func, parts = factor.rfactor(self._func, self._names, loop_name("rfactor", loop), factor_axis)
         return BlockRef(parts)

@@ -154,6 +154,39 @@ def compute_at_computes_all_for_remainders_by_a_loop() -> relax.Schedule:
     return sch
 
 
+@relax.prim_func
+def scan(x: T.Buffer(("n",), "float32"), y: T.Buffer(("n",), "float32")):
+    T.outputs(y)
+    t = T.alloc_buffer((n,), "float32", scope="scratch")
+    u = T.alloc_buffer((n + 2,), "float32", scope="scratch")
+    for i in range(n):
+        with T.block("t"):
+            a = T.axis.reduce(n, i)
+            t[a] = x[a]
+    for j in range(n):
+        with T.block("u"):
+            b = T.axis.spatial(n, j)
+            u[b] = x[b]
+    for k in range(n):
+        with T.block("y"):
+            c = T.axis.spatial(n, k)
+            y[c] = t[c] + u[c]
+
+
+@case
+def compute_at_refuses_a_block_of_steps() -> relax.Schedule:
+    sch = relax.Schedule(scan)
+    sch.compute_at("t", *sch.get_loops("y"))
+    return sch
+
+
+@case
+def compute_at_refuses_axes_that_end_before_the_buffer() -> relax.Schedule:
+    sch = relax.Schedule(scan)
+    sch.compute_at("u", *sch.get_loops("y"))
+    return sch
+
+
 @case
 def compute_at_refuses_its_own_loop() -> relax.Schedule:
     sch = start("chain")

@@ -36,6 +36,28 @@ def transform_layout_refuses_an_argument() -> relax.Schedule:
 
 
 @case
+def transform_layout_of_diagonals() -> relax.Schedule:
+    sch = start("chain")
+    sch.transform_layout("u", "u", lambda i, j: (i + j, j))
+    assert_computes(sch.func, KERNELS["chain"].numpy)
+    return sch
+
+
+@case
+def transform_layout_refuses_what_the_block_does_not_use() -> relax.Schedule:
+    sch = start("chain")
+    sch.transform_layout("t", "y", lambda i, j: (j, i))
+    return sch
+
+
+@case
+def transform_layout_refuses_a_map_that_divides() -> relax.Schedule:
+    sch = start("chain")
+    sch.transform_layout("t", "t", lambda i, j: (j, i / 2))
+    return sch
+
+
+@case
 def transform_layout_refuses_a_map_of_other_axes() -> relax.Schedule:
     sch = start("chain")
     sch.transform_layout("t", "t", lambda i: (i,))

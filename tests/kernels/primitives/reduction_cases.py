@@ -227,3 +227,71 @@ def rfactor_refuses_a_result_used_in_its_loops() -> relax.Schedule:
     sch.compute_at("s", i)
     sch.rfactor(sch.get_loops("s")[-1])
     return sch
+
+
+@relax.prim_func
+def remainders(x: T.Buffer((n,), "float32"), s: T.Buffer((n,), "float32"), n: T.int64):
+    T.outputs(s)
+    for i in range(n):
+        for k in range(n % (i + 1)):
+            with T.block("s"):
+                vi = T.axis.spatial(n, i)
+                vk = T.axis.reduce(n, k)
+                with T.init():
+                    s[vi] = T.float32(0.0)
+                s[vi] = s[vi] + x[vk]
+
+
+@case
+def rfactor_refuses_a_range_without_a_bound() -> relax.Schedule:
+    sch = relax.Schedule(remainders)
+    sch.rfactor(sch.split(sch.get_loops("s")[1], factors=[None, 4])[1])
+    return sch
+
+
+@relax.prim_func
+def starts_with_a_bias(x: T.Buffer((m, n), "float32"), s: T.Buffer((m,), "float32"), y: T.Buffer((m,), "float32")):
+    T.outputs(s, y)
+    t = T.alloc_buffer((m,), "float32", scope="scratch")
+    for h in range(m):
+        with T.block("t"):
+            vh = T.axis.spatial(m, h)
+            t[vh] = T.float32(2.0)
+    for i in range(m):
+        for k in range(n):
+            with T.block("s"):
+                vi, vk = T.axis.remap("SR", [i, k])
+                with T.init():
+                    s[vi] = t[vi]
+                s[vi] = s[vi] + x[vi, vk]
+        with T.block("reset"):
+            vr = T.axis.spatial(m, i)
+            t[vr] = T.float32(0.0)
+            y[vr] = T.float32(1.0)
+
+
+@case
+def rfactor_refuses_a_first_value_that_changes_in_its_loops() -> relax.Schedule:
+    sch = relax.Schedule(starts_with_a_bias)
+    sch.rfactor(sch.get_loops("s")[1])
+    return sch
+
+
+@relax.prim_func
+def sums_and_statements(x: T.Buffer((m, n), "float32"), s: T.Buffer((m,), "float32"), y: T.Buffer((m,), "float32")):
+    T.outputs(s, y)
+    for i in range(m):
+        for k in range(n):
+            with T.block("s"):
+                vi, vk = T.axis.remap("SR", [i, k])
+                with T.init():
+                    s[vi] = T.float32(0.0)
+                s[vi] = s[vi] + x[vi, vk]
+        y[i] = s[i] * T.float32(2.0)
+
+
+@case
+def rfactor_refuses_a_result_used_by_a_statement_in_its_loops() -> relax.Schedule:
+    sch = relax.Schedule(sums_and_statements)
+    sch.rfactor(sch.get_loops("s")[1])
+    return sch

@@ -13,9 +13,11 @@ import cache_cases
 import compute_at_cases
 import inline_cases
 import layout_cases
+import part_cases
 import pytest
 import reduction_cases
 import reverse_compute_at_cases
+import statement_cases
 import tensorize_cases
 from schedule_cases import CASES, case, start
 from schedule_kernels import KERNELS, Kernel, shown
@@ -29,8 +31,10 @@ PRIMITIVES = (
     compute_at_cases,
     inline_cases,
     layout_cases,
+    part_cases,
     reduction_cases,
     reverse_compute_at_cases,
+    statement_cases,
     tensorize_cases,
 )
 
@@ -65,6 +69,13 @@ def test_rfactor_counts_axes_from_the_end_too() -> None:
 def blocks_are_called_by_their_names() -> relax.Schedule:
     sch = start("softmax")
     sch.get_loops("peek")
+    return sch
+
+
+@case
+def blocks_are_called_by_text() -> relax.Schedule:
+    sch = start("softmax")
+    sch.get_block(3)  # type: ignore[arg-type]
     return sch
 
 

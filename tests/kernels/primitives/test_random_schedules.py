@@ -1,11 +1,12 @@
-"""Random schedules of real kernels: every step is legal or refused, and the kernel still computes the same."""
+"""Random schedules of real and random kernels: every step is legal or refused, and the kernel computes the same."""
 
 from __future__ import annotations
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from schedule_kernels import KERNELS, assert_computes, compiled
+from random_kernels import STAGES, random_kernel, random_kernels
+from schedule_kernels import KERNELS, Kernel, assert_computes, compiled
 
 import relaxdsl as relax
 from relaxdsl.ir.check_loops import kernel_violations
@@ -73,11 +74,25 @@ def rfactor(data, sch):
     sch.rfactor(loop, data.draw(st.integers(0, 1)))
 
 
-STEPS = (split, split, split, fuse, reorder, reorder, kind, kind, decompose, inline, move, move, move, cache, rfactor)
+def layout(data, sch):
+    index_map = data.draw(st.sampled_from(MAPS))
+    sch.transform_layout(any_block(data, sch), data.draw(st.integers(0, 1)), index_map)
 
 
-def random_schedule(data: st.DataObject, name: str) -> relax.Schedule:
-    sch = relax.Schedule(KERNELS[name].build())
+MAPS = (
+    lambda i: (i // 2, i % 2),
+    lambda i, j: (j, i),
+    lambda i, j: (i + j, j),
+    lambda i, j: (i, j // 4, j % 4),
+)
+STEPS = (
+    *(split, split, split, fuse, reorder, reorder, kind, kind, decompose, inline),
+    *(move, move, move, cache, rfactor, layout),
+)
+
+
+def random_schedule(data: st.DataObject, kernel: Kernel) -> relax.Schedule:
+    sch = relax.Schedule(kernel.build())
     for _ in range(data.draw(st.integers(1, MAX_STEPS))):
         step = data.draw(st.sampled_from(STEPS))
         try:
@@ -87,20 +102,36 @@ def random_schedule(data: st.DataObject, name: str) -> relax.Schedule:
     return sch
 
 
+def assert_changes_nothing(sch: relax.Schedule, kernel: Kernel) -> None:
+    assert not list(kernel_violations(sch.func, "kernel"))
+    assert_computes(sch.func, kernel.numpy)
+    again = relax.Schedule(kernel.build())
+    relax.Trace.from_json(sch.trace.as_json()).apply_to(again)
+    assert str(again) == str(sch)
+
+
 @pytest.mark.parametrize("name", KERNELS)
 @settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_random_schedules_change_nothing(name: str, data: st.DataObject) -> None:
-    sch = random_schedule(data, name)
-    assert not list(kernel_violations(sch.func, name))
-    assert_computes(sch.func, KERNELS[name].numpy)
-    again = relax.Schedule(KERNELS[name].build())
-    relax.Trace.from_json(sch.trace.as_json()).apply_to(again)
-    assert str(again) == str(sch)
+    assert_changes_nothing(random_schedule(data, KERNELS[name]), KERNELS[name])
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(data=st.data())
+def test_random_schedules_of_random_kernels_change_nothing(data: st.DataObject) -> None:
+    kernel = data.draw(random_kernels())
+    assert_changes_nothing(random_schedule(data, kernel), kernel)
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_random_kernels_compute_what_they_should(name: str) -> None:
+    kernel = random_kernel([name, "doubled"], [0, 1])
+    assert_computes(kernel.build(), kernel.numpy)
 
 
 @pytest.mark.parametrize("name", KERNELS)
 @settings(max_examples=1, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_random_schedules_compile(name: str, data: st.DataObject) -> None:
-    assert_computes(random_schedule(data, name).func, KERNELS[name].numpy, compiled)
+    assert_computes(random_schedule(data, KERNELS[name]).func, KERNELS[name].numpy, compiled)

@@ -1,0 +1,144 @@
+"""Whether the loops around a block run it at every place of its axes, as a step takes for granted that moves it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from itertools import permutations
+
+from relaxdsl.ir.loops import Block, For, IterVar, PrimFunc
+from relaxdsl.kernels.primitives.dependence import Guard, touches
+from relaxdsl.kernels.primitives.regions import Span, folded, ranges_of
+from relaxdsl.kernels.primitives.tree import block_path, loops_on, refuse, variable
+from relaxdsl.types.dims import Dim, dim_min, free_symbols, substitute
+from relaxdsl.types.prove import Proof, prove_less_equal
+
+
+def require_all_places(func: PrimFunc, block: Block, step: str) -> None:
+    """Refuses if the block may not run at some place of its axes: under a condition, or in loops over a part of them.
+
+    The condition of a split loop's last tile only keeps the axes within their ranges.
+    """
+    _require_places(func, block, block.iter_vars, step)
+
+
+def require_all_results(func: PrimFunc, block: Block, step: str) -> None:
+    """Refuses if the block may not run for some of its results, as :func:`require_all_places` does; each of them may be
+    a sum over less than all of a reduction.
+    """
+    _require_places(func, block, [axis for axis in block.iter_vars if axis.kind == "spatial"], step)
+
+
+def _require_places(func: PrimFunc, block: Block, axes: Sequence[IterVar], step: str) -> None:
+    loops = loops_on(block_path(func, block.name, step)[0])
+    guards = _guards_of(func, block)
+    tiles = _groups(block.iter_vars, loops)
+    if any(guard is None or not any(_is_last_tile(guard, each) for each in tiles) for guard in guards):
+        refuse(func, f"{step}: block {block.name} is computed under a condition", block.name)
+    for group in _groups(axes, loops):
+        if not _is_covered(group, loops, guards):
+            names = " and ".join(axis.var for axis in group)
+            headline = f"{step}: the loops around block {block.name} may not run over all of {names}"
+            refuse(func, headline, block.name)
+
+
+def _guards_of(func: PrimFunc, block: Block) -> tuple[Guard, ...]:
+    """The conditions around a block."""
+    return next((each.guards for each in touches(func.body) if each.block is block), ())
+
+
+def _groups(axes: Sequence[IterVar], loops: Sequence[For]) -> list[list[IterVar]]:
+    """The axes, those together that the same loops walk, or loops of which one bounds the other."""
+    walking = {name for axis in axes for name in free_symbols(axis.binding)}
+    groups: list[tuple[list[IterVar], set[str]]] = []
+    for axis in axes:
+        joined, names = [axis], _with_bounding({*free_symbols(axis.binding)}, walking, loops)
+        shared = [group for group in groups if group[1] & names]
+        for group in shared:
+            groups.remove(group)
+            joined, names = [*group[0], *joined], group[1] | names
+        groups.append((joined, names))
+    return [joined for joined, _ in groups]
+
+
+def _with_bounding(names: set[str], walking: set[str], loops: Sequence[For]) -> set[str]:
+    """The names of loops, and of those among ``walking`` that their ranges depend on; sizes are left out."""
+    found: set[str] = set()
+    for loop in reversed(loops):
+        if loop.var in names:
+            found.add(loop.var)
+            names = names | ({*free_symbols(loop.start), *free_symbols(loop.extent)} & walking)
+    return found
+
+
+def _is_last_tile(guard: tuple[Dim, Dim], axes: Iterable[IterVar]) -> bool:
+    return any((_place_along(order), _places(order)) == guard for order in permutations(axes))
+
+
+def _place_along(axes: Iterable[IterVar]) -> Dim:
+    """The place of a block's instance among all along these axes, the last one walking fastest."""
+    place: Dim = 0
+    for axis in axes:
+        place = place * axis.extent + axis.binding
+    return place
+
+
+def _places(axes: Iterable[IterVar]) -> Dim:
+    return math.prod(axis.extent for axis in axes)
+
+
+def _is_covered(axes: Sequence[IterVar], loops: Sequence[For], guards: Iterable[Guard]) -> bool:
+    """Whether the loops come by every place along the axes, numbered in some order of them."""
+    names = {name for axis in axes for name in free_symbols(axis.binding)}
+    own = [guard for guard in guards if guard is not None and names & set(free_symbols(guard[0]))]
+    for order in permutations(axes):
+        place, total = _place_along(order), _places(order)
+        span = _covered((place, place), loops, total) if all(each == (place, total) for each in own) else None
+        if span is not None and _is_least(span[0], 0, {}) and _is_least(total - 1, span[1], {}):
+            return True
+    return False
+
+
+def _covered(span: Span, loops: Sequence[For], total: Dim) -> Span | None:
+    """Of the places from 0 to ``total - 1``, a range that the loops run over without gaps if each of their innermost
+    iterations runs over ``span``; None if that can't be shown. It may be any loop that takes the smallest steps.
+    """
+    walking = [each for each in loops if each.var in {*free_symbols(span[0]), *free_symbols(span[1])}]
+    if not walking:
+        return span
+    bounding = {name for each in walking for name in (*free_symbols(each.start), *free_symbols(each.extent))}
+    for loop in (each for each in reversed(walking) if each.var not in bounding):
+        others = [each for each in loops if each is not loop]
+        found = _over_loop(span, loop, ranges_of(others), total)
+        if found is not None:
+            return _covered(found, others, total)
+    return None
+
+
+def _over_loop(span: Span, loop: For, outer: dict[str, Span], total: Dim) -> Span | None:
+    """The range over all iterations, if each one ends next to where the following one starts, or after it; loops may
+    run backwards.
+    """
+    last = loop.start + loop.extent - 1
+    known = {**outer, loop.var: (loop.start, last - 1)}
+    following = _at(span, loop, variable(loop) + 1)
+    ends = _at(span, loop, loop.start), _at(span, loop, last)
+    is_forwards = _is_least(span[0], following[0], known)
+    if not is_forwards and not _is_least(following[0], span[0], known):
+        return None
+    lower, upper = (span, following) if is_forwards else (following, span)
+    is_closed = _is_least(upper[0], lower[1] + 1, known) or _is_least(dim_min(total, upper[0]), lower[1] + 1, known)
+    # a loop without iterations runs over nothing, and so does a range without overlaps
+    is_exact = _is_least(lower[1] + 1, upper[0], {**outer, loop.var: (loop.start - 1, last)})
+    if not is_closed or not (is_exact or _is_least(1, loop.extent, outer)):
+        return None
+    first, final = ends if is_forwards else reversed(ends)
+    return first[0], final[1]
+
+
+def _at(span: Span, loop: For, value: Dim) -> Span:
+    return folded(substitute(span[0], {loop.var: value})), folded(substitute(span[1], {loop.var: value}))
+
+
+def _is_least(a: Dim, b: Dim, known: dict[str, Span]) -> bool:
+    return prove_less_equal(a, b, known) is Proof.YES
