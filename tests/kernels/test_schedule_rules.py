@@ -240,6 +240,17 @@ def test_a_stage_whose_input_changes_before_it_is_read_stays():
     )
 
 
+@pytest.mark.parametrize("kind", ["reduce", "spatial"])
+def test_a_stage_that_reads_what_it_wrote_before_stays(kind):
+    k, v = loop_variable("k", m), loop_variable("v", m)
+    before = Select(Apply("less", (const(0, "int64"), IndexValue(v)), "bool"), Load(row, (v - 1,)), const(0, "float32"))
+    scan = Block("scan", (IterVar("v", m, kind, k),), Store(row, (v,), before + Load(x, (v, 0))))
+    assert_unchanged(
+        inline_stages,
+        func(For("k", m, scan), stage(out, "ij", lambda i, j: Load(row, (i,)) + 1.0), scratch=(row,)),
+    )
+
+
 def test_chains_of_stages_do_not_grow_without_bound():
     chain = [Buffer(f"t{number}", (m, n), "float32", "scratch") for number in range(200)]
     pairs = zip([x, *chain], [*chain, out], strict=True)
