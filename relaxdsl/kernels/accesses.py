@@ -128,6 +128,14 @@ def as_dim(expr: ScalarExpr) -> Dim | None:
     return None
 
 
+def both_of(condition: ScalarExpr) -> tuple[ScalarExpr, ...]:
+    """The conditions of which all hold if ``condition`` does: those that ``and`` joins."""
+    match condition:
+        case Apply("logical_and", args):
+            return tuple(inner for each in args for inner in both_of(each))
+    return (condition,)
+
+
 def flat_index(shape: tuple[Dim, ...], indices: tuple[Index, ...]) -> Index:
     """The position of an element in row-major memory: ``(i * n + j) * p + k``."""
     position: Index = 0

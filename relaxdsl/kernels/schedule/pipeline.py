@@ -13,6 +13,7 @@ from relaxdsl.kernels.schedule.columns import block_columns
 from relaxdsl.kernels.schedule.contiguous import fuse_contiguous_loops
 from relaxdsl.kernels.schedule.decompose import decompose_reductions
 from relaxdsl.kernels.schedule.flatten import flatten_accesses
+from relaxdsl.kernels.schedule.initial_values import set_initial_values
 from relaxdsl.kernels.schedule.inline import inline_stages
 from relaxdsl.kernels.schedule.interleave import interleave_loops
 from relaxdsl.kernels.schedule.merge import merge_loops
@@ -30,6 +31,7 @@ Rule: TypeAlias = Callable[[PrimFunc], PrimFunc]
 DEFAULT_RULES: tuple[Rule, ...] = (
     inline_stages,
     unroll_sums,
+    set_initial_values,
     decompose_reductions,
     drop_single_loops,
     merge_loops,
