@@ -6,7 +6,7 @@ which every condition around the access certainly holds is an error. What depend
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import field
 from itertools import product
 from typing import TypeAlias
@@ -37,7 +37,7 @@ def is_proved(site: Site) -> bool:
         return False
     axes = axis_values(site.facts)
     loops = [fact for fact in site.facts if isinstance(fact, LoopRange)]
-    positive = _positive_sizes(loops)
+    positive = positive_sizes(loop.extent for loop in loops)
 
     def known_here(dim: Dim) -> Dim:
         return substitute(substitute(dim, axes), positive)
@@ -48,9 +48,9 @@ def is_proved(site: Site) -> bool:
     return all(_follows(goal, ranges, known) for goal in (index, size - index - 1))
 
 
-def _positive_sizes(loops: list[LoopRange]) -> dict[str, Dim]:
+def positive_sizes(extents: Iterable[Dim]) -> dict[str, Dim]:
     """The sizes that are at least 1 where a loop over them, or over a product of them, takes a step."""
-    products = [terms(loop.extent)[0][1] for loop in loops if len(terms(loop.extent)) == 1]
+    products = [terms(extent)[0][1] for extent in extents if len(terms(extent)) == 1]
     factors = {atom for product in products for atom, _ in product if isinstance(atom, Symbol)}
     return {each.name: from_atom(Symbol(each.name, max(each.lower, 1), each.upper)) for each in factors}
 
@@ -124,10 +124,21 @@ def find_example(kernel: PrimFunc, site: Site) -> Values | None:
 
 def small_sizes(kernel: PrimFunc, facts: tuple[Fact, ...]) -> Iterator[Values]:
     """Small values of the kernel's sizes, least first, for which no buffer's size is negative."""
+    return _sizes(kernel, facts, _FEW_SYMBOLS if len(kernel.symbols) < 4 else _MANY_SYMBOLS)
+
+
+def larger_sizes(kernel: PrimFunc, facts: tuple[Fact, ...], numbers: Iterable[int]) -> Iterator[Values]:
+    """Values of the kernel's sizes of which one at least is a little larger than one of the numbers."""
+    for number in numbers:
+        for values in _sizes(kernel, facts, (0, 1, number + 1)):
+            if any(value > number for value in values.values()):
+                yield values
+
+
+def _sizes(kernel: PrimFunc, facts: tuple[Fact, ...], steps: tuple[int, ...]) -> Iterator[Values]:
     shapes = [size for buffer in (*kernel.params, *kernel.scratch) for size in buffer.shape]
     inside = (dim for fact in facts for dim in _dims_of(fact))
     bounds = {each.name: each for dim in (*inside, *shapes) for each in symbols_of(dim)}
-    steps = _FEW_SYMBOLS if len(kernel.symbols) < 4 else _MANY_SYMBOLS
     choices = [_values_of(bounds.get(name, Symbol(name)), steps) for name in kernel.symbols]
     compound = [size for size in shapes if not is_symbol(size)]
     for chosen in sorted(product(*choices), key=sum):

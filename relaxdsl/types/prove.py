@@ -26,12 +26,11 @@ from relaxdsl.types.dims import (
     modulo,
     split_linear,
     substitute,
-    symbol,
     symbols_of,
 )
 from relaxdsl.types.intervals import Interval, interval_of_dim
 from relaxdsl.types.polynomial import ONE
-from relaxdsl.types.symint import exact_divide, is_at_least, to_polynomial
+from relaxdsl.types.symint import exact_divide, from_atom, is_at_least, to_polynomial
 
 __all__ = [
     "Proof",
@@ -268,7 +267,7 @@ def _operands_within(dim: SymInt) -> Iterator[Dim]:
 
 def _has_no_negative_term(dim: SymInt) -> bool:
     """Whether all coefficients are non-negative once every symbol is counted from its lower bound."""
-    shifted = {each.name: symbol(each.name) + each.lower for each in symbols_of(dim) if each.lower}
+    shifted = {each.name: from_atom(Symbol(each.name)) + each.lower for each in symbols_of(dim) if each.lower}
     return all(c >= 0 for c in to_polynomial(substitute(dim, shifted)).values())
 
 

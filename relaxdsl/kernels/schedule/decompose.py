@@ -24,6 +24,7 @@ from relaxdsl.ir.loops import (
 from relaxdsl.ir.scalar import FUSED, REORDERED, Apply, Load, ScalarExpr
 from relaxdsl.kernels.accesses import accesses, flat_index, stride
 from relaxdsl.kernels.schedule.steps import has_few_steps, is_unrollable, unrolled
+from relaxdsl.kernels.steps_apart import are_steps_apart
 from relaxdsl.types.dims import is_symbol
 from relaxdsl.types.dtype import is_float
 
@@ -80,7 +81,10 @@ def _lower(stmt: Stmt) -> Stmt:
 
 @dataclass(frozen=True, slots=True)
 class Nest:
-    """A perfect nest of loops around one block, whose iteration variables are the loops'."""
+    """A perfect nest of loops around one block, whose iteration variables are the loops'.
+
+    Steps of the spatial ones touch elements of their own, so they may run in any order.
+    """
 
     spatial: tuple[For, ...]
     reduce: tuple[For, ...]
@@ -98,7 +102,7 @@ def nest_of(stmt: Stmt) -> Nest | None:
     kinds = {str(each.binding): each for each in stmt.iter_vars}
     if len(kinds) != len(stmt.iter_vars) or set(kinds) != {loop.var for loop in loops}:
         return None
-    if any(kinds[loop.var].extent != loop.extent for loop in loops):
+    if any(kinds[loop.var].extent != loop.extent for loop in loops) or not are_steps_apart(stmt):
         return None
     spatial = tuple(loop for loop in loops if kinds[loop.var].kind == "spatial")
     return Nest(spatial, tuple(loop for loop in loops if kinds[loop.var].kind == "reduce"), stmt)
