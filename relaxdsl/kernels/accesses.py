@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from relaxdsl.dataclass import dataclass
+from relaxdsl.ir.conditions import joined_by
 from relaxdsl.ir.loops import Block, Buffer, CallExtern, For, IfThenElse, Parts, Stmt, Store, sub_statements, walk
 from relaxdsl.ir.scalar import Apply, Cast, Const, Index, IndexValue, Load, ScalarExpr, children
 from relaxdsl.types.dims import Dim, SymInt, free_symbols, is_symbol, substitute
@@ -130,8 +131,8 @@ def as_dim(expr: ScalarExpr) -> Dim | None:
 
 def both_of(condition: ScalarExpr) -> tuple[ScalarExpr, ...]:
     """The conditions of which all hold if ``condition`` does: those that ``and`` joins."""
-    match condition:
-        case Apply("logical_and", args):
+    match joined_by(condition):
+        case "logical_and", args:
             return tuple(inner for each in args for inner in both_of(each))
     return (condition,)
 

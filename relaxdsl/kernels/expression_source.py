@@ -12,6 +12,7 @@ from collections.abc import Mapping
 
 from relaxdsl.dataclass import dataclass
 from relaxdsl.errors import InternalError, KernelError
+from relaxdsl.ir.conditions import joined_by
 from relaxdsl.ir.loops import Buffer
 from relaxdsl.ir.scalar import SUMMING, Apply, Cast, Const, Index, IndexValue, Load, ScalarExpr, Select
 from relaxdsl.kernels.math import supported_functions
@@ -21,7 +22,7 @@ from relaxdsl.types.dims import symbol as size_symbol
 from relaxdsl.types.dtype import DTYPES, UNSUPPORTED_BY_KERNELS, is_bool, is_float
 
 # How tightly an expression binds, as in Python's grammar.
-TERNARY, NOT, COMPARISON, BIT_OR, BIT_XOR, BIT_AND, SUM, PRODUCT, UNARY, ATOM = range(10)
+TERNARY, OR, AND, NOT, COMPARISON, BIT_OR, BIT_XOR, BIT_AND, SUM, PRODUCT, UNARY, ATOM = range(12)
 
 _OPERATORS = {
     "add": ("+", SUM),
@@ -122,6 +123,8 @@ class ExpressionPrinter:
                 return Text(self.element(buffer, indices))
             case Cast(value, dtype):
                 return self._cast(value, dtype)
+            case Select() if joined_by(expr) is not None:
+                return self._short_circuit(expr)
             case Select(condition, then_value, else_value):
                 parts = (self._print(then_value), self._print(condition), self._print(else_value))
                 yes, test, no = (part.within(TERNARY + 1) for part in parts)
@@ -129,6 +132,14 @@ class ExpressionPrinter:
             case Apply(function, args, dtype):
                 return self._apply(function, args, dtype)
         raise InternalError(f"{self.kernel}: the source has no form for {type(expr).__name__}")
+
+    def _short_circuit(self, expr: Select) -> Text:
+        joint = joined_by(expr)
+        assert joint is not None
+        function, sides = joint
+        word, level = ("and", AND) if function == "logical_and" else ("or", OR)
+        left, right = map(self._print, sides)
+        return Text(f"{left.within(level)} {word} {right.within(level + 1)}", level)
 
     def _const(self, const: Const) -> Text:
         if const.dtype == "bool":

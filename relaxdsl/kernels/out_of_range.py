@@ -13,6 +13,7 @@ from typing import TypeAlias
 
 from relaxdsl.dataclass import dataclass
 from relaxdsl.errors import ShapeError
+from relaxdsl.ir.conditions import joined_by
 from relaxdsl.ir.loops import PrimFunc
 from relaxdsl.ir.scalar import Apply, Cast, Const, IndexValue, ScalarExpr, Select
 from relaxdsl.kernels.access_sites import AxisValue, Condition, Fact, LoopRange, Site, axis_values
@@ -70,11 +71,14 @@ def _known_non_negative(fact: Fact) -> Iterator[Dim]:
 
 
 def _from_condition(expr: ScalarExpr, holds: bool) -> Iterator[Dim]:
+    joint = joined_by(expr)
+    if joint is not None:
+        function, args = joint
+        if (function == "logical_and") is holds:
+            for each in args:
+                yield from _from_condition(each, holds)
+        return
     match expr:
-        case Apply("logical_and" | "logical_or" as function, args):
-            if (function == "logical_and") is holds:
-                for each in args:
-                    yield from _from_condition(each, holds)
         case Apply("logical_not", (inner,)):
             yield from _from_condition(inner, not holds)
         case Apply(function, (left, right)) if function in _NEGATED:
@@ -221,6 +225,10 @@ def size_at(site: Site, values: Values) -> int:
 
 def value_of(expr: ScalarExpr, values: Mapping[str, int]) -> int | None:
     """The value of an integer or bool expression; None if it depends on data."""
+    joint = joined_by(expr)
+    if joint is not None:
+        function, args = joint
+        return _logic(function == "logical_and", [value_of(each, values) for each in args])
     match expr:
         case IndexValue(dim):
             return _evaluated(dim, values, 0)
@@ -231,8 +239,6 @@ def value_of(expr: ScalarExpr, values: Mapping[str, int]) -> int | None:
         case Select(condition, then_value, else_value):
             chosen = value_of(condition, values)
             return None if chosen is None else value_of(then_value if chosen else else_value, values)
-        case Apply("logical_and" | "logical_or" as function, args):
-            return _logic(function == "logical_and", [value_of(each, values) for each in args])
         case Apply(function, args) if function in _FUNCTIONS:
             operands = [value_of(each, values) for each in args]
             known = [each for each in operands if each is not None]

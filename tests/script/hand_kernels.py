@@ -182,6 +182,20 @@ def sums_from_local(x: T.Buffer((n, m), "int64"), y: T.Buffer((n,), "int64")):
 
 
 @relax.prim_func
+def guarded_by_words(x: T.Buffer((n,), "int64"), y: T.Buffer((n,), "int64"), z: T.Buffer((n,), "bool")):
+    """The left side of `and` and `or` guards the right one, in branches and in values."""
+    for i in range(n):
+        y[i] = 0
+        if i >= 1 and x[i - 1] > 0:
+            y[i] = 1
+        elif x[i] >= 0 and x[i] < n and (x[x[i]] > 1 or x[x[i]] < 0):
+            y[i] = 2
+        if i + 1 >= n or x[i + 1] > 2:
+            y[i] += 10
+        z[i] = 0 <= x[i] < n and not (i == 0 or x[x[i]] == x[i - 1])
+
+
+@relax.prim_func
 def row_sums(x: T.Buffer((n, m), "float32"), y: T.Buffer((n,), "float64")):
     """A variable of each step, and a loop that begins at one."""
     for i in T.parallel(n):
@@ -290,6 +304,19 @@ def _gather(x: np.ndarray, index: np.ndarray) -> np.ndarray:
     return np.array([x[i] if 0 <= i < len(x) else np.nan for i in index], "float32")
 
 
+def _guarded_by_words(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    y, z, count = np.zeros_like(x), np.zeros(len(x), "bool"), len(x)
+    for i in range(count):
+        if i >= 1 and x[i - 1] > 0:
+            y[i] = 1
+        elif x[i] >= 0 and x[i] < count and (x[x[i]] > 1 or x[x[i]] < 0):
+            y[i] = 2
+        if i + 1 >= count or x[i + 1] > 2:
+            y[i] += 10
+        z[i] = 0 <= x[i] < count and not (i == 0 or x[x[i]] == x[i - 1])
+    return y, z
+
+
 def _neighbours(x: np.ndarray) -> np.ndarray:
     before, after = np.concatenate([[0], x[:-1]]), np.concatenate([x[1:], [0]])
     i = np.arange(len(x))
@@ -322,6 +349,7 @@ EXAMPLES = (
     Example(tiled_sums, ((("n", "m"), L),), lambda x: x.sum(1) + 5),
     Example(sums_of_some, ((("n", "m"), L),), lambda x: np.where(x > 2, x, 0).sum(1) + 5),
     Example(sums_from_local, ((("n", "m"), L),), lambda x: 2 * (x.sum(1) + x[:, :1].sum(1))),
+    Example(guarded_by_words, ((("n",), L),), _guarded_by_words),
     Example(row_sums, ((("n", "m"), F),), lambda x: x.astype(D).sum(1)),
     Example(lower_triangle, ((("n", "n"), F),), lambda x: np.tril(x).sum(1)),
     Example(histogram, ((("n",), L),), lambda x: np.bincount(x[(x >= 0) & (x < 8)], minlength=8).astype(I)),

@@ -10,6 +10,7 @@ from relaxdsl.kernels.contraction.lower import use_engine
 from relaxdsl.kernels.primitives.guards import hoist_conditions, separate_full_tiles
 from relaxdsl.kernels.primitives.lowering import lower_blocks, write_out_unrolled
 from relaxdsl.kernels.schedule.columns import block_columns
+from relaxdsl.kernels.schedule.conditions import evaluate_both_sides
 from relaxdsl.kernels.schedule.contiguous import fuse_contiguous_loops
 from relaxdsl.kernels.schedule.decompose import decompose_reductions
 from relaxdsl.kernels.schedule.flatten import flatten_accesses
@@ -68,6 +69,7 @@ def schedule(prim_func: PrimFunc) -> PrimFunc:
 
     Contractions become calls of the engine. Loops that ``relax.Schedule`` arranged stay as they are.
     """
+    prim_func = evaluate_both_sides(prim_func)
     if prim_func.attrs.get("scheduled"):
         return apply_rules(prim_func, SCHEDULED_RULES)
     contracted = use_engine(prim_func, _loops)
