@@ -1,7 +1,7 @@
 """Scalar expressions as Python source with exactly NumPy's dtypes.
 
-Python's operators are used where numba gives them the node's dtype; numba widens narrow integers, which are cast
-back. Every other function is a call of a math intrinsic.
+Python's operators are used where numba gives them the node's dtype and value; numba widens narrow integers, which are
+cast back. Every other function is a call of a math intrinsic.
 """
 
 from __future__ import annotations
@@ -49,6 +49,8 @@ _ON_BOOLS = {
     "logical_or": "bitwise_or",
     "logical_xor": "bitwise_xor",
 }
+#: Arithmetic of int64 that wraps around, as NumPy's. numba tells LLVM that its own never does; that of sizes stays so.
+WRAPPING = {name: f"wrapping_{name}" for name in ("add", "subtract", "multiply")}
 _UNARY_SIGNS = {"negative": "-", "bitwise_not": "~"}
 _EXACT_IN_NUMBA = frozenset({"bool", "int64", "uint64", "float32", "float64"})
 
@@ -179,6 +181,8 @@ class ExpressionPrinter:
             function = _ON_BOOLS.get(function, function)
             if function in ("logical_not", "bitwise_not"):
                 return Text(f"not {self._print(args[0]).within(NOT)}", NOT)
+        if function in WRAPPING and dtype == "int64":
+            return self._call(WRAPPING[function], args)
         if function in _OPERATORS:
             return self._operator(function, args, dtype)
         if function in _UNARY_SIGNS:
@@ -190,6 +194,9 @@ class ExpressionPrinter:
                 return Text(f"multiply_add({operands})")
         if function not in supported_functions() and function not in SUMMING:
             raise KernelError(f"{self.kernel}: there is no scalar function {function!r}")
+        return self._call(function, args)
+
+    def _call(self, function: str, args: tuple[ScalarExpr, ...]) -> Text:
         return Text(f"{function}({', '.join(self._print(arg).code for arg in args)})")
 
     def _operator(self, function: str, args: tuple[ScalarExpr, ...], dtype: str) -> Text:
