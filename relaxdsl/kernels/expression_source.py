@@ -168,12 +168,7 @@ class ExpressionPrinter:
     def checked(self, dtype: str) -> str:
         """``dtype``, if kernels have it."""
         if dtype in UNSUPPORTED_BY_KERNELS:
-            taken = ", ".join(each for each in DTYPES if each not in UNSUPPORTED_BY_KERNELS)
-            raise KernelError(
-                f"{self.kernel}: kernels do not compute in {dtype}",
-                details=[f"they take {taken}"],
-                hint="cast to float32",
-            )
+            raise unsupported_dtype(self.kernel, dtype)
         return dtype
 
     def _apply(self, function: str, args: tuple[ScalarExpr, ...], dtype: str) -> Text:
@@ -209,6 +204,13 @@ class ExpressionPrinter:
 
     def _exact(self, text: Text, dtype: str, exact: bool) -> Text:
         return text if exact else Text(f"{self.checked(dtype)}({text.code})")
+
+
+def unsupported_dtype(kernel: str, dtype: str) -> KernelError:
+    """The error of a kernel that computes in a dtype that kernels do not have."""
+    taken = ", ".join(each for each in DTYPES if each not in UNSUPPORTED_BY_KERNELS)
+    headline = f"{kernel}: kernels do not compute in {dtype}"
+    return KernelError(headline, details=[f"they take {taken}"], hint="cast to float32")
 
 
 def _level(tree: ast.expr) -> int:

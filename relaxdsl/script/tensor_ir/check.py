@@ -7,19 +7,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator, Mapping
+from itertools import islice
 
 from relaxdsl.errors import KernelError, RelaxError
-from relaxdsl.ir.loops import Block, Buffer, For, PrimFunc
+from relaxdsl.ir.loops import Block, Buffer, For, PrimFunc, walk
 from relaxdsl.ir.print_loops import format_scalar
 from relaxdsl.ir.scalar import Index, Load, ScalarExpr
 from relaxdsl.kernels.access_sites import AxisValue, Fact, LoopRange, Site, sites_of
-from relaxdsl.kernels.accesses import expression_dims, loads_of
+from relaxdsl.kernels.accesses import expression_dims, expressions, loads_of, nodes
+from relaxdsl.kernels.expression_source import unsupported_dtype
 from relaxdsl.kernels.first_reads import unset_reads_of
 from relaxdsl.kernels.independence import Conflict, conflicts_of
 from relaxdsl.kernels.out_of_range import Values, find_example, index_at, is_proved, size_at
 from relaxdsl.kernels.races import Race, races_of
 from relaxdsl.script.tensor_ir.interpreter import Places
 from relaxdsl.types.dims import free_symbols
+from relaxdsl.types.dtype import UNSUPPORTED_BY_KERNELS
 
 
 def errors_of(
@@ -32,6 +35,7 @@ def errors_of(
         shown: what the user calls its loops and axes.
         given: outputs that hold something when the kernel begins.
     """
+    yield from islice(_of_unsupported_dtypes(kernel, places), 1)
     conflicts = list(conflicts_of(kernel))
     for conflict in conflicts:
         yield _of_conflict(kernel, conflict, places, shown)
@@ -47,6 +51,14 @@ def errors_of(
         if example is not None:
             seen.add(site.node)
             yield _of_site(kernel, site, example, places, shown)
+
+
+def _of_unsupported_dtypes(kernel: PrimFunc, places: Places) -> Iterator[RelaxError]:
+    for stmt in walk(kernel.body):
+        for node in (each for expr in expressions(stmt) for each in nodes(expr)):
+            if node.dtype in UNSUPPORTED_BY_KERNELS:
+                place = places.get(node) if isinstance(node, Load) else None
+                yield unsupported_dtype(kernel.name, node.dtype).at(place or places.get(stmt))
 
 
 def _of_conflict(kernel: PrimFunc, conflict: Conflict, places: Places, shown: Mapping[str, str]) -> RelaxError:

@@ -8,7 +8,7 @@ from functools import partial, reduce
 from typing import Any
 
 from relaxdsl import tir
-from relaxdsl.errors import DTypeError, ScriptError
+from relaxdsl.errors import DTypeError, ScriptError, ShapeError
 from relaxdsl.ir.conditions import joined
 from relaxdsl.ir.scalar import COMPARISON_NAMES, Apply, ScalarExpr, as_scalar, binary, cast
 from relaxdsl.script.calls import evaluate_call
@@ -56,8 +56,27 @@ def evaluate_kernel_binary(interp: KernelInterpreter, node: ast.BinOp) -> Any:
             dtype = operand.dtype if isinstance(operand, ScalarExpr) else type(operand).__name__
             if dtype.startswith("float"):
                 raise DTypeError(f"{dtype} has no bits to combine", hint='convert it: T.cast(value, "int32")')
+    if not isinstance(left, ScalarExpr) and not isinstance(right, ScalarExpr):
+        _require_size(node, left, right)
     with interp.at(node):
         return BINARY[type(node.op)](left, right)
+
+
+def _require_size(node: ast.BinOp, left: Any, right: Any) -> None:
+    """Refuses what makes a fraction of a size or of a loop's variable.
+
+    Raises:
+        ShapeError: it does.
+    """
+    sizes = [side for side, value in ((node.left, left), (node.right, right)) if isinstance(value, SymInt)]
+    is_division = isinstance(node.op, ast.Div) and tir.all_sizes(left, right)
+    if not sizes or not (is_division or isinstance(left, float) or isinstance(right, float)):
+        return
+    whole = f"write {ast.unparse(ast.BinOp(node.left, ast.FloorDiv(), node.right))}; " if is_division else ""
+    raise ShapeError(
+        f"`{ast.unparse(node)}` is no size: sizes are integers, made with + - * // %",
+        hint=f'{whole}for a number, convert first: T.cast({ast.unparse(sizes[0])}, "float32")',
+    )
 
 
 _OF_BITS = (ast.BitAnd, ast.BitOr, ast.BitXor, ast.LShift, ast.RShift)
