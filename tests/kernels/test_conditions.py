@@ -43,7 +43,7 @@ def kernel(x: T.Buffer((n,), "int64"), y: T.Buffer((n,), "bool"), n: T.int64, m:
         ("m > 0 and i // m < 2", "(m > 0) & (i // m < 2)"),
         ("T.logical_and(x[i] > 2, x[i] < m)", "(x[i] > 2) & (x[i] < m)"),
         ("(x[i] > 0) if x[i] < m else False", "(x[i] < m) & (x[i] > 0)"),
-        ("(i < 2) if x[i] < m else T.bool(False)", "(x[i] < m) & (i < 2)"),
+        ("(i < 2) if x[i] < m else T.bool(False)", "x[i] < m and i < 2"),
     ],
 )
 def test_both_sides_are_evaluated_where_the_right_one_can_not_fail(condition: str, source: str) -> None:

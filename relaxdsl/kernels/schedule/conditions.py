@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from relaxdsl.ir.conditions import guarded, joined_by
+from relaxdsl.ir.conditions import guarded, joined_by, may_fail
 from relaxdsl.ir.loops import PrimFunc, rewrite_statement
 from relaxdsl.ir.scalar import Apply, Load, ScalarExpr, Select, rewrite
 from relaxdsl.kernels.access_sites import sites_of
@@ -45,7 +45,7 @@ def _with_both_sides(prim_func: PrimFunc, safe: set[Load] | None) -> PrimFunc | 
     def on_node(node: ScalarExpr) -> ScalarExpr | None:
         nonlocal changed
         joint = joined_by(node) if isinstance(node, Select) else None
-        if joint is None:
+        if joint is None or not may_fail(joint[1][-1]):
             return None
         function, (left, right) = joint
         sides = visit(left), visit(right)

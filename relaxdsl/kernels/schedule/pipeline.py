@@ -31,6 +31,7 @@ Rule: TypeAlias = Callable[[PrimFunc], PrimFunc]
 
 DEFAULT_RULES: tuple[Rule, ...] = (
     inline_stages,
+    evaluate_both_sides,
     unroll_sums,
     set_initial_values,
     decompose_reductions,
@@ -52,6 +53,7 @@ DEFAULT_RULES: tuple[Rule, ...] = (
 
 #: For kernels whose loops were arranged by hand: nothing but what the source needs.
 SCHEDULED_RULES: tuple[Rule, ...] = (
+    evaluate_both_sides,
     lower_blocks,
     simplify_indices,
     separate_full_tiles,
@@ -69,7 +71,6 @@ def schedule(prim_func: PrimFunc) -> PrimFunc:
 
     Contractions become calls of the engine. Loops that ``relax.Schedule`` arranged stay as they are.
     """
-    prim_func = evaluate_both_sides(prim_func)
     if prim_func.attrs.get("scheduled"):
         return apply_rules(prim_func, SCHEDULED_RULES)
     contracted = use_engine(prim_func, _loops)
