@@ -9,6 +9,7 @@ the IR; here they are made so.
 from __future__ import annotations
 
 from relaxdsl.errors import InternalError
+from relaxdsl.ir.conditions import joined_by, may_fail
 from relaxdsl.ir.layout import Lines, format_float, format_string, format_tuple
 from relaxdsl.ir.local_variables import local_variables
 from relaxdsl.ir.loops import (
@@ -268,6 +269,9 @@ class _KernelPrinter:
             case Cast(value=value, dtype=dtype):
                 return f'T.cast({self.scalar(value)}, "{dtype}")'
             case Select():
+                infix = _infix(expr)
+                if infix is not None:
+                    return f" {_INFIX[infix[0]]} ".join(map(self.operand, infix[1]))
                 parts = (expr.condition, expr.then_value, expr.else_value)
                 return f"T.if_then_else({', '.join(map(self.scalar, parts))})"
             case Reduce():
@@ -280,7 +284,7 @@ class _KernelPrinter:
         return f"T.int64({self.scalar(expr)})" if is_size else self.scalar(expr)
 
     def apply(self, expr: Apply) -> str:
-        if expr.function in _INFIX and len(expr.args) == 2:
+        if _infix(expr) is not None:
             left, right = map(self.operand, expr.args)
             if expr.function not in COMPARISONS and all(isinstance(each, IndexValue) for each in expr.args):
                 left = self.value(expr.args[0])
@@ -293,7 +297,7 @@ class _KernelPrinter:
 
     def operand(self, expr: ScalarExpr) -> str:
         """``expr`` in parentheses unless it is a single word, call or element."""
-        is_compound = isinstance(expr, Apply) and expr.function in (_INFIX | _PREFIX)
+        is_compound = _infix(expr) is not None or (isinstance(expr, Apply) and expr.function in _PREFIX)
         if isinstance(expr, IndexValue) and expr.dtype == "int64":
             is_compound = not self.dim(expr.dim).isalnum()
         return f"({self.scalar(expr)})" if is_compound else self.scalar(expr)
@@ -303,6 +307,18 @@ class _KernelPrinter:
         sources = ", ".join(map(self.scalar, expr.sources))
         index = "" if expr.index == 0 and len(expr.sources) == 1 else f", index={expr.index}"
         return f"T.reduce({format_string(expr.combiner.name)}, {sources}, axes={axes}{index})"
+
+
+def _infix(expr: ScalarExpr) -> tuple[str, tuple[ScalarExpr, ...]] | None:
+    """The function whose word or sign stands between the operands, and these; None if it is written as a call.
+
+    The script reads ``and`` and ``or`` as a function or as a choice, by what is on the right.
+    """
+    joint = joined_by(expr)
+    if joint is not None:
+        return joint if may_fail(joint[1][-1]) is isinstance(expr, Select) else None
+    is_infix = isinstance(expr, Apply) and expr.function in _INFIX and len(expr.args) == 2
+    return (expr.function, expr.args) if isinstance(expr, Apply) and is_infix else None
 
 
 def _may_share_a_grid(nest: list[For], inner: For) -> bool:

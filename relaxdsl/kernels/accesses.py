@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from relaxdsl.dataclass import dataclass
+from relaxdsl.ir.conditions import joined_by
 from relaxdsl.ir.loops import Block, Buffer, CallExtern, For, IfThenElse, Parts, Stmt, Store, sub_statements, walk
 from relaxdsl.ir.scalar import Apply, Cast, Const, Index, IndexValue, Load, ScalarExpr, children
 from relaxdsl.types.dims import Dim, SymInt, free_symbols, is_symbol, substitute
@@ -126,6 +127,14 @@ def as_dim(expr: ScalarExpr) -> Dim | None:
                 return None
             return a + b if function == "add" else a - b if function == "subtract" else a * b
     return None
+
+
+def both_of(condition: ScalarExpr) -> tuple[ScalarExpr, ...]:
+    """The conditions of which all hold if ``condition`` does: those that ``and`` joins."""
+    match joined_by(condition):
+        case "logical_and", args:
+            return tuple(inner for each in args for inner in both_of(each))
+    return (condition,)
 
 
 def flat_index(shape: tuple[Dim, ...], indices: tuple[Index, ...]) -> Index:

@@ -37,6 +37,7 @@ from relaxdsl.ir.scalar import (
 from relaxdsl.kernels.access_sites import Site, sites_of
 from relaxdsl.kernels.out_of_range import is_proved
 from relaxdsl.kernels.schedule.decompose import nest_of
+from relaxdsl.kernels.schedule.initial_values import set_initial_values
 from relaxdsl.types.dims import Dim
 
 #: What a report holds: which access was wrong, counted from 1 (0: none), its index, and the size.
@@ -67,7 +68,8 @@ def with_checks(kernel: PrimFunc) -> CheckedKernel:
     sites = tuple(site for site in sites_of(kernel) if not is_proved(site))
     writer = _Writer(sites)
     start = [_store(i, const(0, "int64")) for i in range(3)]
-    body = _serial(sequence(*start, _lower(writer.stmt(kernel.body))))
+    tested = set_initial_values(replace(kernel, body=writer.stmt(kernel.body)))
+    body = _serial(sequence(*start, _lower(tested.body)))
     params = (*kernel.params, REPORT)
     checked = replace(kernel, params=params, num_outputs=kernel.num_outputs + 1, body=body)
     return CheckedKernel(checked, sites)
@@ -177,25 +179,14 @@ def _not(condition: ScalarExpr) -> ScalarExpr:
 
 
 def _lower(stmt: Stmt) -> Stmt:
-    """Blocks replaced by what they do: a nest's init runs before its reduction, any other's on the first step."""
+    """Blocks replaced by what they do: an init runs before its reduction."""
     nest = nest_of(stmt)
     if nest is not None:
         init = () if nest.block.init is None else (_bound(nest.block, nest.block.init),)
         return _around(nest.spatial, sequence(*init, _around(nest.reduce, _bound(nest.block, nest.block.body))))
     if isinstance(stmt, Block):
-        return sequence(*_first_step(stmt), _bound(stmt, stmt.body))
+        return _bound(stmt, stmt.body)
     return map_statements(stmt, _lower)
-
-
-def _first_step(block: Block) -> Iterator[Stmt]:
-    if block.init is None:
-        return
-    first = [
-        Apply("equal", (IndexValue(axis.binding), const(0, "int64")), "bool")
-        for axis in block.iter_vars
-        if axis.kind == "reduce"
-    ]
-    yield IfThenElse(_and(*first), _bound(block, block.init))
 
 
 def _bound(block: Block, stmt: Stmt) -> Stmt:

@@ -1,7 +1,7 @@
 """Scalar expressions as Python source with exactly NumPy's dtypes.
 
-Python's operators are used where numba gives them the node's dtype; numba widens narrow integers, which are cast
-back. Every other function is a call of a math intrinsic.
+Python's operators are used where numba gives them the node's dtype and value; numba widens narrow integers, which are
+cast back. Every other function is a call of a math intrinsic.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Mapping
 
 from relaxdsl.dataclass import dataclass
 from relaxdsl.errors import InternalError, KernelError
+from relaxdsl.ir.conditions import joined_by
 from relaxdsl.ir.loops import Buffer
 from relaxdsl.ir.scalar import SUMMING, Apply, Cast, Const, Index, IndexValue, Load, ScalarExpr, Select
 from relaxdsl.kernels.math import supported_functions
@@ -21,7 +22,7 @@ from relaxdsl.types.dims import symbol as size_symbol
 from relaxdsl.types.dtype import DTYPES, UNSUPPORTED_BY_KERNELS, is_bool, is_float
 
 # How tightly an expression binds, as in Python's grammar.
-TERNARY, NOT, COMPARISON, BIT_OR, BIT_XOR, BIT_AND, SUM, PRODUCT, UNARY, ATOM = range(10)
+TERNARY, OR, AND, NOT, COMPARISON, BIT_OR, BIT_XOR, BIT_AND, SUM, PRODUCT, UNARY, ATOM = range(12)
 
 _OPERATORS = {
     "add": ("+", SUM),
@@ -48,6 +49,8 @@ _ON_BOOLS = {
     "logical_or": "bitwise_or",
     "logical_xor": "bitwise_xor",
 }
+#: Arithmetic of int64 that wraps around, as NumPy's. numba tells LLVM that its own never does; that of sizes stays so.
+WRAPPING = {name: f"wrapping_{name}" for name in ("add", "subtract", "multiply")}
 _UNARY_SIGNS = {"negative": "-", "bitwise_not": "~"}
 _EXACT_IN_NUMBA = frozenset({"bool", "int64", "uint64", "float32", "float64"})
 
@@ -122,6 +125,8 @@ class ExpressionPrinter:
                 return Text(self.element(buffer, indices))
             case Cast(value, dtype):
                 return self._cast(value, dtype)
+            case Select() if joined_by(expr) is not None:
+                return self._short_circuit(expr)
             case Select(condition, then_value, else_value):
                 parts = (self._print(then_value), self._print(condition), self._print(else_value))
                 yes, test, no = (part.within(TERNARY + 1) for part in parts)
@@ -129,6 +134,14 @@ class ExpressionPrinter:
             case Apply(function, args, dtype):
                 return self._apply(function, args, dtype)
         raise InternalError(f"{self.kernel}: the source has no form for {type(expr).__name__}")
+
+    def _short_circuit(self, expr: Select) -> Text:
+        joint = joined_by(expr)
+        assert joint is not None
+        function, sides = joint
+        word, level = ("and", AND) if function == "logical_and" else ("or", OR)
+        left, right = map(self._print, sides)
+        return Text(f"{left.within(level)} {word} {right.within(level + 1)}", level)
 
     def _const(self, const: Const) -> Text:
         if const.dtype == "bool":
@@ -155,12 +168,7 @@ class ExpressionPrinter:
     def checked(self, dtype: str) -> str:
         """``dtype``, if kernels have it."""
         if dtype in UNSUPPORTED_BY_KERNELS:
-            taken = ", ".join(each for each in DTYPES if each not in UNSUPPORTED_BY_KERNELS)
-            raise KernelError(
-                f"{self.kernel}: kernels do not compute in {dtype}",
-                details=[f"they take {taken}"],
-                hint="cast to float32",
-            )
+            raise unsupported_dtype(self.kernel, dtype)
         return dtype
 
     def _apply(self, function: str, args: tuple[ScalarExpr, ...], dtype: str) -> Text:
@@ -168,6 +176,8 @@ class ExpressionPrinter:
             function = _ON_BOOLS.get(function, function)
             if function in ("logical_not", "bitwise_not"):
                 return Text(f"not {self._print(args[0]).within(NOT)}", NOT)
+        if function in WRAPPING and dtype == "int64":
+            return self._call(WRAPPING[function], args)
         if function in _OPERATORS:
             return self._operator(function, args, dtype)
         if function in _UNARY_SIGNS:
@@ -179,6 +189,9 @@ class ExpressionPrinter:
                 return Text(f"multiply_add({operands})")
         if function not in supported_functions() and function not in SUMMING:
             raise KernelError(f"{self.kernel}: there is no scalar function {function!r}")
+        return self._call(function, args)
+
+    def _call(self, function: str, args: tuple[ScalarExpr, ...]) -> Text:
         return Text(f"{function}({', '.join(self._print(arg).code for arg in args)})")
 
     def _operator(self, function: str, args: tuple[ScalarExpr, ...], dtype: str) -> Text:
@@ -191,6 +204,13 @@ class ExpressionPrinter:
 
     def _exact(self, text: Text, dtype: str, exact: bool) -> Text:
         return text if exact else Text(f"{self.checked(dtype)}({text.code})")
+
+
+def unsupported_dtype(kernel: str, dtype: str) -> KernelError:
+    """The error of a kernel that computes in a dtype that kernels do not have."""
+    taken = ", ".join(each for each in DTYPES if each not in UNSUPPORTED_BY_KERNELS)
+    headline = f"{kernel}: kernels do not compute in {dtype}"
+    return KernelError(headline, details=[f"they take {taken}"], hint="cast to float32")
 
 
 def _level(tree: ast.expr) -> int:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from relaxdsl.dataclass import dataclass
 from relaxdsl.ir.loops import Block, PrimFunc, Stmt, Store, walk
 from relaxdsl.ir.scalar import Index, Load, ScalarExpr
-from relaxdsl.kernels.accesses import expression_dims, expressions, loads_of
+from relaxdsl.kernels.accesses import dims_in, expression_dims, expressions, loads_of
 from relaxdsl.types.dims import Dim, free_symbols
 
 
@@ -100,14 +100,13 @@ def _in_reduction(block: Block) -> Iterator[Conflict]:
         return
     first = {store.buffer: store for store in _stores(block.init)}
     reduce = {axis.var for axis in block.iter_vars if axis.kind == "reduce"}
-    for store in first.values():
-        moving = sorted(name for index in store.indices for name in _symbols_of(index) & reduce)
-        if moving:
-            yield Conflict(
-                store,
-                f"T.init runs once for each element, so the reduction axis {moving[0]} is not known in it",
-                "index what is initialised with spatial axes only",
-            )
+    moving = sorted(name for dim in dims_in(block.init) for name in free_symbols(dim) if name in reduce)
+    if moving:
+        yield Conflict(
+            next(iter(first.values()), block),
+            f"T.init runs once for each element, so the reduction axis {moving[0]} is not known in it",
+            "use spatial axes only",
+        )
     accesses: list[Store | Load] = [*_stores(block.body), *_loads(block.body)]
     for access in accesses:
         start = first.get(access.buffer)

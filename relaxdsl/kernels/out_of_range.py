@@ -6,13 +6,14 @@ which every condition around the access certainly holds is an error. What depend
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import field
 from itertools import product
 from typing import TypeAlias
 
 from relaxdsl.dataclass import dataclass
 from relaxdsl.errors import ShapeError
+from relaxdsl.ir.conditions import joined_by
 from relaxdsl.ir.loops import PrimFunc
 from relaxdsl.ir.scalar import Apply, Cast, Const, IndexValue, ScalarExpr, Select
 from relaxdsl.kernels.access_sites import AxisValue, Condition, Fact, LoopRange, Site, axis_values
@@ -37,7 +38,7 @@ def is_proved(site: Site) -> bool:
         return False
     axes = axis_values(site.facts)
     loops = [fact for fact in site.facts if isinstance(fact, LoopRange)]
-    positive = _positive_sizes(loops)
+    positive = positive_sizes(loop.extent for loop in loops)
 
     def known_here(dim: Dim) -> Dim:
         return substitute(substitute(dim, axes), positive)
@@ -48,9 +49,9 @@ def is_proved(site: Site) -> bool:
     return all(_follows(goal, ranges, known) for goal in (index, size - index - 1))
 
 
-def _positive_sizes(loops: list[LoopRange]) -> dict[str, Dim]:
+def positive_sizes(extents: Iterable[Dim]) -> dict[str, Dim]:
     """The sizes that are at least 1 where a loop over them, or over a product of them, takes a step."""
-    products = [terms(loop.extent)[0][1] for loop in loops if len(terms(loop.extent)) == 1]
+    products = [terms(extent)[0][1] for extent in extents if len(terms(extent)) == 1]
     factors = {atom for product in products for atom, _ in product if isinstance(atom, Symbol)}
     return {each.name: from_atom(Symbol(each.name, max(each.lower, 1), each.upper)) for each in factors}
 
@@ -70,11 +71,14 @@ def _known_non_negative(fact: Fact) -> Iterator[Dim]:
 
 
 def _from_condition(expr: ScalarExpr, holds: bool) -> Iterator[Dim]:
+    joint = joined_by(expr)
+    if joint is not None:
+        function, args = joint
+        if (function == "logical_and") is holds:
+            for each in args:
+                yield from _from_condition(each, holds)
+        return
     match expr:
-        case Apply("logical_and" | "logical_or" as function, args):
-            if (function == "logical_and") is holds:
-                for each in args:
-                    yield from _from_condition(each, holds)
         case Apply("logical_not", (inner,)):
             yield from _from_condition(inner, not holds)
         case Apply(function, (left, right)) if function in _NEGATED:
@@ -124,10 +128,21 @@ def find_example(kernel: PrimFunc, site: Site) -> Values | None:
 
 def small_sizes(kernel: PrimFunc, facts: tuple[Fact, ...]) -> Iterator[Values]:
     """Small values of the kernel's sizes, least first, for which no buffer's size is negative."""
+    return _sizes(kernel, facts, _FEW_SYMBOLS if len(kernel.symbols) < 4 else _MANY_SYMBOLS)
+
+
+def larger_sizes(kernel: PrimFunc, facts: tuple[Fact, ...], numbers: Iterable[int]) -> Iterator[Values]:
+    """Values of the kernel's sizes of which one at least is a little larger than one of the numbers."""
+    for number in numbers:
+        for values in _sizes(kernel, facts, (0, 1, number + 1)):
+            if any(value > number for value in values.values()):
+                yield values
+
+
+def _sizes(kernel: PrimFunc, facts: tuple[Fact, ...], steps: tuple[int, ...]) -> Iterator[Values]:
     shapes = [size for buffer in (*kernel.params, *kernel.scratch) for size in buffer.shape]
     inside = (dim for fact in facts for dim in _dims_of(fact))
     bounds = {each.name: each for dim in (*inside, *shapes) for each in symbols_of(dim)}
-    steps = _FEW_SYMBOLS if len(kernel.symbols) < 4 else _MANY_SYMBOLS
     choices = [_values_of(bounds.get(name, Symbol(name)), steps) for name in kernel.symbols]
     compound = [size for size in shapes if not is_symbol(size)]
     for chosen in sorted(product(*choices), key=sum):
@@ -210,6 +225,10 @@ def size_at(site: Site, values: Values) -> int:
 
 def value_of(expr: ScalarExpr, values: Mapping[str, int]) -> int | None:
     """The value of an integer or bool expression; None if it depends on data."""
+    joint = joined_by(expr)
+    if joint is not None:
+        function, args = joint
+        return _logic(function == "logical_and", [value_of(each, values) for each in args])
     match expr:
         case IndexValue(dim):
             return _evaluated(dim, values, 0)
@@ -220,8 +239,6 @@ def value_of(expr: ScalarExpr, values: Mapping[str, int]) -> int | None:
         case Select(condition, then_value, else_value):
             chosen = value_of(condition, values)
             return None if chosen is None else value_of(then_value if chosen else else_value, values)
-        case Apply("logical_and" | "logical_or" as function, args):
-            return _logic(function == "logical_and", [value_of(each, values) for each in args])
         case Apply(function, args) if function in _FUNCTIONS:
             operands = [value_of(each, values) for each in args]
             known = [each for each in operands if each is not None]

@@ -157,6 +157,18 @@ def multiply_add(
     return first(first, first, first), emit
 
 
+def _make_wrapping(instruction: str) -> Any:
+    """The intrinsic for arithmetic of two int64 modulo 2**64."""
+
+    def wrapping(typing_context: Any, left: types.Type, right: types.Type) -> tuple[Signature, Any]:
+        def emit(context: Any, builder: Any, sig: Signature, args: Any) -> Any:
+            return getattr(builder, instruction)(*args)
+
+        return types.int64(types.int64, types.int64), emit
+
+    return intrinsic(wrapping)
+
+
 def _make_reordered_extreme(name: str) -> Any:
     """The intrinsic for the maximum or minimum of two floats that keeps NaN and orders no zeros: three instructions.
 
@@ -205,6 +217,9 @@ def lanes(typing_context: Any, count: types.Type) -> tuple[Signature, Any]:
 
 INTRINSICS: dict[str, Any] = {
     **{f"{name}_buffer": _make_buffer_at(dtype) for name, dtype in NUMBA_TYPES.items()},
+    "wrapping_add": _make_wrapping("add"),
+    "wrapping_subtract": _make_wrapping("sub"),
+    "wrapping_multiply": _make_wrapping("mul"),
     "fast_add": _make_summing("fadd", REORDERED_FLAGS),
     "fast_multiply": _make_summing("fmul", REORDERED_FLAGS),
     "fast_maximum": _make_reordered_extreme("maximum"),

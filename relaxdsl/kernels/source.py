@@ -18,7 +18,7 @@ from relaxdsl.ir.loops import Block, Buffer, CallExtern, For, IfThenElse, Parts,
 from relaxdsl.ir.scalar import REORDERED, SUMMING, Apply
 from relaxdsl.kernels.accesses import accesses, dims_in
 from relaxdsl.kernels.contraction.names import ENGINE_FUNCTIONS
-from relaxdsl.kernels.expression_source import SUM, ExpressionPrinter
+from relaxdsl.kernels.expression_source import SUM, WRAPPING, ExpressionPrinter
 from relaxdsl.kernels.math import supported_functions
 from relaxdsl.kernels.offsets import Offsets
 from relaxdsl.kernels.schedule.parallel import is_divided, phases
@@ -32,7 +32,7 @@ PHASE_NUMBER = "phase.number"
 #: Names the source uses for itself, so that no buffer, size or loop may be called so.
 _RESERVED = frozenset(
     {
-        *("args", "lo", "hi", "phase", "inf", "nan", *SUMMING, "lanes"),
+        *("args", "lo", "hi", "phase", "inf", "nan", *SUMMING, "multiply_add", *WRAPPING.values(), "lanes"),
         *(*DTYPES, *ENGINE_FUNCTIONS, *dir(builtins)),
     }
 )

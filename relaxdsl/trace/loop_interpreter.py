@@ -13,6 +13,7 @@ import numpy as np
 from relaxdsl.errors import InternalError
 from relaxdsl.ir.loops import Block, For, IfThenElse, PrimFunc, Seq, Stmt, Store, walk
 from relaxdsl.ir.scalar import Select
+from relaxdsl.kernels.schedule.initial_values import set_initial_values
 from relaxdsl.trace.block_interpreter import BlockInterpreter, interpret_kernel, interpret_with
 from relaxdsl.types.dims import Dim, evaluate, is_symbol
 
@@ -25,7 +26,7 @@ def run_kernel(kernel: PrimFunc, inputs: Sequence[np.ndarray], symbols: Mapping[
 
 def interpret_loops(kernel: PrimFunc, inputs: Sequence[np.ndarray], symbols: Mapping[str, int]) -> list[np.ndarray]:
     """The outputs of ``kernel`` on ``inputs``, its symbols having these values."""
-    return interpret_with(_LoopInterpreter(symbols), kernel, inputs, symbols)
+    return interpret_with(_LoopInterpreter(symbols), set_initial_values(kernel), inputs, symbols)
 
 
 def _is_made_of_blocks(kernel: PrimFunc) -> bool:
@@ -80,12 +81,9 @@ class _LoopInterpreter(BlockInterpreter):
             self.run(loop.body)
 
     def _point(self, block: Block) -> None:
-        """The block for one point; its init runs where all its reduction axes are at their first step."""
+        """The block for one point."""
         for axis in block.iter_vars:
             self.values[axis.var] = self._number(axis.binding)
-        steps = [self.values[axis.var] for axis in block.iter_vars if axis.kind == "reduce"]
-        if block.init is not None and not any(steps):
-            self.run(block.init)
         self.run(block.body)
 
     def _number(self, dim: Dim) -> int:

@@ -63,6 +63,14 @@ def test_arithmetic_and_comparisons(dtype):
 
 
 @pytest.mark.parametrize("dtype", INTEGERS)
+def test_integers_wrap_around_before_they_are_compared_and_divided(dtype):
+    def both(x, y):
+        return [x * 2 < y, x + 1 > x, x - y <= 0, (x * 2) // 2 - x, (x + y) // 2 - y]
+
+    compare(dtype, both, both)
+
+
+@pytest.mark.parametrize("dtype", INTEGERS)
 def test_integer_division_and_bits(dtype):
     def both(x, y):
         return [x & y, x | y, x ^ y, ~x, (x + y) & 1, x // y, x % y]

@@ -16,6 +16,7 @@ from relaxdsl.kernels.jit import compile_kernel, run_kernel
 from relaxdsl.kernels.schedule.columns import block_columns
 from relaxdsl.kernels.schedule.contiguous import fuse_contiguous_loops
 from relaxdsl.kernels.schedule.decompose import decompose_reductions
+from relaxdsl.kernels.schedule.initial_values import set_initial_values
 from relaxdsl.kernels.schedule.inline import inline_stages
 from relaxdsl.kernels.schedule.interleave import interleave_loops
 from relaxdsl.kernels.schedule.merge import merge_loops
@@ -240,6 +241,17 @@ def test_a_stage_whose_input_changes_before_it_is_read_stays():
     )
 
 
+@pytest.mark.parametrize("kind", ["reduce", "spatial"])
+def test_a_stage_that_reads_what_it_wrote_before_stays(kind):
+    k, v = loop_variable("k", m), loop_variable("v", m)
+    before = Select(Apply("less", (const(0, "int64"), IndexValue(v)), "bool"), Load(row, (v - 1,)), const(0, "float32"))
+    scan = Block("scan", (IterVar("v", m, kind, k),), Store(row, (v,), before + Load(x, (v, 0))))
+    assert_unchanged(
+        inline_stages,
+        func(For("k", m, scan), stage(out, "ij", lambda i, j: Load(row, (i,)) + 1.0), scratch=(row,)),
+    )
+
+
 def test_chains_of_stages_do_not_grow_without_bound():
     chain = [Buffer(f"t{number}", (m, n), "float32", "scratch") for number in range(200)]
     pairs = zip([x, *chain], [*chain, out], strict=True)
@@ -252,7 +264,7 @@ def test_chains_of_stages_do_not_grow_without_bound():
 # ---------------------------------------------------------------------------- decompose, parallel, source
 
 
-def test_a_block_in_any_loops_starts_its_reduction_at_its_first_step():
+def test_a_block_in_any_loops_starts_its_reduction_before_the_first_of_them():
     total = Buffer("total", (m,), "float32")
     two = loop_variable("b", 2)
     k = loop_variable("a", n) * 2 + two
@@ -266,8 +278,8 @@ def test_a_block_in_any_loops_starts_its_reduction_at_its_first_step():
     )
     body = For("i", m, For("a", n, For("b", 2, block)))
     prim_func = PrimFunc("split", (values, total), 1, ("m", "n"), body)
-    lowered = decompose_reductions(prim_func).body
-    assert isinstance(lowered.body.body.body.body[0], IfThenElse)
+    lowered = decompose_reductions(set_initial_values(prim_func)).body
+    assert [type(each) for each in lowered.body.body] == [Store, For]
     array, result = random_array((3, 8)), np.empty(3, "float32")
     run_kernel(compile_kernel(prim_func), [array, result], {"m": 3, "n": 4})
     np.testing.assert_allclose(result, array.sum(1), rtol=1e-5, atol=1e-6)

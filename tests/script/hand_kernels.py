@@ -106,6 +106,96 @@ def cumsum(x: T.Buffer((n,), "float64"), y: T.Buffer((n,), "float64")):
 
 
 @relax.prim_func
+def scans(x: T.Buffer((n, m), "int64"), y: T.Buffer((n, m), "int64")):
+    """A reduction axis without T.init: its steps run in order, and its buffer stays one."""
+    t = T.alloc_buffer((n, m), "int64")
+    for i, j in T.grid(n, m):
+        with T.block("scan"):
+            vi, vj = T.axis.remap("SR", [i, j])
+            t[vi, vj] = x[vi, vj] + (t[vi, vj - 1] if vj >= 1 else 0)
+    for i, j in T.grid(n, m):
+        with T.block("next"):
+            vi, vj = T.axis.remap("SS", [i, j])
+            y[vi, vj] = t[vi, vj] + 1
+
+
+@relax.prim_func
+def sums_and_shares(x: T.Buffer((n, m), "int64"), total: T.Buffer((n,), "int64"), y: T.Buffer((n, m), "int64")):
+    """A reduction in a loop with something else: it starts even if it has no step."""
+    for i in range(n):
+        for j in range(m):
+            with T.block("total"):
+                vi = T.axis.spatial(n, i)
+                vj = T.axis.reduce(m, j)
+                with T.init():
+                    total[vi] = 5
+                total[vi] += x[vi, vj]
+        for j in range(m):
+            with T.block("share"):
+                vi = T.axis.spatial(n, i)
+                vj = T.axis.spatial(m, j)
+                y[vi, vj] = x[vi, vj] - total[vi]
+
+
+@relax.prim_func
+def tiled_sums(x: T.Buffer((n, m), "int64"), y: T.Buffer((n,), "int64")):
+    """A reduction in tiles of which the last are cut: the rows' condition holds for its start, too."""
+    for i0, j0, i1, j1 in T.grid(T.ceildiv(n, 4), T.ceildiv(m, 2), 4, 2):
+        if i0 * 4 + i1 < n and j0 * 2 + j1 < m:
+            with T.block("sum"):
+                vi = T.axis.spatial(n, i0 * 4 + i1)
+                vj = T.axis.reduce(m, j0 * 2 + j1)
+                with T.init():
+                    y[vi] = 5
+                y[vi] += x[vi, vj]
+
+
+@relax.prim_func
+def sums_of_some(x: T.Buffer((n, m), "int64"), y: T.Buffer((n,), "int64")):
+    """Data decides which steps a reduction has."""
+    for i in range(n):
+        for j in range(m):
+            if x[i, j] > 2:
+                with T.block("sum"):
+                    vi = T.axis.spatial(n, i)
+                    vj = T.axis.reduce(m, j)
+                    with T.init():
+                        y[vi] = 5
+                    y[vi] += x[vi, vj]
+
+
+@relax.prim_func
+def sums_from_local(x: T.Buffer((n, m), "int64"), y: T.Buffer((n,), "int64")):
+    """A reduction that starts with what its own loop makes."""
+    t = T.alloc_buffer((n, m), "int64")
+    for i in range(n):
+        y[i] = 0
+        for j in range(m):
+            with T.block("twice"):
+                vi, vj = T.axis.remap("SS", [i, j])
+                t[vi, vj] = x[vi, vj] * 2
+            with T.block("sum"):
+                vi, vj = T.axis.remap("SR", [i, j])
+                with T.init():
+                    y[vi] = t[vi, 0]
+                y[vi] += t[vi, vj]
+
+
+@relax.prim_func
+def guarded_by_words(x: T.Buffer((n,), "int64"), y: T.Buffer((n,), "int64"), z: T.Buffer((n,), "bool")):
+    """The left side of `and` and `or` guards the right one, in branches and in values."""
+    for i in range(n):
+        y[i] = 0
+        if i >= 1 and x[i - 1] > 0:
+            y[i] = 1
+        elif x[i] >= 0 and x[i] < n and (x[x[i]] > 1 or x[x[i]] < 0):
+            y[i] = 2
+        if i + 1 >= n or x[i + 1] > 2:
+            y[i] += 10
+        z[i] = 0 <= x[i] < n and not (i == 0 or x[x[i]] == x[i - 1])
+
+
+@relax.prim_func
 def row_sums(x: T.Buffer((n, m), "float32"), y: T.Buffer((n,), "float64")):
     """A variable of each step, and a loop that begins at one."""
     for i in T.parallel(n):
@@ -214,6 +304,19 @@ def _gather(x: np.ndarray, index: np.ndarray) -> np.ndarray:
     return np.array([x[i] if 0 <= i < len(x) else np.nan for i in index], "float32")
 
 
+def _guarded_by_words(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    y, z, count = np.zeros_like(x), np.zeros(len(x), "bool"), len(x)
+    for i in range(count):
+        if i >= 1 and x[i - 1] > 0:
+            y[i] = 1
+        elif x[i] >= 0 and x[i] < count and (x[x[i]] > 1 or x[x[i]] < 0):
+            y[i] = 2
+        if i + 1 >= count or x[i + 1] > 2:
+            y[i] += 10
+        z[i] = 0 <= x[i] < count and not (i == 0 or x[x[i]] == x[i - 1])
+    return y, z
+
+
 def _neighbours(x: np.ndarray) -> np.ndarray:
     before, after = np.concatenate([[0], x[:-1]]), np.concatenate([x[1:], [0]])
     i = np.arange(len(x))
@@ -241,6 +344,12 @@ EXAMPLES = (
     Example(tiled_block, ((("n", "m"), F),), lambda x: 2 * x),
     Example(softmax, ((("n", "m"), F),), _softmax),
     Example(cumsum, ((("n",), D),), np.cumsum),
+    Example(scans, ((("n", "m"), L),), lambda x: x.cumsum(1) + 1),
+    Example(sums_and_shares, ((("n", "m"), L),), lambda x: (x.sum(1) + 5, x - x.sum(1, keepdims=True) - 5)),
+    Example(tiled_sums, ((("n", "m"), L),), lambda x: x.sum(1) + 5),
+    Example(sums_of_some, ((("n", "m"), L),), lambda x: np.where(x > 2, x, 0).sum(1) + 5),
+    Example(sums_from_local, ((("n", "m"), L),), lambda x: 2 * (x.sum(1) + x[:, :1].sum(1))),
+    Example(guarded_by_words, ((("n",), L),), _guarded_by_words),
     Example(row_sums, ((("n", "m"), F),), lambda x: x.astype(D).sum(1)),
     Example(lower_triangle, ((("n", "n"), F),), lambda x: np.tril(x).sum(1)),
     Example(histogram, ((("n",), L),), lambda x: np.bincount(x[(x >= 0) & (x < 8)], minlength=8).astype(I)),

@@ -138,3 +138,19 @@ def test_nothing_to_check() -> None:
 
     assert copy.debug is None
     np.testing.assert_array_equal(copy(X), X)
+
+
+def test_indices_that_wrap_around() -> None:
+    @relax.prim_func(debug=True)
+    def kernel(x: T.Buffer((n,), "int64"), y: T.Buffer((n,), "int64")):
+        for i in range(n):
+            y[i] = x[x[i] * 2 + 1]
+
+    memory = np.arange(100, 110)
+    inside = memory[5:8]
+    inside[:] = [0, 2**63 - 1, 0]
+    with pytest.raises(relax.KernelError) as caught:
+        kernel(inside)
+    assert "\n   it is -1, and the size is 3\n" in str(caught.value)
+    inside[:] = [0, -(2**63), 0]  # which, twice, is 0
+    np.testing.assert_array_equal(kernel(inside), [-(2**63)] * 3)

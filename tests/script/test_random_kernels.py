@@ -46,7 +46,10 @@ class Writer:
         self.count = 0
 
     def kernel(self) -> str:
-        forms = (self.row_loop, self.grid, self.row_sum, self.recurrence, self.two_loops, self.reduction)
+        forms = (
+            *(self.row_loop, self.grid, self.row_sum, self.recurrence, self.two_loops),
+            *(self.reduction, self.scan, self.shares),
+        )
         blocks = (self.rng.choice(forms)() for _ in range(self.rng.randint(2, 4)))
         return HEAD + "".join(f"    {line}\n" for block in blocks for line in block)
 
@@ -102,8 +105,45 @@ class Writer:
         yield f"            {target}[vi] = 0.0"
         yield f"        {target}[vi] += {other}[n - 1 - vi] * w[vi, vj]"
 
+    def scan(self) -> Iterator[str]:
+        """A local buffer made in order, and a reader of it."""
+        self.count += 1
+        local, axes = f"u{self.count}", self.rng.choice(("SR", "RS"))
+        before = {"SR": f"{local}[vi, vj - 1] if vj >= 1 else 0.5", "RS": f"{local}[vi - 1, vj] if vi >= 1 else 0.5"}
+        yield f'{local} = T.alloc_buffer((n, m), "float64")'
+        yield "for i, j in T.grid(n, m):"
+        yield '    with T.block("scan"):'
+        yield f'        vi, vj = T.axis.remap("{axes}", [i, j])'
+        yield f"        {local}[vi, vj] = w[vi, vj] + ({before[axes]})"
+        yield "for i, j in T.grid(n, m):"
+        yield '    with T.block("after"):'
+        yield '        vi, vj = T.axis.remap("SS", [i, j])'
+        yield f"        z[vi, vj] = {local}[{self.rng.choice(('vi', 'n - 1 - vi'))}, vj] * 0.5"
 
-@pytest.mark.parametrize("seed", range(8))
+    def shares(self) -> Iterator[str]:
+        """A reduction beside something else in one loop, in tiles or not; it may have no step."""
+        extent = self.rng.choice(("m", "m // 2"))
+        yield "for i in range(n):"
+        tiled = self.rng.random() < 0.5
+        step = "j0 * 2 + j1" if tiled else "j"
+        if tiled:
+            yield f"    for j0, j1 in T.grid(T.ceildiv({extent}, 2), 2):"
+            yield f"        if j0 * 2 + j1 < {extent}:"
+        else:
+            yield f"    for j in range({extent}):"
+        pad = "    " * (3 if tiled else 2)
+        yield f'{pad}with T.block("sum"):'
+        yield f"{pad}    vi = T.axis.spatial(n, i)"
+        yield f"{pad}    vj = T.axis.reduce({extent}, {step})"
+        yield f"{pad}    with T.init():"
+        yield f"{pad}        s[vi] = 2.0"
+        yield f"{pad}    s[vi] += w[vi, vj]"
+        yield "    for j in range(m):"
+        yield "        z[i, j] = w[i, j] + s[i]"
+        yield "    y[i] = s[i]"
+
+
+@pytest.mark.parametrize("seed", range(16))
 def test_random_kernels(seed: int) -> None:
     kernel = parse_kernel_source(Writer(random.Random(seed)).kernel(), {})
     assert_structural_equal(parse_kernel_source(script(kernel), {}), kernel)

@@ -6,8 +6,10 @@ from dataclasses import replace
 
 from relaxdsl.ir.loops import Block, For, IfThenElse, PrimFunc, Stmt
 from relaxdsl.ir.names import UniqueNames
-from relaxdsl.kernels.accesses import expression_dims
+from relaxdsl.ir.scalar import ScalarExpr
+from relaxdsl.kernels.accesses import both_of, expression_dims
 from relaxdsl.kernels.primitives.dependence import Sign, Touch, may_meet, names_along, touches
+from relaxdsl.kernels.primitives.guards import under
 from relaxdsl.kernels.primitives.tree import (
     Path,
     block_path,
@@ -62,13 +64,13 @@ def initial_values(path: Path, block: Block, place: Stmt, names: UniqueNames) ->
     for stmt in reversed(inside):
         if isinstance(stmt, For) and stmt.var in used:
             result = replace(stmt, body=result)
-        elif isinstance(stmt, IfThenElse) and stmt.else_body is None and not _symbols(stmt) & dropped:
-            result = replace(stmt, then_body=result)
+        elif isinstance(stmt, IfThenElse) and stmt.else_body is None:
+            result = under([each for each in both_of(stmt.condition) if not _symbols(each) & dropped], result)
     return renamed(result, names, "_init")
 
 
-def _symbols(branch: IfThenElse) -> set[str]:
-    return {name for dim in expression_dims(branch.condition) for name in free_symbols(dim)}
+def _symbols(condition: ScalarExpr) -> set[str]:
+    return {name for dim in expression_dims(condition) for name in free_symbols(dim)}
 
 
 def _require_set_once(func: PrimFunc, path: Path, block: Block, place: For) -> None:

@@ -10,8 +10,6 @@ from relaxdsl.ir.loops import (
     Block,
     Buffer,
     For,
-    IfThenElse,
-    IterVar,
     LoopKind,
     PrimFunc,
     Stmt,
@@ -23,9 +21,10 @@ from relaxdsl.ir.loops import (
     substitute_variables,
     walk,
 )
-from relaxdsl.ir.scalar import FUSED, REORDERED, Apply, IndexValue, Load, ScalarExpr, const
+from relaxdsl.ir.scalar import FUSED, REORDERED, Apply, Load, ScalarExpr
 from relaxdsl.kernels.accesses import accesses, flat_index, stride
 from relaxdsl.kernels.schedule.steps import has_few_steps, is_unrollable, unrolled
+from relaxdsl.kernels.steps_apart import are_steps_apart
 from relaxdsl.types.dims import is_symbol
 from relaxdsl.types.dtype import is_float
 
@@ -38,6 +37,8 @@ SHORT_REDUCTION = 8
 
 def decompose_reductions(prim_func: PrimFunc) -> PrimFunc:
     """Replaces every block by what it does; spatial loops become parallel.
+
+    Blocks that are no perfect nest have no init any more, see :mod:`relaxdsl.kernels.schedule.initial_values`.
 
     Before::
 
@@ -73,13 +74,17 @@ def _lower(stmt: Stmt) -> Stmt:
     if nest is not None:
         return _lower_nest(nest)
     if isinstance(stmt, Block):
-        return _lower_block(stmt)
+        assert stmt.init is None
+        return _bound(stmt, stmt.body)
     return map_statements(stmt, _lower)
 
 
 @dataclass(frozen=True, slots=True)
 class Nest:
-    """A perfect nest of loops around one block, whose iteration variables are the loops'."""
+    """A perfect nest of loops around one block, whose iteration variables are the loops'.
+
+    Steps of the spatial ones touch elements of their own, so they may run in any order.
+    """
 
     spatial: tuple[For, ...]
     reduce: tuple[For, ...]
@@ -97,7 +102,7 @@ def nest_of(stmt: Stmt) -> Nest | None:
     kinds = {str(each.binding): each for each in stmt.iter_vars}
     if len(kinds) != len(stmt.iter_vars) or set(kinds) != {loop.var for loop in loops}:
         return None
-    if any(kinds[loop.var].extent != loop.extent for loop in loops):
+    if any(kinds[loop.var].extent != loop.extent for loop in loops) or not are_steps_apart(stmt):
         return None
     spatial = tuple(loop for loop in loops if kinds[loop.var].kind == "spatial")
     return Nest(spatial, tuple(loop for loop in loops if kinds[loop.var].kind == "reduce"), stmt)
@@ -106,23 +111,6 @@ def nest_of(stmt: Stmt) -> Nest | None:
 def _bound(block: Block, stmt: Stmt) -> Stmt:
     """``stmt`` of the block, in terms of the loops."""
     return substitute_variables(stmt, {each.var: each.binding for each in block.iter_vars})
-
-
-def _lower_block(block: Block) -> Stmt:
-    """A block whose loops are anything: its init runs on the first step of its reduction axes."""
-    body = _bound(block, block.body)
-    if block.init is None:
-        return body
-    return sequence(*_first_step(block), body)
-
-
-def _first_step(block: Block) -> Iterator[Stmt]:
-    assert block.init is not None
-    init = _bound(block, block.init)
-    reduce: list[IterVar] = [each for each in block.iter_vars if each.kind == "reduce"]
-    for each in reversed(reduce):
-        init = IfThenElse(Apply("equal", (IndexValue(each.binding), const(0, "int64")), "bool"), init)
-    yield init
 
 
 def _lower_nest(nest: Nest) -> Stmt:

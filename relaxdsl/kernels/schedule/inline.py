@@ -53,7 +53,7 @@ def inline_stages(prim_func: PrimFunc, keeps_operands: bool = False) -> PrimFunc
 
 @dataclass(frozen=True, slots=True)
 class _Stage:
-    """A nest that sets every element of a buffer: ``buffer[variables] = value``."""
+    """A nest that sets every element of a buffer, in any order: ``buffer[variables] = value``."""
 
     buffer: Buffer
     variables: tuple[str, ...]
@@ -79,9 +79,11 @@ def _without_stage(statements: list[Stmt], buffer: Buffer, keeps_operands: bool)
 def _stage_of(stmt: Stmt, buffer: Buffer) -> _Stage | None:
     while isinstance(stmt, For):
         stmt = stmt.body
-    if not isinstance(stmt, Block) or stmt.init is not None or not isinstance(stmt.body, Store):
+    if not isinstance(stmt, Block) or stmt.init is not None or is_reduction(stmt) or not isinstance(stmt.body, Store):
         return None
     store = stmt.body
+    if any(load.buffer is buffer for load in loads_of(store.value)):
+        return None
     own = [each.var for each in stmt.iter_vars]
     written = [str(index) for index in store.indices]
     if written != own or store.buffer is not buffer or any(not is_symbol(each.binding) for each in stmt.iter_vars):

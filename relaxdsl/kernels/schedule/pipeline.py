@@ -10,9 +10,11 @@ from relaxdsl.kernels.contraction.lower import use_engine
 from relaxdsl.kernels.primitives.guards import hoist_conditions, separate_full_tiles
 from relaxdsl.kernels.primitives.lowering import lower_blocks, write_out_unrolled
 from relaxdsl.kernels.schedule.columns import block_columns
+from relaxdsl.kernels.schedule.conditions import evaluate_both_sides
 from relaxdsl.kernels.schedule.contiguous import fuse_contiguous_loops
 from relaxdsl.kernels.schedule.decompose import decompose_reductions
 from relaxdsl.kernels.schedule.flatten import flatten_accesses
+from relaxdsl.kernels.schedule.initial_values import set_initial_values
 from relaxdsl.kernels.schedule.inline import inline_stages
 from relaxdsl.kernels.schedule.interleave import interleave_loops
 from relaxdsl.kernels.schedule.merge import merge_loops
@@ -29,7 +31,9 @@ Rule: TypeAlias = Callable[[PrimFunc], PrimFunc]
 
 DEFAULT_RULES: tuple[Rule, ...] = (
     inline_stages,
+    evaluate_both_sides,
     unroll_sums,
+    set_initial_values,
     decompose_reductions,
     drop_single_loops,
     merge_loops,
@@ -49,6 +53,7 @@ DEFAULT_RULES: tuple[Rule, ...] = (
 
 #: For kernels whose loops were arranged by hand: nothing but what the source needs.
 SCHEDULED_RULES: tuple[Rule, ...] = (
+    evaluate_both_sides,
     lower_blocks,
     simplify_indices,
     separate_full_tiles,

@@ -7,19 +7,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator, Mapping
+from itertools import islice
 
 from relaxdsl.errors import KernelError, RelaxError
-from relaxdsl.ir.loops import Block, Buffer, PrimFunc
+from relaxdsl.ir.loops import Block, Buffer, For, PrimFunc, walk
 from relaxdsl.ir.print_loops import format_scalar
 from relaxdsl.ir.scalar import Index, Load, ScalarExpr
 from relaxdsl.kernels.access_sites import AxisValue, Fact, LoopRange, Site, sites_of
-from relaxdsl.kernels.accesses import expression_dims, loads_of
+from relaxdsl.kernels.accesses import expression_dims, expressions, loads_of, nodes
+from relaxdsl.kernels.expression_source import unsupported_dtype
 from relaxdsl.kernels.first_reads import unset_reads_of
 from relaxdsl.kernels.independence import Conflict, conflicts_of
 from relaxdsl.kernels.out_of_range import Values, find_example, index_at, is_proved, size_at
 from relaxdsl.kernels.races import Race, races_of
 from relaxdsl.script.tensor_ir.interpreter import Places
 from relaxdsl.types.dims import free_symbols
+from relaxdsl.types.dtype import UNSUPPORTED_BY_KERNELS
 
 
 def errors_of(
@@ -32,10 +35,11 @@ def errors_of(
         shown: what the user calls its loops and axes.
         given: outputs that hold something when the kernel begins.
     """
+    yield from islice(_of_unsupported_dtypes(kernel, places), 1)
     conflicts = list(conflicts_of(kernel))
     for conflict in conflicts:
         yield _of_conflict(kernel, conflict, places, shown)
-    for race in races_of(kernel):
+    for race in () if conflicts else races_of(kernel):
         yield _of_race(kernel, race, places, shown)
     for load in () if conflicts else unset_reads_of(kernel, given):
         yield _of_unset_read(kernel, load, places)
@@ -49,24 +53,46 @@ def errors_of(
             yield _of_site(kernel, site, example, places, shown)
 
 
+def _of_unsupported_dtypes(kernel: PrimFunc, places: Places) -> Iterator[RelaxError]:
+    for stmt in walk(kernel.body):
+        for node in (each for expr in expressions(stmt) for each in nodes(expr)):
+            if node.dtype in UNSUPPORTED_BY_KERNELS:
+                place = places.get(node) if isinstance(node, Load) else None
+                yield unsupported_dtype(kernel.name, node.dtype).at(place or places.get(stmt))
+
+
 def _of_conflict(kernel: PrimFunc, conflict: Conflict, places: Places, shown: Mapping[str, str]) -> RelaxError:
     headline, hint = (_renamed(text, shown) for text in (conflict.headline, conflict.hint))
     return KernelError(f"{kernel.name}: {headline}", hint=hint, span=places.get(conflict.node))
 
 
 def _of_race(kernel: PrimFunc, race: Race, places: Places, shown: Mapping[str, str]) -> RelaxError:
-    loop = shown.get(race.loop, race.loop)
-    sizes = ", ".join(f"{name} = {value}" for name, value in race.sizes.items())
+    sizes = _values_shown(race.sizes, {})
     element = f"{race.buffer.name}[{', '.join(map(str, race.element)) or '()'}]"
-    first, second = race.steps
+    first, second = (_values_shown(each, shown) for each in race.steps)
     verb = "reads" if isinstance(race.other, ScalarExpr) else "writes"
-    what = f"step {loop} = {first} writes {element}, and step {loop} = {second} {verb} it"
+    what = f"step {first} writes {element}, and step {second} {verb} it"
+    where, hint = _where_steps_meet(race, shown)
     return KernelError(
-        f"{kernel.name}: steps of the parallel loop {loop} meet in {race.buffer.name}, so their order matters",
+        f"{kernel.name}: steps of {where} meet in {race.buffer.name}, so their order matters",
         details=[f"for {sizes}, {what}" if sizes else what],
-        hint="make the loop serial, with range",
+        hint=hint,
         span=places.get(race.other),
     )
+
+
+def _values_shown(values: Values, shown: Mapping[str, str]) -> str:
+    return ", ".join(f"{shown.get(name, name)} = {value}" for name, value in values.items())
+
+
+def _where_steps_meet(race: Race, shown: Mapping[str, str]) -> tuple[str, str]:
+    """What the steps are of, and what to do."""
+    if isinstance(race.where, For):
+        return f"the parallel loop {shown.get(race.where.var, race.where.var)}", "make the loop serial, with range"
+    first, second = race.steps
+    axis = next(name for name in first if first[name] != second[name])
+    hint = f"bind {shown.get(axis, axis)} by T.axis.reduce, whose steps run in order"
+    return f"the spatial axes of the block {race.where.name}", hint
 
 
 def _of_unset_read(kernel: PrimFunc, load: Load, places: Places) -> RelaxError:

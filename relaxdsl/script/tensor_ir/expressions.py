@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import ast
 import builtins
+from functools import partial, reduce
 from typing import Any
 
 from relaxdsl import tir
-from relaxdsl.errors import DTypeError, ScriptError
-from relaxdsl.ir.scalar import COMPARISON_NAMES, Apply, ScalarExpr, as_scalar, binary
+from relaxdsl.errors import DTypeError, ScriptError, ShapeError
+from relaxdsl.ir.conditions import joined
+from relaxdsl.ir.scalar import COMPARISON_NAMES, Apply, ScalarExpr, as_scalar, binary, cast
 from relaxdsl.script.calls import evaluate_call
 from relaxdsl.script.expressions import BINARY, evaluate_compare
 from relaxdsl.script.tensor_ir.constructs import call_construct
@@ -33,7 +35,7 @@ def evaluate_kernel_compare(interp: KernelInterpreter, node: ast.Compare) -> Any
         return evaluate_compare(interp, node)
     with interp.at(node):
         parts = [_compare(op, *pair) for op, *pair in zip(node.ops, operands, operands[1:], strict=False)]
-        return parts[0] if len(parts) == 1 else tir.logical_and(*parts)
+        return reduce(partial(joined, "logical_and"), parts)
 
 
 def _compare(op: ast.cmpop, left: Any, right: Any) -> ScalarExpr:
@@ -54,8 +56,27 @@ def evaluate_kernel_binary(interp: KernelInterpreter, node: ast.BinOp) -> Any:
             dtype = operand.dtype if isinstance(operand, ScalarExpr) else type(operand).__name__
             if dtype.startswith("float"):
                 raise DTypeError(f"{dtype} has no bits to combine", hint='convert it: T.cast(value, "int32")')
+    if not isinstance(left, ScalarExpr) and not isinstance(right, ScalarExpr):
+        _require_size(node, left, right)
     with interp.at(node):
         return BINARY[type(node.op)](left, right)
+
+
+def _require_size(node: ast.BinOp, left: Any, right: Any) -> None:
+    """Refuses what makes a fraction of a size or of a loop's variable.
+
+    Raises:
+        ShapeError: it does.
+    """
+    sizes = [side for side, value in ((node.left, left), (node.right, right)) if isinstance(value, SymInt)]
+    is_division = isinstance(node.op, ast.Div) and tir.all_sizes(left, right)
+    if not sizes or not (is_division or isinstance(left, float) or isinstance(right, float)):
+        return
+    whole = f"write {ast.unparse(ast.BinOp(node.left, ast.FloorDiv(), node.right))}; " if is_division else ""
+    raise ShapeError(
+        f"`{ast.unparse(node)}` is no size: sizes are integers, made with + - * // %",
+        hint=f'{whole}for a number, convert first: T.cast({ast.unparse(sizes[0])}, "float32")',
+    )
 
 
 _OF_BITS = (ast.BitAnd, ast.BitOr, ast.BitXor, ast.LShift, ast.RShift)
@@ -63,13 +84,14 @@ _OF_BITS = (ast.BitAnd, ast.BitOr, ast.BitXor, ast.LShift, ast.RShift)
 
 @kernel_expression(ast.BoolOp)
 def evaluate_kernel_bool(interp: KernelInterpreter, node: ast.BoolOp) -> Any:
-    """``a and b``, ``a or b``: of conditions of the kernel, or as in Python."""
+    """``a and b``, ``a or b``: of conditions of the kernel, or as in Python. The left side guards the right one."""
     is_and = isinstance(node.op, ast.And)
     value: Any = None
     for i, operand in enumerate(node.values):
         right = interp.evaluate(operand)
         if i and (isinstance(value, ScalarExpr) or isinstance(right, ScalarExpr)):
-            value = (tir.logical_and if is_and else tir.logical_or)(value, right)
+            sides = (cast(as_scalar(each), "bool") for each in (value, right))
+            value = joined("logical_and" if is_and else "logical_or", *sides)
             continue
         value = right
         if not isinstance(value, ScalarExpr) and bool(value) is not is_and:

@@ -10,7 +10,8 @@ from typing import Any
 
 from relaxdsl.dataclass import dataclass
 from relaxdsl.errors import RelaxError
-from relaxdsl.ir.loops import For, PrimFunc, walk
+from relaxdsl.ir.loops import For, PrimFunc, Stmt, map_statements, sub_statements, walk
+from relaxdsl.kernels.steps_apart import unproved_loops
 from relaxdsl.script import parse as programs
 from relaxdsl.script.interpreter import Frame
 from relaxdsl.script.scope import Scope, Surroundings, surroundings_of
@@ -67,6 +68,8 @@ def parse_kernel_node(
                 interp.report(error)
         if interp.errors:
             raise interp.errors[0]
+        if is_checked:
+            kernel = _in_order_unless_proved(kernel, interp.places)
         return ParsedKernel(kernel, interp.places, interp.shown)
     except RelaxError as error:
         errors = [*interp.errors, error] if error not in interp.errors else interp.errors
@@ -80,6 +83,23 @@ def _as_it_runs(kernel: PrimFunc) -> PrimFunc:
     if not is_scheduled:
         return kernel
     return replace(kernel, attrs=MappingProxyType({**kernel.attrs, "scheduled": True}))
+
+
+def _in_order_unless_proved(kernel: PrimFunc, places: Places) -> PrimFunc:
+    """The kernel with those parallel loops serial whose steps may meet in an element."""
+    unproved = {loop.var for loop in unproved_loops(kernel)}
+
+    def visit(stmt: Stmt) -> Stmt:
+        inner = map_statements(stmt, visit)
+        if isinstance(stmt, For) and stmt.var in unproved:
+            assert isinstance(inner, For)
+            return replace(inner, kind="serial")
+        if all(new is old for new, old in zip(sub_statements(inner), sub_statements(stmt), strict=True)):
+            return stmt
+        places[inner] = places.get(stmt)
+        return inner
+
+    return replace(kernel, body=visit(kernel.body)) if unproved else kernel
 
 
 def _read(interp: KernelInterpreter, node: ast.FunctionDef) -> PrimFunc:

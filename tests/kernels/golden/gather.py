@@ -7,4 +7,4 @@ def gather(args, lo, hi):
     for i in range(lo, hi):
         row = i * n
         for j in range(n):
-            out[row + j] = table[abs(index[i]) * n + j]
+            out[row + j] = table[wrapping_add(wrapping_multiply(abs(index[i]), n), j)]

@@ -1,0 +1,108 @@
+"""Proofs that steps of a parallel loop, or of a block's spatial axes, touch elements of their own.
+
+So they may run in any order. What is not proved runs serially, in the order it is written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
+
+from relaxdsl.ir.loops import Block, For, PrimFunc, Stmt, Store, sub_statements, walk
+from relaxdsl.ir.scalar import Index, ScalarExpr
+from relaxdsl.kernels.out_of_range import positive_sizes
+from relaxdsl.kernels.patterns import bare_name
+from relaxdsl.kernels.primitives.dependence import Sign, Touch, conflicting_pairs, may_meet_anyhow, touches
+from relaxdsl.kernels.primitives.private import is_private
+from relaxdsl.types.dims import Dim, substitute
+
+
+def unproved_loops(kernel: PrimFunc) -> Iterator[For]:
+    """The parallel loops of which two steps may touch an element that one of them writes.
+
+    What depends on data is taken to be meant: an element that data chooses is not held against the loop.
+    """
+    for around, loop in _parallel_loops(kernel.body):
+        found = [
+            each
+            for each in touches(loop, around)
+            if each.buffer.scope != "register" and not is_private(kernel, each.buffer, loop)
+        ]
+        pairs = conflicting_pairs(_where_they_run(found, (*around, loop)))
+        outside = {each.var for each in around}
+        if any(_may_meet(a, b, [loop.var], outside) for a, b in pairs if not _is_chosen_by_data(a, b)):
+            yield loop
+
+
+def _parallel_loops(stmt: Stmt, around: tuple[For, ...] = ()) -> Iterator[tuple[tuple[For, ...], For]]:
+    """The parallel loops in a statement, and the loops around each."""
+    inside = around
+    if isinstance(stmt, For):
+        inside = (*around, stmt)
+        if stmt.kind == "parallel":
+            yield around, stmt
+    for inner in sub_statements(stmt):
+        yield from _parallel_loops(inner, inside)
+
+
+def _is_chosen_by_data(*accesses: Touch) -> bool:
+    return any(isinstance(index, ScalarExpr) for each in accesses for index in each.indices or ())
+
+
+def are_steps_apart(block: Block) -> bool:
+    """Whether no two steps of the block's spatial axes touch an element that one of them writes."""
+    spatial = [axis.var for axis in block.iter_vars if axis.kind == "spatial" and axis.extent != 1]
+    if _has_own_elements(block, spatial):
+        return True
+    axes = tuple(For(axis.var, axis.extent, block.body) for axis in block.iter_vars)
+    found = [each for each in touches(block.body, axes) if each.buffer.scope != "register"]
+    return not any(_may_meet(a, b, spatial, ()) for a, b in conflicting_pairs(_where_they_run(found, axes)))
+
+
+def _where_they_run(found: list[Touch], loops: Sequence[For]) -> list[Touch]:
+    """The accesses with those sizes positive for which all the loops around them take a step."""
+    positive = positive_sizes(loop.extent for loop in loops)
+
+    def known(dim: Dim) -> Dim:
+        return substitute(dim, positive)
+
+    def known_index(index: Index) -> Index:
+        return index if isinstance(index, ScalarExpr) else known(index)
+
+    around = {loop for each in found for loop in each.loops}
+    moved = {loop: replace(loop, extent=known(loop.extent), start=known(loop.start)) for loop in around}
+    buffers = {old: replace(old, shape=tuple(map(known, old.shape))) for old in {each.buffer for each in found}}
+    return [
+        replace(
+            each,
+            buffer=buffers[each.buffer],
+            indices=None if each.indices is None else tuple(map(known_index, each.indices)),
+            loops=tuple(moved[loop] for loop in each.loops),
+        )
+        for each in found
+    ]
+
+
+def _has_own_elements(block: Block, spatial: Sequence[str]) -> bool:
+    """Whether every access of what the block writes has all the axes as indices: the plain case, seen at once."""
+    stores = [each for each in walk(block.body) if isinstance(each, Store) and each.buffer.scope != "register"]
+    places: dict[object, tuple[Index, ...]] = {}
+    for store in stores:
+        if places.setdefault(store.buffer, store.indices) != store.indices:
+            return False
+    return all(set(spatial) <= {bare_name(index) for index in indices} for indices in places.values())
+
+
+def _may_meet(a: Touch, b: Touch, steps: Sequence[str], around: Collection[str]) -> bool:
+    """Whether the accesses may meet in two different steps, at whatever other loops within them do.
+
+    Args:
+        steps: the variables of the loops or axes, of which at least one differs.
+        around: the variables of the loops outside, which stay where they are.
+    """
+    inside = dict.fromkeys(loop.var for loop in (*a.loops, *b.loops) if loop.var not in around)
+    for number, first in enumerate(steps):
+        signs: dict[str, Sign] = {each: "*" for each in inside if each not in steps[:number]}
+        if may_meet_anyhow(a, b, {**signs, first: "<"}):
+            return True
+    return False
