@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
+from functools import lru_cache
 
-from relaxdsl.ir.loops import Block, For, PrimFunc, Stmt, Store, sub_statements, walk
+from relaxdsl.ir.loops import Block, For, IterVar, PrimFunc, Stmt, Store, sub_statements, walk
 from relaxdsl.ir.scalar import Index, ScalarExpr
 from relaxdsl.kernels.out_of_range import positive_sizes
 from relaxdsl.kernels.patterns import bare_name
@@ -52,10 +53,14 @@ def _is_chosen_by_data(*accesses: Touch) -> bool:
 def are_steps_apart(block: Block) -> bool:
     """Whether no two steps of the block's spatial axes touch an element that one of them writes."""
     spatial = [axis.var for axis in block.iter_vars if axis.kind == "spatial" and axis.extent != 1]
-    if _has_own_elements(block, spatial):
-        return True
-    axes = tuple(For(axis.var, axis.extent, block.body) for axis in block.iter_vars)
-    found = [each for each in touches(block.body, axes) if each.buffer.scope != "register"]
+    return _has_own_elements(block, spatial) or _are_proved_apart(block.iter_vars, block.body)
+
+
+@lru_cache(maxsize=256)  # each rule of a schedule asks
+def _are_proved_apart(iter_vars: tuple[IterVar, ...], body: Stmt) -> bool:
+    spatial = [axis.var for axis in iter_vars if axis.kind == "spatial" and axis.extent != 1]
+    axes = tuple(For(axis.var, axis.extent, body) for axis in iter_vars)
+    found = [each for each in touches(body, axes) if each.buffer.scope != "register"]
     return not any(_may_meet(a, b, spatial, ()) for a, b in conflicting_pairs(_where_they_run(found, axes)))
 
 
