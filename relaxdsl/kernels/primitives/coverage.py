@@ -88,31 +88,32 @@ def _places(axes: Iterable[IterVar]) -> Dim:
 
 
 def _is_covered(axes: Sequence[IterVar], loops: Sequence[For], guards: Iterable[Guard]) -> bool:
-    """Whether the loops come by every place along the axes, numbered in some order of them."""
+    """Whether the loops come by every place along the axes, numbered in some order of them, in each iteration of those
+    loops around that the axes do not use.
+    """
     names = {name for axis in axes for name in free_symbols(axis.binding)}
+    walking = [loop for loop in loops if loop.var in names]
+    ranges = ranges_of(loop for loop in loops if loop.var not in names)
     own = [guard for guard in guards if guard is not None and names & set(free_symbols(guard[0]))]
     for order in permutations(axes):
         place, total = _place_along(order), _places(order)
-        span = _covered((place, place), loops, total) if all(each == (place, total) for each in own) else None
-        if span is not None and _is_least(span[0], 0, {}) and _is_least(total - 1, span[1], {}):
+        span = _covered((place, place), walking, ranges, total) if all(each == (place, total) for each in own) else None
+        if span is not None and _is_least(span[0], 0, ranges) and _is_least(total - 1, span[1], ranges):
             return True
     return False
 
 
-def _covered(span: Span, loops: Sequence[For], total: Dim) -> Span | None:
+def _covered(span: Span, loops: Sequence[For], known: dict[str, Span], total: Dim) -> Span | None:
     """Of the places from 0 to ``total - 1``, a range that the loops run over without gaps if each of their innermost
     iterations runs over ``span``; None if that can't be shown. It may be any loop that takes the smallest steps.
     """
-    walking = [each for each in loops if each.var in {*free_symbols(span[0]), *free_symbols(span[1])}]
-    if not walking:
-        return span
-    bounding = {name for each in walking for name in (*free_symbols(each.start), *free_symbols(each.extent))}
-    for loop in (each for each in reversed(walking) if each.var not in bounding):
+    bounding = {name for each in loops for name in (*free_symbols(each.start), *free_symbols(each.extent))}
+    for loop in (each for each in reversed(loops) if each.var not in bounding):
         others = [each for each in loops if each is not loop]
-        found = _over_loop(span, loop, ranges_of(others), total)
+        found = _over_loop(span, loop, {**known, **ranges_of(others)}, total)
         if found is not None:
-            return _covered(found, others, total)
-    return None
+            return _covered(found, others, known, total)
+    return None if loops else span
 
 
 def _over_loop(span: Span, loop: For, outer: dict[str, Span], total: Dim) -> Span | None:

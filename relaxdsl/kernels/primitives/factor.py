@@ -60,7 +60,7 @@ def _all_ones(dtype: str) -> ScalarExpr:
 
 
 #: What may be combined in any order and grouping, and the value of each dtype that changes nothing.
-_NEUTRAL: Mapping[str, Callable[[str], ScalarExpr]] = {
+NEUTRAL: Mapping[str, Callable[[str], ScalarExpr]] = {
     "add": partial(const, 0),
     "multiply": partial(const, 1),
     "maximum": _least,
@@ -122,7 +122,7 @@ def _reduction(func: PrimFunc, block: Block) -> Store:
 
 def _is_grouped(store: Store) -> bool:
     match store:
-        case Store(buffer, indices, Apply(function, (Load(held, at), value))) if function in _NEUTRAL:
+        case Store(buffer, indices, Apply(function, (Load(held, at), value))) if function in NEUTRAL:
             return held is buffer and at == indices and all(load.buffer is not buffer for load in loads_of(value))
     return False
 
@@ -191,7 +191,7 @@ def _parts_block(
     if all(axis.kind == "spatial" for axis in axes):
         return Block(parts.name, axes, substitute_variables(Store(parts, indices, store.value.args[1]), values))
     body = substitute_variables(_moved(store, store.buffer, parts, indices), values)
-    neutral = _NEUTRAL[store.value.function](parts.dtype)
+    neutral = NEUTRAL[store.value.function](parts.dtype)
     return Block(parts.name, axes, body, Store(parts, indices, neutral))
 
 

@@ -210,3 +210,27 @@ def compute_at_of_the_parts_of_fused_loops() -> relax.Schedule:
     sch.compute_at("t", sch.get_loops("u")[0])
     assert_computes(sch.func, KERNELS["chain"].numpy)
     return sch
+
+
+@relax.prim_func
+def sums_so_far(x: T.Buffer((n,), "float32"), y: T.Buffer((n, m), "float32"), m: T.int64, n: T.int64):
+    T.outputs(y)
+    s = T.alloc_buffer((), "float32")
+    for i in range(n):
+        for a in range(i + 1):
+            with T.block("s"):
+                va = T.axis.reduce(n, a)
+                with T.init():
+                    s[()] = T.float32(0.0)
+                s[()] = s[()] + x[va]
+        for k in range(m):
+            with T.block("y"):
+                vi, vk = T.axis.remap("SS", [i, k])
+                y[vi, vk] = s[()]
+
+
+@case
+def compute_at_refuses_sums_over_a_part_in_each_iteration() -> relax.Schedule:
+    sch = relax.Schedule(sums_so_far)
+    sch.compute_at("s", sch.get_loops("y")[1])
+    return sch

@@ -12,7 +12,7 @@ import relaxdsl as relax
 from relaxdsl import tir as T
 from relaxdsl.ir.check_loops import kernel_violations
 from relaxdsl.ir.equal import structural_equal
-from relaxdsl.kernels.primitives.factor import _NEUTRAL
+from relaxdsl.kernels.primitives.factor import NEUTRAL
 from relaxdsl.script.parse_text import parse_kernel_source
 
 m, n = relax.dims("m n")
@@ -51,7 +51,7 @@ def in_parts(sch: relax.Schedule, is_split: bool) -> relax.Schedule:
 
 
 @pytest.mark.parametrize("is_split", [True, False], ids=["split", "whole"])
-@pytest.mark.parametrize("name", _NEUTRAL)
+@pytest.mark.parametrize("name", NEUTRAL)
 def test_the_initial_value_is_taken_once(name: str, is_split: bool) -> None:
     combine, dtype, start = REDUCTIONS[name]
     sch = in_parts(reduction(combine, dtype, start), is_split)
