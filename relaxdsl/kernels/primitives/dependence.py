@@ -138,10 +138,7 @@ def is_within_block(buffer: Buffer, found: Iterable[Touch]) -> bool:
 
 
 def is_same_point(a: Touch, b: Touch) -> bool:
-    """Whether the accesses meet only where a block computes the same element: in one instance, or steps of its sum.
-
-    The order of these does not matter: a reduction's steps may be combined in any order.
-    """
+    """Whether the accesses meet only where a block computes the same element: in one instance, or steps of its sum."""
     if a.block is None or a.block is not b.block or a.own_indices != b.own_indices:
         return False
     return set(spatial_variables(a.block)) <= {bare_name(index) for index in a.own_indices}

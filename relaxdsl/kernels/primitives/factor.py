@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
-from functools import partial
 from typing import TypeVar
 
 from relaxdsl.ir.loops import (
@@ -22,8 +20,9 @@ from relaxdsl.ir.loops import (
     substitute_variables,
 )
 from relaxdsl.ir.names import UniqueNames
-from relaxdsl.ir.scalar import Apply, Index, Load, ScalarExpr, const, rewrite
+from relaxdsl.ir.scalar import Apply, Index, Load, ScalarExpr, rewrite
 from relaxdsl.kernels.accesses import expression_dims, loads_of
+from relaxdsl.kernels.primitives.combining import NEUTRAL
 from relaxdsl.kernels.primitives.dependence import names_along, touches
 from relaxdsl.kernels.primitives.facts import require_axes_in_place, require_only_writer
 from relaxdsl.kernels.primitives.regions import most_over
@@ -40,37 +39,9 @@ from relaxdsl.kernels.primitives.tree import (
     top_statement,
     variable,
 )
-from relaxdsl.kernels.te_functions import max_value, min_value
 from relaxdsl.types.dims import Dim, free_symbols, substitute
-from relaxdsl.types.dtype import is_float, is_signed
 
 T = TypeVar("T")
-
-
-def _least(dtype: str) -> ScalarExpr:
-    return const(-math.inf, dtype) if is_float(dtype) else min_value(dtype)
-
-
-def _greatest(dtype: str) -> ScalarExpr:
-    return const(math.inf, dtype) if is_float(dtype) else max_value(dtype)
-
-
-def _all_ones(dtype: str) -> ScalarExpr:
-    return const(-1, dtype) if is_signed(dtype) else max_value(dtype)
-
-
-#: What may be combined in any order and grouping, and the value of each dtype that changes nothing.
-NEUTRAL: Mapping[str, Callable[[str], ScalarExpr]] = {
-    "add": partial(const, 0),
-    "multiply": partial(const, 1),
-    "maximum": _least,
-    "minimum": _greatest,
-    "logical_and": partial(const, 1),
-    "logical_or": partial(const, 0),
-    "bitwise_and": _all_ones,
-    "bitwise_or": partial(const, 0),
-    "bitwise_xor": partial(const, 0),
-}
 
 
 def rfactor(func: PrimFunc, names: UniqueNames, loop: str, factor_axis: int) -> tuple[PrimFunc, str]:

@@ -6,9 +6,11 @@ from collections.abc import Iterable
 
 from relaxdsl.ir.loops import Block, Buffer, For, PrimFunc, Store, walk
 from relaxdsl.kernels.patterns import bare_name
+from relaxdsl.kernels.primitives.combining import ORDERLESS_HINT, combines_in_any_order
 from relaxdsl.kernels.primitives.dependence import Touch, names_along, touches
 from relaxdsl.kernels.primitives.private import fills, is_private
 from relaxdsl.kernels.primitives.tree import block_path, loops_on, refuse
+from relaxdsl.types.dims import is_symbol
 
 
 def reads_of(block: Block) -> tuple[Buffer, ...]:
@@ -102,6 +104,16 @@ def require_read_after(func: PrimFunc, block: Block, step: str) -> None:
         if each.buffer in written and not each.is_write:
             headline = f"{step}: {each.owner} reads {each.buffer.name} before block {block.name} computes it"
             refuse(func, headline, each.place, block.name)
+
+
+def require_steps_in_order(func: PrimFunc, block: Block, step: str) -> None:
+    """Refuses if new loops over the block's reduction may take steps in another order that gives another result."""
+    axes = [axis for axis in block.iter_vars if axis.kind == "reduce" and axis.extent != 1]
+    is_in_order = len(axes) <= 1 and all(is_symbol(axis.binding) for axis in axes)
+    if is_in_order or all(combines_in_any_order(block, each) for each in writes_of(block)):
+        return
+    headline = f"{step}: in new loops block {block.name} may take steps before those that they need"
+    refuse(func, headline, block.name, hint=ORDERLESS_HINT)
 
 
 def require_inputs_made(func: PrimFunc, moved: PrimFunc, block: str, place: str, within: str, step: str) -> None:

@@ -9,6 +9,7 @@ from itertools import pairwise
 from relaxdsl.ir.loops import For, IfThenElse, PrimFunc, Stmt, substitute_variables
 from relaxdsl.ir.names import UniqueNames
 from relaxdsl.ir.scalar import Apply, IndexValue
+from relaxdsl.kernels.primitives.combining import ORDERLESS_HINT, combines_in_any_order
 from relaxdsl.kernels.primitives.dependence import (
     Sign,
     Touch,
@@ -194,20 +195,26 @@ def _require_order(func: PrimFunc, on_path: tuple[For, ...], chain: list[For], c
     outside = on_path[: on_path.index(chain[0])]
     found = touches(chain[0], outside)
     for a, b in conflicting_pairs(found):
-        if is_within_block(a.buffer, found) or is_same_point(a, b) or is_private(func, a.buffer, chain[-1]):
+        if is_within_block(a.buffer, found) or _is_one_sum(a, b) or is_private(func, a.buffer, chain[-1]):
             continue
         signs = _reversed_signs(a, b, chain, changed)
         if signs is not None:
             _refuse_order(func, a, b, chain, changed)
 
 
+def _is_one_sum(a: Touch, b: Touch) -> bool:
+    """Whether the accesses meet in one instance of a block only, or in steps of its reduction that may come anyhow."""
+    return is_same_point(a, b) and a.block is not None and combines_in_any_order(a.block, a.buffer)
+
+
 def _refuse_order(func: PrimFunc, a: Touch, b: Touch, chain: list[For], changed: list[For]) -> None:
+    order = ", ".join(loop.var for loop in changed)
     first, then = ("written" if each.is_write else "read" for each in (a, b))
     moved = [loop.var for loop, now in zip(chain, changed, strict=True) if loop is not now]
-    headline = (
-        f"reorder: in the order {', '.join(loop.var for loop in changed)} an element of {a.buffer.name} "
-        f"may be {then} before it is {first}"
-    )
+    if a.block is not None and is_same_point(a, b):
+        headline = f"reorder: in the order {order} block {a.block.name} may take steps before those that they need"
+        refuse(func, headline, *moved, hint=ORDERLESS_HINT)
+    headline = f"reorder: in the order {order} an element of {a.buffer.name} may be {then} before it is {first}"
     refuse(func, headline, *moved, hint=f"now it is {first} first, in an earlier iteration")
 
 

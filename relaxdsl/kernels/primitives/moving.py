@@ -21,6 +21,7 @@ from relaxdsl.kernels.primitives.facts import (
     require_own_scratch,
     require_read_after,
     require_same_inputs,
+    require_steps_in_order,
     writes_of,
 )
 from relaxdsl.kernels.primitives.kinds import require_kinds
@@ -44,6 +45,7 @@ def compute_at(func: PrimFunc, names: UniqueNames, block: str, loop: str) -> Pri
     require_own_scratch(func, producer, step)
     require_axes_in_place(func, producer, step)
     require_all_places(func, producer, step)
+    require_steps_in_order(func, producer, step)
     require_read_after(func, producer, step)
     readers = readers_of(func, producer)
     if not readers:
@@ -113,6 +115,7 @@ def reverse_compute_at(func: PrimFunc, names: UniqueNames, block: str, loop: str
     _require_elsewhere(func, path, consumer, target, step)
     require_only_writer(func, consumer, step)
     require_all_places(func, consumer, step)
+    require_steps_in_order(func, consumer, step)
     require_read_after(func, consumer, step)
     inside = [each for each in _writes_for(func, consumer) if target in each.loops]
     if not inside:

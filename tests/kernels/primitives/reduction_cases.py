@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 from schedule_cases import case, start
 from schedule_kernels import KERNELS, assert_computes
 
@@ -294,4 +295,52 @@ def sums_and_statements(x: T.Buffer((m, n), "float32"), s: T.Buffer((m,), "float
 def rfactor_refuses_a_result_used_by_a_statement_in_its_loops() -> relax.Schedule:
     sch = relax.Schedule(sums_and_statements)
     sch.rfactor(sch.get_loops("s")[1])
+    return sch
+
+
+@relax.prim_func
+def fading(x: T.Buffer((m, n, 3), "float32"), y: T.Buffer((m,), "float32"), m: T.int64, n: T.int64):
+    T.outputs(y)
+    t = T.alloc_buffer((m,), "float32")
+    for i, j, k in T.grid(m, n, 3):
+        with T.block("t"):
+            vi, vj, vk = T.axis.remap("SRR", [i, j, k])
+            with T.init():
+                t[vi] = T.float32(0.0)
+            t[vi] = t[vi] * T.float32(0.5) + x[vi, vj, vk]
+    for i in range(m):
+        with T.block("y"):
+            vi = T.axis.spatial(m, i)
+            y[vi] = t[vi]
+
+
+def faded(x: np.ndarray) -> np.ndarray:
+    result = np.zeros(x.shape[0], "float32")
+    for step in np.moveaxis(x, 0, -1).reshape(x.shape[1] * x.shape[2], x.shape[0]):
+        result = result * np.float32(0.5) + step
+    return result
+
+
+@case
+def reorder_of_steps_that_need_the_one_before() -> relax.Schedule:
+    """Rows may come in any order."""
+    sch = relax.Schedule(fading)
+    i, j, k = sch.get_loops("t")
+    sch.reorder(j, k, i)
+    assert_computes(sch.func, faded)
+    return sch
+
+
+@case
+def reorder_refuses_steps_that_need_the_one_before() -> relax.Schedule:
+    sch = relax.Schedule(fading)
+    _, j, k = sch.get_loops("t")
+    sch.reorder(k, j)
+    return sch
+
+
+@case
+def compute_at_refuses_steps_that_need_the_one_before() -> relax.Schedule:
+    sch = relax.Schedule(fading)
+    sch.compute_at("t", sch.get_loops("y")[0])
     return sch
