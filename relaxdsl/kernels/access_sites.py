@@ -6,9 +6,10 @@ from collections.abc import Iterator, Mapping
 from typing import TypeAlias
 
 from relaxdsl.dataclass import dataclass
-from relaxdsl.ir.loops import Block, Buffer, For, IfThenElse, PrimFunc, Stmt, Store, sub_statements
+from relaxdsl.ir.loops import Block, Buffer, For, IfThenElse, IterVar, PrimFunc, Stmt, Store, sub_statements
 from relaxdsl.ir.scalar import Apply, Index, IndexValue, Load, ScalarExpr, Select, children, const
-from relaxdsl.types.dims import Dim
+from relaxdsl.kernels.accesses import dims_in, expression_dims
+from relaxdsl.types.dims import Dim, free_symbols
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,12 +88,42 @@ def _in_statement(stmt: Stmt, facts: tuple[Fact, ...]) -> Iterator[Site]:
 def _in_block(block: Block, facts: tuple[Fact, ...]) -> Iterator[Site]:
     for position, axis in enumerate(block.iter_vars):
         yield Site(block, axis.var, position, axis.binding, axis.extent, facts)
-    inside = (*facts, *(AxisValue(axis.var, axis.binding, axis.extent) for axis in block.iter_vars))
     if block.init is not None:
-        reduce = (axis for axis in block.iter_vars if axis.kind == "reduce")
-        first = (Apply("equal", (IndexValue(axis.binding), const(0, "int64")), "bool") for axis in reduce)
-        yield from _in_statement(block.init, (*inside, *(Condition(each, True) for each in first)))
-    yield from _in_statement(block.body, inside)
+        yield from _in_statement(block.init, _known_in_init(block, facts))
+    yield from _in_statement(block.body, (*facts, *map(_axis_value, block.iter_vars)))
+
+
+def _axis_value(axis: IterVar) -> AxisValue:
+    return AxisValue(axis.var, axis.binding, axis.extent)
+
+
+def _known_in_init(block: Block, facts: tuple[Fact, ...]) -> tuple[Fact, ...]:
+    """What is known in a block's init: not that the reduction takes a step, unless something else depends on which."""
+    assert block.init is not None
+    named = {name for dim in dims_in(block.init) for name in free_symbols(dim)}
+    reduce = [axis for axis in block.iter_vars if axis.kind == "reduce"]
+    dims = [axis.binding for axis in block.iter_vars if axis not in reduce or axis.var in named]
+    dims += [dim for fact in facts for dim in dims_of_fact(fact)]
+    used = {name for dim in dims for name in free_symbols(dim)}
+    left_out = {name for axis in reduce for name in free_symbols(axis.binding)} - used
+    kept = [axis for axis in block.iter_vars if not left_out & set(free_symbols(axis.binding))]
+    first = (Apply("equal", (IndexValue(axis.binding), const(0, "int64")), "bool") for axis in kept if axis in reduce)
+    return (
+        *(fact for fact in facts if not (isinstance(fact, LoopRange) and fact.var in left_out)),
+        *map(_axis_value, kept),
+        *(Condition(each, True) for each in first),
+    )
+
+
+def dims_of_fact(fact: Fact) -> Iterator[Dim]:
+    """The dims that a fact speaks of."""
+    match fact:
+        case LoopRange(_, start, extent):
+            yield from (start, extent)
+        case AxisValue(_, binding):
+            yield binding
+        case Condition(expr):
+            yield from expression_dims(expr)
 
 
 def _in_indices(indices: tuple[Index, ...], facts: tuple[Fact, ...]) -> Iterator[Site]:

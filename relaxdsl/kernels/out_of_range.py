@@ -16,7 +16,7 @@ from relaxdsl.errors import ShapeError
 from relaxdsl.ir.conditions import joined_by
 from relaxdsl.ir.loops import PrimFunc
 from relaxdsl.ir.scalar import Apply, Cast, Const, IndexValue, ScalarExpr, Select
-from relaxdsl.kernels.access_sites import AxisValue, Condition, Fact, LoopRange, Site, axis_values
+from relaxdsl.kernels.access_sites import AxisValue, Condition, Fact, LoopRange, Site, axis_values, dims_of_fact
 from relaxdsl.kernels.accesses import as_dim, expression_dims
 from relaxdsl.types.dims import Dim, Symbol, evaluate, free_symbols, is_symbol, substitute, symbols_of, terms
 from relaxdsl.types.prove import Ranges, is_non_negative
@@ -141,7 +141,7 @@ def larger_sizes(kernel: PrimFunc, facts: tuple[Fact, ...], numbers: Iterable[in
 
 def _sizes(kernel: PrimFunc, facts: tuple[Fact, ...], steps: tuple[int, ...]) -> Iterator[Values]:
     shapes = [size for buffer in (*kernel.params, *kernel.scratch) for size in buffer.shape]
-    inside = (dim for fact in facts for dim in _dims_of(fact))
+    inside = (dim for fact in facts for dim in dims_of_fact(fact))
     bounds = {each.name: each for dim in (*inside, *shapes) for each in symbols_of(dim)}
     choices = [_values_of(bounds.get(name, Symbol(name)), steps) for name in kernel.symbols]
     compound = [size for size in shapes if not is_symbol(size)]
@@ -155,16 +155,6 @@ def _values_of(size: Symbol, steps: tuple[int, ...]) -> list[int]:
     return [size.lower + step for step in steps if size.upper is None or size.lower + step <= size.upper]
 
 
-def _dims_of(fact: Fact) -> Iterator[Dim]:
-    match fact:
-        case LoopRange(_, start, extent):
-            yield from (start, extent)
-        case AxisValue(_, binding):
-            yield binding
-        case Condition(expr):
-            yield from expression_dims(expr)
-
-
 def _evaluated(dim: Dim, values: Mapping[str, int], otherwise: int) -> int:
     try:
         return evaluate(dim, values)
@@ -175,7 +165,7 @@ def _evaluated(dim: Dim, values: Mapping[str, int], otherwise: int) -> int:
 def _used_loops(site: Site) -> frozenset[str]:
     """The loops whose values matter to whether the access is made, and where."""
     index = expression_dims(site.index) if isinstance(site.index, ScalarExpr) else (site.index,)
-    dims = [*index, site.size, *(dim for fact in site.facts for dim in _dims_of(fact))]
+    dims = [*index, site.size, *(dim for fact in site.facts for dim in dims_of_fact(fact))]
     return frozenset(name for dim in dims for name in free_symbols(dim))
 
 

@@ -177,7 +177,7 @@ def sums_from_local(x: T.Buffer((n, m), "int64"), y: T.Buffer((n,), "int64")):
             with T.block("sum"):
                 vi, vj = T.axis.remap("SR", [i, j])
                 with T.init():
-                    y[vi] = t[vi, 0]
+                    y[vi] = t[vi, 0] if m > 0 else 0
                 y[vi] += t[vi, vj]
 
 
