@@ -87,7 +87,8 @@ def _totals(
 ) -> list[Any]:
     """What the products are added to: zeros, or what is there.
 
-    Then what is there for the tile after this one, which is ``following`` elements further, comes into the caches.
+    With ``following``, lines that are written come into the caches first: this tile's, if it does not read them anyway,
+    and otherwise those of the tile after it, which is so many elements further.
     """
     with emit.builder.if_else(emit.compare("==", is_first, 0)) as (later, first):
         with later:
@@ -100,6 +101,9 @@ def _totals(
                     emit.prefetch(place, emit.add(following, offset), for_writing=True)
             after_later = emit.builder.block
         with first:
+            if following is not None:
+                for place, offset in goals:
+                    emit.prefetch(place, offset, for_writing=True)
             after_first = emit.builder.block
     totals = [emit.builder.phi(emit.vector) for _ in goals]
     for total, value in zip(totals, loaded, strict=True):
