@@ -83,7 +83,8 @@ class For(Stmt):
 
 
 PARTS_PER_THREAD = 6
-"""Into how many parts each thread's share of a range is cut: a core that is slow or busy takes fewer of them."""
+"""Into how many parts each thread's share of a range is cut, each shorter than the last: a slow or busy core takes
+fewer of them."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)

@@ -196,17 +196,18 @@ def part_count(extent: int, threads: int, rounds: int) -> int:
 def part_start(extent: int, part: int, parts: int, threads: int) -> int:
     """Where a part of the range starts, or the one before it ends.
 
-    The first round of parts, one for each thread, is half of the range, the second half of what is left, and so on: the
-    last ones are short, so that threads end at nearly the same time, and the others are seldom taken. The last round is
-    all that is left.
+    The first round of parts, one for each thread, is half of the range, the second half of what is left, and so on; the
+    last round is all that is left. So threads take few parts, and yet end at nearly the same time.
     """
-    if part == parts or parts == extent:
-        return part if parts == extent else extent
+    if parts == extent:
+        return part
+    if part == parts:
+        return extent
     above = divide(part, threads)
     left = extent >> above
     round_size = left if above == divide(parts, threads) - 1 else left - (left >> 1)
     start = extent - left + divide(round_size * (part - above * threads), threads)
-    return start if extent < LONG_PART * parts else start & -PART_MULTIPLE
+    return start if round_size < LONG_PART * threads else start & -PART_MULTIPLE
 
 
 def minimum(left: int, right: int) -> int:
