@@ -164,7 +164,8 @@ class Schedule(RecordedSteps):
 
         Raises:
             ScheduleError: they are not nested directly; the range of one depends on another that would come later; an
-                element would be read or written too early.
+                element would be read or written too early; steps of a reduction that need the one before, as those of
+                ``s[i] * 0.5 + x[i, k]`` do, would come in another order.
         """
         self._func = loops.reorder(self._func, loop_names("reorder", loops_))
 
@@ -225,7 +226,8 @@ class Schedule(RecordedSteps):
 
         Raises:
             ScheduleError: the block is read outside of the loop, or not at all; it writes an output, or what others
-                write too; its loops may run over a part of its axes; what it reads is written again before.
+                write too; its loops may run over a part of its axes; what it reads is written again before; steps of a
+                reduction that need the one before might come in another order.
         """
         self._func = moving.compute_at(
             self._func, self._names, block_name("compute_at", block), loop_name("compute_at", loop)
