@@ -9,8 +9,9 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from functools import lru_cache
 
-from relaxdsl.ir.loops import Block, For, IterVar, PrimFunc, Stmt, Store, sub_statements, walk
+from relaxdsl.ir.loops import Block, Buffer, For, IterVar, PrimFunc, Stmt, Store, sub_statements, walk
 from relaxdsl.ir.scalar import Index, ScalarExpr
+from relaxdsl.kernels.accesses import expressions, loads_of
 from relaxdsl.kernels.out_of_range import positive_sizes
 from relaxdsl.kernels.patterns import bare_name
 from relaxdsl.kernels.primitives.dependence import Sign, Touch, conflicting_pairs, may_meet_anyhow, touches
@@ -91,10 +92,13 @@ def _where_they_run(found: list[Touch], loops: Sequence[For]) -> list[Touch]:
 def _has_own_elements(block: Block, spatial: Sequence[str]) -> bool:
     """Whether every access of what the block writes has all the axes as indices: the plain case, seen at once."""
     stores = [each for each in walk(block.body) if isinstance(each, Store) and each.buffer.scope != "register"]
-    places: dict[object, tuple[Index, ...]] = {}
+    places: dict[Buffer, tuple[Index, ...]] = {}
     for store in stores:
         if places.setdefault(store.buffer, store.indices) != store.indices:
             return False
+    loads = (load for stmt in walk(block.body) for expr in expressions(stmt) for load in loads_of(expr))
+    if any(load.buffer in places and load.indices != places[load.buffer] for load in loads):
+        return False
     return all(set(spatial) <= {bare_name(index) for index in indices} for indices in places.values())
 
 

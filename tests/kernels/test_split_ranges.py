@@ -9,8 +9,8 @@ from typing import TypeGuard
 import numpy as np
 import pytest
 
-from relaxdsl.ir.loops import For, PrimFunc, Stmt, walk
-from relaxdsl.ir.scalar import ScalarExpr, Select
+from relaxdsl.ir.loops import Buffer, For, PrimFunc, Stmt, Store, loop_variable, walk
+from relaxdsl.ir.scalar import Apply, IndexValue, Load, ScalarExpr, Select, const
 from relaxdsl.kernels import te
 from relaxdsl.kernels.accesses import expressions, nodes
 from relaxdsl.kernels.create import create_prim_func
@@ -129,6 +129,36 @@ def test_a_second_loop_that_threads_share_stays_one() -> None:
     source = compile_kernel(kernel).source
     assert re.findall("if i1 .*:|else:", source) == ["if i1 < 2:", "if i1 < m + 2:", "else:"]
     assert "elif i1 < m + 2:" in source
+
+
+def _added_up(shift: int) -> PrimFunc:
+    """``out[i, j + shift] = out[i, j] + (0 if j < 2 else x[i, j])``."""
+    x, out = Buffer("x", (11, n), "float32"), Buffer("out", (11, n + shift), "float32")
+    i, j = loop_variable("i", 11), loop_variable("j", n)
+    condition = Apply("less", (IndexValue(j), IndexValue(2)), "bool")
+    value = Load(out, (i, j)) + Select(condition, const(0.0, "float32"), Load(x, (i, j)))
+    row = For("j", n, Store(out, (i, j + shift), value), "parallel" if shift == 0 else "serial")
+    return PrimFunc("f", (x, out), 1, ("n",), For("i", 11, row, "parallel"))
+
+
+@pytest.mark.parametrize(("shift", "expected"), [(0, ["min(n, 2) n"]), (1, ["0 min(n, 2)", "min(n, 2) n"])])
+def test_steps_that_change_nothing_are_left_out(shift: int, expected: list[str]) -> None:
+    """An element that goes into another one changes that."""
+    loops = [each for each in walk(split_ranges(_added_up(shift)).body) if isinstance(each, For) and each.var != "i"]
+    assert [f"{loop.start} {loop.start + loop.extent}" for loop in loops] == expected
+
+
+def test_edges_of_single_rows_are_loops() -> None:
+    """Threads do not share a loop along a row, so its body need not choose."""
+    x = te.placeholder((n,), name="x")
+
+    def body(c: Dim, i: Dim) -> ScalarExpr:
+        is_inside = te.logical_and(te.less_equal(0, i - 1), te.less(i - 1, n))
+        return te.if_then_else(is_inside, x[i - 1], te.const(0, "float32"))
+
+    kernel = create_prim_func([x], [te.compute((11, n + 2), body, name="out")], "grown")
+    loops = [each for each in walk(split_ranges(decompose_reductions(kernel)).body) if isinstance(each, For)]
+    assert [str(each.extent) for each in loops] == ["11", "1", "n", "1"]
 
 
 def _interleaved(border: int, spacing: int) -> PrimFunc:

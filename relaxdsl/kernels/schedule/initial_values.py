@@ -78,14 +78,16 @@ def _block_at(path: Path) -> Block:
 
 
 def _is_changed_within(path: Path) -> bool:
-    """Whether the first statement of ``path`` changes what the init at its end sets, reads, or runs under."""
+    """Whether the first statement of ``path`` changes what the init at its end sets, reads or runs under, or may read
+    what it sets before that.
+    """
     block = _block_at(path)
     assert block.init is not None
     needed, set_ = buffers_touched(block.init)
     for each in path:
         needed |= {load.buffer for expr in expressions(each) for load in loads_of(expr)}
-    others = with_statement(path[0], block, sequence())
-    return bool((needed | set_) & buffers_touched(others)[1] or needed & buffers_touched(block)[1])
+    read, written = buffers_touched(with_statement(path[0], block, sequence()))
+    return bool((needed | set_) & written or set_ & read or needed & buffers_touched(block)[1])
 
 
 def _is_in_range(func: PrimFunc, first: Stmt) -> bool:

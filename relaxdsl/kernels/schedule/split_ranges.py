@@ -110,7 +110,7 @@ class _Section:
 
 @dataclass(frozen=True, slots=True)
 class _Splitter:
-    """Splits innermost loops inside loops of known ranges.
+    """Splits loops inside loops of known ranges.
 
     Args:
         is_shared: whether threads may share the loop that comes next along with the one around it.
@@ -126,7 +126,8 @@ class _Splitter:
 
     def _with_body_split(self, loop: For) -> For:
         ranges = {**self.ranges, loop.var: (loop.start, loop.start + loop.extent - 1)}
-        is_shared = not self.ranges and loop.kind == "parallel" and isinstance(loop.body, For)
+        has_rows = isinstance(loop.body, For) and any(isinstance(each, For) for each in walk(loop.body.body))
+        is_shared = not self.ranges and loop.kind == "parallel" and has_rows
         return replace(loop, body=_Splitter(ranges, is_shared).statement(loop.body))
 
     def _split(self, loop: For) -> Stmt | None:
@@ -136,15 +137,15 @@ class _Splitter:
             return None
         cuts = list(_cuts_in(loop))
         sections = self._sections(loop, cuts)
-        if sections and _has_expensive_choice(loop):
-            return sequence(*map(self._with_body_split, self._parts(loop, sections)))
+        is_expensive = bool(sections) and _has_expensive_choice(loop)
         sections = sections or self._inside_and_edges(loop, cuts)
-        if not sections or not self._are_edges(loop, sections):
+        if not sections or not (is_expensive or self._are_edges(loop, sections)):
             return None
-        parts = self._parts(loop, sections)
+        parts = [self._part(loop, number, section) for number, section in enumerate(sections)]
         if self.is_shared and loop.kind == "parallel":
             return self._chosen(loop, parts)
-        return sequence(*map(self._with_body_split, parts))
+        kept = (part for part in parts if sub_statements(part.body) or isinstance(part.body, Store))
+        return sequence(*map(self._with_body_split, kept))
 
     def _sections(self, loop: For, cuts: Sequence[_Cut]) -> list[_Section]:
         """The loop cut at all places; nothing where there are none, or too many, or their order is not known."""
@@ -166,22 +167,20 @@ class _Splitter:
         first = self._clamped(dim_max(loop.start, *lower), loop.start, end)
         stop = self._clamped(dim_min(end, *upper), first, end)
         inside = dict.fromkeys(lower, False) | dict.fromkeys(upper, True)
-        return [_Section(loop.start, first, {}), _Section(first, stop, inside), _Section(stop, end, {})]
+        sections = [_Section(loop.start, first, {}), _Section(first, stop, inside), _Section(stop, end, {})]
+        return [each for each in sections if each.start != each.stop]
 
     def _are_edges(self, loop: For, sections: Sequence[_Section]) -> bool:
-        """Whether all parts of a loop but one are short, and each is no more than a nest around stores."""
-        extents = (section.stop - section.start for section in sections)
-        others = [extent for extent in extents if prove_less_equal(extent, MAX_EDGE, self.ranges) is not Proof.YES]
+        """Whether all parts of a loop but one, of which more is known, are short, and each is a nest around stores."""
+        others = [each for each in sections if not self._is_short(each.stop - each.start)]
         body = loop.body
         while isinstance(body, For):
             body = body.body
         stmts = body.body if isinstance(body, Seq) else (body,)
-        return len(others) == 1 and all(isinstance(each, Store) for each in stmts)
+        return len(others) == 1 and bool(others[0].answers) and all(isinstance(each, Store) for each in stmts)
 
-    def _parts(self, loop: For, sections: Sequence[_Section]) -> list[For]:
-        """A loop for each section that has an effect."""
-        parts = [self._part(loop, number, section) for number, section in enumerate(sections)]
-        return [part for part in parts if sub_statements(part.body) or isinstance(part.body, Store)]
+    def _is_short(self, extent: Dim) -> bool:
+        return prove_less_equal(extent, MAX_EDGE, self.ranges) is Proof.YES
 
     def _part(self, loop: For, number: int, section: _Section) -> For:
         name = f"{loop.var}.{number}" if number else loop.var
@@ -297,8 +296,8 @@ def _effective(stmt: Stmt) -> Stmt:
 
 def _changes_nothing(stmt: Stmt) -> bool:
     match stmt:
-        case Store(buffer, _, Apply("maximum", (Load(old), Const(value)))):
-            return old is buffer and value == float("-inf")
-        case Store(buffer, _, Apply("add" | "fast_add" | "fused_add", (Load(old), Const(value)))):
-            return old is buffer and value == 0
+        case Store(buffer, indices, Apply("maximum", (Load(old, place), Const(value)))):
+            return old is buffer and place == indices and value == float("-inf")
+        case Store(buffer, indices, Apply("add" | "fast_add" | "fused_add", (Load(old, place), Const(value)))):
+            return old is buffer and place == indices and value == 0
     return False
