@@ -44,6 +44,11 @@ def loads_of(expr: ScalarExpr) -> Iterator[Load]:
     return (node for node in nodes(expr) if isinstance(node, Load))
 
 
+def reads(expr: ScalarExpr, buffer: Buffer) -> bool:
+    """Whether anything inside an expression reads the buffer."""
+    return any(load.buffer is buffer for load in loads_of(expr))
+
+
 def accesses(stmt: Stmt, loops: tuple[str, ...] = (), is_conditional: bool = False) -> Iterator[Access]:
     """Every read and write inside a statement, in the order they run."""
     for expr in expressions(stmt):

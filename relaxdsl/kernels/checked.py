@@ -38,6 +38,7 @@ from relaxdsl.kernels.access_sites import Site, sites_of
 from relaxdsl.kernels.out_of_range import is_proved
 from relaxdsl.kernels.schedule.decompose import nest_of
 from relaxdsl.kernels.schedule.initial_values import set_initial_values
+from relaxdsl.kernels.te_functions import logical_not
 from relaxdsl.types.dims import Dim
 
 #: What a report holds: which access was wrong, counted from 1 (0: none), its index, and the size.
@@ -120,7 +121,7 @@ class _Writer:
             condition = self.safe(expr.condition)
             yield from self._tests(expr.condition, guards)
             yield from self._tests(expr.then_value, (*guards, condition))
-            yield from self._tests(expr.else_value, (*guards, _not(condition)))
+            yield from self._tests(expr.else_value, (*guards, logical_not(condition)))
             return
         for child in children(expr):
             yield from self._tests(child, guards)
@@ -131,7 +132,7 @@ class _Writer:
         """Reports an index that is out of range, if it is the first one."""
         index = _as_int64(self._safe_index(site.index))
         nothing_yet = Apply("equal", (Load(REPORT, (0,)), const(0, "int64")), "bool")
-        wrong = _and(*guards, nothing_yet, _not(self._in_range(site)))
+        wrong = _and(*guards, nothing_yet, logical_not(self._in_range(site)))
         values = (const(number, "int64"), index, IndexValue(site.size))
         return IfThenElse(wrong, sequence(*(_store(i, value) for i, value in enumerate(values))))
 
@@ -169,10 +170,6 @@ def _and(*conditions: ScalarExpr) -> ScalarExpr:
     for other in others:
         result = Apply("logical_and", (result, other), "bool")
     return result
-
-
-def _not(condition: ScalarExpr) -> ScalarExpr:
-    return Apply("logical_not", (condition,), "bool")
 
 
 # ---------------------------------------------------------------------------------------------------------- plain loops

@@ -8,7 +8,7 @@ from functools import partial
 
 from relaxdsl.ir.loops import Block, Buffer, Store, walk
 from relaxdsl.ir.scalar import Apply, Load, ScalarExpr, Select, const
-from relaxdsl.kernels.accesses import expressions, loads_of
+from relaxdsl.kernels.accesses import expressions, reads
 from relaxdsl.kernels.te_functions import max_value, min_value
 from relaxdsl.types.dtype import is_float, is_signed
 
@@ -38,7 +38,6 @@ NEUTRAL: Mapping[str, Callable[[str], ScalarExpr]] = {
     "bitwise_xor": partial(const, 0),
 }
 
-
 ORDERLESS_HINT = "steps of sums, products, maxima and the like may come in any order"
 
 
@@ -53,7 +52,7 @@ def combines_in_any_order(block: Block, buffer: Buffer) -> bool:
     for stmt in walk(block.body):
         if isinstance(stmt, Store) and stmt.buffer is buffer:
             used.update(_functions(stmt.value, stmt))
-        elif any(_reads(expr, buffer) for expr in expressions(stmt)):
+        elif any(reads(expr, buffer) for expr in expressions(stmt)):
             return False
     return len(used) <= 1 and None not in used
 
@@ -64,16 +63,12 @@ def _functions(value: ScalarExpr, store: Store) -> Iterator[str | None]:
         case Load(buffer, indices) if buffer is store.buffer and indices == store.indices:
             return
         case Apply(function, args) if function in NEUTRAL:
-            own = [each for each in args if _reads(each, store.buffer)]
+            own = [each for each in args if reads(each, store.buffer)]
             yield function if len(own) == 1 else None
             for each in own:
                 yield from _functions(each, store)
-        case Select(condition, then_value, else_value) if not _reads(condition, store.buffer):
+        case Select(condition, then_value, else_value) if not reads(condition, store.buffer):
             yield from _functions(then_value, store)
             yield from _functions(else_value, store)
         case _:
             yield None
-
-
-def _reads(expr: ScalarExpr, buffer: Buffer) -> bool:
-    return any(load.buffer is buffer for load in loads_of(expr))

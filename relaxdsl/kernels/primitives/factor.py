@@ -21,7 +21,7 @@ from relaxdsl.ir.loops import (
 )
 from relaxdsl.ir.names import UniqueNames
 from relaxdsl.ir.scalar import Apply, Index, Load, ScalarExpr, rewrite
-from relaxdsl.kernels.accesses import expression_dims, loads_of
+from relaxdsl.kernels.accesses import expression_dims, reads
 from relaxdsl.kernels.primitives.combining import NEUTRAL
 from relaxdsl.kernels.primitives.dependence import names_along, touches
 from relaxdsl.kernels.primitives.facts import require_axes_in_place, require_only_writer
@@ -94,7 +94,7 @@ def _reduction(func: PrimFunc, block: Block) -> Store:
 def _is_grouped(store: Store) -> bool:
     match store:
         case Store(buffer, indices, Apply(function, (Load(held, at), value))) if function in NEUTRAL:
-            return held is buffer and at == indices and all(load.buffer is not buffer for load in loads_of(value))
+            return held is buffer and at == indices and not reads(value, buffer)
     return False
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 
 from relaxdsl.ir.loops import Block, For, IfThenElse, PrimFunc, Stmt
 from relaxdsl.ir.names import UniqueNames
-from relaxdsl.ir.scalar import Apply, ScalarExpr
+from relaxdsl.ir.scalar import ScalarExpr
 from relaxdsl.kernels.accesses import both_of, expression_dims
 from relaxdsl.kernels.primitives.dependence import Sign, Touch, may_meet, names_along, touches
 from relaxdsl.kernels.primitives.guards import under
@@ -21,6 +22,7 @@ from relaxdsl.kernels.primitives.tree import (
     renamed,
     replaced,
 )
+from relaxdsl.kernels.te_functions import logical_not
 from relaxdsl.types.dims import free_symbols
 
 
@@ -57,22 +59,17 @@ def initial_values(path: Path, block: Block, place: Stmt, names: UniqueNames) ->
     """
     axes = tuple(axis for axis in block.iter_vars if axis.kind == "spatial")
     used = {name for axis in axes for name in free_symbols(axis.binding)}
-    _, *below = path[path.index(place) :]
-    inside = path[path.index(place) : -1]
-    dropped = {stmt.var for stmt in inside if isinstance(stmt, For)} - used
+    within = path[path.index(place) :]
+    dropped = {stmt.var for stmt in within if isinstance(stmt, For)} - used
     assert block.init is not None
     result: Stmt = Block(block.name, axes, block.init)
-    for stmt, inner in reversed(list(zip(inside, below, strict=True))):
+    for stmt, inner in reversed(list(pairwise(within))):
         if isinstance(stmt, For) and stmt.var in used:
             result = replace(stmt, body=result)
         elif isinstance(stmt, IfThenElse):
-            met = both_of(_opposite(stmt.condition) if inner is stmt.else_body else stmt.condition)
+            met = both_of(logical_not(stmt.condition) if inner is stmt.else_body else stmt.condition)
             result = under([each for each in met if not _symbols(each) & dropped], result)
     return renamed(result, names, "_init")
-
-
-def _opposite(condition: ScalarExpr) -> ScalarExpr:
-    return Apply("logical_not", (condition,), "bool")
 
 
 def _symbols(condition: ScalarExpr) -> set[str]:

@@ -18,7 +18,7 @@ from relaxdsl.ir.loops import (
     walk,
 )
 from relaxdsl.ir.scalar import Apply, Load, ScalarExpr, Select, rewrite
-from relaxdsl.kernels.accesses import accesses, buffers_touched, expressions, loads_of, nodes
+from relaxdsl.kernels.accesses import accesses, buffers_touched, expressions, loads_of, nodes, reads
 from relaxdsl.kernels.patterns import costs_nothing, is_reduction, takes_each_once
 from relaxdsl.types.dims import is_symbol, substitute
 
@@ -82,7 +82,7 @@ def _stage_of(stmt: Stmt, buffer: Buffer) -> _Stage | None:
     if not isinstance(stmt, Block) or stmt.init is not None or is_reduction(stmt) or not isinstance(stmt.body, Store):
         return None
     store = stmt.body
-    if any(load.buffer is buffer for load in loads_of(store.value)):
+    if reads(store.value, buffer):
         return None
     own = [each.var for each in stmt.iter_vars]
     written = [str(index) for index in store.indices]
