@@ -27,6 +27,8 @@ from relaxdsl.kernels.contraction.tiles import emit_tiles, tile_name
 from relaxdsl.kernels.contraction.ways import FROM_PANELS, IN_PLACE, emit_packs_left
 
 NO_PANELS = 0
+#: So many tiles of a column fetch the panel of the next one between them.
+MANY_TILES = 4
 _RIGHT = "source b* b_steps b_columns"
 _RESULT = "c* c_rows panels* block*"
 
@@ -171,7 +173,7 @@ def _emit_all_tiles(library: Library, layout: Layout) -> None:
     operand, stop = layout.operand(emit, a, a_rows, a_steps), emit.add(first_column, columns)
     packed, packs_left = block, None
     if library.numbers.is_read_in_place and _may_pack_left(library, layout):
-        packs_left = emit_packs_left(emit, n, a_steps)
+        packs_left = emit_packs_left(emit, n, columns, a_steps)
         most_rows = emit.smaller(PACKED_ROWS, emit.multiple_above(rows, library.tile.rows))
         left_rows = emit.builder.select(packs_left, most_rows, emit.integer(0))
         packed = emit.at(block, emit.mul(left_rows, emit.smaller(k, library.tile.depth)))
@@ -265,6 +267,28 @@ class _Tiles:
         self.library.call(self.emit, f"group_of_tiles{self.layout.suffix}", arguments)
 
 
+class _Ahead:
+    """The panel after one of ``size`` elements: each tile of a column fetches its share of the lines.
+
+    Panels are in memory one after the other; without that, the first tile would wait for every line. Few tiles would
+    have to fetch too many at once.
+    """
+
+    def __init__(self, emit: Emitter, size: Any, panel: Any, height: Any, tile_rows: int, are_panels: Any) -> None:
+        self.emit, self.tile_rows = emit, tile_rows
+        self.panel = emit.at(panel, size)
+        tiles, lines = emit.quotient(emit.add(height, tile_rows - 1), tile_rows), emit.quotient(size, emit.line_lanes)
+        share = emit.quotient(emit.add(lines, emit.sub(tiles, 1)), tiles)
+        are_many = emit.all(are_panels, emit.compare(">=", tiles, MANY_TILES))
+        self.share = emit.builder.select(are_many, share, emit.integer(0))
+
+    def fetch(self, row: Any) -> None:
+        emit = self.emit
+        first = emit.mul(emit.quotient(row, self.tile_rows), self.share)
+        with emit.loop(first, emit.add(first, self.share)) as line:
+            emit.prefetch(self.panel, emit.mul(line, emit.line_lanes))
+
+
 def _emit_group_of_tiles(library: Library, layout: Layout) -> None:
     """``height`` rows by ``width`` columns, tile by tile.
 
@@ -280,7 +304,12 @@ def _emit_group_of_tiles(library: Library, layout: Layout) -> None:
         last = emit.sub(tile.lanes, emit.sub(wide, columns))
         panel = library.whole_vectors(emit, emit.smaller(tile.columns, emit.sub(extent, column)))
         right = (emit.at(b, emit.mul(column, b_tiles)), emit.builder.select(are_panels, panel, b_steps))
+        ahead = None
+        if tile.fetches_panels:
+            ahead = _Ahead(emit, emit.mul(panel, depth), right[0], height, tile.rows, are_panels)
         with emit.loop(0, height, tile.rows) as row:
+            if ahead is not None:
+                ahead.fetch(row)
             rows = emit.smaller(tile.rows, emit.sub(height, row))
             left = layout.left.of_tile(emit, a, row)
             goal = emit.at(c, emit.add(emit.mul(row, c_rows), column))

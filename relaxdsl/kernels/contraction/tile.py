@@ -11,10 +11,10 @@ ROW_BLOCK = 96
 #: Rows of the left operand that are used for all columns before the next ones: so much of it, by :attr:`Tile.depth`
 #: steps, stays in the second-level cache. A multiple of every tile's rows.
 PACKED_ROWS = 192
-#: Steps of the sum in one pass over the tiles, for elements of 32 bits: a panel of the right operand of this depth
-#: stays in the first-level cache. Processors with vectors of 512 bits have large second-level caches: panels come from
-#: there in time, and fewer passes read and write the result less often.
-DEPTH, WIDE_DEPTH = 384, 512
+#: Steps of the sum in one pass over the tiles, for elements of 32 bits. A panel of the right operand of this depth fills
+#: a first-level cache or more: what of it is gone comes from the second level in time. Fewer steps would fit, but then
+#: more tiles are begun, and the result is read and written more often, which takes longer.
+DEPTH = 512
 #: Columns of the right operand that are packed together, or divided among threads: a multiple of every tile's columns.
 COLUMN_GROUP = 192
 #: Columns that threads share out among them are multiples of so many, and of a tile's.
@@ -22,8 +22,7 @@ GRANULE = COLUMN_GROUP // 4
 #: Columns that a call packs for itself before it uses them: so much of the right operand, by :attr:`Tile.depth` steps,
 #: is in the second-level cache besides the left one. A multiple of every tile's columns.
 PACKED_COLUMNS = 96
-#: Up to so many columns, a left operand whose rows are no runs of memory is read where it is, too: packing it would
-#: take too long beside using it.
+#: Up to so many columns, a left operand is read where it is: packing it would take too long beside using it.
 NARROW = 256
 #: What the caches hold and fetch at a time.
 LINE_BYTES = 64
@@ -67,7 +66,7 @@ class Tile:
     @property
     def depth(self) -> int:
         """Steps of the sum in one pass over the tiles."""
-        return (WIDE_DEPTH if self.is_wide else DEPTH) * 32 // self.bits
+        return DEPTH * 32 // self.bits
 
     @property
     def is_wide(self) -> bool:
@@ -76,10 +75,15 @@ class Tile:
 
     @property
     def packs_left(self) -> bool:
-        """Whether a left operand whose rows are no runs of memory is packed where it is used often.
+        """Whether a left operand is packed where it is used often: its rows come from the second-level cache then.
 
-        With wide tiles that gains less than it costs. Rows that are runs are read where they are by all tiles.
+        With wide tiles that gains less than it costs: there are fewer of them, and those caches are larger.
         """
+        return not self.is_wide
+
+    @property
+    def fetches_panels(self) -> bool:
+        """Whether tiles fetch the panel that comes after theirs. Wide ones gain nothing by that."""
         return not self.is_wide
 
     @property

@@ -52,9 +52,13 @@ def emit_way(emit: Emitter, tile: Tile) -> None:
     emit.builder.ret(emit.integer(FROM_PANELS))
 
 
-def emit_packs_left(emit: Emitter, n: Any, a_steps: Any) -> Any:
-    """Whether tiles that pack left operands read this one from a packed block: it is no runs, and used often."""
-    return emit.all(emit.compare("!=", a_steps, 1), emit.compare(">", n, NARROW))
+def emit_packs_left(emit: Emitter, n: Any, columns: Any, a_steps: Any) -> Any:
+    """Whether tiles that pack left operands read this one from a packed block, since it is used often.
+
+    Where its rows are runs of memory, the columns of the call count, and otherwise all ``n``: reading steps that are
+    far apart takes so long that packing them again in each call takes less.
+    """
+    return emit.compare(">", emit.builder.select(emit.compare("==", a_steps, 1), columns, n), NARROW)
 
 
 # ---------------------------------------------------------------------------------------------------------- in advance
@@ -123,8 +127,7 @@ class Product:
             return True
         if self.left is None or not self.tile.packs_left:
             return False
-        _, steps = self.left
-        return steps != 1 and not (isinstance(self.columns, int) and self.columns <= NARROW)
+        return not (isinstance(self.columns, int) and self.columns <= NARROW)
 
     @property
     def _right_columns(self) -> Dim:
