@@ -130,16 +130,22 @@ class Emitter:
         return self.builder.gep(pointer, [self.integer(offset)])
 
     def moved(self, pointer: Any, spacing: Integer) -> Any:
-        """The address ``spacing`` elements on, of which LLVM does not know that it is.
+        """The address ``spacing`` elements on, of which LLVM does not know that it is, unless that is a constant.
 
         Else it computes the address of each row from that of the row before: eight additions, one after the other, in
         which time it could have multiplied sixteen vectors. Or it keeps all addresses of all steps, on the stack.
+        Constants become part of the instructions that read.
         """
-        return self.hidden(self.at(pointer, spacing))
+        moved = self.at(pointer, spacing)
+        return moved if isinstance(spacing, int) else self.hidden(moved)
 
     def hidden(self, value: Any) -> Any:
         """A value of which LLVM does not know what it is, and so nothing that is computed from it before its turn."""
         return self.builder.asm(ir.FunctionType(value.type, [value.type]), "", "=r,0", [value], False)
+
+    def begin_step(self) -> None:
+        """What is read after it is not read before: for the vectors of several steps there are no registers."""
+        self.builder.asm(ir.FunctionType(ir.VoidType(), []), "", "~{memory}", [], True)
 
     def load(self, pointer: Any, offset: Integer) -> Any:
         return self.builder.load(self.at(pointer, offset))

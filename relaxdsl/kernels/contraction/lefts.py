@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar, Protocol
 
 from relaxdsl.kernels.contraction.emitter import Emitter
@@ -40,6 +40,10 @@ class Left(Protocol):
         """They, one step on."""
         ...
 
+    def usual(self) -> Iterator[tuple[Any, Left]]:
+        """The operand with each usual spacing as constants, and whether it is spaced so."""
+        ...
+
 
 class Spaced:
     """Rows ``a_rows`` apart, and steps ``a_steps``; in a group, tiles ``a_tiles`` a row."""
@@ -67,6 +71,13 @@ class Spaced:
 
     def moved(self, places: list[Any]) -> list[Any]:
         return [self.emit.moved(place, self.a_steps) for place in places]
+
+    def usual(self) -> Iterator[tuple[Any, Left]]:
+        """Rows that are runs of memory, and packed ones."""
+        emit = self.emit
+        yield emit.compare("==", self.a_steps, 1), Spaced(emit, (self.source, self.a_rows, 1), self.rows)
+        is_packed = emit.all(emit.compare("==", self.a_rows, 1), emit.compare("==", self.a_steps, self.rows))
+        yield is_packed, Spaced(emit, (self.source, 1, self.rows), self.rows)
 
 
 class Tabled:
@@ -97,3 +108,6 @@ class Tabled:
     def moved(self, places: list[Any]) -> list[Any]:
         (table,) = places
         return [self.emit.at(table, 1)]
+
+    def usual(self) -> Iterator[tuple[Any, Left]]:
+        yield from ()

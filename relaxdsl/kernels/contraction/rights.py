@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-from relaxdsl.kernels.contraction.emitter import Emitter
+from relaxdsl.kernels.contraction.emitter import INT64, Emitter
 from relaxdsl.kernels.contraction.tile import Tile
 
 #: How many steps before it is used the right operand is fetched: where it is read in place, no processor guesses it.
@@ -45,6 +45,10 @@ class Right(Protocol):
         """They, one step on."""
         ...
 
+    def usual(self) -> tuple[Any, Right]:
+        """The operand with its usual spacing as constants, and whether it is spaced so."""
+        ...
+
 
 class Neighbours:
     """Vectors are neighbours in memory, steps ``b_steps`` apart. In a panel that is the number of its columns."""
@@ -64,12 +68,19 @@ class Neighbours:
 
     def unrolled(self, depth: Any) -> Any:
         """Panels come into the caches by themselves; of an operand in place, all steps are fetched."""
-        are_panels = self.emit.compare("==", self.b_steps, self.count * self.emit.lanes)
         whole = self.emit.multiple_below(depth, UNROLLED)
-        return self.emit.builder.select(are_panels, whole, self.emit.integer(0))
+        return self.emit.builder.select(self._are_panels, whole, self.emit.integer(0))
+
+    @property
+    def _are_panels(self) -> Any:
+        return self.emit.compare("==", self.b_steps, self._width)
+
+    @property
+    def _width(self) -> int:
+        return self.count * self.emit.lanes
 
     def fetch(self, places: list[Any]) -> None:
-        for first in range(0, self.count * self.emit.lanes, self.emit.line_lanes):
+        for first in range(0, self._width, self.emit.line_lanes):
             self.emit.prefetch(places[0], self.emit.add(self.ahead, first))
 
     def vectors(self, places: list[Any]) -> list[Any]:
@@ -77,6 +88,10 @@ class Neighbours:
 
     def moved(self, places: list[Any]) -> list[Any]:
         return [self.emit.moved(places[0], self.b_steps)]
+
+    def usual(self) -> tuple[Any, Right]:
+        """Panels."""
+        return self._are_panels, Neighbours(self.emit, (self.source, self._width), self.count)
 
 
 class Runs:
@@ -91,7 +106,7 @@ class Runs:
 
     def __init__(self, emit: Emitter, arguments: Sequence[Any], vectors: int) -> None:
         self.emit = emit
-        self.runs = list(zip(arguments[::2], arguments[1::2], strict=True))[:vectors]
+        self.starts, self.tables = arguments[: 2 * vectors : 2], arguments[1 : 2 * vectors : 2]
 
     @property
     def places(self) -> list[Any]:
@@ -105,9 +120,18 @@ class Runs:
 
     def vectors(self, places: list[Any]) -> list[Any]:
         (step,) = places
-        return [self.emit.load_vector(start, self.emit.load(table, step)) for start, table in self.runs]
+        offsets = {table: self.emit.load(table, step) for table in dict.fromkeys(self.tables)}
+        return [
+            self.emit.load_vector(start, offsets[table]) for start, table in zip(self.starts, self.tables, strict=True)
+        ]
 
     def moved(self, places: list[Any]) -> list[Any]:
-        """Hidden, or else LLVM loads the vectors of all steps first, for which there are no registers."""
         (step,) = places
-        return [self.emit.hidden(self.emit.add(step, 1))]
+        return [self.emit.add(step, 1)]
+
+    def usual(self) -> tuple[Any, Right]:
+        """With one table for all: none is packed."""
+        numbers = [self.emit.builder.ptrtoint(table, INT64) for table in self.tables]
+        have_one = self.emit.all(*(self.emit.compare("==", numbers[0], each) for each in numbers))
+        arguments = [each for start in self.starts for each in (start, self.tables[0])]
+        return have_one, Runs(self.emit, arguments, len(self.starts))

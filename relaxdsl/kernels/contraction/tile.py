@@ -11,9 +11,9 @@ ROW_BLOCK = 96
 #: Rows of the left operand that are used for all columns before the next ones: so much of it, by :attr:`Tile.depth`
 #: steps, stays in the second-level cache. A multiple of every tile's rows.
 PACKED_ROWS = 192
-#: Steps of the sum in one pass over the tiles, for elements of 32 bits. A panel of the right operand of this depth fills
-#: a first-level cache or more: what of it is gone comes from the second level in time. Fewer steps would fit, but then
-#: more tiles are begun, and the result is read and written more often, which takes longer.
+#: Steps of the sum in one pass over the tiles, for elements of 32 bits. A panel of the right operand of this depth is
+#: as large as a first-level cache, or larger: what is gone from there comes from the second level in time. Fewer steps
+#: would fit, but more tiles would begin, and read and write the result, which takes longer.
 DEPTH = 512
 #: Columns of the right operand that are packed together, or divided among threads: a multiple of every tile's columns.
 COLUMN_GROUP = 192

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import zip_longest
 from typing import Any
 
 from relaxdsl.kernels.contraction.emitter import Emitter
+from relaxdsl.kernels.contraction.lefts import Left
 from relaxdsl.kernels.contraction.library import Library
 from relaxdsl.kernels.contraction.operands import STRIDED, Layout
-from relaxdsl.kernels.contraction.rights import UNROLLED
+from relaxdsl.kernels.contraction.rights import UNROLLED, Right
 
 _REST = "c* c_rows is_first last"
 
@@ -60,26 +61,45 @@ def _emit_tile(library: Library, layout: Layout, rows: int, vectors: int) -> Non
     is_frequent = rows == library.tile.rows
     following = emit.mul(c_rows, rows) if is_frequent else None
     totals = _totals(emit, goals, masks, is_first, following)
-    whole = right.unrolled(depth) if is_frequent else None
-    loops = ((0, depth, 1),) if whole is None else ((0, whole, UNROLLED), (whole, depth, 1))
     lefts, rights = left.places, right.places
-    for start, stop, steps in loops:
+    start = emit.integer(0)
+    for stop, steps, a, b in _passes(emit, depth, left, right, is_frequent):
         with emit.carrying_loop(start, stop, [*rights, *lefts, *totals], steps) as loop:
             rights, lefts, totals = _parted(loop.values, len(rights), len(lefts))
             for _ in range(steps):
+                emit.begin_step()
                 if steps == 1:
-                    right.fetch(rights)
-                columns = right.vectors(rights)
-                totals = _step(library, emit, left.elements(lefts), columns, totals)
-                rights, lefts = right.moved(rights), left.moved(lefts)
+                    b.fetch(rights)
+                columns = b.vectors(rights)
+                totals = _step(library, emit, a.elements(lefts), columns, totals)
+                rights, lefts = b.moved(rights), a.moved(lefts)
             loop.following += [*rights, *lefts, *totals]
         rights, lefts, totals = _parted(loop.values, len(rights), len(lefts))
+        start = stop
     if is_frequent:
         with emit.builder.if_then(emit.compare("==", last, emit.lanes)):
             _store(emit, totals, goals)
             emit.builder.ret(emit.integer(0))
     _store(emit, totals, goals, masks)
     emit.builder.ret(emit.integer(0))
+
+
+def _passes(
+    emit: Emitter, depth: Any, left: Left, right: Right, is_frequent: bool
+) -> Iterator[tuple[Any, int, Left, Right]]:
+    """Loops over the steps, one after the other: to which step, how many of them an iteration, and the operands.
+
+    There is one for each of the usual spacings, one for all others, and one for the steps that are left over. At most
+    two have anything to do.
+    """
+    if is_frequent:
+        whole, stop = right.unrolled(depth), emit.integer(0)
+        is_usual, usual_right = right.usual()
+        for is_so_spaced, usual_left in left.usual():
+            stop = emit.builder.select(emit.all(is_usual, is_so_spaced), whole, stop)
+            yield stop, UNROLLED, usual_left, usual_right
+        yield whole, UNROLLED, left, right
+    yield depth, 1, left, right
 
 
 def _totals(

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from relaxdsl.kernels.contraction.engine import target_machine
 from relaxdsl.kernels.contraction.library import Library
 from relaxdsl.kernels.contraction.numbers import numbers_for
-from relaxdsl.kernels.contraction.tile import FEW, PACKED_COLUMNS, Tile, tile_for
+from relaxdsl.kernels.contraction.tile import FEW, NARROW, PACKED_COLUMNS, Tile, tile_for
 from relaxdsl.kernels.contraction.ways import DIRECT, FROM_PANELS, IN_PLACE, PACKING, Product, emit_way
 from relaxdsl.kernels.object_code import LoadedObject, parsed_for
 from relaxdsl.types.dims import dims, evaluate
@@ -83,11 +83,15 @@ def test_the_memory_of_a_layer_of_any_number_of_rows():
     assert layer(512, 32, 560).block_size == 0
     assert str(layer(512, 32, 560).is_packed_before) == "min(rows // 513, 1)"
     assert str(layer(512, 32, 570).block_size) == "8000"  # a vector of the last ten columns
-    assert layer(512, 32, 1520).block_size == layer(256, 16, 1520).left_block_size == 0  # its rows are runs
     turned = [Product(rows, 1520, 500, (1, rows), (1, 1520), tile_for(32, *each)) for each in ((512, 32), (256, 16))]
-    assert [str(each.left_block_size) for each in turned] == ["0", "384 * min(rows, 187) + 1920"]
-    sizes = [evaluate(layer(256, 16, 560).block_size, {"rows": size}) for size in (1, 48, 49, FEW, FEW + 1)]
-    assert [size / 384 for size in sizes] == [0, 0, 96, 96, 0]
+    for wide, narrow in ((layer(512, 32, 1520), layer(256, 16, 1520)), turned):  # whether its rows are runs or not
+        assert str(wide.left_block_size) == "0"
+        assert str(narrow.left_block_size) == "500 * min(rows, 187) + 2500"
+    assert layer(256, 16, NARROW).left_block_size == 0
+    layers = layer(256, 16, 560)
+    right_size = layers.block_size - layers.left_block_size
+    sizes = [evaluate(right_size, {"rows": size}) for size in (1, 48, 49, FEW, FEW + 1)]
+    assert [size / 500 for size in sizes] == [0, 0, 96, 96, 0]
 
 
 @pytest.mark.parametrize("are_bytes", [False, True])
