@@ -18,7 +18,7 @@ lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-# For example: make bench ARGS="--only attention,conv"; ARGS=--save measures everything and writes RESULTS.md.
+# For example: make bench ARGS="--only attention,conv"; ARGS=--save measures everything and writes benchmarks/results.
 bench: $(BENCH_VENV)/.installed $(TVM_VENV)/.installed
 	$(BENCH_VENV)/bin/python benchmarks/run.py $(ARGS)
 

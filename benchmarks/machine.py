@@ -43,7 +43,7 @@ def describe() -> str:
     versions = ", ".join(f"{package} {version(package)}" for package in PACKAGES)
     busy = f" Load average at the start: {os.getloadavg()[0]:.1f}." if hasattr(os, "getloadavg") else ""
     return (
-        f"{_processor()}, {len(usable_cores())} cores, {_vector_width()}; {platform.system()} {platform.machine()}, "
+        f"{_processor()}, {len(usable_cores())} cores, {kind()}; {platform.system()} {platform.machine()}, "
         f"Python {sys.version.split()[0]}; {versions}.{busy}"
     )
 
@@ -52,9 +52,11 @@ def _processor() -> str:
     return _cpu_fact("model name") or platform.processor() or platform.machine()
 
 
-def _vector_width() -> str:
+def kind() -> str:
+    """The processor's widest vectors, or what it is where that is not known."""
     flags = _cpu_fact("flags").split()
-    return next((name for flag, name in (("avx512f", "AVX-512"), ("avx2", "AVX2")) if flag in flags), "no AVX2")
+    vectors = (("avx512f", "AVX-512"), ("avx2", "AVX2"))
+    return next((name for flag, name in vectors if flag in flags), platform.machine())
 
 
 def _cpu_fact(key: str) -> str:

@@ -1,7 +1,8 @@
 """All benchmarks: checks every contender's results, times them side by side, prints the tables.
 
 `make bench` runs it in an environment of its own; TVM, if it is installed, has another. `--quick` measures briefly,
-`--only attention,conv` a few rows, `--save` everything and what memory is planned, and writes RESULTS.md and the plot.
+`--only attention,conv` a few rows, `--save` everything and what memory is planned, and writes it to `results/`, a file
+for each kind of processor, with a plot.
 """
 
 from __future__ import annotations
@@ -101,7 +102,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     both = sorted({1, len(machine.usable_cores())})
     parser.add_argument("--threads", type=_counts, default=both, help="default: 1 and the machine's cores")
-    parser.add_argument("--save", action="store_true", help="write RESULTS.md and the plot; with torch.compile")
+    parser.add_argument("--save", action="store_true", help="write results/ and the plot; with torch.compile")
     add_options(parser)
     options = parser.parse_args()
     options.torch_compile |= options.save

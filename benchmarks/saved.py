@@ -1,4 +1,4 @@
-"""What `--save` writes: RESULTS.md, and the plot of ratio against size beside it."""
+"""What `--save` writes for a kind of processor: the tables, and the plot of ratio against size beside them."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import datetime
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from machine import kind
 from report import LEGEND, PEERS, Row, failures, render, tally
 
-RESULTS = Path(__file__).with_name("RESULTS.md")
-PLOT = Path(__file__).with_name("ratio_against_size.svg")
+INDEX = Path(__file__).with_name("RESULTS.md")
+RESULTS = Path(__file__).with_name("results")
 COLOURS = {"numpy": "tab:blue", "torch": "tab:orange", "torch.compile": "tab:red", "jax.jit": "tab:green"}
 
 
@@ -21,7 +22,9 @@ def save(
     notes: Sequence[str],
 ) -> None:
     """Writes both files: the machine, the date, every table, what failed, memory, the notes, and the plot."""
-    draw(curves)
+    name = kind().lower()
+    plot = RESULTS / f"{name}.svg"
+    draw(curves, plot)
     everything = [row for rows in tables.values() for row in rows]
     paragraphs = (
         "# Benchmark results",
@@ -29,15 +32,25 @@ def save(
         description,
         LEGEND,
         tally(everything),
-        f"![ratio against size]({PLOT.name})",
+        f"![ratio against size]({plot.name})",
         *(f"## {title}\n\n{render(rows)}" for title, rows in tables.items()),
         f"## memory\n\n```text\n{memory.strip()}\n```",
         "\n".join(f"- {note}" for note in (*failures(everything), *notes)),
     )
-    RESULTS.write_text("\n\n".join(paragraphs) + "\n", encoding="utf-8")
+    (RESULTS / f"{name}.md").write_text("\n\n".join(paragraphs) + "\n", encoding="utf-8")
+    write_index()
 
 
-def draw(curves: Mapping[str, Sequence[Row]]) -> None:
+def write_index() -> None:
+    """RESULTS.md: what each kind of processor's file begins with."""
+    parts = ["# Benchmark results"]
+    for path in sorted(RESULTS.glob("*.md")):
+        _, written, description, _, counted, *_ = path.read_text(encoding="utf-8").split("\n\n")
+        parts += [f"## [{path.stem}]({RESULTS.name}/{path.name})", written, description, counted]
+    INDEX.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
+
+
+def draw(curves: Mapping[str, Sequence[Row]], plot: Path) -> None:
     """The peers' times over relaxdsl's against the size: a panel for each curve."""
     import matplotlib
 
@@ -60,4 +73,4 @@ def draw(curves: Mapping[str, Sequence[Row]]) -> None:
         panel.grid(alpha=0.3)
         panel.legend()
     figure.tight_layout()
-    figure.savefig(PLOT, metadata={"Date": None})
+    figure.savefig(plot, metadata={"Date": None})
