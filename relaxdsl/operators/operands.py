@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from relaxdsl.errors import DTypeError, ShapeError
-from relaxdsl.ir.scalar import Index, ScalarExpr, as_scalar
+from relaxdsl.ir.scalar import Const, Index, ScalarExpr, as_scalar
 from relaxdsl.ir.te import Tensor
 from relaxdsl.operators.calls import accept_undecided
 from relaxdsl.operators.registry import Operand
@@ -60,11 +60,16 @@ def require_dtype(operator_name: str, operand: Operand, accepted: Sequence[str],
         return
     wanted = " or ".join(accepted)
     target = {"float": "float32", "integer": "int64", "bool": "bool"}[accepted[0]]
-    shown = name_of(operand, name)
+    if isinstance(operand, Tensor):
+        raise DTypeError(
+            f"{operator_name}: {operand.name} must be {wanted}, got {dtype}",
+            details=[describe(operand)],
+            hint=f'convert it with {operand.name}.astype("{target}")',
+        )
+    value = operand.value if isinstance(operand, Const) else operand
     raise DTypeError(
-        f"{operator_name}: {shown} must be {wanted}, got {dtype}",
-        details=[describe(operand)] if isinstance(operand, Tensor) else [],
-        hint=f'convert it with {shown}.astype("{target}")',
+        f"{operator_name}: {name} must be {wanted}, got the {dtype} {value}",
+        hint=f'convert it: relax.astype({value}, "{target}")',
     )
 
 
