@@ -509,7 +509,8 @@ def test_a_dtype_that_kernels_do_not_have_points_at_the_line() -> None:
     with pytest.raises(relax.KernelError) as error:
         half(np.ones(3, "float16"))
     assert error.value.headline == "add: kernels do not compute in float16"
-    assert error.value.hint == "use float32, for parameters as well; convert arrays before the call: x.astype(np.float32)"
+    conversion = "convert arrays before the call: x.astype(np.float32)"
+    assert error.value.hint == f"use float32, for parameters as well; {conversion}"
     assert error.value.span is not None
 
 

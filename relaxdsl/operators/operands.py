@@ -41,13 +41,13 @@ def require_tensor(operator_name: str, name: str, operand: Operand) -> Tensor:
     return operand
 
 
-def require_ndim(operator_name: str, operand: Operand, ndim: int, *, name: str = "x") -> Tensor:
-    """The operand, which must be a tensor of rank ``ndim``."""
+def require_ndim(operator_name: str, operand: Operand, ndim: int, *, name: str = "x", axes: str = "") -> Tensor:
+    """The operand, which must be a tensor of rank ``ndim``; ``axes`` says in messages what these are."""
     tensor = require_tensor(operator_name, name, operand)
     if tensor.ndim != ndim:
         raise ShapeError(
             f"{operator_name}: {tensor.name} must have {ndim} dimension{'s' * (ndim != 1)}, got {tensor.ndim}",
-            details=[describe(tensor)],
+            details=[describe(tensor), *([axes] if axes else [])],
         )
     return tensor
 

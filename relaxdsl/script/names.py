@@ -11,21 +11,11 @@ from typing import Any, TypeVar
 from relaxdsl.errors import ScriptError, nearest
 from relaxdsl.ir.graph import Expr
 from relaxdsl.operators import registry
+from relaxdsl.operators.numpy_protocol import ELSEWHERE
 from relaxdsl.script.interpreter import Interpreter, expression
 from relaxdsl.script.scope import NOT_FOUND, Missing
 from relaxdsl.types.dims import SymInt
 
-#: What NumPy, PyTorch and JAX call what has another name here.
-ELSEWHERE = {
-    "absolute": "abs", "amax": "max", "amin": "min", "arccos": "acos", "arccosh": "acosh", "arcsin": "asin",
-    "arcsinh": "asinh", "arctan": "atan", "arctan2": "atan2", "arctanh": "atanh", "bitwise_invert": "bitwise_not",
-    "bmm": "matmul", "cat": "concat", "clamp": "clip", "concatenate": "concat", "dot": "matmul", "double": "astype",
-    "embedding": "take", "expand": "broadcast_to", "float": "astype", "gather": "take", "half": "astype",
-    "int": "astype", "invert": "bitwise_not", "logaddexp": "log_add_exp", "long": "astype", "mm": "matmul",
-    "moveaxis": "permute_dims", "permute": "permute_dims", "ravel": "flatten", "reciprocal": "divide",
-    "remainder": "mod", "size": "shape", "swapaxes": "permute_dims", "to": "astype", "transpose": "permute_dims",
-    "true_divide": "divide", "type": "astype", "unsqueeze": "expand_dims", "var": "variance", "view": "reshape",
-}  # fmt: skip
 _PACKED = "there is none yet; a Python function can do it: relax.call_pure_packed"
 _POOLING = "reshape and reduce: relax.max(relax.reshape(x, (n, c, h // 2, 2, w // 2, 2)), axis=(3, 5))"
 #: What there is elsewhere and not here, and what to do instead.
