@@ -515,7 +515,8 @@ def prim_func(
         if is_in_class(python_function):
             return cast(KernelFunction, ModuleMember(python_function, KernelOptions(attrs, debug)))
         parsed = parse_kernel(python_function, attrs)
-        kernel = KernelFunction(parsed.prim_func, CompiledFunction, debug_kernel(parsed) if is_debug(debug) else None)
+        checked = debug_kernel(parsed) if is_debug(debug) else None
+        kernel = KernelFunction(parsed.prim_func, CompiledFunction, checked, parsed.span)
         functools.update_wrapper(kernel, fn)
         return kernel
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from relaxdsl.display import show, to_html
-from relaxdsl.errors import ArgumentError
+from relaxdsl.errors import ArgumentError, Span
 from relaxdsl.ir.graph import Expr, Function
 from relaxdsl.ir.loops import PrimFunc
 from relaxdsl.ir.module import IRModule
@@ -47,11 +47,17 @@ class KernelFunction:
     """
 
     def __init__(
-        self, ir: PrimFunc, compile: Callable[[Function, IRModule], Runnable], debug: DebugKernel | None = None
+        self,
+        ir: PrimFunc,
+        compile: Callable[[Function, IRModule], Runnable],
+        debug: DebugKernel | None = None,
+        span: Span | None = None,
     ) -> None:
         self.ir = ir
         self.debug = debug
         """The kernel that checks its accesses, in debug mode; None also where all are proved to be in range."""
+        self.span = span
+        """Where the source defines it."""
         self.__name__ = ir.name
         self.__qualname__ = ir.name
         self._compile = compile
@@ -116,7 +122,7 @@ class KernelFunction:
         return saved_kernel(self.ir, doc=self.__dict__.get("__doc__"), is_debug=self.debug is not None)
 
     def __copy__(self) -> KernelFunction:
-        copy = KernelFunction(self.ir, self._compile, self.debug)
+        copy = KernelFunction(self.ir, self._compile, self.debug, self.span)
         copy.__doc__ = self.__doc__
         return copy
 
@@ -152,7 +158,7 @@ class KernelFunction:
     def _runnable(self) -> Runnable:
         with COMPILING:
             if self._compiled is None:
-                self._compiled = self._compile(*program_of(self))
+                self._compiled = self._compile(*program_of(self, self.span))
             return self._compiled
 
 

@@ -172,6 +172,40 @@ def test_explain_says_what_was_decided() -> None:
     assert f"x.shape[1] == 4 (test_api.py:{line + 1}:5)" in text
 
 
+def test_explain_says_which_arguments_may_be_copied() -> None:
+    """Those in tuples as well."""
+    tensor = relax.Tensor((n, 4), "float32")
+
+    @relax.function
+    def total(x: tensor, pairs: relax.Tuple(relax.Tuple(tensor, tensor), tensor), sizes: relax.Shape[("a", "b")]):
+        return relax.sum(x + pairs[0][0] + pairs[0][1] + pairs[1])
+
+    plain = "C-contiguous, aligned and of native byte order"
+    assert total.explain().copies == (
+        f"argument x: only if it is not {plain}",
+        f"arrays in argument pairs: only those that are not {plain}",
+    )
+
+
+def test_explain_shows_sizes_and_says_where_long_ones_are() -> None:
+    @relax.function
+    def dense(x: relax.Tensor[(n, 256), "float32"], w: relax.Tensor[(256, 512), "float32"]):
+        return relax.nn.layer_norm(x) @ w
+
+    (kernel,) = dense.explain().kernels
+    assert [phase.extent for phase in kernel.phases] == ["min(n // 193, 1) * 3", "(n + 191) // 192 * 11"]
+    tensors = [relax.Tensor((f"size_of_the_axis_number_{number}",), "float32") for number in range(4)]
+
+    @relax.function
+    def joined(parts: relax.Tuple(tensors)):
+        return relax.concat([parts[0], parts[1], parts[2], parts[3]])
+
+    (kernel,) = joined.explain().kernels
+    name = re.fullmatch(r"a long size \((%\d+) in lower\(\)\['vm'\]\)", kernel.phases[0].extent)
+    assert name is not None
+    assert f"  {name[1]} = " in joined.lower()["vm"]
+
+
 def test_explain_counts_a_kernel_for_the_function_that_compiled_it() -> None:
     @relax.function
     def first(x: relax.Tensor[(n, 29), "float32"]):
@@ -475,7 +509,8 @@ def test_a_dtype_that_kernels_do_not_have_points_at_the_line() -> None:
     with pytest.raises(relax.KernelError) as error:
         half(np.ones(3, "float16"))
     assert error.value.headline == "add: kernels do not compute in float16"
-    assert error.value.hint == "cast to float32"
+    conversion = "convert arrays before the call: x.astype(np.float32)"
+    assert error.value.hint == f"use float32, for parameters as well; {conversion}"
     assert error.value.span is not None
 
 

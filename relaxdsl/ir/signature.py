@@ -72,7 +72,10 @@ def _tensor_type(kernel: PrimFunc, buffer: Buffer, arg: Expr) -> TensorType:
     if not isinstance(type_, TensorType) or type_.shape is None:
         raise ShapeError(f"{kernel.name}: {buffer.name} must be a tensor of known rank, got {type_}")
     if type_.dtype != buffer.dtype:
-        raise DTypeError(f"{kernel.name}: {buffer.name} must be {buffer.dtype}, got {type_.dtype}")
+        raise DTypeError(
+            f"{kernel.name}: {buffer.name} must be {buffer.dtype}, got {type_.dtype}",
+            hint=f'convert the argument: x.astype("{buffer.dtype}")',
+        )
     if type_.ndim != len(buffer.shape):
         raise ShapeError(f"{kernel.name}: {buffer.name} must have {len(buffer.shape)} dimensions, got {type_.ndim}")
     return type_

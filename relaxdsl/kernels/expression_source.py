@@ -210,7 +210,8 @@ def unsupported_dtype(kernel: str, dtype: str) -> KernelError:
     """The error of a kernel that computes in a dtype that kernels do not have."""
     taken = ", ".join(each for each in DTYPES if each not in UNSUPPORTED_BY_KERNELS)
     headline = f"{kernel}: kernels do not compute in {dtype}"
-    return KernelError(headline, details=[f"they take {taken}"], hint="cast to float32")
+    hint = "use float32, for parameters as well; convert arrays before the call: x.astype(np.float32)"
+    return KernelError(headline, details=[f"they take {taken}"], hint=hint)
 
 
 def _level(tree: ast.expr) -> int:

@@ -32,6 +32,7 @@ from relaxdsl.types.prove import Proof, prove_equal
 
 _NAME = "nn.attention"
 _CAUSAL_MASKS = ("TopLeft", "BottomRight")
+_AXES = "the axes are (batch, length, heads, dimension)"
 
 # ------------------------------------------------------------------------------------------------------------ reference
 
@@ -111,7 +112,8 @@ _MISTAKES = [
     ),
     mistake(
         ShapeError,
-        "nn.attention: key must have 4 dimensions, got 3\n   key : Tensor((2, t, 8), float32)",
+        "nn.attention: key must have 4 dimensions, got 3\n   key : Tensor((2, t, 8), float32)\n"
+        f"   {_AXES}",
         tensor(2, "s", 4, 8),
         tensor(2, "t", 8),
         tensor(2, "t", 4, 8),
@@ -139,7 +141,7 @@ _MISTAKES = [
         ShapeError,
         "nn.attention: the heads of query, 6, are not a multiple of those of key, 4\n"
         "   query : Tensor((2, s, 6, 8), float32)\n"
-        "   key : Tensor((2, t, 4, 8), float32)",
+        f"   key : Tensor((2, t, 4, 8), float32)\n   {_AXES}",
         tensor(2, "s", 6, 8),
         tensor(2, "t", 4, 8),
         tensor(2, "t", 4, 8),
@@ -312,8 +314,8 @@ def _scale(scale: float | None, dimension: Dim, dtype: str) -> ScalarExpr | floa
 # ----------------------------------------------------------------------------------------------------------- what fits
 
 
-def _require_operand(operand: Operand, name: str) -> te.Tensor:
-    found = require_ndim(_NAME, operand, 4, name=name)
+def _require_operand(operand: Operand, name: str, axes: str = _AXES) -> te.Tensor:
+    found = require_ndim(_NAME, operand, 4, name=name, axes=axes)
     require_dtype(_NAME, found, ("float",), name=name)
     return found
 
@@ -329,13 +331,13 @@ def _require_fitting(q: te.Tensor, k: te.Tensor, v: te.Tensor) -> Dim:
     if group is None:
         raise ShapeError(
             f"{_NAME}: the heads of {q.name}, {heads}, are not a multiple of those of {k.name}, {kv_heads}",
-            details=[describe(q), describe(k)],
+            details=[describe(q), describe(k), _AXES],
         )
     return group
 
 
 def _require_bias(bias: Operand, q: te.Tensor, k: te.Tensor) -> te.Tensor:
-    found = _require_operand(bias, "bias")
+    found = _require_operand(bias, "bias", "the axes are (batch, heads, queries, keys)")
     sources = ((q, 0, "batch"), (q, 2, "heads"), (q, 1, "queries"), (k, 1, "keys"))
     for axis, (source, own_axis, what) in enumerate(sources):
         if found.shape[axis] != 1:

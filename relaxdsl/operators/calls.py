@@ -29,7 +29,7 @@ from relaxdsl.types.dims import Dim, DimCompare, SymInt, symbol
 from relaxdsl.types.dtype import canonical_dtype, promote
 from relaxdsl.types.prove import Proof, prove_less_equal
 from relaxdsl.types.symint import user_compares
-from relaxdsl.types.types import PrimType, ShapeType, TensorType, TupleType, Type, tensor_type
+from relaxdsl.types.types import AnyType, PrimType, ShapeType, TensorType, TupleType, Type, tensor_type
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +56,12 @@ class CallContext:
 
 _context: ContextVar[CallContext] = ContextVar("relaxdsl_call_context", default=CallContext())  # noqa: B039 (frozen)
 _fresh_numbers = itertools.count()
+
+#: What PyTorch and NumPy call arguments that have other names here.
+ARGUMENTS_ELSEWHERE = {
+    "attn_mask": ("bias",), "dim": ("axis",), "input": ("x", "data"), "is_causal": ("causal_mask",),
+    "keepdim": ("keepdims",), "other": ("x2",), "stride": ("strides",),
+}  # fmt: skip
 
 
 def current_context() -> CallContext:
@@ -164,7 +170,8 @@ def _bind_arguments(definition: Operator, args: Sequence[Any], kwargs: Mapping[s
     args, kwargs = _as_printed(definition, args, kwargs)
     for name in kwargs:
         if name not in parameters:
-            close = nearest(name, parameters)
+            known = [each for each in ARGUMENTS_ELSEWHERE.get(name, ()) if each in parameters]
+            close = known[0] if known else nearest(name, parameters)
             raise ScriptError(
                 f"{definition.name}: unknown argument {name!r}",
                 details=[f"{definition.name}{_show_signature(definition)}"],
@@ -340,7 +347,12 @@ def te_operand(expr: Expr | None, name: str, operator_name: str) -> Any:
         return expr.type.value
     if isinstance(expr.type, TensorType):
         return _placeholder(expr, expr.type, getattr(expr, "name", name), operator_name)
-    raise DTypeError(f"{operator_name}: {name} must be a tensor, got {expr.type}")
+    raise DTypeError(
+        f"{operator_name}: {name} must be a tensor, got {expr.type}",
+        hint='declare what the packed function returns: out=relax.Tensor((m, n), "float32")'
+        if isinstance(expr.type, AnyType)
+        else None,
+    )
 
 
 def _placeholder(expr: Expr, type_: TensorType, name: str, operator_name: str) -> Tensor:

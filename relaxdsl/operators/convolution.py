@@ -6,12 +6,13 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from relaxdsl.errors import DTypeError, ShapeError
-from relaxdsl.ir.graph import Call
+from relaxdsl.ir.graph import Call, Var
 from relaxdsl.kernels import te
 from relaxdsl.operators.calls import operator
 from relaxdsl.operators.convolution_body import Attributes, check_attributes, convolve, reference_convolution
 from relaxdsl.operators.registry import Mistake, Operand, Sample, TensorSample, mistake, sample, tensor
 from relaxdsl.types.dims import Dim, parse_dim
+from relaxdsl.types.types import tensor_type
 
 
 def _define(letters: str, samples: Sequence[Sample], mistakes: Sequence[Mistake], doc: str) -> Callable[..., Call]:
@@ -66,7 +67,10 @@ def _common_mistakes(name: str, letters: str) -> list[Mistake]:
     width = max(map(len, described))
     first, second = f"data   : {described[0]:{width}}   axis 1", f"weight : {described[1]:{width}}   axis 1"
     headline, ndim = f"{name}: number of channels differs: 3 and", len(letters) + 2
-    wrong_rank = f"{name}: data must have {ndim} dimensions, got 1\n   data : Tensor((n,), float32)"
+    wrong_rank = (
+        f"{name}: data must have {ndim} dimensions, got 1\n   data : Tensor((n,), float32)\n"
+        f'   data_layout="NC{letters}"'
+    )
     wrong_dtype = (
         f"{name}: data must be float or integer, got bool\n   data : {described[0].replace('float32', 'bool')}\n"
         '   hint: convert it with data.astype("float32")'
@@ -168,7 +172,47 @@ conv2d = _define(
             tensor(3, 2, 3, 3),
             groups=2,
         ),
-        mistake(ShapeError, "nn.conv2d: the kernel is larger than the padded data along W", _SMALL, tensor(3, 4, 5, 8)),
+        mistake(
+            ShapeError,
+            "nn.conv2d: the kernel is larger than the padded data along W\n"
+            "   data : Tensor((2, 4, 6, 5), float32)\n"
+            "   weight : Tensor((3, 4, 5, 8), float32)",
+            _SMALL,
+            tensor(3, 4, 5, 8),
+        ),
+        mistake(
+            ShapeError,
+            "nn.conv2d: the kernel is larger than the padded data along H\n"
+            "   data : Tensor((n, 4, 2, 2), float32)\n"
+            "   weight : Tensor((3, 4, 3, 3), float32)",
+            tensor("n", 4, 2, 2),
+            tensor(3, 4, 3, 3),
+        ),
+        mistake(
+            ShapeError,
+            "nn.conv2d: number of channels differs: 6 and 4\n"
+            "   data   : Tensor((2, 6, 5, 4), float32)   axis 1 is 6\n"
+            "   weight : Tensor((3, 4, 3, 3), float32)   axis 1 is 4\n"
+            '   hint: if the channels are the last axis, pass data_layout="NHWC"',
+            tensor(2, 6, 5, 4),
+            tensor(3, 4, 3, 3),
+        ),
+        mistake(
+            ShapeError,
+            "nn.conv2d: padding must be integers of at least 0, got 'same'\n"
+            "   hint: with strides of 1, a kernel of k elements keeps the size with padding=(k - 1) // 2, for odd k",
+            _SMALL,
+            tensor(3, 4, 3, 3),
+            padding="same",
+        ),
+        mistake(
+            ShapeError,
+            "nn.conv2d: strides must be integers of at least 1, got a tensor\n"
+            "   hint: a bias is added to the result, with its axis where the channels are",
+            _SMALL,
+            tensor(3, 4, 3, 3),
+            strides=Var("bias", tensor_type((3,), "float32")),
+        ),
         mistake(
             ShapeError,
             "nn.conv2d: strides must be 1 or 2 integers, got 3",

@@ -15,6 +15,7 @@ import numpy as np
 
 from relaxdsl.dataclass import dataclass
 from relaxdsl.errors import DTypeError, ShapeError
+from relaxdsl.ir.graph import Expr
 from relaxdsl.ir.scalar import ScalarExpr
 from relaxdsl.kernels import te
 from relaxdsl.operators.calls import accept_undecided, require_at_least
@@ -23,6 +24,7 @@ from relaxdsl.operators.operands import common_dtype, describe, require_dtype
 from relaxdsl.operators.registry import Operand
 from relaxdsl.types.dims import Dim, SymInt, ceildiv, exact_divide
 from relaxdsl.types.dtype import canonical_dtype, is_bool, is_float
+from relaxdsl.types.prove import Proof, prove_equal, prove_less_equal
 from relaxdsl.types.shape import require_equal, size_of
 
 # ----------------------------------------------------------------------------------------------------------- attributes
@@ -42,9 +44,17 @@ class _SpatialAxis:
     def is_padded(self) -> bool:
         return self.before + self.after > 0
 
+    def padded(self, size: Dim) -> Dim:
+        """The size with its border."""
+        return size + self.before + self.after
+
+    def reach(self, taps: Dim) -> Dim:
+        """How many elements there are from the first to the last that a kernel of ``taps`` elements reads."""
+        return self.dilation * (taps - 1) + 1
+
     def count(self, size: Dim, taps: Dim) -> Dim:
         """How many places a kernel of ``taps`` elements has."""
-        return (size + self.before + self.after - self.dilation * (taps - 1) - 1) // self.stride + 1
+        return (self.padded(size) - self.reach(taps)) // self.stride + 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +121,21 @@ def _numbers(name: str, attribute: str, value: Any, counts: Sequence[int], least
         raise ShapeError(f"{name}: {attribute} must be {shown}, got {len(numbers)}")
     for number in numbers:
         if not isinstance(number, int) or isinstance(number, bool) or number < least:
-            raise ShapeError(f"{name}: {attribute} must be integers of at least {least}, got {number!r}")
+            shown = "a tensor" if isinstance(number, Expr) else repr(number)
+            raise ShapeError(
+                f"{name}: {attribute} must be integers of at least {least}, got {shown}",
+                hint=_hint_for_number(attribute, number),
+            )
     return numbers
+
+
+def _hint_for_number(attribute: str, given: Any) -> str | None:
+    """What was probably meant by something that is no number."""
+    if attribute == "strides" and isinstance(given, Expr):
+        return "a bias is added to the result, with its axis where the channels are"
+    if attribute == "padding" and given == "same":
+        return "with strides of 1, a kernel of k elements keeps the size with padding=(k - 1) // 2, for odd k"
+    return None
 
 
 def _repeated(numbers: tuple[int, ...], count: int) -> tuple[int, ...]:
@@ -293,8 +316,11 @@ def _sizes(given: Attributes, x: te.Tensor, w: te.Tensor) -> _Sizes:
         )
     out = {"N": data["N"], "C": kernel["O"]}
     for each in given.spatial:
-        out[each.letter] = each.count(data[each.letter], kernel[each.letter])
+        size, taps = data[each.letter], kernel[each.letter]
+        out[each.letter] = each.count(size, taps)
         message = f"{given.name}: the kernel is larger than the padded data along {each.letter}"
+        if prove_less_equal(each.reach(taps), each.padded(size)) is Proof.NO:
+            raise ShapeError(message, details=[describe(x), describe(w)])
         require_at_least(out[each.letter], 0, message)
     return _Sizes(out, kernel, kernel["I"], outputs)
 
@@ -313,8 +339,17 @@ def _require_channels(given: Attributes, x: te.Tensor, w: te.Tensor) -> None:
         f"{shown[1]:{width}}   {_shown_axes(inputs)}{times}",
         size_of(w.shape[axis] for axis in inputs) * given.groups,
         headline="number of channels",
+        hint=_hint_for_channels(given, x, w),
         on_undecided=accept_undecided,
     )
+
+
+def _hint_for_channels(given: Attributes, x: te.Tensor, w: te.Tensor) -> str | None:
+    """The layout of data whose last axis has the channels that the kernel needs."""
+    plain, last = f"NC{given.letters}", f"N{given.letters}C"
+    needed = given.kernel.sizes(w.shape)["I"] * given.groups
+    is_last = given.data.text == plain and prove_equal(x.shape[-1], needed) is Proof.YES
+    return f'if the channels are the last axis, pass data_layout="{last}"' if is_last else None
 
 
 def _shown_axes(axes: Sequence[int]) -> str:

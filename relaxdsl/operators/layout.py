@@ -94,12 +94,13 @@ class Layout:
         Raises:
             ShapeError: it has another rank, or its blocks have another size.
         """
-        tensor = require_ndim(operator_name, operand, len(self.axes), name=name)
+        shown = f'{self.name}="{self.text}"'
+        tensor = require_ndim(operator_name, operand, len(self.axes), name=name, axes=shown)
         for axis, each in enumerate(self.axes):
             if each.size is not None and tensor.shape[axis] != each.size:
                 raise ShapeError(
                     f"{operator_name}: axis {axis} of {tensor.name} must be {each.size}, got {tensor.shape[axis]}",
-                    details=[describe(tensor), f'{self.name}="{self.text}"'],
+                    details=[describe(tensor), shown],
                 )
         return tensor
 

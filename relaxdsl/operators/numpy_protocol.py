@@ -35,25 +35,18 @@ _OPERATORS = {
     "right_shift": "right_shift",
 }
 
-# Operators whose name NumPy spells otherwise.
-_NUMPY_NAMES = {
-    "concatenate": "concat",
-    "transpose": "permute_dims",
-    "absolute": "abs",
-    "arcsin": "asin",
-    "arccos": "acos",
-    "arctan": "atan",
-    "arctan2": "atan2",
-    "arcsinh": "asinh",
-    "arccosh": "acosh",
-    "arctanh": "atanh",
-    "amax": "max",
-    "amin": "min",
-    "remainder": "floor_mod",
-    "fmod": "mod",
-    "var": "variance",
-    "logaddexp": "log_add_exp",
-}
+#: What NumPy, PyTorch and JAX call what has another name here.
+ELSEWHERE = {
+    "absolute": "abs", "amax": "max", "amin": "min", "arccos": "acos", "arccosh": "acosh", "arcsin": "asin",
+    "arcsinh": "asinh", "arctan": "atan", "arctan2": "atan2", "arctanh": "atanh", "bitwise_invert": "bitwise_not",
+    "bmm": "matmul", "cat": "concat", "clamp": "clip", "concatenate": "concat", "dot": "matmul", "double": "astype",
+    "embedding": "take", "expand": "broadcast_to", "float": "astype", "fmod": "mod", "gather": "take", "half": "astype",
+    "int": "astype", "invert": "bitwise_not", "logaddexp": "log_add_exp", "long": "astype", "mm": "matmul",
+    "moveaxis": "permute_dims", "permute": "permute_dims", "ravel": "flatten", "reciprocal": "divide",
+    "remainder": "floor_mod", "size": "shape", "swapaxes": "permute_dims", "to": "astype", "transpose": "permute_dims",
+    "true_divide": "divide", "type": "astype", "unsqueeze": "expand_dims", "var": "variance", "view": "reshape",
+}  # fmt: skip
+_CONVERSIONS = ("array", "asanyarray", "asarray", "ascontiguousarray")
 
 
 def array_ufunc(expr: Expr, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
@@ -96,7 +89,9 @@ def refuse(
 
 def operator_hint(name: str) -> str | None:
     """What to write instead of the NumPy function ``name``, if there is such an operator."""
-    known = registry.find(_NUMPY_NAMES.get(name, name))
+    if name in _CONVERSIONS:
+        return "leave it out: operators take the tensor as it is"
+    known = registry.find(ELSEWHERE.get(name, name))
     return f"write relax.{known.name}" if known is not None else None
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from relaxdsl.errors import DTypeError, ShapeError
-from relaxdsl.ir.scalar import Index, ScalarExpr, as_scalar
+from relaxdsl.ir.scalar import Const, Index, ScalarExpr, as_scalar
 from relaxdsl.ir.te import Tensor
 from relaxdsl.operators.calls import accept_undecided
 from relaxdsl.operators.registry import Operand
@@ -41,13 +41,13 @@ def require_tensor(operator_name: str, name: str, operand: Operand) -> Tensor:
     return operand
 
 
-def require_ndim(operator_name: str, operand: Operand, ndim: int, *, name: str = "x") -> Tensor:
-    """The operand, which must be a tensor of rank ``ndim``."""
+def require_ndim(operator_name: str, operand: Operand, ndim: int, *, name: str = "x", axes: str = "") -> Tensor:
+    """The operand, which must be a tensor of rank ``ndim``; ``axes`` says in messages what these are."""
     tensor = require_tensor(operator_name, name, operand)
     if tensor.ndim != ndim:
         raise ShapeError(
             f"{operator_name}: {tensor.name} must have {ndim} dimension{'s' * (ndim != 1)}, got {tensor.ndim}",
-            details=[describe(tensor)],
+            details=[describe(tensor), *([axes] if axes else [])],
         )
     return tensor
 
@@ -60,11 +60,16 @@ def require_dtype(operator_name: str, operand: Operand, accepted: Sequence[str],
         return
     wanted = " or ".join(accepted)
     target = {"float": "float32", "integer": "int64", "bool": "bool"}[accepted[0]]
-    shown = name_of(operand, name)
+    if isinstance(operand, Tensor):
+        raise DTypeError(
+            f"{operator_name}: {operand.name} must be {wanted}, got {dtype}",
+            details=[describe(operand)],
+            hint=f'convert it with {operand.name}.astype("{target}")',
+        )
+    value = operand.value if isinstance(operand, Const) else operand
     raise DTypeError(
-        f"{operator_name}: {shown} must be {wanted}, got {dtype}",
-        details=[describe(operand)] if isinstance(operand, Tensor) else [],
-        hint=f'convert it with {shown}.astype("{target}")',
+        f"{operator_name}: {name} must be {wanted}, got the {dtype} {value}",
+        hint=f'convert it: relax.astype({value}, "{target}")',
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from relaxdsl.errors import ArgumentError, ScriptError, nearest
+from relaxdsl.errors import ArgumentError, RelaxError, ScriptError, nearest
 from relaxdsl.ir.call_graph import is_recursive
 from relaxdsl.ir.graph import Expr, Function, HostObject, PrimValue, SeqExpr, ShapeExpr, Tuple, Var
 from relaxdsl.ir.loops import PrimFunc
@@ -15,7 +15,7 @@ from relaxdsl.ir.names import UniqueNames
 from relaxdsl.ir.visit import copy_function, substitute, used_globals
 from relaxdsl.operators.calls import constant
 from relaxdsl.passes.known_types import require_known
-from relaxdsl.runtime.arguments import ArgumentReader
+from relaxdsl.runtime.arguments import ArgumentReader, shown_signature
 from relaxdsl.runtime.program import IntLeaf, ObjectLeaf, ShapeLeaf, TensorLeaf, Tree, TupleTree
 from relaxdsl.runtime.slots import SlotAllocator
 from relaxdsl.types.dims import Dim, symbols_of, value_of_size
@@ -40,6 +40,15 @@ def bind_params(function: Function, module: IRModule, values: Mapping[str, Any])
         ArgumentError: there is no parameter or size of that name, or the value does not fit.
         ShapeError: arrays' sizes contradict one another.
     """
+    try:
+        result = _bound(function, module, values)
+    except RelaxError as error:
+        error.at(function.span)
+        raise
+    return result, _module_of(result, module)
+
+
+def _bound(function: Function, module: IRModule, values: Mapping[str, Any]) -> Function:
     sizes = _given_sizes(function, values)
     sized = copy_function(function, dims=sizes)
     given = {name: value for name, value in values.items() if name not in sizes}
@@ -53,8 +62,7 @@ def bind_params(function: Function, module: IRModule, values: Mapping[str, Any])
     rest = tuple(param for param in copy.params if param.name not in by_name)
     # A recursive function goes on to call what it was.
     name = UniqueNames(module).fresh(copy.name) if is_recursive(copy.name, module) else copy.name
-    result = replace(copy, name=name, params=rest, body=body)
-    return result, _module_of(result, module)
+    return replace(copy, name=name, params=rest, body=body)
 
 
 # ------------------------------------------------------------------------------------------------------------- sizes
@@ -77,7 +85,10 @@ def _given_sizes(function: Function, values: Mapping[str, Any]) -> dict[str, Dim
 def _unknown(function: Function, name: str, known: Sequence[str]) -> ArgumentError:
     close = nearest(name, known)
     hint = None if close is None else f"did you mean {close}?"
-    return ArgumentError(f"{function.name}.bind: there is no parameter and no size {name}", hint=hint)
+    signature = shown_signature(function.name, [(param.name, param.type) for param in function.params])
+    return ArgumentError(
+        f"{function.name}.bind: there is no parameter and no size {name}", details=[signature], hint=hint
+    )
 
 
 def _determined(name: str, bound: Sequence[Var], exprs: Sequence[Expr]) -> dict[str, Dim]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from relaxdsl.dataclass import dataclass
 from relaxdsl.errors import Span
-from relaxdsl.ir.graph import Function
+from relaxdsl.ir.graph import Function, Var
 from relaxdsl.ir.visit import all_bindings
 from relaxdsl.kernels.jit import CompiledKernel
 from relaxdsl.kernels.work import SHARED_FROM
@@ -15,10 +15,11 @@ from relaxdsl.runtime.program import (
     Check,
     HostCall,
     Instruction,
+    Slot,
     tensors_of,
 )
 from relaxdsl.types.match import Bind, Solve, plan_binding
-from relaxdsl.types.types import TensorType
+from relaxdsl.types.types import TensorType, TupleType, Type
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +123,7 @@ def explain(
         code_in_file: what became of the machine code of a file.
     """
     program = compiled.program
-    names = [slot.name for slot in program.slots]
+    names = [_size_name(slot) for slot in program.slots]
     steps = (*program.prologue, *program.body)
     calls = [step for step in program.body if isinstance(step, CallKernel)]
     return Explanation(
@@ -140,6 +141,11 @@ def explain(
         seconds=seconds,
         code_in_file=code_in_file,
     )
+
+
+def _size_name(slot: Slot) -> str:
+    """The size in a slot, or where to find one that is too long to be its slot's name."""
+    return f"a long size ({slot.name} in lower()['vm'])" if slot.name.startswith("%") else slot.name
 
 
 def _is_shared(kernel: CompiledKernel) -> bool:
@@ -202,12 +208,28 @@ def _computed(compiled: Compiled) -> tuple[str, ...]:
 
 
 def _copies(source: Function, calls: list[CallKernel]) -> tuple[str, ...]:
-    tensors = [param.name for param in source.params if isinstance(param.type, TensorType)]
-    copies = [f"argument {name}: only if it is not C-contiguous, aligned and of native byte order" for name in tensors]
     return (
-        *copies,
+        *(text for param in source.params if (text := _copy_of_argument(param)) is not None),
         *(f"an output that no kernel writes ({call.kernel.name})" for call in calls if call.kernel.name == "copy"),
     )
+
+
+def _copy_of_argument(param: Var) -> str | None:
+    """When an argument is copied; None if it holds no array."""
+    plain = "C-contiguous, aligned and of native byte order"
+    if isinstance(param.type, TensorType):
+        return f"argument {param.name}: only if it is not {plain}"
+    if _holds_tensor(param.type):
+        return f"arrays in argument {param.name}: only those that are not {plain}"
+    return None
+
+
+def _holds_tensor(type_: Type) -> bool:
+    match type_:
+        case TupleType(fields=fields):
+            return any(map(_holds_tensor, fields))
+        case _:
+            return isinstance(type_, TensorType)
 
 
 def _step_in_python(step: Instruction) -> str | None:

@@ -484,7 +484,7 @@ def _identity(value: Any) -> Any:
 def _packed(callee: Expr) -> Callable[..., Any]:
     name = _name(callee)
     given = callee.function if isinstance(callee, ExternFunc) else None
-    return given or get_packed(name)
+    return given or get_packed(name, callee.span)
 
 
 def _name(callee: Expr) -> str:

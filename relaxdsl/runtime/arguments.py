@@ -61,7 +61,7 @@ class ArgumentReader:
 
     def signature(self) -> str:
         """The function as the errors show it."""
-        return f"{self.function}({', '.join(f'{name}: {_short(kind)}' for name, kind in self.params)})"
+        return shown_signature(self.function, self.params)
 
     # ------------------------------------------------------------------------------------------------ names and places
 
@@ -164,6 +164,11 @@ class ArgumentReader:
 
     def _error(self, headline: str, hint: str | None = None) -> ArgumentError:
         return ArgumentError(headline, details=[self.signature()], hint=hint)
+
+
+def shown_signature(function: str, params: Params) -> str:
+    """A function as errors show it."""
+    return f"{function}({', '.join(f'{name}: {_short(kind)}' for name, kind in params)})"
 
 
 def _arrays_in(path: str, value: Any) -> Iterator[tuple[str, np.ndarray]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from relaxdsl.errors import ScriptError, nearest
+from relaxdsl.errors import ScriptError, Span, nearest
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -47,8 +47,8 @@ def register_packed(name: str, function: F | None = None, *, override: bool = Fa
     return register if function is None else register(function)
 
 
-def get_packed(name: str) -> Callable[..., Any]:
-    """The function registered under ``name``.
+def get_packed(name: str, span: Span | None = None) -> Callable[..., Any]:
+    """The function registered under ``name``, for a call in the line at ``span``.
 
     Raises:
         ScriptError: if there is none.
@@ -58,5 +58,6 @@ def get_packed(name: str) -> Callable[..., Any]:
         raise ScriptError(
             f"packed function {name!r} is not registered",
             hint=f"did you mean {close!r}?" if close else "register it with relax.register_packed(name, function)",
+            span=span,
         )
     return _PACKED[name]

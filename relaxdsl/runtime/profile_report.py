@@ -112,8 +112,8 @@ class Profile:
             part = timing.of_limit(self.limits)
             yield (
                 timing.name,
-                format_seconds(timing.seconds),
-                f"{timing.seconds / total:.0%}",
+                format_seconds(timing.seconds) if _can_be_timed(timing.seconds) else "too short",
+                f"{timing.seconds / total:.0%}" if _can_be_timed(timing.seconds) else "",
                 _rate(timing.gbytes),
                 _rate(timing.gflops),
                 "" if part is None else f"{part[0]:.0%} of {part[1]}",
@@ -125,12 +125,17 @@ class Profile:
         calls = f"{self.repeats} calls" if self.repeats != 1 else "1 call"
         yield (
             f"{self.function}: a call takes {format_seconds(self.call_seconds)}, "
-            f"its kernels {format_seconds(self.kernel_seconds)} (medians of {calls})"
+            f"its kernels {self._shown_kernel_time()} (medians of {calls})"
         )
         limits = self.limits
         threads = "1 thread" if limits.threads == 1 else f"{limits.threads} threads"
         peaks = ", ".join(f"{rate * 1e-9:.0f} GFLOP/s in {dtype}" for dtype, rate in limits.operations_per_s.items())
         yield f"limits, measured on {threads}: {peaks}; {limits.read_bytes_per_s * 1e-9:.1f} GB/s read from memory"
+
+    def _shown_kernel_time(self) -> str:
+        if _can_be_timed(self.kernel_seconds) or not self.timings:
+            return format_seconds(self.kernel_seconds)
+        return "are too short to be timed"
 
     # ---- events
 
@@ -177,6 +182,11 @@ def _html_row(row: Sequence[str], cell: str) -> str:
 
 def _rate(rate: float | None) -> str:
     return "" if rate is None else f"{rate:.1f}"
+
+
+def _can_be_timed(seconds: float) -> bool:
+    """Whether it is more than what getting to a kernel takes, which was taken off."""
+    return seconds >= 0.5e-9
 
 
 def format_seconds(seconds: float) -> str:

@@ -34,7 +34,7 @@ from relaxdsl.types.atoms import Atom, FloorDiv, Max, Min, Symbol
 from relaxdsl.types.dims import Dim, free_symbols, terms
 from relaxdsl.types.divisors import may_divide_by_zero
 from relaxdsl.types.polynomial import Term
-from relaxdsl.types.symint import from_polynomial
+from relaxdsl.types.symint import from_atom, from_polynomial
 from relaxdsl.types.types import UNKNOWN_NDIM, AnyType, PrimType, ShapeType, TensorType, TupleType, Type
 
 Monomial = tuple[tuple[Atom, int], ...]
@@ -193,9 +193,7 @@ class DimCompiler:
             total = self.emit(op, total, self._term(abs(coefficient), monomial))
             left.remove((coefficient, monomial))
             self._dims.setdefault(dim - from_polynomial({each: c for c, each in left}), total)
-        if ordered and len(str(dim)) <= MAX_NAME:
-            self.slots.rename(total, str(dim))
-        return total
+        return self._named(total, dim) if ordered else total
 
     def _extremum_of_known(self, dim: Dim) -> int | None:
         """``s + c * max(a, b)`` as ``max(s + c * a, s + c * b)``, if a part of one of these was computed before."""
@@ -208,7 +206,7 @@ class DimCompiler:
                     first, *others = (self.slot_of(whole) for whole in wholes)
                     for slot in others:
                         first = self.emit(atom.function, first, slot)
-                    return first
+                    return self._named(first, dim)
         return None
 
     def _known_part(self, dim: Dim) -> tuple[int | None, tuple[Term, ...]]:
@@ -274,9 +272,14 @@ class DimCompiler:
                 first, *rest = (self.slot_of(arg) for arg in atom.args)
                 for slot in rest:
                     first = self.emit(atom.function, first, slot)
-                if name is not None:
-                    self.slots.rename(first, name)
-                return first
+                return self._named(first, from_atom(atom))
+
+    def _named(self, slot: int, dim: Dim) -> int:
+        """The slot, which shows what was computed in it."""
+        name = _short(dim)
+        if name is not None:
+            self.slots.rename(slot, name)
+        return slot
 
     def _symbol(self, name: str) -> int:
         slot = self.symbols().get(name)

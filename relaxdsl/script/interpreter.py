@@ -7,7 +7,7 @@ on one makes both branches, and a variable's value is bound in the builder. Ever
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import field
 from enum import Enum, auto
@@ -82,6 +82,7 @@ class Options:
         program_name: its name in the module, where that is another one.
         module_name: what the text calls its module.
         module_functions: the names of the module's functions.
+        undecorated: the names of the functions in its class that are no programs.
     """
 
     name: str
@@ -92,6 +93,7 @@ class Options:
     program_name: str | None = None
     module_name: str | None = None
     module_functions: Mapping[str, GlobalVar] = field(default_factory=dict)
+    undecorated: Collection[str] = ()
 
 
 Undecided: TypeAlias = tuple[Dim, Dim, str, Span | None]

@@ -6,8 +6,8 @@ import ast
 import itertools
 
 from relaxdsl.errors import ScriptError
-from relaxdsl.ir.graph import DataflowVar, Var
-from relaxdsl.script.expressions import evaluate_truth, items_of
+from relaxdsl.ir.graph import DataflowVar, Expr, Var
+from relaxdsl.script.expressions import items_of, truth_at
 from relaxdsl.script.interpreter import Flow, Interpreter, statement
 from relaxdsl.script.scope import Missing
 from relaxdsl.script.targets import assign
@@ -43,7 +43,10 @@ def run_while(interp: Interpreter, node: ast.While) -> Flow:
     errors_before = len(interp.errors)
     try:
         for count in itertools.count():
-            if not evaluate_truth(interp, node.test):
+            condition = interp.evaluate(node.test)
+            if isinstance(condition, Expr):
+                raise _while_on_tensor(interp, node)
+            if not truth_at(interp, condition, node.test):
                 break
             _require_end(count)
             flow = interp.execute(node.body)
@@ -54,6 +57,14 @@ def run_while(interp: Interpreter, node: ast.While) -> Flow:
     finally:
         interp.frame.loops.pop()
     return interp.execute(node.orelse)
+
+
+def _while_on_tensor(interp: Interpreter, node: ast.While) -> ScriptError:
+    return ScriptError(
+        "while on a tensor: loops are unrolled when parsing, where its value is not known",
+        hint="let a function call itself, in one branch of an `if` on a 0-d bool tensor",
+        span=interp.source.span(node.test),
+    )
 
 
 def _require_end(count: int) -> None:

@@ -11,21 +11,11 @@ from typing import Any, TypeVar
 from relaxdsl.errors import ScriptError, nearest
 from relaxdsl.ir.graph import Expr
 from relaxdsl.operators import registry
+from relaxdsl.operators.numpy_protocol import ELSEWHERE
 from relaxdsl.script.interpreter import Interpreter, expression
 from relaxdsl.script.scope import NOT_FOUND, Missing
 from relaxdsl.types.dims import SymInt
 
-#: What NumPy, PyTorch and JAX call what has another name here.
-ELSEWHERE = {
-    "absolute": "abs", "amax": "max", "amin": "min", "arccos": "acos", "arccosh": "acosh", "arcsin": "asin",
-    "arcsinh": "asinh", "arctan": "atan", "arctan2": "atan2", "arctanh": "atanh", "bitwise_invert": "bitwise_not",
-    "bmm": "matmul", "cat": "concat", "clamp": "clip", "concatenate": "concat", "dot": "matmul", "double": "astype",
-    "embedding": "take", "expand": "broadcast_to", "float": "astype", "gather": "take", "half": "astype",
-    "int": "astype", "invert": "bitwise_not", "logaddexp": "log_add_exp", "long": "astype", "mm": "matmul",
-    "moveaxis": "permute_dims", "permute": "permute_dims", "ravel": "flatten", "reciprocal": "divide",
-    "remainder": "mod", "size": "shape", "swapaxes": "permute_dims", "to": "astype", "transpose": "permute_dims",
-    "true_divide": "divide", "type": "astype", "unsqueeze": "expand_dims", "var": "variance", "view": "reshape",
-}  # fmt: skip
 _PACKED = "there is none yet; a Python function can do it: relax.call_pure_packed"
 _POOLING = "reshape and reduce: relax.max(relax.reshape(x, (n, c, h // 2, 2, w // 2, 2)), axis=(3, 5))"
 #: What there is elsewhere and not here, and what to do instead.
@@ -66,7 +56,7 @@ def _free_name(interp: Interpreter, name: str) -> Any:
 
 def _itself(interp: Interpreter, name: str) -> Any:
     if interp.options.module_name is not None:
-        return Missing(f"{name} is a function of this module", f"write cls.{name}")
+        return _undefined(interp, name)
     if interp.itself is None:
         return Missing(
             f"{name} calls itself, so the type of its result must be declared",
@@ -99,9 +89,21 @@ def _shown(value: Any) -> str:
 
 
 def _undefined(interp: Interpreter, name: str) -> Missing:
+    if name in interp.options.module_functions:
+        return Missing(f"{name} is a function of this module", f"write cls.{name}")
+    if name in interp.options.undecorated:
+        return Missing(*_undecorated(name))
     known = [*interp.frame.scope.names(), *interp.symbols, *interp.around.names()]
     close = nearest(name, known)
     return Missing(f"name {name!r} is not defined", f"did you mean {close!r}?" if close is not None else None)
+
+
+def _undecorated(name: str) -> tuple[str, str]:
+    """What is wrong with a call of a function in a module's class that is no program, and what to do."""
+    return (
+        f"{name} is a function of the class, but without @relax.function",
+        "decorate it, or define it outside of the class if it is a plain Python helper",
+    )
 
 
 class ModuleNames:
@@ -109,10 +111,14 @@ class ModuleNames:
 
     def __init__(self, interp: Interpreter) -> None:
         self._functions = interp.options.module_functions
+        self._undecorated = interp.options.undecorated
 
     def __getattr__(self, name: str) -> Any:
         if name in self._functions:
             return self._functions[name]
+        if name in self._undecorated:
+            headline, hint = _undecorated(name)
+            raise ScriptError(headline, hint=hint)
         close = nearest(name, self._functions)
         raise ScriptError(
             f"the module has no function {name!r}",

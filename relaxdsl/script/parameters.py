@@ -62,9 +62,12 @@ def _refuse_other_parameters(interp: Interpreter, node: ast.FunctionDef) -> None
 
 def _declared_type(interp: Interpreter, arg: ast.arg, evaluated: Mapping[str, Any]) -> Type:
     if arg.annotation is None:
+        is_object = arg.arg in ("self", "cls") and interp.options.module_name is not None
         raise ScriptError(
             f"parameter {arg.arg} has no annotation",
-            hint=f'write its type, for example {arg.arg}: relax.Tensor[("n", 4), "float32"]',
+            hint=f"leave {arg.arg} out: the functions of a module call each other as cls.other(x)"
+            if is_object
+            else f'write its type, for example {arg.arg}: relax.Tensor[("n", 4), "float32"]',
             span=interp.source.span(arg),
         )
     return _annotation(interp, arg.annotation, evaluated.get(arg.arg, ""))

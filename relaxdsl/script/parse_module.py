@@ -4,7 +4,7 @@ kernels as ``relax.call_tir(cls.kernel, (x,))``.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from types import FunctionType, MappingProxyType
 from typing import Any, Literal, NoReturn, TypedDict, cast
 
@@ -41,7 +41,7 @@ class KernelOptions:
     debug: bool | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class ModuleMember:
     """A function or a kernel in the body of a class, waiting for ``@relax.module`` around the class to parse it."""
 
@@ -49,10 +49,15 @@ class ModuleMember:
     options: FunctionOptions | KernelOptions
 
     def __call__(self, *_: Any, **__: Any) -> NoReturn:
+        found = source_of(cast(FunctionType, self.function))
         raise ScriptError(
             f"{self.function.__qualname__} is a function of a class that is no module",
             hint="put @relax.module on the class, or define the function outside of it",
+            span=found.source.name_span(found.node),
         )
+
+    def __repr__(self) -> str:
+        return f"<{self.function.__qualname__}, waiting for @relax.module on its class>"
 
 
 def is_in_class(function: FunctionType) -> bool:
@@ -73,16 +78,18 @@ def parse_module(cls: type) -> IRModule:
     members = {name: value for name, value in vars(cls).items() if isinstance(value, ModuleMember)}
     if not members:
         raise ScriptError(f"{cls.__name__} has no @relax.function", hint="decorate its functions with @relax.function")
-    reader = _ModuleReader(cls.__name__, members)
+    undecorated = [name for name, value in vars(cls).items() if isinstance(value, FunctionType)]
+    reader = _ModuleReader(cls.__name__, members, undecorated)
     built = reader.read()
     made = {name: function for name, function in built.functions.items() if name not in members}
     return IRModule(MappingProxyType({**made, **{name: built[name] for name in members}}))
 
 
 class _ModuleReader:
-    def __init__(self, name: str, members: Mapping[str, ModuleMember]) -> None:
+    def __init__(self, name: str, members: Mapping[str, ModuleMember], undecorated: Collection[str]) -> None:
         self._name = name
         self._members = members
+        self._undecorated = undecorated
         self._builder = BlockBuilder()
         self._functions: dict[str, GlobalVar] = {}
 
@@ -116,6 +123,7 @@ class _ModuleReader:
             runtime_checks=chosen["checks"] == "runtime",
             module_name=self._name,
             module_functions=self._functions,
+            undecorated=self._undecorated,
         )
         return Request(
             found.node,

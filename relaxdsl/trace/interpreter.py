@@ -217,7 +217,7 @@ def _native(value: Any) -> Any:
 def _packed(callee: Expr) -> Callable[..., Any]:
     if not isinstance(callee, ExternFunc):
         raise InternalError(f"interpret: {callee} is no packed function")
-    return callee.function or get_packed(callee.name)
+    return callee.function or get_packed(callee.name, callee.span)
 
 
 def _as_type(value: Any, type_: Type) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from relaxdsl.errors import ScriptError
+from relaxdsl.errors import ScriptError, Span
 from relaxdsl.ir.graph import Function, Var
 from relaxdsl.ir.loops import Buffer, PrimFunc
 from relaxdsl.ir.module import IRModule
@@ -15,8 +15,8 @@ from relaxdsl.types.binding import plan_binding
 from relaxdsl.types.types import PrimType, TensorType, Type
 
 
-def program_of(kernel: Kernel) -> tuple[Function, IRModule]:
-    """A function of the kernel's inputs that calls it, and the module of both.
+def program_of(kernel: Kernel, span: Span | None = None) -> tuple[Function, IRModule]:
+    """A function of the kernel's inputs that calls it, and the module of both; ``span`` is where it is defined.
 
     An integer follows the inputs for each size that their shapes do not determine.
     """
@@ -25,7 +25,7 @@ def program_of(kernel: Kernel) -> tuple[Function, IRModule]:
     own = own_symbols(ir)
     sizes = [Var(name, PrimType("int64", own[name])) for name in sizes_to_pass(ir)]
     builder = BlockBuilder()
-    with builder.function(ir.name, [*inputs, *sizes]):
+    with builder.function(ir.name, [*inputs, *sizes], span=span):
         values = [own[name] for name in unbound_symbols(ir)]
         builder.emit_func_output(builder.emit(call_tir(kernel, [*inputs, *values])))
     module = builder.get()

@@ -137,7 +137,9 @@ def as_type(value: AnyValue) -> Type:
         return value()
     if value is None:
         return TupleType(())
-    raise ScriptError(f"{value!r} is not a relax type", hint='write relax.Tensor((m, 4), "float32"), for example')
+    meant = {int: 'relax.Prim("int64")', float: 'relax.Tensor((), "float32")', bool: 'relax.Tensor((), "bool")'}
+    hint = f"write {meant[value]}" if value in meant else 'write relax.Tensor((m, 4), "float32"), for example'
+    raise ScriptError(f"{value!r} is not a relax type", hint=hint)
 
 
 def _dims(what: str, values: AnyValue) -> tuple[Dim, ...]:

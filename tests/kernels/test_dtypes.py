@@ -145,7 +145,7 @@ def test_float16_is_refused():
     assert str(caught.value) == (
         "half: kernels do not compute in float16\n"
         "   they take bool, int8, int16, int32, int64, uint8, uint16, uint32, uint64, float32, float64\n"
-        "   hint: cast to float32"
+        "   hint: use float32, for parameters as well; convert arrays before the call: x.astype(np.float32)"
     )
 
 

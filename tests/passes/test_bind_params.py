@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -103,20 +105,30 @@ def test_bound_functions_check_against_the_reference() -> None:
 # ----------------------------------------------------------------------------------------------------- what is refused
 
 
-def refused(function: object, error: type[Exception], message: str, **values: object) -> None:
+def refused(function: Any, error: type[relax.RelaxError], message: str, **values: object) -> None:
     with pytest.raises(error) as caught:
         function.bind(**values)
+    assert caught.value.span == function.ir.span
+    caught.value.span = None
     assert str(caught.value) == message
 
 
 def test_unknown_names() -> None:
+    shown = 'dense(x: Tensor((b, n), "float32"), w: Tensor((n, k), "float32"), bias: Tensor((k,), "float32"))'
     refused(
         dense,
         relax.ArgumentError,
-        "dense.bind: there is no parameter and no size bais\n   hint: did you mean bias?",
+        f"dense.bind: there is no parameter and no size bais\n   {shown}\n   hint: did you mean bias?",
         bais=array(3),
     )
-    refused(dense, relax.ArgumentError, "dense.bind: there is no parameter and no size zzz", zzz=array(3))
+    refused(dense, relax.ArgumentError, f"dense.bind: there is no parameter and no size zzz\n   {shown}", zzz=array(3))
+
+
+def test_the_place_of_an_error() -> None:
+    with pytest.raises(relax.ShapeError) as caught:
+        dense.bind(w=array(3, 4), bias=array(5))
+    assert f"   --> {caught.value.span}\n" in str(caught.value)
+    assert "| def dense(" in str(caught.value)
 
 
 def test_wrong_values() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -177,12 +178,12 @@ PROFILE = Profile(
 )
 
 TABLE = """\
-kernel  time  share  GB/s  GFLOP/s    of the limit  threads  written at
------------------------------------------------------------------------
-matmul  2 ms    67%   0.5     50.0  50% of compute        2  model.py:6:9
-sort    1 ms    33%                                  Python  model.py:7:9
-copy    1 µs     0%   8.0      0.0   80% of memory        1
-empty   0 ns     0%                                       1
+kernel       time  share  GB/s  GFLOP/s    of the limit  threads  written at
+----------------------------------------------------------------------------
+matmul       2 ms    67%   0.5     50.0  50% of compute        2  model.py:6:9
+sort         1 ms    33%                                  Python  model.py:7:9
+copy         1 µs     0%   8.0      0.0   80% of memory        1
+empty   too short                                              1
 
 model: a call takes 3.1 ms, its kernels 3 ms (medians of 7 calls)
 limits, measured on 2 threads: 100 GFLOP/s in float32, 50 GFLOP/s in float64; 10.0 GB/s read from memory"""
@@ -191,6 +192,12 @@ limits, measured on 2 threads: 100 GFLOP/s in float32, 50 GFLOP/s in float64; 10
 def test_the_table() -> None:
     assert str(PROFILE) == repr(PROFILE)
     assert str(PROFILE) == TABLE
+
+
+def test_kernels_too_short_to_be_timed() -> None:
+    short = replace(PROFILE, call_seconds=9.36e-7, timings=PROFILE.timings[-1:])
+    assert "model: a call takes 936 ns, its kernels are too short to be timed (medians of 7 calls)" in str(short)
+    assert "a call takes 936 ns, its kernels 0 ns (medians" in str(replace(short, timings=()))
 
 
 def test_html_shows_the_same() -> None:

@@ -198,10 +198,8 @@ def test_packed_functions_are_names(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.delitem(packed._PACKED, "saved.sorted")
     with pytest.raises(relax.ScriptError) as error:
         unknown(X[0])
-    assert str(error.value) == (
-        "packed function 'saved.sorted' is not registered\n"
-        "   hint: register it with relax.register_packed(name, function)"
-    )
+    assert error.value.headline == "packed function 'saved.sorted' is not registered"
+    assert error.value.hint == "register it with relax.register_packed(name, function)"
 
 
 class Thing:

@@ -82,10 +82,11 @@ def test_a_function_in_a_class_that_is_no_module() -> None:
 
     with pytest.raises(relax.ScriptError) as error:
         Plain.f(np.ones(2, "float32"))
-    assert str(error.value) == (
-        "test_a_function_in_a_class_that_is_no_module.<locals>.Plain.f is a function of a class that is no module\n"
-        "   hint: put @relax.module on the class, or define the function outside of it"
-    )
+    name = "test_a_function_in_a_class_that_is_no_module.<locals>.Plain.f"
+    assert error.value.headline == f"{name} is a function of a class that is no module"
+    assert error.value.hint == "put @relax.module on the class, or define the function outside of it"
+    assert "|         def f(x: relax" in str(error.value)
+    assert repr(Plain.f) == str(Plain.f) == f"<{name}, waiting for @relax.module on its class>"
 
 
 @relax.function

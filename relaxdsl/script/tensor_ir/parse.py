@@ -9,7 +9,7 @@ from types import FunctionType, MappingProxyType
 from typing import Any
 
 from relaxdsl.dataclass import dataclass
-from relaxdsl.errors import RelaxError
+from relaxdsl.errors import RelaxError, Span
 from relaxdsl.ir.loops import For, PrimFunc, Stmt, map_statements, sub_statements, walk
 from relaxdsl.kernels.steps_apart import unproved_loops
 from relaxdsl.script import parse as programs
@@ -28,9 +28,11 @@ _LOADED = (programs, blocks, expressions, loops, statements)
 
 @dataclass(frozen=True, slots=True)
 class ParsedKernel:
-    """A kernel, where in the user's source its accesses are, and what its loops and axes are called there."""
+    """A kernel; where its name and its accesses are in the user's source, and what its loops and axes are called there.
+    """
 
     prim_func: PrimFunc
+    span: Span | None
     places: Places
     shown: Mapping[str, str]
 
@@ -70,7 +72,7 @@ def parse_kernel_node(
             raise interp.errors[0]
         if is_checked:
             kernel = _in_order_unless_proved(kernel, interp.places)
-        return ParsedKernel(kernel, interp.places, interp.shown)
+        return ParsedKernel(kernel, source.name_span(node), interp.places, interp.shown)
     except RelaxError as error:
         errors = [*interp.errors, error] if error not in interp.errors else interp.errors
         first, *others = errors
