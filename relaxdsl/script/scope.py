@@ -30,19 +30,28 @@ NOT_FOUND = Missing("not found")
 
 @dataclass(slots=True)
 class Scope:
-    """The variables of a function being parsed; a nested function or comprehension also sees its parent's."""
+    """The variables of a function being parsed; a nested function or comprehension also sees its parent's.
+
+    ``ended`` are the variables that kernels had in scopes inside this one: their values, and what they ended with.
+    """
 
     variables: dict[str, Any] = field(default_factory=dict)
     parent: Scope | None = None
+    ended: dict[str, tuple[Any, str]] = field(default_factory=dict)
 
     def find(self, name: str) -> Any:
         """The variable's value, or NOT_FOUND."""
+        return next((scope.variables[name] for scope in self._chain() if name in scope.variables), NOT_FOUND)
+
+    def find_ended(self, name: str) -> tuple[Any, str] | None:
+        """The value that the variable had in a scope inside, and what it ended with."""
+        return next((scope.ended[name] for scope in self._chain() if name in scope.ended), None)
+
+    def _chain(self) -> Iterator[Scope]:
         scope: Scope | None = self
         while scope is not None:
-            if name in scope.variables:
-                return scope.variables[name]
+            yield scope
             scope = scope.parent
-        return NOT_FOUND
 
     def names(self) -> Iterator[str]:
         """All names that have a value here."""

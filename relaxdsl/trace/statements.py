@@ -96,7 +96,12 @@ def _call_tir(builder: BlockBuilder, kernel: GlobalVar | PrimFunc | Schedule | K
     callee = _callee(builder, kernel)
     function = builder.get()[callee.name] if isinstance(callee, GlobalVar) and callee.name in builder.get() else None
     if not isinstance(function, PrimFunc):
-        raise ScriptError(f"call_tir: {kernel!r} is not a kernel", span=current_context().span)
+        raise ScriptError(
+            f"call_tir: {getattr(kernel, '__name__', repr(kernel))} is not a kernel",
+            hint="write kernels with @relax.prim_func; a function of tensor expressions is called by "
+            "relax.emit_te(function, x)",
+            span=current_context().span,
+        )
     given: Sequence[Any] = (
         args.fields if isinstance(args, Tuple) else args if isinstance(args, list | tuple) else (args,)
     )

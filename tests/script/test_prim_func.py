@@ -376,3 +376,18 @@ def test_a_kernel_without_blocks_says_what_to_write() -> None:
         "get_block: there is no block y\n   for i in range(size):\n       Y[i] = T.exp(X[i])\n"
         '   hint: the kernel has none; write `with T.block("name"):` around its statements'
     )
+
+
+def test_a_local_variable_takes_numbers_where_it_changes() -> None:
+    @relax.prim_func
+    def signs(x: T.Buffer((n,), "float32"), y: T.Buffer((n,), "float32")):
+        sign = T.float32(0)
+        sign = 2
+        for i in range(n):
+            if x[i] > 0:
+                sign = 1.0
+            elif x[i] < 0:
+                sign = -1
+            y[i] = sign
+
+    np.testing.assert_array_equal(signs(np.array([0, 3, 0, -2, 5], "float32")), [2, 1, 1, -1, 1])

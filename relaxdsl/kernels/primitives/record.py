@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import wraps
@@ -28,9 +29,16 @@ S = TypeVar("S", bound="RecordedSteps")
 
 def recorded(method: Callable[Concatenate[S, P], R]) -> Callable[Concatenate[S, P], R]:
     """``method`` as a step of the trace. A block given by its name is looked up first, as a step of its own."""
+    signature = inspect.signature(method)
 
     @wraps(method)
     def record(self: S, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            signature.bind(self, *args, **kwargs)
+        except TypeError as error:
+            usage = ", ".join(str(each).partition(":")[0] for each in list(signature.parameters.values())[1:])
+            message = f"{method.__name__}: {error}"
+            raise ScheduleError(message, hint=f"write sch.{method.__name__}({usage})") from None
         given = [self._given(method, place, each) for place, each in enumerate(args)]
         named = {name: self._given(method, name, each) for name, each in kwargs.items()}
         result = method(self, *given, **named)
@@ -82,7 +90,11 @@ class RecordedSteps:
         return tuple(block.name for block in blocks_in(self._start.body))
 
     def copy(self) -> Self:
-        """A schedule of the kernel as it is now, with the same trace, which goes its own way from here."""
+        """A schedule of the kernel as it is now, with the same trace, which goes its own way from here.
+
+        Loops and blocks are those of the schedules in whose trace they were given: what was taken before the copy can
+        be used with both, what is taken later with one of them.
+        """
         other = type(self)(self._func)
         other._module, other._name, other._start = self._module, self._name, self._start
         other._names, other._steps = names_in(self._func), list(self._steps)
@@ -129,10 +141,25 @@ class RecordedSteps:
             return IndexMap.of(value)
         if name == "factors" and isinstance(value, list | tuple):
             return [int(each) if isinstance(each, np.integer) else each for each in value]
+        if isinstance(value, LoopRef | BlockRef):
+            self._require_own(method.__name__, value)
         if name != "block" or not isinstance(value, str):
             return value
         known = (ref for step in self._steps for ref in step.results)
         return BlockRef(value) if BlockRef(value) in known else self.get_block(value)
+
+    def _require_own(self, step: str, ref: LoopRef | BlockRef) -> None:
+        """Refuses what no step of this schedule has given, whatever its name: the trace could not say where it is from.
+
+        Raises:
+            ScheduleError: it is of another schedule.
+        """
+        if not any(each is ref for done in self._steps for each in done.results):
+            kind, method = ("loop", "get_loops(block)") if isinstance(ref, LoopRef) else ("block", "get_block(name)")
+            raise ScheduleError(
+                f"{step}: {ref.name} is a {kind} of another schedule",
+                hint=f"take it from this one, with {method}; a copy has what was taken before it was made",
+            )
 
 
 def block_name(step: str, block: BlockRef | str) -> str:
@@ -166,9 +193,17 @@ def _kernel_of(kernel: Any, name: str | None) -> tuple[IRModule | None, PrimFunc
         return None, found
     module = found if isinstance(found, IRModule) else getattr(kernel, "module", None)
     if not isinstance(module, IRModule):
-        raise ScheduleError(f"Schedule: {kernel!r} is no kernel and has none")
+        raise ScheduleError(
+            f"Schedule: {getattr(kernel, '__name__', repr(kernel))} is no kernel and has none",
+            hint="write the kernel with @relax.prim_func, or call it in a @relax.function",
+        )
     kernels = module.kernels
-    known = ", ".join(kernels) or "none"
+    if not kernels:
+        raise ScheduleError(
+            "Schedule: the module has no kernel",
+            hint="its operators get kernels when it is compiled; only those of relax.call_tir and relax.emit_te are here",
+        )
+    known = ", ".join(kernels)
     if name is None and len(kernels) != 1:
         raise ScheduleError(f"Schedule: which kernel? The module has {known}", hint="Schedule(module, name)")
     if name is not None and name not in kernels:

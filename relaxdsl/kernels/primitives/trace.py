@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class LoopRef:
-    """A loop of a schedule: what :meth:`.Schedule.get_loops` gives and primitives take."""
+    """A loop of a schedule: what :meth:`.Schedule.get_loops` gives and primitives take.
+
+    Equal by name, as traces need it; a schedule takes only the objects that its own steps gave.
+    """
 
     name: str
 
@@ -54,7 +57,7 @@ class Step:
 class Trace:
     """What was done to a kernel, in order.
 
-    ``print`` shows it as Python. :meth:`as_json` and :meth:`from_json` save and load it, :meth:`apply_to` does it to
+    It is shown as Python. :meth:`as_json` and :meth:`from_json` save and load it, :meth:`apply_to` does it to
     the kernel of another schedule.
 
     Args:
@@ -69,6 +72,9 @@ class Trace:
     def __str__(self) -> str:
         names = _Names()
         return "\n".join(names.line(step) for step in self.steps)
+
+    def __repr__(self) -> str:
+        return str(self)
 
     def as_json(self) -> str:
         """The trace as JSON text, for :meth:`from_json`."""
@@ -223,6 +229,8 @@ class _Replay:
 
     def _moved(self, value: Any) -> Any:
         if isinstance(value, LoopRef | BlockRef):
+            if value not in self._refs:
+                raise ScheduleError(f"no step before it gives {value.name}")
             return self._refs[value]
         return [self._moved(each) for each in value] if isinstance(value, list | tuple) else value
 

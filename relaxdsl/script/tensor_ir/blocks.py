@@ -44,7 +44,7 @@ def _read_block(interp: KernelInterpreter, node: ast.With, call: ast.Call) -> No
     interp.block, interp.hidden = opened, {each: loop.shown for each, loop in interp.loops.items()}
     try:
         with interp.inside_loops({}):
-            body = interp.read(node.body)
+            body = interp.read(node.body, "block")
     finally:
         interp.block, interp.hidden = None, {}
     block = Block(name, tuple(opened.axes), body, opened.init)
@@ -67,6 +67,6 @@ def _read_init(interp: KernelInterpreter, node: ast.With) -> None:
         )
     interp.is_in_init = True
     try:
-        block.init = interp.read(node.body)
+        block.init = interp.read(node.body, "T.init")
     finally:
         interp.is_in_init = False

@@ -13,8 +13,10 @@ from relaxdsl.ir.conditions import joined
 from relaxdsl.ir.scalar import COMPARISON_NAMES, Apply, ScalarExpr, as_scalar, binary, cast
 from relaxdsl.script.calls import evaluate_call
 from relaxdsl.script.expressions import BINARY, evaluate_compare
+from relaxdsl.script.names import evaluate_name
+from relaxdsl.script.scope import NOT_FOUND
 from relaxdsl.script.tensor_ir.constructs import call_construct
-from relaxdsl.script.tensor_ir.interpreter import KernelInterpreter, kernel_expression
+from relaxdsl.script.tensor_ir.interpreter import KernelInterpreter, ended, kernel_expression
 from relaxdsl.types.dims import SymInt
 
 _COMPARISONS: dict[type[ast.cmpop], str] = {
@@ -25,6 +27,15 @@ _COMPARISONS: dict[type[ast.cmpop], str] = {
     ast.Gt: ">",
     ast.GtE: ">=",
 }
+
+
+@kernel_expression(ast.Name)
+def evaluate_kernel_name(interp: KernelInterpreter, node: ast.Name) -> Any:
+    """The value of a name, which the loop, the branch or the block that began it does not outlive."""
+    scope = interp.frame.scope
+    is_unknown = scope.find(node.id) is NOT_FOUND and node.id not in interp.symbols
+    found = scope.find_ended(node.id) if is_unknown else None
+    return ended(node.id, *found) if found is not None else evaluate_name(interp, node)
 
 
 @kernel_expression(ast.Compare)

@@ -18,7 +18,7 @@ from relaxdsl.ir.loops import Buffer, IterVar, LoopKind, Stmt, sequence
 from relaxdsl.ir.names import UniqueNames
 from relaxdsl.ir.scalar import Load
 from relaxdsl.script.interpreter import ExpressionHandler, Flow, Interpreter, Options, StatementHandler
-from relaxdsl.script.scope import Surroundings
+from relaxdsl.script.scope import POISON, Missing, Surroundings
 from relaxdsl.script.source import Source
 from relaxdsl.script.trees import walk_own
 from relaxdsl.trace.builder import BlockBuilder
@@ -125,15 +125,24 @@ class KernelInterpreter(Interpreter):
 
     # ------------------------------------------------------------------------------------------------------ statements
 
-    def read(self, statements: list[ast.stmt]) -> Stmt:
-        """The statements of a loop, a branch or a block as one; names they give values to are theirs."""
+    def read(self, statements: list[ast.stmt], place: str, **variables: Any) -> Stmt:
+        """The statements of a loop, a branch or a block as one; names they give values to are theirs.
+
+        Args:
+            place: which of them it is, for messages.
+            variables: the names that the loop gives values to.
+        """
         outer, self.body = self.body, []
+        around, scope = self.frame.scope, self.frame.scope.child(**variables).child()
         try:
-            with self.in_scope(self.frame.scope.child()):
+            with self.in_scope(scope):
                 self.run_to_end(statements)
             return self.statements()
         finally:
             self.body = outer
+            inner = scope.ended.items()
+            around.ended |= {name: (value, at if _is_index(value) else place) for name, (value, at) in inner}
+            around.ended |= {name: (value, place) for name, value in (variables | scope.variables).items()}
 
     def run_to_end(self, statements: list[ast.stmt]) -> None:
         """Reads statements; leaving them early is an error."""
@@ -165,6 +174,25 @@ class KernelInterpreter(Interpreter):
             yield
         finally:
             self.hidden = hidden
+
+
+def _is_index(value: Any) -> bool:
+    return isinstance(value, SymInt)
+
+
+def ended(name: str, value: Any, place: str) -> Missing:
+    """What is said of a variable that is used after the loop, branch or block where it has a value."""
+    if value is POISON:
+        return POISON
+    if place == "T.init":
+        return Missing(f"{name} ends with T.init", "compute it again after T.init")
+    if _is_index(value):
+        hint = f"use it inside of the {place}"
+    else:
+        dtype = value.buffer.dtype if isinstance(value, LocalVariable) else "float32"
+        example = f": {name} = T.{dtype}(0)" if isinstance(value, LocalVariable | int | float) else ""
+        hint = f"begin it before the {'if' if place == 'branch' else place}{example}"
+    return Missing(f"{name} ends with its {place}", hint)
 
 
 def _jump_error(span: Span | None) -> ScriptError:

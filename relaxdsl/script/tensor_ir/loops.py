@@ -91,8 +91,8 @@ def _read_nest(
         names.append(name)
         values[target.id] = variable(name, start, extent)
         around[name] = LoopAround(target.id, start + extent, kind)
-    with interp.inside_loops(around), interp.in_scope(interp.frame.scope.child(**values)):
-        body = interp.read(node.body)
+    with interp.inside_loops(around):
+        body = interp.read(node.body, "loop", **values)
     for name, (_, start, extent) in zip(reversed(names), reversed(loops), strict=True):
         body = For(name, extent, body, kind, start)
     interp.body.append(body)
@@ -108,8 +108,8 @@ def _read_parts(interp: KernelInterpreter, node: ast.For, bounds: list[Dim]) -> 
             raise ScriptError(message, span=interp.source.span(node.iter))
     ends = {first: variable(lower, 0, extent + 1), second: variable(upper, 0, extent + 1)}
     around = {lower: LoopAround(first, extent + 1), upper: LoopAround(second, extent + 1)}
-    with interp.inside_loops(around), interp.in_scope(interp.frame.scope.child(**ends)):
-        body = interp.read(node.body)
+    with interp.inside_loops(around):
+        body = interp.read(node.body, "loop", **ends)
     interp.body.append(Parts(lower, upper, extent, body, per_thread))
 
 

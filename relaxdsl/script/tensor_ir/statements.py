@@ -19,13 +19,10 @@ from relaxdsl.script.expressions import items_of
 from relaxdsl.script.interpreter import Flow
 from relaxdsl.script.scope import NOT_FOUND
 from relaxdsl.script.statements import run_assert, run_return
-from relaxdsl.script.tensor_ir.buffers import BufferView, checked_indices, store
+from relaxdsl.script.tensor_ir.buffers import BufferView, as_element, checked_indices, store
 from relaxdsl.script.tensor_ir.constructs import Allocation, AxisBinding, MatchedBuffer, add_axis
-from relaxdsl.script.tensor_ir.interpreter import (
-    KernelInterpreter,
-    LocalVariable,
-    kernel_statement,
-)
+from relaxdsl.script.tensor_ir.interpreter import KernelInterpreter, LocalVariable, kernel_statement
+from relaxdsl.types.dims import SymInt
 
 
 @kernel_statement(ast.Assign)
@@ -54,6 +51,13 @@ def read_annotated_assign(interp: KernelInterpreter, node: ast.AnnAssign) -> Flo
 @kernel_statement(ast.AugAssign)
 def read_augmented_assign(interp: KernelInterpreter, node: ast.AugAssign) -> Flow:
     """``x[i] += value``."""
+    scope = interp.frame.scope
+    name = node.target.id if isinstance(node.target, ast.Name) else None
+    if name is not None and scope.find(name) is NOT_FOUND and scope.find_ended(name) is None:
+        raise ScriptError(
+            f"{name} has no value yet that could be changed",
+            hint=f"begin it before the loop: {name} = T.float32(0)",
+        )
     read = ast.copy_location(_as_load(node.target), node.target)
     value = interp.evaluate(ast.copy_location(ast.BinOp(read, node.op, node.value), node))
     assign(interp, node.target, value)
@@ -114,16 +118,27 @@ def _assign_name(interp: KernelInterpreter, name: str, value: Any, node: ast.exp
     scope = interp.frame.scope
     known = scope.find(name)
     with interp.at(node):
+        if isinstance(known, LocalVariable) and isinstance(value, int | float | SymInt):
+            value = as_element(known.buffer, value)
+        if known is not NOT_FOUND and name not in scope.variables and not isinstance(known, LocalVariable):
+            dtype = value.dtype if isinstance(value, ScalarExpr) else "float32"
+            raise _cannot_change(interp, name, known, dtype)
         if isinstance(value, ScalarExpr):
             _assign_register(interp, name, known, value)
-            return
-        if known is not NOT_FOUND and name not in scope.variables:
-            raise ScriptError(
-                f"{name} has a value that is known when parsing, so a loop or a branch cannot change it",
-                hint=f"make it a local variable where it begins: {name} = T.float32(0)",
-                span=interp.source.span(node),
-            )
-        scope.variables[name] = _named(interp, name, value)
+        else:
+            scope.variables[name] = _named(interp, name, value)
+
+
+def _cannot_change(interp: KernelInterpreter, name: str, known: Any, dtype: str) -> ScriptError:
+    """The error for giving another value to what a loop or a branch around has not begun as a local variable."""
+    loop = interp.loops.get(str(known)) if isinstance(known, SymInt) else None
+    if loop is not None and loop.shown == name:
+        headline = f"{name} is the variable of a loop, which no statement changes"
+        hint = f"give the other value a name of its own, or write it where it is used: x[{name} + 1]"
+    else:
+        headline = f"{name} has a value that is known when parsing, so a loop or a branch cannot change it"
+        hint = f"make it a local variable where it begins: {name} = T.{dtype}(0)"
+    return ScriptError(headline, hint=hint, span=current_context().span)
 
 
 def _named(interp: KernelInterpreter, name: str, value: Any) -> Any:
@@ -151,12 +166,6 @@ def _assign_register(interp: KernelInterpreter, name: str, known: Any, value: Sc
         _require_same_step(interp, name, known)
         store(interp, known.buffer, (), value)
         return
-    if known is not NOT_FOUND and name not in interp.frame.scope.variables:
-        raise ScriptError(
-            f"{name} has a value that is known when parsing, so a loop or a branch cannot change it",
-            hint=f"make it a local variable where it begins: {name} = T.{value.dtype}(0)",
-            span=current_context().span,
-        )
     local = LocalVariable(Buffer(interp.names.fresh(name), (), value.dtype, "register"), frozenset(interp.loops))
     store(interp, local.buffer, (), value)
     interp.frame.scope.variables[name] = local
@@ -188,8 +197,8 @@ def read_if(interp: KernelInterpreter, node: ast.If) -> Flow:
             hint="compare it: value != 0",
             span=interp.source.span(node.test),
         )
-    then_body = interp.read(node.body)
-    else_body = interp.read(node.orelse) if node.orelse else None
+    then_body = interp.read(node.body, "branch")
+    else_body = interp.read(node.orelse, "branch") if node.orelse else None
     interp.body.append(IfThenElse(condition, then_body, else_body))
     return Flow.NEXT
 

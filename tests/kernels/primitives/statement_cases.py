@@ -8,9 +8,18 @@ from schedule_kernels import assert_computes
 
 import relaxdsl as relax
 from relaxdsl import tir as T
+from relaxdsl.kernels.primitives.record import recorded
 from relaxdsl.kernels.primitives.trace import LoopRef
 
 m, n = relax.dims("m n")
+
+
+class ScheduleOfStatements(relax.Schedule):
+    """A schedule that also gives loops without a block."""
+
+    @recorded
+    def get_loop(self, name: str) -> LoopRef:
+        return LoopRef(name)
 
 
 @relax.prim_func
@@ -41,8 +50,8 @@ def numpy_between(x: np.ndarray) -> np.ndarray:
 
 @case
 def compute_at_a_statement() -> relax.Schedule:
-    sch = relax.Schedule(between)
-    sch.compute_at("t", LoopRef("k"))
+    sch = ScheduleOfStatements(between)
+    sch.compute_at("t", sch.get_loop("k"))
     assert_computes(sch.func, numpy_between)
     return sch
 
@@ -57,8 +66,8 @@ def compute_inline_into_a_statement() -> relax.Schedule:
 
 @case
 def reverse_compute_at_refuses_what_statements_make() -> relax.Schedule:
-    sch = relax.Schedule(between)
-    sch.reverse_compute_at("y", LoopRef("k"))
+    sch = ScheduleOfStatements(between)
+    sch.reverse_compute_at("y", sch.get_loop("k"))
     return sch
 
 
@@ -226,8 +235,8 @@ def decompose_reduction_refuses_what_statements_read() -> relax.Schedule:
 
 @case
 def compute_at_refuses_what_statements_write_too() -> relax.Schedule:
-    sch = relax.Schedule(reads_early)
-    sch.compute_at("t", LoopRef("h"))
+    sch = ScheduleOfStatements(reads_early)
+    sch.compute_at("t", sch.get_loop("h"))
     return sch
 
 

@@ -145,7 +145,11 @@ def test_a_schedule_takes_no_kernel_that_works_in_place():
 def test_a_schedule_needs_a_kernel():
     with pytest.raises(relax.ScheduleError) as caught:
         relax.Schedule(3)
-    assert str(caught.value) == "Schedule: 3 is no kernel and has none"
+    hint = "write the kernel with @relax.prim_func, or call it in a @relax.function"
+    assert str(caught.value) == f"Schedule: 3 is no kernel and has none\n   hint: {hint}"
+    with pytest.raises(relax.ScheduleError) as caught:
+        relax.Schedule(matmul)
+    assert str(caught.value) == f"Schedule: matmul is no kernel and has none\n   hint: {hint}"
 
     @relax.function
     def program(x: relax.Tensor[(n,), "float32"]):
@@ -153,7 +157,23 @@ def test_a_schedule_needs_a_kernel():
 
     with pytest.raises(relax.ScheduleError) as caught:
         relax.Schedule(program)
-    assert str(caught.value) == ("Schedule: which kernel? The module has none\n   hint: Schedule(module, name)")
+    assert str(caught.value) == (
+        "Schedule: the module has no kernel\n"
+        "   hint: its operators get kernels when it is compiled; only those of relax.call_tir and relax.emit_te are here"
+    )
+
+
+def test_a_schedule_of_a_module_needs_a_name():
+    first = relax.Schedule(PLAIN).func
+
+    @relax.function
+    def program(x: relax.Tensor[(n,), "float32"]):
+        return relax.call_tir(first, (relax.call_tir(PLAIN, (x,)),))
+
+    with pytest.raises(relax.ScheduleError) as caught:
+        relax.Schedule(program)
+    known = ", ".join(program.module.kernels)
+    assert str(caught.value) == f"Schedule: which kernel? The module has {known}\n   hint: Schedule(module, name)"
 
 
 X = te.placeholder((n,), "float32", name="x")
@@ -168,6 +188,65 @@ def test_copies_go_their_own_way():
     assert str(other) != str(sch)
     assert len(other.trace.steps) == len(sch.trace.steps) + 1
     assert repr(sch) == "<relax schedule of matmul: 2 steps>"
+
+
+def test_copies_have_what_was_taken_before():
+    sch = relax.Schedule(matmul())
+    i, j, k = sch.get_loops("c")
+    other = sch.copy()
+    outer, _ = other.split(i, factors=[None, 4])
+    sch.reorder(k, j)
+    other.trace.apply_to(relax.Schedule(matmul()))
+    with pytest.raises(relax.ScheduleError) as caught:
+        sch.parallel(outer)
+    assert str(caught.value) == (
+        "parallel: i_0 is a loop of another schedule\n"
+        "   hint: take it from this one, with get_loops(block); a copy has what was taken before it was made"
+    )
+
+
+def test_loops_and_blocks_of_another_schedule():
+    first, second = relax.Schedule(matmul()), relax.Schedule(matmul())
+    second.get_loops("c")
+    with pytest.raises(relax.ScheduleError) as caught:
+        second.split(first.get_loops("c")[0], factors=[None, 4])
+    assert str(caught.value) == (
+        "split: i is a loop of another schedule\n"
+        "   hint: take it from this one, with get_loops(block); a copy has what was taken before it was made"
+    )
+    with pytest.raises(relax.ScheduleError) as caught:
+        second.cache_write(block=first.get_block("c"), buffer="c")
+    assert str(caught.value) == (
+        "cache_write: c is a block of another schedule\n"
+        "   hint: take it from this one, with get_block(name); a copy has what was taken before it was made"
+    )
+
+
+def test_a_trace_that_uses_what_no_step_gives():
+    sch = relax.Schedule(matmul())
+    sch.parallel(sch.get_loops("c")[0])
+    text = sch.trace.as_json().replace('"args": [{"ref": "l1"}]', '"args": [{"ref": "l7"}]')
+    with pytest.raises(relax.ScheduleError) as caught:
+        relax.Trace.from_json(text).apply_to(relax.Schedule(matmul()))
+    assert str(caught.value) == "replay: step 3, sch.parallel(l4): no step before it gives l7"
+
+
+def test_a_trace_is_shown_as_python():
+    trace = tiled(matmul()).trace
+    assert repr(trace) == str(trace)
+
+
+def test_arguments_that_a_step_does_not_take():
+    sch = relax.Schedule(matmul())
+    i, _, _ = sch.get_loops("c")
+    with pytest.raises(relax.ScheduleError) as caught:
+        sch.split(i, factor=4)  # type: ignore[call-arg]
+    message = "split: missing a required argument: 'factors'\n   hint: write sch.split(loop, factors)"
+    assert str(caught.value) == message
+    with pytest.raises(relax.ScheduleError) as caught:
+        sch.rfactor(i, axis=0)  # type: ignore[call-arg]
+    message = "rfactor: got an unexpected keyword argument 'axis'\n   hint: write sch.rfactor(loop, factor_axis)"
+    assert str(caught.value) == message
 
 
 def test_blocks_inside_of_a_loop():
