@@ -53,11 +53,12 @@ class LocalVariable:
 
 @dataclass(slots=True)
 class OpenBlock:
-    """A block being read: its axes so far, and what ``T.init`` holds."""
+    """A block being read: its axes so far, what ``T.init`` holds, and its own statements so far."""
 
     name: str
     axes: list[IterVar] = field(default_factory=list)
     init: Stmt | None = None
+    body: list[Stmt] = field(default_factory=list)
 
 
 class KernelInterpreter(Interpreter):
@@ -125,9 +126,13 @@ class KernelInterpreter(Interpreter):
 
     # ------------------------------------------------------------------------------------------------------ statements
 
-    def read(self, statements: list[ast.stmt]) -> Stmt:
-        """The statements of a loop, a branch or a block as one; names they give values to are theirs."""
-        outer, self.body = self.body, []
+    def read(self, statements: list[ast.stmt], body: list[Stmt] | None = None) -> Stmt:
+        """The statements of a loop, a branch or a block as one; names they give values to are theirs.
+
+        Args:
+            body: an empty list that they are collected in; None for a new one.
+        """
+        outer, self.body = self.body, [] if body is None else body
         try:
             with self.in_scope(self.frame.scope.child()):
                 self.run_to_end(statements)
@@ -147,6 +152,10 @@ class KernelInterpreter(Interpreter):
     def statements(self) -> Stmt:
         """What has been collected in ``body``, as one statement."""
         return sequence(*self.body)
+
+    def is_at_start_of_block(self) -> bool:
+        """Whether the open block has no statement yet, and what is read stands in no loop or branch of it."""
+        return self.block is not None and self.body is self.block.body and not self.body
 
     @contextmanager
     def inside_loops(self, loops: dict[str, LoopAround]) -> Iterator[None]:
