@@ -44,7 +44,7 @@ def _read_block(interp: KernelInterpreter, node: ast.With, call: ast.Call) -> No
     interp.block, interp.hidden = opened, {each: loop.shown for each, loop in interp.loops.items()}
     try:
         with interp.inside_loops({}):
-            body = interp.read(node.body, "block")
+            body = interp.read(node.body, "block", opened.body)
     finally:
         interp.block, interp.hidden = None, {}
     block = Block(name, tuple(opened.axes), body, opened.init)
@@ -56,7 +56,7 @@ def _read_init(interp: KernelInterpreter, node: ast.With) -> None:
     block = interp.block
     if block is None or interp.is_in_init:
         raise ScriptError("T.init stands in a block", hint='write it inside `with T.block("name"):`')
-    if interp.body:
+    if not interp.is_at_start_of_block():
         raise ScriptError("T.init stands before the block's statements", hint="move it up, below the axes")
     if block.init is not None:
         raise ScriptError(f"the block {block.name} has a T.init already", hint="put all first values into one")

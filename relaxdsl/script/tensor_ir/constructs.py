@@ -188,7 +188,7 @@ def _of_loop(interp: KernelInterpreter, kind: IterKind, loop: Any) -> AxisBindin
 def _require_block(interp: KernelInterpreter, what: str) -> None:
     if interp.block is None or interp.is_in_init:
         raise ScriptError(f"{what}: axes belong to a block", hint='write it first inside `with T.block("name"):`')
-    if interp.body:
+    if not interp.is_at_start_of_block():
         raise ScriptError(f"{what}: a block's axes stand before its statements", hint="move it up")
 
 

@@ -53,11 +53,12 @@ class LocalVariable:
 
 @dataclass(slots=True)
 class OpenBlock:
-    """A block being read: its axes so far, and what ``T.init`` holds."""
+    """A block being read: its axes so far, what ``T.init`` holds, and its own statements so far."""
 
     name: str
     axes: list[IterVar] = field(default_factory=list)
     init: Stmt | None = None
+    body: list[Stmt] = field(default_factory=list)
 
 
 class KernelInterpreter(Interpreter):
@@ -125,14 +126,15 @@ class KernelInterpreter(Interpreter):
 
     # ------------------------------------------------------------------------------------------------------ statements
 
-    def read(self, statements: list[ast.stmt], place: str, **variables: Any) -> Stmt:
+    def read(self, statements: list[ast.stmt], place: str, body: list[Stmt] | None = None, **variables: Any) -> Stmt:
         """The statements of a loop, a branch or a block as one; names they give values to are theirs.
 
         Args:
             place: which of them it is, for messages.
+            body: an empty list that they are collected in; None for a new one.
             variables: the names that the loop gives values to.
         """
-        outer, self.body = self.body, []
+        outer, self.body = self.body, [] if body is None else body
         around, scope = self.frame.scope, self.frame.scope.child(**variables).child()
         try:
             with self.in_scope(scope):
@@ -156,6 +158,10 @@ class KernelInterpreter(Interpreter):
     def statements(self) -> Stmt:
         """What has been collected in ``body``, as one statement."""
         return sequence(*self.body)
+
+    def is_at_start_of_block(self) -> bool:
+        """Whether the open block has no statement yet, and what is read stands in no loop or branch of it."""
+        return self.block is not None and self.body is self.block.body and not self.body
 
     @contextmanager
     def inside_loops(self, loops: dict[str, LoopAround]) -> Iterator[None]:
