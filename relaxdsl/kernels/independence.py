@@ -11,6 +11,9 @@ from relaxdsl.dataclass import dataclass
 from relaxdsl.ir.loops import Block, PrimFunc, Stmt, Store, walk
 from relaxdsl.ir.scalar import Index, Load, ScalarExpr
 from relaxdsl.kernels.accesses import dims_in, expression_dims, expressions, loads_of
+from relaxdsl.kernels.primitives.coverage import loops_for
+from relaxdsl.kernels.primitives.reductions import left_unset
+from relaxdsl.kernels.primitives.tree import Path, loops_on, paths_in
 from relaxdsl.types.dims import Dim, free_symbols
 
 
@@ -25,10 +28,12 @@ class Conflict:
 
 def conflicts_of(kernel: PrimFunc) -> Iterator[Conflict]:
     """Every conflict in the kernel."""
-    for stmt in walk(kernel.body):
-        if isinstance(stmt, Block):
-            yield from _in_spatial_axes(stmt)
-            yield from _in_reduction(stmt)
+    for path in paths_in(kernel.body):
+        block = path[-1]
+        if isinstance(block, Block):
+            yield from _in_spatial_axes(block)
+            yield from _in_reduction(block)
+            yield from _in_shared_loops(block, path)
 
 
 def _stores(stmt: Stmt) -> list[Store]:
@@ -116,3 +121,16 @@ def _in_reduction(block: Block) -> Iterator[Conflict]:
                 f"the reduction starts at another element of {access.buffer.name} than it goes on with",
                 "use the same indices in T.init and after it",
             )
+
+
+def _in_shared_loops(block: Block, path: Path) -> Iterator[Conflict]:
+    for elements, steps in left_unset(block, path):
+        shared = sorted(loops_for(elements, loops_on(path)) & loops_for([steps], loops_on(path)))
+        loops = f"the loop{'s' if len(shared) > 1 else ''} {' and '.join(shared)}"
+        axes = " and ".join(axis.var for axis in (*elements, steps))
+        unset = f"nothing runs T.init where {steps.extent} is 0"
+        yield Conflict(
+            block,
+            f"the axes {axes} of the block {block.name} share {loops}, so {unset}",
+            f"give {steps.var} a loop of its own, or declare its sizes with relax.dims(…, lower=1)",
+        )

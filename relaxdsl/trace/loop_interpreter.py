@@ -37,8 +37,8 @@ def _is_made_of_blocks(kernel: PrimFunc) -> bool:
 
 def _is_nest(stmt: Stmt) -> bool:
     loops: dict[str, Dim] = {}
-    while isinstance(stmt, For):
-        loops[stmt.var] = stmt.start + stmt.extent
+    while isinstance(stmt, For) and stmt.start == 0:
+        loops[stmt.var] = stmt.extent
         stmt = stmt.body
     if not isinstance(stmt, Block) or any(isinstance(inner, For | IfThenElse) for inner in walk(stmt)):
         return False

@@ -151,6 +151,32 @@ def tiled_sums(x: T.Buffer((n, m), "int64"), y: T.Buffer((n,), "int64")):
 
 
 @relax.prim_func
+def sums_in_one_loop(x: T.Buffer((n, m, k), "int64"), y: T.Buffer((n, k), "int64")):
+    """A reduction between two axes, in one loop, split: its initial values are set where m is 0, too."""
+    for f0, f1 in T.grid(T.ceildiv(n * m * k, 4), 4):
+        if f0 * 4 + f1 < n * m * k:
+            with T.block("y"):
+                vi = T.axis.spatial(n, (f0 * 4 + f1) // k // m)
+                vj = T.axis.reduce(m, (f0 * 4 + f1) // k % m)
+                vl = T.axis.spatial(k, (f0 * 4 + f1) % k)
+                with T.init():
+                    y[vi, vl] = 5
+                y[vi, vl] += x[vi, vj, vl]
+
+
+@relax.prim_func
+def triangle_by_columns(x: T.Buffer((n, n), "int64"), y: T.Buffer((n,), "int64")):
+    """The reduction is the outer loop, and says where the inner one begins."""
+    for j in range(n):
+        for i in range(j, n):
+            with T.block("y"):
+                vi, vj = T.axis.spatial(n, i), T.axis.reduce(n, j)
+                with T.init():
+                    y[vi] = 5
+                y[vi] += x[vi, vj]
+
+
+@relax.prim_func
 def sums_of_some(x: T.Buffer((n, m), "int64"), y: T.Buffer((n,), "int64")):
     """Data decides which steps a reduction has."""
     for i in range(n):
@@ -347,6 +373,8 @@ EXAMPLES = (
     Example(scans, ((("n", "m"), L),), lambda x: x.cumsum(1) + 1),
     Example(sums_and_shares, ((("n", "m"), L),), lambda x: (x.sum(1) + 5, x - x.sum(1, keepdims=True) - 5)),
     Example(tiled_sums, ((("n", "m"), L),), lambda x: x.sum(1) + 5),
+    Example(sums_in_one_loop, ((("n", "m", "k"), L),), lambda x: x.sum(1) + 5),
+    Example(triangle_by_columns, ((("n", "n"), L),), lambda x: np.tril(x).sum(1) + 5),
     Example(sums_of_some, ((("n", "m"), L),), lambda x: np.where(x > 2, x, 0).sum(1) + 5),
     Example(sums_from_local, ((("n", "m"), L),), lambda x: 2 * (x.sum(1) + x[:, :1].sum(1))),
     Example(guarded_by_words, ((("n",), L),), _guarded_by_words),

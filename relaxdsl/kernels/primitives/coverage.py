@@ -6,10 +6,10 @@ import math
 from collections.abc import Iterable, Sequence
 from itertools import permutations
 
-from relaxdsl.ir.loops import Block, For, IterVar, PrimFunc
+from relaxdsl.ir.loops import Block, For, IterVar, PrimFunc, Stmt
 from relaxdsl.kernels.primitives.dependence import Guard, touches
 from relaxdsl.kernels.primitives.regions import Span, folded, ranges_of
-from relaxdsl.kernels.primitives.tree import block_path, loops_on, refuse, variable
+from relaxdsl.kernels.primitives.tree import Path, block_path, loops_on, refuse, variable
 from relaxdsl.types.dims import Dim, dim_min, free_symbols, substitute
 from relaxdsl.types.prove import Proof, prove_less_equal
 
@@ -31,28 +31,35 @@ def require_all_results(func: PrimFunc, block: Block, step: str) -> None:
 
 def _require_places(func: PrimFunc, block: Block, axes: Sequence[IterVar], step: str) -> None:
     loops = loops_on(block_path(func, block.name, step)[0])
-    guards = _guards_of(func, block)
-    tiles = _groups(block.iter_vars, loops)
+    guards = _guards_of(func.body, block)
+    tiles = groups_of(block.iter_vars, loops)
     if any(guard is None or not any(_is_last_tile(guard, each) for each in tiles) for guard in guards):
         refuse(func, f"{step}: block {block.name} is computed under a condition", block.name)
-    for group in _groups(axes, loops):
+    for group in groups_of(axes, loops):
         if not _is_covered(group, loops, guards):
             names = " and ".join(axis.var for axis in group)
             headline = f"{step}: the loops around block {block.name} may not run over all of {names}"
             refuse(func, headline, block.name)
 
 
-def _guards_of(func: PrimFunc, block: Block) -> tuple[Guard, ...]:
-    """The conditions around a block."""
-    return next((each.guards for each in touches(func.body) if each.block is block), ())
+def is_run_everywhere(block: Block, axes: Sequence[IterVar], within: Path) -> bool:
+    """Whether the loops on the way to a block, from the first statement of ``within`` on, run it at every place along
+    the axes, under no condition but those of last tiles.
+    """
+    guards = _guards_of(within[0], block)
+    return None not in guards and _is_covered(axes, loops_on(within), guards)
 
 
-def _groups(axes: Sequence[IterVar], loops: Sequence[For]) -> list[list[IterVar]]:
+def _guards_of(stmt: Stmt, block: Block) -> tuple[Guard, ...]:
+    """The conditions around a block in a statement."""
+    return next((each.guards for each in touches(stmt) if each.block is block), ())
+
+
+def groups_of(axes: Sequence[IterVar], loops: Sequence[For]) -> list[list[IterVar]]:
     """The axes, those together that the same loops walk, or loops of which one bounds the other."""
-    walking = {name for axis in axes for name in free_symbols(axis.binding)}
     groups: list[tuple[list[IterVar], set[str]]] = []
     for axis in axes:
-        joined, names = [axis], _with_bounding({*free_symbols(axis.binding)}, walking, loops)
+        joined, names = [axis], loops_for([axis], loops)
         shared = [group for group in groups if group[1] & names]
         for group in shared:
             groups.remove(group)
@@ -61,13 +68,14 @@ def _groups(axes: Sequence[IterVar], loops: Sequence[For]) -> list[list[IterVar]
     return [joined for joined, _ in groups]
 
 
-def _with_bounding(names: set[str], walking: set[str], loops: Sequence[For]) -> set[str]:
-    """The names of loops, and of those among ``walking`` that their ranges depend on; sizes are left out."""
+def loops_for(axes: Iterable[IterVar], loops: Sequence[For]) -> set[str]:
+    """The names of those loops that walk along the axes, and of those that their ranges depend on."""
+    needed = {name for axis in axes for name in free_symbols(axis.binding)}
     found: set[str] = set()
     for loop in reversed(loops):
-        if loop.var in names:
+        if loop.var in needed:
             found.add(loop.var)
-            names = names | ({*free_symbols(loop.start), *free_symbols(loop.extent)} & walking)
+            needed |= {*free_symbols(loop.start), *free_symbols(loop.extent)}
     return found
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import pairwise
 
-from relaxdsl.ir.loops import Block, For, IfThenElse, PrimFunc, Stmt
+from relaxdsl.ir.loops import Block, For, IfThenElse, IterVar, PrimFunc, Stmt
 from relaxdsl.ir.names import UniqueNames
 from relaxdsl.ir.scalar import ScalarExpr
 from relaxdsl.kernels.accesses import both_of, expression_dims
+from relaxdsl.kernels.primitives.coverage import groups_of, is_run_everywhere, loops_for
 from relaxdsl.kernels.primitives.dependence import Sign, Touch, may_meet, names_along, touches
 from relaxdsl.kernels.primitives.guards import under
 from relaxdsl.kernels.primitives.tree import (
@@ -18,12 +21,15 @@ from relaxdsl.kernels.primitives.tree import (
     inserted_before,
     loop_path,
     loops_on,
+    nest,
     refuse,
     renamed,
     replaced,
+    variable,
 )
 from relaxdsl.kernels.te_functions import logical_not
-from relaxdsl.types.dims import free_symbols
+from relaxdsl.types.dims import free_symbols, is_symbol, substitute
+from relaxdsl.types.symint import is_at_least
 
 
 def decompose_reduction(func: PrimFunc, names: UniqueNames, block: str, loop: str) -> tuple[PrimFunc, str]:
@@ -55,14 +61,20 @@ def reduce_loops(path: Path, block: Block) -> list[For]:
 def initial_values(path: Path, block: Block, place: Stmt, names: UniqueNames) -> Stmt:
     """The block's init in those loops from ``place`` inwards that its axes without a reduction run over.
 
-    Conditions on the steps of the reduction do not hold it back: it stands even for a reduction over nothing.
+    Such an axis that shares loops with a reduction, as those of ``f`` in ``range(m * n)`` with ``vi = f // n`` and
+    ``vk = f % n``, runs over its extent in a loop of its own. Conditions on the steps of the reduction do not hold the
+    init back. So it stands even for a reduction over nothing.
     """
-    axes = tuple(axis for axis in block.iter_vars if axis.kind == "spatial")
-    used = {name for axis in axes for name in free_symbols(axis.binding)}
-    within = path[path.index(place) :]
-    dropped = {stmt.var for stmt in within if isinstance(stmt, For)} - used
     assert block.init is not None
-    result: Stmt = Block(block.name, axes, block.init)
+    within = path[path.index(place) :]
+    groups = [group for group in axes_in_shared_loops(block, within) if is_run_everywhere(block, group, within)]
+    shared = [axis for group in groups for axis in _spatial(group)]
+    alone = {axis: For(names.fresh(f"all_{axis.var}"), axis.extent, block) for axis in shared}
+    spatial = _spatial(block.iter_vars)
+    used = loops_for([axis for axis in spatial if axis not in alone], loops_on(within))
+    dropped = {loop.var for loop in loops_on(within)} - used
+    axes = tuple(replace(axis, binding=variable(alone[axis])) if axis in alone else axis for axis in spatial)
+    result: Stmt = nest(list(alone.values()), Block(block.name, axes, block.init))
     for stmt, inner in reversed(list(pairwise(within))):
         if isinstance(stmt, For) and stmt.var in used:
             result = replace(stmt, body=result)
@@ -70,6 +82,39 @@ def initial_values(path: Path, block: Block, place: Stmt, names: UniqueNames) ->
             met = both_of(logical_not(stmt.condition) if inner is stmt.else_body else stmt.condition)
             result = under([each for each in met if not _symbols(each) & dropped], result)
     return renamed(result, names, "_init")
+
+
+def axes_in_shared_loops(block: Block, within: Path) -> list[list[IterVar]]:
+    """Groups of a block's axes that the same loops of ``within`` run along, those of a reduction and others."""
+    loops = loops_on(within)
+    steps = names_along(block, "reduce")
+    groups = groups_of(block.iter_vars, loops)
+    return [group for group in groups if loops_for(_spatial(group), loops) & steps]
+
+
+def left_unset(block: Block, path: Path) -> Iterator[tuple[list[IterVar], IterVar]]:
+    """Axes without a reduction whose elements may get no initial value, and the reduction in whose loops they are: it
+    may have no step.
+    """
+    loops = reduce_loops(path, block)
+    if block.init is None or not loops:
+        return
+    within = path[path.index(loops[0]) :]
+    for group in axes_in_shared_loops(block, within):
+        if not is_run_everywhere(block, group, within):
+            yield from ((_spatial(group), axis) for axis in group if _may_be_empty(axis, group))
+
+
+def _may_be_empty(axis: IterVar, group: Sequence[IterVar]) -> bool:
+    """Whether a reduction may have no step where the other axes of its group have elements."""
+    if axis.kind == "spatial" or is_at_least(axis.extent, 1):
+        return False
+    elements = math.prod(each.extent for each in _spatial(group))
+    return not is_symbol(axis.extent) or substitute(elements, {str(axis.extent): 0}) != 0
+
+
+def _spatial(axes: Sequence[IterVar]) -> list[IterVar]:
+    return [axis for axis in axes if axis.kind == "spatial"]
 
 
 def _symbols(condition: ScalarExpr) -> set[str]:

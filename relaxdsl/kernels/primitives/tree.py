@@ -52,7 +52,7 @@ def names_in(func: PrimFunc) -> UniqueNames:
 
 def loop_path(func: PrimFunc, name: str, step: str) -> tuple[Path, For]:
     """The path to the loop called ``name``, and the loop. ``step`` asks for it."""
-    found = ((path, path[-1]) for path in _paths(func.body))
+    found = ((path, path[-1]) for path in paths_in(func.body))
     place = next(((path, stmt) for path, stmt in found if isinstance(stmt, For) and stmt.var == name), None)
     if place is None:
         refuse(func, f"{step}: there is no loop {name} (any more)", hint="ask for the loops anew: sch.get_loops(block)")
@@ -61,7 +61,7 @@ def loop_path(func: PrimFunc, name: str, step: str) -> tuple[Path, For]:
 
 def block_path(func: PrimFunc, name: str, step: str) -> tuple[Path, Block]:
     """The path to the block called ``name``, and the block. ``step`` asks for it."""
-    found = ((path, path[-1]) for path in _paths(func.body))
+    found = ((path, path[-1]) for path in paths_in(func.body))
     place = next(((path, stmt) for path, stmt in found if isinstance(stmt, Block) and stmt.name == name), None)
     if place is None:
         refuse(func, f"{step}: there is no block {name}", hint=_blocks_there_are(func, name))
@@ -76,11 +76,12 @@ def _blocks_there_are(func: PrimFunc, name: str) -> str:
     return f"did you mean {close}?" if close else f"the kernel has {', '.join(known)}"
 
 
-def _paths(root: Stmt, above: Path = ()) -> Iterator[Path]:
+def paths_in(root: Stmt, above: Path = ()) -> Iterator[Path]:
+    """The path to each statement in ``root``, in the order they begin."""
     path = (*above, root)
     yield path
     for inner in sub_statements(root):
-        yield from _paths(inner, path)
+        yield from paths_in(inner, path)
 
 
 def loops_on(path: Path) -> tuple[For, ...]:
