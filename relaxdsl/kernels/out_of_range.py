@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import field
-from itertools import product
+from itertools import chain, product
 from typing import TypeAlias
 
 from relaxdsl.dataclass import dataclass
@@ -18,7 +18,7 @@ from relaxdsl.ir.loops import PrimFunc
 from relaxdsl.ir.scalar import Apply, Cast, Const, IndexValue, ScalarExpr, Select
 from relaxdsl.kernels.access_sites import AxisValue, Condition, Fact, LoopRange, Site, axis_values, dims_of_fact
 from relaxdsl.kernels.accesses import as_dim, expression_dims
-from relaxdsl.types.dims import Dim, Symbol, evaluate, free_symbols, is_symbol, substitute, symbols_of, terms
+from relaxdsl.types.dims import Dim, FloorDiv, Symbol, evaluate, free_symbols, is_symbol, substitute, symbols_of, terms
 from relaxdsl.types.prove import Ranges, is_non_negative
 from relaxdsl.types.symint import from_atom
 
@@ -26,7 +26,49 @@ Values: TypeAlias = dict[str, int]
 
 #: Points of loops tried for one access.
 _STEP_LIMIT = 8192
-_FEW_SYMBOLS, _MANY_SYMBOLS = (0, 1, 2, 3, 4, 5, 7, 8), (0, 1, 2, 3)
+
+#: What small sizes are, by how many sizes there are at most.
+_SMALL = ((3, (0, 1, 2, 3, 4, 5, 7, 8)), (6, (0, 1, 2, 3)))
+_SMALLEST = (0, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class KnownSizes:
+    """What the caller of a kernel knows: sizes that are not negative, since tensors have them, and equal sizes."""
+
+    sizes: tuple[Dim, ...] = ()
+    equal: tuple[tuple[Dim, Dim], ...] = ()
+
+    def about(self, names: Iterable[str]) -> KnownSizes:
+        """What says something of these symbols, be it by way of others."""
+        sizes = [size for size in self.sizes if len(free_symbols(size)) > 0 and not is_symbol(size)]
+        facts = [frozenset(free_symbols(size)) for size in sizes]
+        facts += [frozenset((*free_symbols(a), *free_symbols(b))) for a, b in self.equal]
+        reached = set(names)
+        while more := {name for fact in facts if fact & reached for name in fact - reached}:
+            reached |= more
+        return KnownSizes(
+            tuple(size for size in sizes if reached & set(free_symbols(size))),
+            tuple((a, b) for a, b in self.equal if reached & {*free_symbols(a), *free_symbols(b)}),
+        )
+
+    def names(self) -> Iterator[str]:
+        """The symbols that it speaks of."""
+        for dim in self.dims():
+            yield from free_symbols(dim)
+
+    def dims(self) -> Iterator[Dim]:
+        """The sizes that it speaks of."""
+        yield from self.sizes
+        yield from (dim for pair in self.equal for dim in pair)
+
+    def allows(self, values: Mapping[str, int]) -> bool:
+        """Whether the symbols may have these values."""
+        are_sizes = all(_evaluated(size, values, -1) >= 0 for size in self.sizes)
+        return are_sizes and all(_evaluated(a, values, 0) == _evaluated(b, values, 1) for a, b in self.equal)
+
+
+NOTHING_KNOWN = KnownSizes()
 
 
 # --------------------------------------------------------------------------------------------------------------- proofs
@@ -115,39 +157,58 @@ def _from_comparison(function: str, a: Dim, b: Dim) -> Iterator[Dim]:
 # ------------------------------------------------------------------------------------------------------------- examples
 
 
-def find_example(kernel: PrimFunc, site: Site) -> Values | None:
-    """Values of all names for which the access is certainly made and is out of range; None if none was found."""
-    walk = Walk(_used_loops(site))
-    for sizes in small_sizes(kernel, site.facts):
-        for values in walk.points(sizes, site.facts):
-            index = index_at(site, values)
-            if index is not None and not 0 <= index < size_at(site, values):
-                return values
+def find_example(kernel: PrimFunc, site: Site, known: KnownSizes = NOTHING_KNOWN) -> Values | None:
+    """Values of all names for which the access is certainly made and is out of range; None if none was found.
+
+    After all points of loops over few elements, the ends of longer ones are tried.
+    """
+    small = (small_sizes(kernel, site.facts, known), Walk(_used_loops(site)))
+    numbers = sorted({number for dim in _dims_of(site) for number in numbers_in(dim)})
+    longer = chain(small_sizes(kernel, site.facts, known), larger_sizes(kernel, site.facts, numbers, known))
+    for choices, walk in (small, (longer, Walk(_used_loops(site), is_along_ends=True))):
+        for sizes in choices:
+            for values in walk.points(sizes, site.facts):
+                index = index_at(site, values)
+                if index is not None and not 0 <= index < size_at(site, values):
+                    return values
     return None
 
 
-def small_sizes(kernel: PrimFunc, facts: tuple[Fact, ...]) -> Iterator[Values]:
+def small_sizes(kernel: PrimFunc, facts: tuple[Fact, ...], known: KnownSizes = NOTHING_KNOWN) -> Iterator[Values]:
     """Small values of the kernel's sizes, least first, for which no buffer's size is negative."""
-    return _sizes(kernel, facts, _FEW_SYMBOLS if len(kernel.symbols) < 4 else _MANY_SYMBOLS)
+    known = known.about(kernel.symbols)
+    count = len({*kernel.symbols, *known.names()})
+    return _sizes(kernel, facts, next((steps for most, steps in _SMALL if count <= most), _SMALLEST), known)
 
 
-def larger_sizes(kernel: PrimFunc, facts: tuple[Fact, ...], numbers: Iterable[int]) -> Iterator[Values]:
+def larger_sizes(
+    kernel: PrimFunc, facts: tuple[Fact, ...], numbers: Iterable[int], known: KnownSizes = NOTHING_KNOWN
+) -> Iterator[Values]:
     """Values of the kernel's sizes of which one at least is a little larger than one of the numbers."""
     for number in numbers:
-        for values in _sizes(kernel, facts, (0, 1, number + 1)):
+        for values in _sizes(kernel, facts, (0, 1, number + 1), known.about(kernel.symbols)):
             if any(value > number for value in values.values()):
                 yield values
 
 
-def _sizes(kernel: PrimFunc, facts: tuple[Fact, ...], steps: tuple[int, ...]) -> Iterator[Values]:
+def numbers_in(dim: Dim) -> Iterator[int]:
+    """The numbers that a dim is made of, without their signs."""
+    for number, factors in terms(dim):
+        yield abs(number)
+        for atom in (atom for atom, _ in factors if isinstance(atom, FloorDiv)):
+            yield from (*numbers_in(atom.numerator), *numbers_in(atom.denominator))
+
+
+def _sizes(kernel: PrimFunc, facts: tuple[Fact, ...], steps: tuple[int, ...], known: KnownSizes) -> Iterator[Values]:
     shapes = [size for buffer in (*kernel.params, *kernel.scratch) for size in buffer.shape]
     inside = (dim for fact in facts for dim in dims_of_fact(fact))
-    bounds = {each.name: each for dim in (*inside, *shapes) for each in symbols_of(dim)}
-    choices = [_values_of(bounds.get(name, Symbol(name)), steps) for name in kernel.symbols]
+    bounds = {each.name: each for dim in (*inside, *known.dims(), *shapes) for each in symbols_of(dim)}
+    names = tuple(dict.fromkeys((*kernel.symbols, *known.names())))
+    choices = [_values_of(bounds.get(name, Symbol(name)), steps) for name in names]
     compound = [size for size in shapes if not is_symbol(size)]
     for chosen in sorted(product(*choices), key=sum):
-        values = dict(zip(kernel.symbols, chosen, strict=True))
-        if all(_evaluated(size, values, -1) >= 0 for size in compound):
+        values = dict(zip(names, chosen, strict=True))
+        if all(_evaluated(size, values, -1) >= 0 for size in compound) and known.allows(values):
             yield values
 
 
@@ -164,16 +225,24 @@ def _evaluated(dim: Dim, values: Mapping[str, int], otherwise: int) -> int:
 
 def _used_loops(site: Site) -> frozenset[str]:
     """The loops whose values matter to whether the access is made, and where."""
+    return frozenset(name for dim in _dims_of(site) for name in free_symbols(dim))
+
+
+def _dims_of(site: Site) -> list[Dim]:
     index = expression_dims(site.index) if isinstance(site.index, ScalarExpr) else (site.index,)
-    dims = [*index, site.size, *(dim for fact in site.facts for dim in dims_of_fact(fact))]
-    return frozenset(name for dim in dims for name in free_symbols(dim))
+    return [*index, site.size, *(dim for fact in site.facts for dim in dims_of_fact(fact))]
 
 
 @dataclass(slots=True)
 class Walk:
-    """Walks the points of loops, up to a limit. Of loops that are not ``used``, the first step is enough."""
+    """Walks the points of loops, up to a limit. Of loops that are not ``used``, the first step is enough.
+
+    Args:
+        is_along_ends: whether only the first and the last step of each loop are walked.
+    """
 
     used: frozenset[str]
+    is_along_ends: bool = False
     steps: int = field(default=0)
 
     def points(self, values: Values, facts: tuple[Fact, ...]) -> Iterator[Values]:
@@ -191,8 +260,9 @@ class Walk:
         match fact:
             case LoopRange(var, start, extent):
                 first, count = _evaluated(start, values, 0), _evaluated(extent, values, 0)
-                stop = first + (count if var in self.used else min(count, 1))
-                yield from ({**values, var: value} for value in range(first, stop))
+                steps = range(first, first + (count if var in self.used else min(count, 1)))
+                chosen = steps[:: len(steps) - 1] if self.is_along_ends and len(steps) > 2 else steps
+                yield from ({**values, var: value} for value in chosen)
             case AxisValue(var, binding, extent):
                 value = _evaluated(binding, values, 0)
                 if 0 <= value < _evaluated(extent, values, 0):

@@ -13,9 +13,9 @@ from relaxdsl.ir.loops import Block, Buffer, For, PrimFunc, Stmt, Store, walk
 from relaxdsl.ir.scalar import Load, ScalarExpr
 from relaxdsl.kernels.access_sites import AxisValue, Fact, LoopRange, Site, sites_of
 from relaxdsl.kernels.accesses import expression_dims
-from relaxdsl.kernels.out_of_range import Values, Walk, index_at, larger_sizes, small_sizes
+from relaxdsl.kernels.out_of_range import Values, Walk, index_at, larger_sizes, numbers_in, small_sizes
 from relaxdsl.kernels.steps_apart import are_steps_apart
-from relaxdsl.types.dims import Dim, FloorDiv, free_symbols, terms
+from relaxdsl.types.dims import free_symbols
 
 #: How many choices of sizes are tried, small ones and larger ones, and the points of each access for one of them.
 _SIZES_TRIED = 40
@@ -114,15 +114,8 @@ def _constants_in(accesses: list[list[Site]]) -> list[int]:
     """The numbers in the indices: where accesses lie apart by one of them, they meet in ranges longer than that."""
     indices = [site.index for sites in accesses for site in sites]
     dims = (dim for each in indices for dim in (expression_dims(each) if isinstance(each, ScalarExpr) else (each,)))
-    found = sorted({number for dim in dims for number in _numbers(dim)})
+    found = sorted({number for dim in dims for number in numbers_in(dim)})
     return [each for each in found if each < _POINTS_TRIED]
-
-
-def _numbers(dim: Dim) -> Iterator[int]:
-    for number, factors in terms(dim):
-        yield abs(number)
-        for atom in (atom for atom, _ in factors if isinstance(atom, FloorDiv)):
-            yield from (*_numbers(atom.numerator), *_numbers(atom.denominator))
 
 
 def _touches(sites: list[Site], variables: tuple[str, ...], sizes: Values) -> Iterator[_Touch]:

@@ -39,9 +39,11 @@ from relaxdsl.ir.module import IRModule
 from relaxdsl.ir.names import UniqueNames
 from relaxdsl.ir.symbol_bounds import with_declared_bounds
 from relaxdsl.ir.visit import rewrite, used_globals
+from relaxdsl.kernels.out_of_range import KnownSizes
 from relaxdsl.operators.calls import as_expr, call_context, current_context
 from relaxdsl.trace.dataflow import close_dataflow_block, form_dataflow_blocks, require_dataflow
 from relaxdsl.trace.kernel_calls import call_te
+from relaxdsl.trace.known_sizes import known_sizes
 from relaxdsl.types.dims import Dim, symbol
 from relaxdsl.types.match import require_castable
 from relaxdsl.types.types import AnyType, FuncType, Type, free_symbols_of, join
@@ -322,7 +324,13 @@ class BlockBuilder:
 
     def call_te(self, fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Call:
         """A ``call_tir`` of the kernel that the TE function ``fn`` describes (see :func:`relaxdsl.emit_te`)."""
-        return call_te(self.add_func, fn, args, kwargs)
+        return call_te(self.add_func, self._known_sizes, fn, args, kwargs)
+
+    def _known_sizes(self) -> KnownSizes:
+        """What is known of sizes where the next binding will be."""
+        state = self._function_state("call_te")
+        blocks = (block for scope in state.scopes for block in (*scope.blocks, BindingBlock(tuple(scope.bindings))))
+        return known_sizes(state.params or (), (binding for block in blocks for binding in block.bindings))
 
     def current_block_is_dataflow(self) -> bool:
         """Whether bindings go into a dataflow block now."""

@@ -9,15 +9,19 @@ import numpy as np
 
 from relaxdsl.errors import DTypeError, KernelError, RelaxError, ScriptError, ShapeError
 from relaxdsl.ir.graph import NO_ATTRS, Call, Constant, Expr, GlobalVar, Op, PrimValue, ShapeExpr, Tuple
-from relaxdsl.ir.loops import Buffer, PrimFunc
+from relaxdsl.ir.loops import Block, Buffer, PrimFunc, walk
 from relaxdsl.ir.names import UniqueNames
 from relaxdsl.ir.signature import bind_kernel_symbols, output_type, own_symbols, unbound_symbols
 from relaxdsl.ir.te import Tensor
-from relaxdsl.kernels.bounds import require_in_bounds
+from relaxdsl.kernels.access_errors import error_of_access
+from relaxdsl.kernels.access_sites import AxisValue, Site, sites_of
+from relaxdsl.kernels.accesses import is_variable
 from relaxdsl.kernels.create import create_prim_func
+from relaxdsl.kernels.out_of_range import KnownSizes, find_example, is_proved
 from relaxdsl.operators.calls import constant, current_context
 from relaxdsl.types.dims import SymInt
 from relaxdsl.types.match import unify_types
+from relaxdsl.types.shape import naming_hint
 from relaxdsl.types.symint import user_compares
 from relaxdsl.types.types import Grade, PrimType, ShapeType, TensorType, TupleType, Type, is_base_of, tensor_type
 
@@ -25,14 +29,23 @@ CALL_TIR = Op("call_tir")
 AddFunction = Callable[[PrimFunc, str], GlobalVar]
 
 
-def call_te(add_function: AddFunction, fn: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> Call:
+def call_te(
+    add_function: AddFunction,
+    known: Callable[[], KnownSizes],
+    fn: Callable[..., Any],
+    args: Sequence[Any],
+    kwargs: Mapping[str, Any],
+) -> Call:
     """The ``call_tir`` of the kernel that ``fn`` describes when it gets ``args`` as TE tensors, dims and Python values.
 
     ``primfunc_name_hint`` among ``kwargs`` names the kernel; the others go to ``fn``.
 
+    Args:
+        known: what the function around the call knows of its sizes.
+
     Raises:
         KernelError: ``fn`` returned something else than TE tensors.
-        KernelError: the kernel certainly reads outside of its inputs.
+        KernelError: the kernel reads outside of its inputs, for some sizes that may be.
         DTypeError: an argument that TE has no form for.
     """
     kwargs = dict(kwargs)
@@ -41,6 +54,7 @@ def call_te(add_function: AddFunction, fn: Callable[..., Any], args: Sequence[An
     try:
         with user_compares(False):
             kernel = _described(fn, args, kwargs, "kernel" if name == "<lambda>" else name, inputs)
+            _require_in_range(kernel, known)
             return call_kernel(add_function(kernel, kernel.name), kernel, inputs.expressions)
     except RelaxError as error:
         error.at(current_context().span)
@@ -53,9 +67,30 @@ def _described(
     """The kernel that a TE function describes."""
     te_args = [inputs.convert(arg) for arg in args]
     te_kwargs = {key: inputs.convert(value) for key, value in kwargs.items()}
-    kernel = create_prim_func(inputs.tensors, _outputs(fn(*te_args, **te_kwargs), name), name)
-    require_in_bounds(kernel)
-    return kernel
+    return create_prim_func(inputs.tensors, _outputs(fn(*te_args, **te_kwargs), name), name)
+
+
+def _require_in_range(kernel: PrimFunc, known: Callable[[], KnownSizes]) -> None:
+    """Returns unless an access is out of range for some sizes; those that depend on data are taken to be meant."""
+    for site in sites_of(kernel):
+        if not is_proved(site):
+            example = find_example(kernel, site, known())
+            if example is not None:
+                raise error_of_access(kernel, site, example, _axes_shown(kernel), _hint(kernel, site))
+
+
+def _axes_shown(kernel: PrimFunc) -> dict[str, str]:
+    """What the user calls the axes of blocks, by the names of their symbols."""
+    axes = (axis for block in walk(kernel.body) if isinstance(block, Block) for axis in block.iter_vars)
+    return {axis.var: axis.var.removeprefix("v_") for axis in axes}
+
+
+def _hint(kernel: PrimFunc, site: Site) -> str:
+    ranges = [fact for fact in site.facts if isinstance(fact, AxisValue) and is_variable(site.index, fact.var)]
+    if ranges and site.what in kernel.inputs:
+        extent = ranges[0].extent
+        return f"`{extent}` and `{site.size}` may differ; {naming_hint(extent, site.size)}"
+    return "guard it with te.if_then_else(condition, value, otherwise), or make the result smaller"
 
 
 def call_kernel(callee: GlobalVar, kernel: PrimFunc, tensors: Sequence[Expr]) -> Call:

@@ -42,11 +42,11 @@ def emit_te(fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Call:
     Tensors among ``args`` (and in lists and dicts of them) reach ``fn`` as TE tensors with the same symbolic shapes,
     shapes as lists of dims, everything else as it is. ``primfunc_name_hint=`` names the kernel.
 
-    What an index that depends on data reads is not checked; what is certainly outside of a tensor is refused.
+    What an index that depends on data reads is not checked, but for debug mode (``RELAXDSL_DEBUG=1``).
 
     Raises:
         ScriptError: outside of a function.
-        KernelError: ``fn`` does not return TE tensors, or reads outside of its inputs.
+        KernelError: ``fn`` does not return TE tensors, or reads outside of a tensor for some sizes, with an example.
 
     Example:
         >>> import numpy as np, relaxdsl as relax

@@ -111,7 +111,7 @@ def _require(
     if proof is Proof.NO:
         raise ShapeError(f"{subject} differs: {a} and {b}", details=details, hint=hint)
     if not (has_atoms(a) or has_atoms(b)):
-        raise ShapeError(f"{subject}: {_may_differ(a, b)}", details=details, hint=hint or _naming_hint(a, b))
+        raise ShapeError(f"{subject}: {_may_differ(a, b)}", details=details, hint=hint or naming_hint(a, b))
     if prove_equal(a, b, hard=True) is Proof.YES:
         return
     message = f"{subject}: whether `{a}` equals `{b}` cannot be decided"
@@ -126,7 +126,8 @@ def _may_differ(a: Dim, b: Dim) -> str:
     return f"{kind} `{a}` and `{b}` may differ"
 
 
-def _naming_hint(a: Dim, b: Dim) -> str:
+def naming_hint(a: Dim, b: Dim) -> str:
+    """What to do about two sizes that may differ."""
     if is_symbol(a) and is_symbol(b):
         return f"if they are always equal, name them alike (`{a}` in both), or match_cast one of them"
     number, other = (a, b) if isinstance(a, int) else (b, a)

@@ -69,7 +69,7 @@ class Writer:
         return f"{self.element('styz', row, column)} = {self.value(row, column)}"
 
     def row_loop(self) -> Iterator[str]:
-        yield f"for i in {self.rng.choice(('range', 'T.vectorized', 'T.unroll'))}(n):"
+        yield f"for i in {self.rng.choice(('range', 'T.vectorized'))}(n):"
         yield f"    {self.store('i')}"
         yield f"    {self.store('i')}"
 

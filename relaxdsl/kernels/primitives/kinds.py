@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from relaxdsl.ir.loops import For, LoopKind, PrimFunc, walk
+from relaxdsl.ir.loops import MOST_STEPS_UNROLLED, For, LoopKind, PrimFunc, steps_written_out, walk
 from relaxdsl.kernels.primitives.dependence import (
     Sign,
     conflicting_pairs,
@@ -35,7 +35,13 @@ def unroll(func: PrimFunc, loop: str) -> PrimFunc:
     if not isinstance(old.extent, int):
         hint = f"split it first: sch.split({loop}, factors=[None, 4])"
         refuse(func, f"unroll: {loop} runs {old.extent} times, which is no number", loop, hint=hint)
-    return replaced(func, old, replace(old, kind="unrolled"))
+    new = replace(old, kind="unrolled")
+    steps = max(map(steps_written_out, loops_on(loop_path(replaced(func, old, new), loop, "unroll")[0])))
+    if steps > MOST_STEPS_UNROLLED:
+        hint = f"unroll a part of it: sch.split({loop}, factors=[None, 4])"
+        message = f"unroll: {steps:,} steps would be written out, of {MOST_STEPS_UNROLLED:,} at most"
+        refuse(func, message, loop, hint=hint)
+    return replaced(func, old, new)
 
 
 def require_kinds(func: PrimFunc, step: str) -> PrimFunc:

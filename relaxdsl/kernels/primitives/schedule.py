@@ -198,7 +198,7 @@ class Schedule(RecordedSteps):
         before: ``for i in range(4):``, after: ``for i in T.unrolled(4):``
 
         Raises:
-            ScheduleError: how often it runs is no number.
+            ScheduleError: how often it runs is no number, or too large a one.
         """
         self._func = kinds.unroll(self._func, loop_name("unroll", loop))
 

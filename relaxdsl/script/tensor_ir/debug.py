@@ -8,9 +8,9 @@ from collections.abc import Callable
 from typing import Any
 
 from relaxdsl.errors import KernelError
+from relaxdsl.kernels.access_errors import headline_of, hint_for
 from relaxdsl.kernels.checked import CheckedKernel, with_checks
 from relaxdsl.runtime.packed import register_packed
-from relaxdsl.script.tensor_ir.check import headline_of, hint_for
 from relaxdsl.script.tensor_ir.parse import ParsedKernel
 from relaxdsl.trace.checked_calls import DebugKernel
 

@@ -8,7 +8,15 @@ from typing import Any
 
 from relaxdsl import tir
 from relaxdsl.errors import ScriptError
-from relaxdsl.ir.loops import PARTS_PER_THREAD, For, LoopKind, Parts, loop_variable
+from relaxdsl.ir.loops import (
+    MOST_STEPS_UNROLLED,
+    PARTS_PER_THREAD,
+    For,
+    LoopKind,
+    Parts,
+    loop_variable,
+    steps_written_out,
+)
 from relaxdsl.script.interpreter import Flow
 from relaxdsl.script.loops import run_for
 from relaxdsl.script.tensor_ir.interpreter import KernelInterpreter, LoopAround, kernel_statement
@@ -76,6 +84,12 @@ def _read_loop(interp: KernelInterpreter, node: ast.For, kind: LoopKind, bounds:
             span=interp.source.span(node.iter),
         )
     start, stop = bounds if len(bounds) == 2 else (0, bounds[0])
+    if kind == "unrolled" and not isinstance(stop - start, int):
+        raise ScriptError(
+            f"an unrolled loop runs {stop - start} times, which is no number",
+            hint="use range, or unroll an inner loop of a few steps",
+            span=interp.source.span(node.iter),
+        )
     _read_nest(interp, node, [(node.target, start, stop - start)], kind)
 
 
@@ -95,6 +109,12 @@ def _read_nest(
         body = interp.read(node.body, "loop", **values)
     for name, (_, start, extent) in zip(reversed(names), reversed(loops), strict=True):
         body = For(name, extent, body, kind, start)
+    if kind == "unrolled" and (steps := steps_written_out(body)) > MOST_STEPS_UNROLLED:
+        raise ScriptError(
+            f"{steps:,} steps would be written out, of {MOST_STEPS_UNROLLED:,} at most",
+            hint="use range, or unroll an inner loop of a few steps",
+            span=interp.source.span(node.iter),
+        )
     interp.body.append(body)
 
 

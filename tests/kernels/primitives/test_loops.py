@@ -537,3 +537,19 @@ def test_unroll_refuses_what_is_no_number():
     (i,) = sch.get_loops("y")
     hint = "\n   hint: split it first: sch.split(i, factors=[None, 4])"
     assert_refuses(lambda: sch.unroll(i), "unroll: i runs n times, which is no number" + LOOP + hint)
+
+
+def test_unroll_refuses_what_is_too_long():
+    sch = relax.Schedule(double(100_000))
+    (i,) = sch.get_loops("y")
+    i_0, i_1 = sch.split(i, factors=[None, 1000])
+    sch.unroll(i_1)
+    loops = """
+   for i_0 in range(100):  # <-- i_0
+       for i_1 in T.unroll(1000):
+           with T.block("y"):
+               v_i = T.axis.spatial(100000, 1000 * i_0 + i_1)
+               y[v_i] = x[v_i] * T.float32(2.0)"""
+    message = "unroll: 100,000 steps would be written out, of 1,000 at most"
+    hint = "\n   hint: unroll a part of it: sch.split(i_0, factors=[None, 4])"
+    assert_refuses(lambda: sch.unroll(i_0), message + loops + hint)
