@@ -8,7 +8,7 @@ from typing import Any
 
 from relaxdsl import tir
 from relaxdsl.errors import ScriptError
-from relaxdsl.ir.loops import PARTS_PER_THREAD, For, LoopKind, Parts, loop_variable
+from relaxdsl.ir.loops import PARTS_PER_THREAD, For, LoopKind, Parts, Stmt, loop_variable
 from relaxdsl.script.interpreter import Flow
 from relaxdsl.script.loops import run_for
 from relaxdsl.script.tensor_ir.interpreter import KernelInterpreter, LoopAround, kernel_statement
@@ -91,8 +91,7 @@ def _read_nest(
         names.append(name)
         values[target.id] = variable(name, start, extent)
         around[name] = LoopAround(target.id, start + extent, kind)
-    with interp.inside_loops(around), interp.in_scope(interp.frame.scope.child(**values)):
-        body = interp.read(node.body)
+    body = _read_body(interp, node, around, values)
     for name, (_, start, extent) in zip(reversed(names), reversed(loops), strict=True):
         body = For(name, extent, body, kind, start)
     interp.body.append(body)
@@ -108,9 +107,12 @@ def _read_parts(interp: KernelInterpreter, node: ast.For, bounds: list[Dim]) -> 
             raise ScriptError(message, span=interp.source.span(node.iter))
     ends = {first: variable(lower, 0, extent + 1), second: variable(upper, 0, extent + 1)}
     around = {lower: LoopAround(first, extent + 1), upper: LoopAround(second, extent + 1)}
-    with interp.inside_loops(around), interp.in_scope(interp.frame.scope.child(**ends)):
-        body = interp.read(node.body)
-    interp.body.append(Parts(lower, upper, extent, body, per_thread))
+    interp.body.append(Parts(lower, upper, extent, _read_body(interp, node, around, ends), per_thread))
+
+
+def _read_body(interp: KernelInterpreter, node: ast.For, around: dict[str, LoopAround], values: dict[str, Any]) -> Stmt:
+    with interp.inside_loops(around), interp.in_scope(interp.frame.scope.child(**values)), interp.history.loop():
+        return interp.read(node.body)
 
 
 def variable(name: str, start: Dim, extent: Dim) -> SymInt:
