@@ -326,6 +326,39 @@ def scalars(x: T.Buffer((), "float32"), y: T.Buffer((), "float32")):
     y[()] = t[()] * t[()]
 
 
+@relax.prim_func
+def reversed_in_pairs(x: T.Buffer((2 * n,), "int64"), y: T.Buffer((2 * n,), "int64")):
+    """Several targets, which read each other."""
+    for i in range(n):
+        low, high = x[2 * i], x[2 * i + 1]
+        if low > high:
+            low, high = high, low
+        y[2 * i], y[2 * i + 1] = low, high
+    for i in range(n):
+        y[i], y[2 * n - 1 - i] = y[2 * n - 1 - i], y[i]
+
+
+@relax.prim_func
+def fibonacci(y: T.Buffer((n,), "int64")):
+    a, b = T.int64(0), T.int64(1)
+    for i in range(n):
+        a, b = b, a + b
+        y[i] = a
+
+
+@relax.prim_func
+def counted(x: T.Buffer((n,), "int64"), y: T.Buffer((n,), "int64")):
+    """The place of a target is computed once; an assignment has a value."""
+    at = T.int64(-1)
+    for i in range(n):
+        y[i] = 1
+    for i in range(n):
+        if (at := at + 1) < n:
+            y[at] += x[i]
+            y[T.max(0, (at := at - 1))] += 1
+            at += 1
+
+
 def _gather(x: np.ndarray, index: np.ndarray) -> np.ndarray:
     return np.array([x[i] if 0 <= i < len(x) else np.nan for i in index], "float32")
 
@@ -362,6 +395,21 @@ def _with_helpers(x: np.ndarray) -> np.ndarray:
     return np.clip(x, -0.5, 0.5) * 4 + x + 2 * x**2
 
 
+def _fibonacci(n: int) -> np.ndarray:
+    a, b, numbers = 0, 1, []
+    for _ in range(n):
+        a, b = b, a + b
+        numbers.append(a)
+    return np.array(numbers, "int64")
+
+
+def _counted(x: np.ndarray) -> np.ndarray:
+    y = x + 1
+    for i in range(len(x)):
+        y[max(0, i - 1)] += 1
+    return y
+
+
 F, D, I, L = "float32", "float64", "int32", "int64"  # noqa: E741
 EXAMPLES = (
     Example(matmul, ((("n", "k"), F), (("k", "m"), F)), lambda x, w: x @ w),
@@ -394,4 +442,7 @@ EXAMPLES = (
     Example(with_helpers, ((("n",), F),), _with_helpers),
     Example(integers, ((("n",), I),), _integers),
     Example(scalars, (((), F),), lambda x: (x + 1) ** 2),
+    Example(reversed_in_pairs, ((("2n",), L),), lambda x: np.sort(x.reshape(-1, 2)).ravel()[::-1]),
+    Example(fibonacci, (), _fibonacci, integers=("n",)),
+    Example(counted, ((("n",), L),), _counted),
 )

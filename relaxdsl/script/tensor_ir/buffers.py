@@ -38,7 +38,9 @@ class BufferView:
 
     def __getitem__(self, index: Any) -> Load:
         load = Load(self.buffer, checked_indices(self.buffer, index))
-        self._interp.places[load] = current_context().span
+        span = current_context().span
+        self._interp.places[load] = span
+        self._interp.history.note_read(load, span)
         return load
 
     def __repr__(self) -> str:
@@ -81,10 +83,14 @@ def store(interp: KernelInterpreter, buffer: Buffer, indices: tuple[Index, ...],
 
     Raises:
         DTypeError: the value has another dtype.
+        ScriptError: what it or an index reads has been written since.
     """
+    span = current_context().span
     stmt = Store(buffer, indices, as_element(buffer, value))
-    interp.places[stmt] = current_context().span
+    interp.history.use((stmt.value, *indices), span)
+    interp.places[stmt] = span
     interp.body.append(stmt)
+    interp.history.note_write(buffer, span)
 
 
 def as_element(buffer: Buffer, value: Any) -> ScalarExpr:

@@ -11,6 +11,7 @@ from relaxdsl import tir
 from relaxdsl.dataclass import dataclass
 from relaxdsl.errors import ScriptError
 from relaxdsl.ir.loops import Buffer, CallExtern, IterKind, IterVar, Scope, loop_variable
+from relaxdsl.operators.calls import current_context
 from relaxdsl.script.tensor_ir.buffers import BufferView
 from relaxdsl.script.tensor_ir.interpreter import KernelInterpreter
 from relaxdsl.types.bounds import require_no_misspelt_bound, without_bounds
@@ -225,6 +226,8 @@ def _call_extern(interp: KernelInterpreter, function: str, *arguments: Any, writ
         raise ScriptError("T.call_extern takes the name of a function, then buffers and integers")
     written = tuple(_buffer_of("T.call_extern", each) for each in writes)
     interp.body.append(CallExtern(function, given, written))
+    for buffer in written:
+        interp.history.note_write(buffer, current_context().span)
 
 
 def _buffer_of(what: str, value: Any) -> Buffer:

@@ -61,7 +61,15 @@ def _compare(op: ast.cmpop, left: Any, right: Any) -> ScalarExpr:
 @kernel_expression(ast.BinOp)
 def evaluate_kernel_binary(interp: KernelInterpreter, node: ast.BinOp) -> Any:
     """``a + b`` and its like; bits are those of integers."""
-    left, right = interp.evaluate(node.left), interp.evaluate(node.right)
+    return apply_binary(interp, node, interp.evaluate(node.left), interp.evaluate(node.right))
+
+
+def apply_binary(interp: KernelInterpreter, node: ast.BinOp, left: Any, right: Any) -> Any:
+    """The operator of ``node`` on the values of its sides.
+
+    Raises:
+        DTypeError, ShapeError: it is not for these.
+    """
     if isinstance(node.op, _OF_BITS):
         for operand in (left, right):
             dtype = operand.dtype if isinstance(operand, ScalarExpr) else type(operand).__name__
@@ -99,7 +107,7 @@ def evaluate_kernel_bool(interp: KernelInterpreter, node: ast.BoolOp) -> Any:
     is_and = isinstance(node.op, ast.And)
     value: Any = None
     for i, operand in enumerate(node.values):
-        right = interp.evaluate(operand)
+        right = _chosen(interp, operand) if isinstance(value, ScalarExpr) else interp.evaluate(operand)
         if i and (isinstance(value, ScalarExpr) or isinstance(right, ScalarExpr)):
             sides = (cast(as_scalar(each), "bool") for each in (value, right))
             value = joined("logical_and" if is_and else "logical_or", *sides)
@@ -133,7 +141,24 @@ def evaluate_kernel_choice(interp: KernelInterpreter, node: ast.IfExp) -> Any:
     if not isinstance(condition, ScalarExpr):
         return interp.evaluate(node.body if condition else node.orelse)
     with interp.at(node):
-        return tir.if_then_else(condition, interp.evaluate(node.body), interp.evaluate(node.orelse))
+        return tir.if_then_else(condition, _chosen(interp, node.body), _chosen(interp, node.orelse))
+
+
+def _chosen(interp: KernelInterpreter, node: ast.expr) -> Any:
+    """The value of an operand that is computed only where the kernel chooses it.
+
+    Raises:
+        ScriptError: it makes statements, which would run always.
+    """
+    count = len(interp.body)
+    value = interp.evaluate(node)
+    if len(interp.body) > count:
+        raise ScriptError(
+            "what is computed only on a condition cannot assign or store",
+            hint="write an `if` statement",
+            span=interp.source.span(node),
+        )
+    return value
 
 
 @kernel_expression(ast.Call)

@@ -17,9 +17,11 @@ from relaxdsl.errors import ScriptError, Span
 from relaxdsl.ir.loops import Buffer, IterVar, LoopKind, Stmt, sequence
 from relaxdsl.ir.names import UniqueNames
 from relaxdsl.ir.scalar import Load
+from relaxdsl.operators.calls import current_context
 from relaxdsl.script.interpreter import ExpressionHandler, Flow, Interpreter, Options, StatementHandler
 from relaxdsl.script.scope import POISON, Missing, Surroundings
 from relaxdsl.script.source import Source
+from relaxdsl.script.tensor_ir.history import History
 from relaxdsl.script.trees import walk_own
 from relaxdsl.trace.builder import BlockBuilder
 from relaxdsl.types.dims import Dim, SymInt, free_symbols
@@ -75,6 +77,7 @@ class KernelInterpreter(Interpreter):
         """The buffer that each parameter is; None for a handle that has not been matched yet."""
         self.body: list[Stmt] = []
         self.places: Places = {}
+        self.history = History()
         self.scratch: list[Buffer] = []
         self.attrs: dict[str, Any] = {}
         self.declared_outputs: tuple[Buffer, ...] | None = None
@@ -95,7 +98,9 @@ class KernelInterpreter(Interpreter):
     def settle(self, value: Any) -> Any:
         value = super().settle(value)
         if isinstance(value, LocalVariable):
-            return Load(value.buffer, ())
+            load = Load(value.buffer, ())
+            self.history.note_read(load, current_context().span)
+            return load
         if self.hidden and isinstance(value, SymInt):
             for name in free_symbols(value):
                 if name in self.hidden:

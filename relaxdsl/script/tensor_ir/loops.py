@@ -14,6 +14,7 @@ from relaxdsl.ir.loops import (
     For,
     LoopKind,
     Parts,
+    Stmt,
     loop_variable,
     steps_written_out,
 )
@@ -105,8 +106,7 @@ def _read_nest(
         names.append(name)
         values[target.id] = variable(name, start, extent)
         around[name] = LoopAround(target.id, start + extent, kind)
-    with interp.inside_loops(around):
-        body = interp.read(node.body, "loop", **values)
+    body = _read_body(interp, node, around, values)
     for name, (_, start, extent) in zip(reversed(names), reversed(loops), strict=True):
         body = For(name, extent, body, kind, start)
     if kind == "unrolled" and (steps := steps_written_out(body)) > MOST_STEPS_UNROLLED:
@@ -128,9 +128,12 @@ def _read_parts(interp: KernelInterpreter, node: ast.For, bounds: list[Dim]) -> 
             raise ScriptError(message, span=interp.source.span(node.iter))
     ends = {first: variable(lower, 0, extent + 1), second: variable(upper, 0, extent + 1)}
     around = {lower: LoopAround(first, extent + 1), upper: LoopAround(second, extent + 1)}
-    with interp.inside_loops(around):
-        body = interp.read(node.body, "loop", **ends)
-    interp.body.append(Parts(lower, upper, extent, body, per_thread))
+    interp.body.append(Parts(lower, upper, extent, _read_body(interp, node, around, ends), per_thread))
+
+
+def _read_body(interp: KernelInterpreter, node: ast.For, around: dict[str, LoopAround], values: dict[str, Any]) -> Stmt:
+    with interp.inside_loops(around), interp.history.loop():
+        return interp.read(node.body, "loop", **values)
 
 
 def variable(name: str, start: Dim, extent: Dim) -> SymInt:

@@ -8,12 +8,13 @@ of ``T`` makes a buffer or a block's axis of that name.
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterator
 from typing import Any
 
 from relaxdsl import tir
 from relaxdsl.errors import ScriptError
-from relaxdsl.ir.loops import Buffer, IfThenElse
-from relaxdsl.ir.scalar import ScalarExpr
+from relaxdsl.ir.loops import Buffer, IfThenElse, Store
+from relaxdsl.ir.scalar import Index, Load, ScalarExpr
 from relaxdsl.operators.calls import current_context
 from relaxdsl.script.expressions import items_of
 from relaxdsl.script.interpreter import Flow
@@ -21,17 +22,28 @@ from relaxdsl.script.scope import NOT_FOUND
 from relaxdsl.script.statements import run_assert, run_return
 from relaxdsl.script.tensor_ir.buffers import BufferView, as_element, checked_indices, store
 from relaxdsl.script.tensor_ir.constructs import Allocation, AxisBinding, MatchedBuffer, add_axis
-from relaxdsl.script.tensor_ir.interpreter import KernelInterpreter, LocalVariable, kernel_statement
+from relaxdsl.script.tensor_ir.expressions import apply_binary
+from relaxdsl.script.tensor_ir.interpreter import (
+    KernelInterpreter,
+    LocalVariable,
+    kernel_expression,
+    kernel_statement,
+)
 from relaxdsl.types.dims import SymInt
 
 
 @kernel_statement(ast.Assign)
 def read_assign(interp: KernelInterpreter, node: ast.Assign) -> Flow:
     """``a = value``, ``x[i] = value``, ``vi, vj = T.axis.remap(…)``."""
-    value = interp.evaluate(node.value)
-    for target in node.targets:
-        assign(interp, target, value)
+    assign(interp, node.targets, interp.evaluate(node.value), node.value)
     return Flow.NEXT
+
+
+@kernel_expression(ast.NamedExpr)
+def evaluate_assignment(interp: KernelInterpreter, node: ast.NamedExpr) -> Any:
+    """``(a := value)``."""
+    assign(interp, [node.target], interp.evaluate(node.value), node.value)
+    return interp.evaluate(ast.copy_location(ast.Name(node.target.id, ast.Load()), node.target))
 
 
 @kernel_statement(ast.AnnAssign)
@@ -44,7 +56,7 @@ def read_annotated_assign(interp: KernelInterpreter, node: ast.AnnAssign) -> Flo
         raise ScriptError("a local variable's annotation is a dtype", hint="write name: T.float32 = value")
     with interp.at(node.value):
         converted = declared(interp.evaluate(node.value))
-    assign(interp, node.target, converted)
+    assign(interp, [node.target], converted, node.value)
     return Flow.NEXT
 
 
@@ -59,8 +71,17 @@ def read_augmented_assign(interp: KernelInterpreter, node: ast.AugAssign) -> Flo
             hint=f"begin it before the loop: {name} = T.float32(0)",
         )
     read = ast.copy_location(_as_load(node.target), node.target)
-    value = interp.evaluate(ast.copy_location(ast.BinOp(read, node.op, node.value), node))
-    assign(interp, node.target, value)
+    sides = ast.copy_location(ast.BinOp(read, node.op, node.value), node)
+    if not isinstance(node.target, ast.Subscript):
+        assign(interp, [node.target], interp.evaluate(sides), node.value)
+        return Flow.NEXT
+    buffer, indices = _element(interp, node.target)
+    with interp.at(node.target):
+        old = BufferView(interp, buffer)[indices]
+    value = apply_binary(interp, sides, old, interp.evaluate(node.value))
+    interp.history.use([value], interp.source.span(node.value))
+    with interp.at(node.target):
+        store(interp, buffer, indices, value)
     return Flow.NEXT
 
 
@@ -70,34 +91,63 @@ def _as_load(target: ast.Name | ast.Attribute | ast.Subscript) -> ast.expr:
     return ast.Name(ast.unparse(target), ast.Load())
 
 
-def assign(interp: KernelInterpreter, target: ast.expr, value: Any) -> None:
-    """Gives ``value`` to the target.
+def assign(interp: KernelInterpreter, targets: list[ast.expr], value: Any, node: ast.expr) -> None:
+    """Gives the value of ``node`` to the targets, from left to right. They get what it is before the first one changes.
 
     Raises:
-        ScriptError: the target cannot have a value, or not this one.
+        ScriptError: a target cannot have a value, or not this one.
     """
+    pairs = [pair for target in targets for pair in _pairs(interp, target, value)]
+    interp.history.use((each for _, each in pairs), interp.source.span(node))
+    place = len(interp.body)
+    for target, each in pairs:
+        if isinstance(each, ScalarExpr) and interp.history.is_changed(each):
+            each = _kept(interp, each, place)
+            place += 1
+        _assign_one(interp, target, each)
+
+
+def _pairs(interp: KernelInterpreter, target: ast.expr, value: Any) -> Iterator[tuple[ast.expr, Any]]:
+    """The targets inside a target, with their parts of the value."""
+    if not isinstance(target, ast.Tuple | ast.List):
+        yield target, value
+        return
+    items = list(items_of(interp, value, target))
+    if len(items) != len(target.elts):
+        raise ScriptError(
+            f"{len(items)} values cannot be unpacked into {len(target.elts)} names", span=interp.source.span(target)
+        )
+    for inner, item in zip(target.elts, items, strict=True):
+        yield from _pairs(interp, inner, item)
+
+
+def _kept(interp: KernelInterpreter, value: ScalarExpr, place: int) -> ScalarExpr:
+    """The value as it is before the statement at ``place``."""
+    local = Buffer(interp.names.fresh("old"), (), value.dtype, "register")
+    stmt = Store(local, (), value)
+    interp.places[stmt] = current_context().span
+    interp.body.insert(place, stmt)
+    return Load(local, ())
+
+
+def _assign_one(interp: KernelInterpreter, target: ast.expr, value: Any) -> None:
     match target:
         case ast.Name(id=name):
             _assign_name(interp, name, value, target)
-        case ast.Tuple(elts=elts) | ast.List(elts=elts):
-            _unpack(interp, elts, value, target)
         case ast.Subscript():
-            _assign_element(interp, target, value)
+            buffer, indices = _element(interp, target)
+            with interp.at(target):
+                store(interp, buffer, indices, value)
         case _:
             raise ScriptError(f"cannot assign to `{ast.unparse(target)}`", span=interp.source.span(target))
 
 
-def _unpack(interp: KernelInterpreter, targets: list[ast.expr], value: Any, node: ast.expr) -> None:
-    items = list(items_of(interp, value, node))
-    if len(items) != len(targets):
-        raise ScriptError(
-            f"{len(items)} values cannot be unpacked into {len(targets)} names", span=interp.source.span(node)
-        )
-    for target, item in zip(targets, items, strict=True):
-        assign(interp, target, item)
+def _element(interp: KernelInterpreter, target: ast.Subscript) -> tuple[Buffer, tuple[Index, ...]]:
+    """The element that a target is.
 
-
-def _assign_element(interp: KernelInterpreter, target: ast.Subscript, value: Any) -> None:
+    Raises:
+        ScriptError: it is none.
+    """
     container = interp.evaluate(target.value)
     if not isinstance(container, BufferView):
         raise ScriptError(
@@ -105,13 +155,11 @@ def _assign_element(interp: KernelInterpreter, target: ast.Subscript, value: Any
             span=interp.source.span(target),
         )
     index = interp.evaluate(target.slice)
-    with interp.at(target):
-        try:
-            indices = checked_indices(container.buffer, index)
-        except ScriptError as error:
-            error.at(interp.source.span(target))
-            raise
-        store(interp, container.buffer, indices, value)
+    try:
+        return container.buffer, checked_indices(container.buffer, index)
+    except ScriptError as error:
+        error.at(interp.source.span(target))
+        raise
 
 
 def _assign_name(interp: KernelInterpreter, name: str, value: Any, node: ast.expr) -> None:
@@ -197,9 +245,10 @@ def read_if(interp: KernelInterpreter, node: ast.If) -> Flow:
             hint="compare it: value != 0",
             span=interp.source.span(node.test),
         )
-    then_body = interp.read(node.body, "branch")
-    else_body = interp.read(node.orelse, "branch") if node.orelse else None
-    interp.body.append(IfThenElse(condition, then_body, else_body))
+    interp.history.use([condition], interp.source.span(node.test))
+    bodies = [node.body, node.orelse] if node.orelse else [node.body]
+    branches = interp.history.alternatives(lambda body: interp.read(body, "branch"), bodies)
+    interp.body.append(IfThenElse(condition, *branches))
     return Flow.NEXT
 
 
