@@ -77,7 +77,12 @@ def test_wrong_arguments_are_those_of_functions() -> None:
     with pytest.raises(relax.ArgumentError) as error:
         matmul(x, x)
     assert str(error.value) == (
-        "matmul: argument w, axis 0: expected 4 (k), got 3\n   k is bound by argument x, axis 1"
+        "matmul: argument w, axis 0: expected 4 (k), got 3\n"
+        "   --> hand_kernels.py:31:5\n"
+        "   |\n"
+        '31 | def matmul(x: T.Buffer((n, k), "float32"), w: T.Buffer((k, m), "float32"), y: T.Buffer((n, m), "float32")):\n'
+        "   |     ^^^^^^\n"
+        "   k is bound by argument x, axis 1"
     )
     with pytest.raises(relax.ArgumentError) as error:
         pairs(x[0, :3])
