@@ -26,9 +26,9 @@ from relaxdsl.kernels.primitives.schedule import Schedule
 from relaxdsl.locks import COMPILING
 from relaxdsl.script.parse import ParsedProgram, parse_function
 from relaxdsl.script.parse_module import FunctionOptions, KernelOptions, ModuleMember, is_in_class, parse_module
-from relaxdsl.script.tensor_ir.debug import debug_kernel, is_debug
 from relaxdsl.script.tensor_ir.parse import parse_kernel
 from relaxdsl.trace.builder import current_builder
+from relaxdsl.trace.debug import debug_kernel, is_debug
 from relaxdsl.trace.function_calls import call_program
 from relaxdsl.types.symint import user_compares
 
@@ -470,7 +470,7 @@ def _python_function(fn: object, decorator: str) -> FunctionType:
 
 
 @overload
-def prim_func(fn: Callable[..., Any] | PrimFunc | Schedule) -> KernelFunction: ...
+def prim_func(fn: Callable[..., Any] | PrimFunc | Schedule, *, debug: bool | None = None) -> KernelFunction: ...
 
 
 @overload
@@ -515,14 +515,18 @@ def prim_func(
         if is_in_class(python_function):
             return cast(KernelFunction, ModuleMember(python_function, KernelOptions(attrs, debug)))
         parsed = parse_kernel(python_function, attrs)
-        checked = debug_kernel(parsed) if is_debug(debug) else None
+        checked = parsed.in_debug_mode() if is_debug(debug) else None
         kernel = KernelFunction(parsed.prim_func, CompiledFunction, checked, parsed.span)
         functools.update_wrapper(kernel, fn)
         return kernel
 
     if isinstance(fn, PrimFunc | Schedule):
-        return KernelFunction(fn if isinstance(fn, PrimFunc) else fn.func, CompiledFunction)
+        return _callable_kernel(fn if isinstance(fn, PrimFunc) else fn.func, debug)
     return decorate if fn is None else decorate(fn)
+
+
+def _callable_kernel(kernel: PrimFunc, debug: bool | None) -> KernelFunction:
+    return KernelFunction(kernel, CompiledFunction, debug_kernel(kernel) if is_debug(debug) else None)
 
 
 def from_parsed(parsed: ParsedProgram, started: float) -> CompiledFunction:
@@ -559,7 +563,7 @@ def compile(program: IRModule | Function | PrimFunc | CompiledFunction) -> Any:
         program = with_declared_bounds(program)
         return CompiledFunction(program, IRModule({program.name: program}))
     if isinstance(program, PrimFunc):
-        return KernelFunction(program, CompiledFunction)
+        return _callable_kernel(program, None)
     if isinstance(program, CompiledFunction):
         return program.compile()
     raise ScriptError(

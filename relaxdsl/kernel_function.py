@@ -14,7 +14,7 @@ from relaxdsl.ir.module import IRModule
 from relaxdsl.ir.print_graph import script
 from relaxdsl.locks import COMPILING
 from relaxdsl.trace.builder import current_builder
-from relaxdsl.trace.checked_calls import DebugKernel
+from relaxdsl.trace.debug import DebugKernel
 from relaxdsl.trace.kernel_programs import program_of
 from relaxdsl.trace.statements import call_tir
 from relaxdsl.types.symint import user_compares

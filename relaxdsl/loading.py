@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 from relaxdsl.api import CompiledFunction, CompiledModule
 from relaxdsl.kernel_function import KernelFunction
 from relaxdsl.script.parse import ParsedProgram
-from relaxdsl.script.tensor_ir.debug import debug_kernel
 
 if TYPE_CHECKING:
     from relaxdsl.saved.code import FileCode
@@ -82,7 +81,7 @@ def _restored(file: SavedFile, where: str, code: FileCode | None) -> Loaded:
     program, parsed = file.program, file.read(where)
     made: CompiledFunction | KernelFunction
     if not isinstance(parsed, ParsedProgram):
-        debug = debug_kernel(parsed) if program.is_debug else None
+        debug = parsed.in_debug_mode() if program.is_debug else None
         made = KernelFunction(parsed.prim_func, functools.partial(CompiledFunction, code=code), debug)
     elif program.kind == "module":
         return CompiledModule(parsed.module, code=code)

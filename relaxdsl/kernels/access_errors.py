@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 
 from relaxdsl.errors import KernelError
-from relaxdsl.ir.loops import Block, PrimFunc
+from relaxdsl.ir.loops import Block, PrimFunc, walk
 from relaxdsl.ir.print_loops import format_scalar
 from relaxdsl.ir.scalar import Index, ScalarExpr
 from relaxdsl.kernels.access_sites import AxisValue, Fact, LoopRange, Site
@@ -26,6 +26,12 @@ def error_of_access(
     return KernelError(
         headline_of(kernel, site, shown), details=[_reason(kernel, site, example, shown)], hint=hint
     )
+
+
+def names_of_axes(kernel: PrimFunc) -> dict[str, str]:
+    """What tensor expressions call the axes of blocks, by the names of their symbols."""
+    axes = (axis for block in walk(kernel.body) if isinstance(block, Block) for axis in block.iter_vars)
+    return {axis.var: axis.var.removeprefix("v_") for axis in axes}
 
 
 def headline_of(kernel: PrimFunc, site: Site, shown: Mapping[str, str]) -> str:

@@ -152,7 +152,12 @@ class Assistant:
 
 
 def _note(error: BaseException, name: str, program: Program, span: Span | None) -> None:
-    """Says with the error which line has called the function; an error that takes no notes stays as it is."""
+    """Says with the error which line has called the function; an error that takes no notes stays as it is.
+
+    A program that is nothing but the call of a kernel has no line.
+    """
+    if span is None and name == program.name:
+        return
     at = "" if span is None else f" ({span})"
     note = f"{name} is called by {program.name}{at}"
     with suppress(Exception):

@@ -17,9 +17,9 @@ from relaxdsl.script.parameters import declare_signature
 from relaxdsl.script.parse import Request, evaluated_annotations, interpreter_of, parse_request
 from relaxdsl.script.scope import surroundings_of
 from relaxdsl.script.source import source_of
-from relaxdsl.script.tensor_ir.debug import debug_kernel, is_debug
 from relaxdsl.script.tensor_ir.parse import parse_kernel
 from relaxdsl.trace.builder import BlockBuilder
+from relaxdsl.trace.debug import is_debug
 from relaxdsl.types.types import AnyType, FuncType
 
 
@@ -111,9 +111,7 @@ class _ModuleReader:
     def _add_kernel(self, name: str, function: FunctionType, options: KernelOptions) -> None:
         parsed = parse_kernel(function, options.attrs)
         self._functions[name] = self._builder.add_named(name, parsed.prim_func)
-        debug = debug_kernel(parsed) if is_debug(options.debug) else None
-        if debug is not None:
-            self._builder.debug_kernels[name] = debug
+        self._builder.debug_kernels[name] = parsed.in_debug_mode() if is_debug(options.debug) else None
 
     def _request(self, function: FunctionType, chosen: FunctionOptions) -> Request:
         found = source_of(function)

@@ -108,7 +108,7 @@ class _Reader:
         self.around = around
         self.constants = constants
         self.given = module
-        self.builder = BlockBuilder()
+        self.builder = BlockBuilder(debug=False)  # a printed program has its checks in its text
         self.functions: dict[str, GlobalVar] = {}
         self.module_name: str | None = None
 

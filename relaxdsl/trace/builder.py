@@ -42,6 +42,7 @@ from relaxdsl.ir.visit import rewrite, used_globals
 from relaxdsl.kernels.out_of_range import KnownSizes
 from relaxdsl.operators.calls import as_expr, call_context, current_context
 from relaxdsl.trace.dataflow import close_dataflow_block, form_dataflow_blocks, require_dataflow
+from relaxdsl.trace.debug import DebugKernel, call_checked, debug_kernel, is_debug
 from relaxdsl.trace.kernel_calls import call_te
 from relaxdsl.trace.known_sizes import known_sizes
 from relaxdsl.types.dims import Dim, symbol
@@ -98,16 +99,22 @@ class BlockBuilder:
         relax.Tensor((m * 224,), "float32")
     """
 
-    def __init__(self, module: IRModule | None = None) -> None:
-        """A builder of a new module, or of one that starts with the functions of ``module``."""
+    def __init__(self, module: IRModule | None = None, *, debug: bool | None = None) -> None:
+        """A builder of a new module, or of one that starts with the functions of ``module``.
+
+        Args:
+            debug: whether calls of kernels that do not say it themselves check what these access; by default, whether
+                the environment variable ``RELAXDSL_DEBUG`` is 1.
+        """
+        self._debug = debug
         self._functions: dict[str, Function | PrimFunc] = {}
         self._names = UniqueNames()
         self._kept_names: set[str] = set()
         self._by_hash: dict[int, list[str]] = {}
         self._adopted: dict[int, tuple[Any, GlobalVar]] = {}
         self._state: _FunctionState | None = None
-        self.debug_kernels: dict[str, Any] = {}
-        """Of kernels of the module that are in debug mode, what to call instead (see ``trace/checked_calls.py``)."""
+        self.debug_kernels: dict[str, DebugKernel | None] = {}
+        """What to call instead of kernels of the module that are in debug mode; None for those that are not."""
         for name, function in module.functions.items() if module is not None else ():
             self._add_new(function, name)
 
@@ -324,7 +331,18 @@ class BlockBuilder:
 
     def call_te(self, fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Call:
         """A ``call_tir`` of the kernel that the TE function ``fn`` describes (see :func:`relaxdsl.emit_te`)."""
-        return call_te(self.add_func, self._known_sizes, fn, args, kwargs)
+        return self.checked_call(call_te(self.add_func, self._known_sizes, fn, args, kwargs))
+
+    def checked_call(self, call: Call) -> Call:
+        """The ``call_tir``, or what checks the accesses that its kernel makes if that is in debug mode."""
+        (callee, _), kernels = call.args, self.debug_kernels
+        assert isinstance(callee, GlobalVar)
+        if callee.name not in kernels:
+            function = self._functions[callee.name]
+            assert isinstance(function, PrimFunc)
+            kernels[callee.name] = debug_kernel(function) if is_debug(self._debug) else None
+        debug = kernels[callee.name]
+        return call if debug is None else call_checked(self, debug, call)
 
     def _known_sizes(self) -> KnownSizes:
         """What is known of sizes where the next binding will be."""

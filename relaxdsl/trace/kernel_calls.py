@@ -9,11 +9,11 @@ import numpy as np
 
 from relaxdsl.errors import DTypeError, KernelError, RelaxError, ScriptError, ShapeError
 from relaxdsl.ir.graph import NO_ATTRS, Call, Constant, Expr, GlobalVar, Op, PrimValue, ShapeExpr, Tuple
-from relaxdsl.ir.loops import Block, Buffer, PrimFunc, walk
+from relaxdsl.ir.loops import Buffer, PrimFunc
 from relaxdsl.ir.names import UniqueNames
 from relaxdsl.ir.signature import bind_kernel_symbols, output_type, own_symbols, unbound_symbols
 from relaxdsl.ir.te import Tensor
-from relaxdsl.kernels.access_errors import error_of_access
+from relaxdsl.kernels.access_errors import error_of_access, names_of_axes
 from relaxdsl.kernels.access_sites import AxisValue, Site, sites_of
 from relaxdsl.kernels.accesses import is_variable
 from relaxdsl.kernels.create import create_prim_func
@@ -76,13 +76,7 @@ def _require_in_range(kernel: PrimFunc, known: Callable[[], KnownSizes]) -> None
         if not is_proved(site):
             example = find_example(kernel, site, known())
             if example is not None:
-                raise error_of_access(kernel, site, example, _axes_shown(kernel), _hint(kernel, site))
-
-
-def _axes_shown(kernel: PrimFunc) -> dict[str, str]:
-    """What the user calls the axes of blocks, by the names of their symbols."""
-    axes = (axis for block in walk(kernel.body) if isinstance(block, Block) for axis in block.iter_vars)
-    return {axis.var: axis.var.removeprefix("v_") for axis in axes}
+                raise error_of_access(kernel, site, example, names_of_axes(kernel), _hint(kernel, site))
 
 
 def _hint(kernel: PrimFunc, site: Site) -> str:

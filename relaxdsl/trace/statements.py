@@ -17,7 +17,7 @@ from relaxdsl.kernels.primitives.schedule import Schedule
 from relaxdsl.operators.calls import as_expr, current_context, fresh_symbol
 from relaxdsl.trace import kernel_calls
 from relaxdsl.trace.builder import BlockBuilder, current_builder
-from relaxdsl.trace.checked_calls import DebugKernel, call_checked
+from relaxdsl.trace.debug import DebugKernel
 from relaxdsl.types.constructors import as_type
 from relaxdsl.types.symint import user_compares
 from relaxdsl.types.types import TupleType, Type, with_named_sizes
@@ -87,8 +87,7 @@ def _callee(builder: BlockBuilder, kernel: GlobalVar | PrimFunc | Schedule | Ker
     if not isinstance(kernel, Kernel) or not isinstance(kernel.ir, PrimFunc):
         return kernel
     callee = builder.add_func(kernel.ir)
-    if kernel.debug is not None:
-        builder.debug_kernels[callee.name] = kernel.debug
+    builder.debug_kernels[callee.name] = kernel.debug
     return callee
 
 
@@ -107,10 +106,7 @@ def _call_tir(builder: BlockBuilder, kernel: GlobalVar | PrimFunc | Schedule | K
     )
     operands = tuple(_operand(arg, i, len(function.inputs)) for i, arg in enumerate(given))
     result = None if out is None else _result_type(out)
-    debug = builder.debug_kernels.get(callee.name)
-    if isinstance(debug, DebugKernel):
-        return call_checked(builder, debug, callee, function, operands, result)
-    return kernel_calls.call_tir(callee, function, operands, result)
+    return builder.checked_call(kernel_calls.call_tir(callee, function, operands, result))
 
 
 def _operand(arg: Any, position: int, inputs: int) -> Expr:

@@ -76,14 +76,11 @@ def test_wrong_arguments_are_those_of_functions() -> None:
     x = np.zeros((3, 4), "float32")
     with pytest.raises(relax.ArgumentError) as error:
         matmul(x, x)
-    assert str(error.value) == (
-        "matmul: argument w, axis 0: expected 4 (k), got 3\n"
-        "   --> hand_kernels.py:31:5\n"
-        "   |\n"
-        '31 | def matmul(x: T.Buffer((n, k), "float32"), w: T.Buffer((k, m), "float32"), y: T.Buffer((n, m), "float32")):\n'
-        "   |     ^^^^^^\n"
-        "   k is bound by argument x, axis 1"
-    )
+    first, place, _, line, _, last = str(error.value).splitlines()
+    assert first == "matmul: argument w, axis 0: expected 4 (k), got 3"
+    assert place == "   --> hand_kernels.py:31:5"
+    assert line.startswith("31 | def matmul(x: ")
+    assert last == "   k is bound by argument x, axis 1"
     with pytest.raises(relax.ArgumentError) as error:
         pairs(x[0, :3])
     assert str(error.value).startswith("pairs: argument x, axis 0")

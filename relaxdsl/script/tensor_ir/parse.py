@@ -20,6 +20,7 @@ from relaxdsl.script.tensor_ir import blocks, expressions, loops, statements
 from relaxdsl.script.tensor_ir.check import errors_of
 from relaxdsl.script.tensor_ir.interpreter import KernelInterpreter, Places
 from relaxdsl.script.tensor_ir.signature import count_outputs, declare_params, matched_params, size_symbols
+from relaxdsl.trace.debug import DebugKernel, debug_kernel
 from relaxdsl.types.bounds import sizes_of_attributes, without_bounds
 
 # Importing these makes the kinds of syntax they handle known to the interpreter.
@@ -35,6 +36,10 @@ class ParsedKernel:
     span: Span | None
     places: Places
     shown: Mapping[str, str]
+
+    def in_debug_mode(self) -> DebugKernel | None:
+        """The kernel that checks its accesses and knows their lines; None if there is nothing to check."""
+        return debug_kernel(self.prim_func, self.places, self.shown)
 
 
 def parse_kernel(function: FunctionType, attrs: Mapping[str, Any] | None = None) -> ParsedKernel:
