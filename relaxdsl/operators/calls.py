@@ -331,6 +331,9 @@ def run_body(definition: Operator, te_operands: Mapping[str, Any], attrs: Mappin
     return definition.body(**te_operands, **attrs)
 
 
+_HINT_FOR_ANY = 'give it a type: out=relax.Tensor((m, n), "float32") where a packed function returns it, or match_cast'
+
+
 def te_operand(expr: Expr | None, name: str, operator_name: str) -> Any:
     """An expression as a TE body sees it: a placeholder, a scalar constant, a dim, a list of them, None."""
     if expr is None:
@@ -349,9 +352,7 @@ def te_operand(expr: Expr | None, name: str, operator_name: str) -> Any:
         return _placeholder(expr, expr.type, getattr(expr, "name", name), operator_name)
     raise DTypeError(
         f"{operator_name}: {name} must be a tensor, got {expr.type}",
-        hint='declare what the packed function returns: out=relax.Tensor((m, n), "float32")'
-        if isinstance(expr.type, AnyType)
-        else None,
+        hint=_HINT_FOR_ANY if isinstance(expr.type, AnyType) else None,
     )
 
 

@@ -54,7 +54,10 @@ def test_operands_by_position_and_attributes_by_keyword_as_programs_print_them()
 def test_what_is_no_operand() -> None:
     assert message_of(DTypeError, add, x, "1") == "add: x2 must be a tensor, an array or a number, got str"
     assert message_of(DTypeError, exp, Var("s", ShapeType((m,)))) == "exp: x must be a tensor, got relax.Shape((m,))"
-    assert message_of(DTypeError, exp, Var("a", AnyType())) == "exp: x must be a tensor, got relax.Any"
+    assert message_of(DTypeError, exp, Var("a", AnyType())) == (
+        "exp: x must be a tensor, got relax.Any\n"
+        '   hint: give it a type: out=relax.Tensor((m, n), "float32") where a packed function returns it, or match_cast'
+    )
     assert message_of(DTypeError, exp, np.ones(2, "complex64")).startswith("unknown dtype 'complex64'")
 
 

@@ -76,11 +76,9 @@ def test_wrong_arguments_are_those_of_functions() -> None:
     x = np.zeros((3, 4), "float32")
     with pytest.raises(relax.ArgumentError) as error:
         matmul(x, x)
-    first, place, _, line, _, last = str(error.value).splitlines()
-    assert first == "matmul: argument w, axis 0: expected 4 (k), got 3"
-    assert place == "   --> hand_kernels.py:31:5"
-    assert line.startswith("31 | def matmul(x: ")
-    assert last == "   k is bound by argument x, axis 1"
+    assert error.value.span == matmul.span
+    assert error.value.headline == "matmul: argument w, axis 0: expected 4 (k), got 3"
+    assert error.value.details == ("k is bound by argument x, axis 1",)
     with pytest.raises(relax.ArgumentError) as error:
         pairs(x[0, :3])
     assert str(error.value).startswith("pairs: argument x, axis 0")
@@ -378,18 +376,3 @@ def test_a_kernel_without_blocks_says_what_to_write() -> None:
         "get_block: there is no block y\n   for i in range(size):\n       Y[i] = T.exp(X[i])\n"
         '   hint: the kernel has none; write `with T.block("name"):` around its statements'
     )
-
-
-def test_a_local_variable_takes_numbers_where_it_changes() -> None:
-    @relax.prim_func
-    def signs(x: T.Buffer((n,), "float32"), y: T.Buffer((n,), "float32")):
-        sign = T.float32(0)
-        sign = 2
-        for i in range(n):
-            if x[i] > 0:
-                sign = 1.0
-            elif x[i] < 0:
-                sign = -1
-            y[i] = sign
-
-    np.testing.assert_array_equal(signs(np.array([0, 3, 0, -2, 5], "float32")), [2, 1, 1, -1, 1])
