@@ -18,6 +18,7 @@ from relaxdsl.kernels.create import create_prim_func
 from relaxdsl.operators.calls import constant, current_context
 from relaxdsl.types.dims import SymInt
 from relaxdsl.types.match import unify_types
+from relaxdsl.types.reading import TE, while_reading
 from relaxdsl.types.symint import user_compares
 from relaxdsl.types.types import Grade, PrimType, ShapeType, TensorType, TupleType, Type, is_base_of, tensor_type
 
@@ -53,7 +54,9 @@ def _described(
     """The kernel that a TE function describes."""
     te_args = [inputs.convert(arg) for arg in args]
     te_kwargs = {key: inputs.convert(value) for key, value in kwargs.items()}
-    kernel = create_prim_func(inputs.tensors, _outputs(fn(*te_args, **te_kwargs), name), name)
+    with while_reading(TE), user_compares(True):
+        result = fn(*te_args, **te_kwargs)
+    kernel = create_prim_func(inputs.tensors, _outputs(result, name), name)
     require_in_bounds(kernel)
     return kernel
 

@@ -18,7 +18,7 @@ from relaxdsl.ir.loops import Buffer, IterVar, LoopKind, Stmt, sequence
 from relaxdsl.ir.names import UniqueNames
 from relaxdsl.ir.scalar import Load
 from relaxdsl.script.interpreter import ExpressionHandler, Flow, Interpreter, Options, StatementHandler
-from relaxdsl.script.scope import POISON, Missing, Surroundings
+from relaxdsl.script.scope import Missing, Surroundings
 from relaxdsl.script.source import Source
 from relaxdsl.script.trees import walk_own
 from relaxdsl.trace.builder import BlockBuilder
@@ -182,8 +182,8 @@ def _is_index(value: Any) -> bool:
 
 def ended(name: str, value: Any, place: str) -> Missing:
     """What is said of a variable that is used after the loop, branch or block where it has a value."""
-    if value is POISON:
-        return POISON
+    if isinstance(value, Missing):
+        return value
     if place == "T.init":
         return Missing(f"{name} ends with T.init", "compute it again after T.init")
     if _is_index(value):

@@ -102,6 +102,7 @@ def _assign_element(interp: KernelInterpreter, target: ast.Subscript, value: Any
     if not isinstance(container, BufferView):
         raise ScriptError(
             f"`{ast.unparse(target.value)}` is no buffer, so its elements cannot be assigned",
+            hint="make a buffer: t = T.alloc_buffer((4,), dtype)",
             span=interp.source.span(target),
         )
     index = interp.evaluate(target.slice)
