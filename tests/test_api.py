@@ -449,12 +449,12 @@ def test_helpers_may_use_arrays_other_programs_and_dtypes() -> None:
         (
             lambda x: x if x.shape[0] == 2 else -x,
             "whether `n` equals `2` is not known when compiling, and no Python branch may depend on it",
-            None,
+            "sizes are run-time values: min(a, b) and max(a, b) give sizes, relax.where picks values",
         ),
         (
             lambda x: x if x.shape == (2, 3) else -x,
             "whether `n` equals `2` is not known when compiling, and no Python branch may depend on it",
-            None,
+            "sizes are run-time values: min(a, b) and max(a, b) give sizes, relax.where picks values",
         ),
     ],
 )

@@ -15,7 +15,8 @@ import numpy as np
 from relaxdsl.dataclass import dataclass
 from relaxdsl.errors import DTypeError, KernelError
 from relaxdsl.types.dims import Dim, DimCompare, SymInt
-from relaxdsl.types.dtype import canonical_dtype, holds, is_float, is_integer, itemsize, promote
+from relaxdsl.types.dtype import DTYPES, canonical_dtype, holds, is_float, is_integer, itemsize, promote
+from relaxdsl.types.reading import reading
 
 if TYPE_CHECKING:
     from relaxdsl.ir.loops import Buffer
@@ -152,10 +153,17 @@ class ScalarExpr:
         """This value converted to ``dtype``."""
         return cast(self, dtype)
 
+    def __float__(self) -> float:
+        headline = "an element is no number of Python: it is computed when the kernel runs"
+        raise KernelError(headline, hint=reading().functions)
+
+    __int__ = __complex__ = __float__
+
     def __bool__(self) -> bool:
+        words = reading().words
         raise KernelError(
-            "a TE expression has no truth value: it is computed when the kernel runs",
-            hint="use te.if_then_else(condition, a, b), te.logical_and(a, b) or te.logical_or(a, b)",
+            "an element has no truth value: it is computed when the kernel runs",
+            hint=f"use {words}.if_then_else(condition, a, b), {words}.logical_and(a, b) or {words}.logical_or(a, b)",
         )
 
 
@@ -286,7 +294,24 @@ def as_scalar(value: ScalarLike, dtype: str | None = None) -> ScalarExpr:
         return const(value.item(), str(value.dtype))
     if isinstance(value, bool | int | float):
         return const(value, dtype if dtype is not None else _default_dtype(value))
-    raise KernelError(f"a TE expression cannot hold {type(value).__name__}: {value!r}")
+    raise _no_element(value)
+
+
+def _no_element(value: object) -> KernelError:
+    buffer = getattr(value, "buffer", None)
+    if buffer is not None:
+        return KernelError(f"{buffer.name} is no element", hint=f"index it: {element_of(buffer)}")
+    if value in DTYPES:
+        return KernelError(
+            f"the dtype {value!r} is no element",
+            hint=f'it stands after what is converted: {reading().words}.cast(x[i], "{value}")',
+        )
+    return KernelError(f"{value!r} is no element", hint=reading().functions)
+
+
+def element_of(buffer: Buffer) -> str:
+    """An element as it is written: ``x[i, j]``."""
+    return f"{buffer.name}[{', '.join('ijklmnop'[: len(buffer.shape)]) or '()'}]"
 
 
 def unary(function: str, value: ScalarLike) -> ScalarExpr:

@@ -22,12 +22,13 @@ from relaxdsl.dataclass import dataclass
 from relaxdsl.errors import DTypeError, InternalError, RelaxError, ScriptError, ShapeError, Span, nearest
 from relaxdsl.ir.graph import Call, Constant, Expr, PrimValue, Tuple
 from relaxdsl.ir.loops import Buffer
-from relaxdsl.ir.scalar import COMPARISON_NAMES, const
+from relaxdsl.ir.scalar import COMPARISON_NAMES, ScalarExpr, const
 from relaxdsl.ir.te import Tensor
 from relaxdsl.operators.registry import Operator, define, get
 from relaxdsl.types.dims import Dim, DimCompare, SymInt, symbol
 from relaxdsl.types.dtype import canonical_dtype, promote
 from relaxdsl.types.prove import Proof, prove_less_equal
+from relaxdsl.types.reading import reading
 from relaxdsl.types.symint import user_compares
 from relaxdsl.types.types import AnyType, PrimType, ShapeType, TensorType, TupleType, Type, tensor_type
 
@@ -287,8 +288,10 @@ def as_expr(value: Any, what: str, other_dtypes: Sequence[str] = ()) -> Expr:
     if isinstance(value, list | tuple):
         fields = tuple(as_expr(item, f"{what}[{i}]", other_dtypes) for i, item in enumerate(value))
         return Tuple(fields, _context.get().span)
+    of_kernels = "an element" if isinstance(value, ScalarExpr) else "a buffer" if hasattr(value, "buffer") else None
     raise DTypeError(
-        f"{what} must be a tensor, an array or a number, got {type(value).__name__}",
+        f"{what} must be a tensor, an array or a number, got {of_kernels or type(value).__name__}",
+        hint=reading().functions,
         span=_context.get().span,
     )
 

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from relaxdsl.errors import DTypeError, ShapeError
+from relaxdsl.errors import DTypeError, ScriptError, ShapeError
 from relaxdsl.ir.graph import Expr, PrimValue, TupleGetItem
 from relaxdsl.operators.calls import constant, current_context
 from relaxdsl.operators.indexing import WHOLE, getitem, take
-from relaxdsl.types.dims import SymInt
+from relaxdsl.types.dims import SymInt, free_symbols
 from relaxdsl.types.dtype import is_bool, is_integer
 from relaxdsl.types.types import PrimType, ShapeType, TensorType, TupleType
 
@@ -44,6 +44,7 @@ def _field_position(what: str, index: Any, count: int) -> int:
 
 
 def _tensor_subscript(x: Expr, type_: TensorType, index: tuple[Any, ...]) -> Expr:
+    _require_no_axis(index)
     entries = _entries(_without_ellipsis(index, type_.ndim))
     chosen = [i for i, entry in enumerate(entries) if isinstance(entry, Expr)]
     if not chosen:
@@ -60,6 +61,18 @@ def _tensor_subscript(x: Expr, type_: TensorType, index: tuple[Any, ...]) -> Exp
     axis = sum(entry is None or isinstance(entry, tuple) for entry in rest[:at])
     base = x if all(entry == WHOLE for entry in rest) else getitem(x, rest)
     return take(base, entries[at], axis=axis)
+
+
+def _require_no_axis(index: tuple[Any, ...]) -> None:
+    """An axis of ``te.compute``, whose name has a dot, indexes tensors of expressions, not those of programs."""
+    names = (name for entry in index if isinstance(entry, SymInt) for name in free_symbols(entry))
+    axis = next((name.partition(".")[0] for name in names if "." in name), None)
+    if axis is not None:
+        raise ScriptError(
+            f"x[...]: {axis} is an axis of te.compute, and what it indexes is a tensor of the program",
+            hint="call the function with the te.compute in it as relax.emit_te(function, x)",
+            span=current_context().span,
+        )
 
 
 def _require_adjacent(entries: Sequence[Any], at: int) -> None:

@@ -9,7 +9,7 @@ import math
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from types import MappingProxyType, TracebackType
+from types import MappingProxyType, ModuleType, TracebackType
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -21,13 +21,15 @@ from relaxdsl.operators.calls import as_expr
 from relaxdsl.operators.numpy_protocol import operator_hint, refuse
 from relaxdsl.script.expressions import as_dim, as_operand, items_of
 from relaxdsl.script.interpreter import Interpreter, expression
+from relaxdsl.script.names import instead_of
 from relaxdsl.script.scope import Poisoned
 from relaxdsl.trace import literals, statements
 from relaxdsl.trace.function_calls import Program, call_global, call_program
 from relaxdsl.trace.memory_calls import call_kernel_into
 from relaxdsl.types.constructors import as_type
 from relaxdsl.types.dims import SymInt, dim_max, dim_min
-from relaxdsl.types.symint import user_compares
+from relaxdsl.types.reading import reading
+from relaxdsl.types.symint import shown, user_compares
 from relaxdsl.types.types import ShapeType, TupleType, with_named_sizes
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -113,7 +115,7 @@ def _call_native(interp: Interpreter, node: ast.Call, function: Any, args: list[
         raise ScriptError(
             f"{name}: {type(error).__name__}: {error}",
             details=list(_helper_lines(error.__traceback__)),
-            hint=None if hasattr(function, "__code__") else _hint_for(name, [*args, *kwargs.values()]),
+            hint=_hint_for(function, name, [*args, *kwargs.values()], error),
             span=interp.source.span(node),
         ) from error
 
@@ -124,7 +126,8 @@ def _helper_lines(traceback: TracebackType | None) -> Iterator[str]:
         code, line = traceback.tb_frame.f_code, traceback.tb_lineno
         if not code.co_filename.startswith(_PACKAGE):
             text = linecache.getline(code.co_filename, line).strip()
-            yield f"in {code.co_name} ({display_name(code.co_filename)}:{line}): {text}"
+            if text:  # else it is in a library's machine code
+                yield f"in {code.co_name} ({display_name(code.co_filename)}:{line}): {text}"
         traceback = traceback.tb_next
 
 
@@ -150,10 +153,15 @@ def _has_tensor(values: Any) -> bool:
     )
 
 
-def _hint_for(name: str, values: list[Any]) -> str | None:
-    """The operator to use instead of a function of this name, which cannot take the tensors among ``values``."""
+def _hint_for(function: Any, name: str, values: list[Any], error: Exception) -> str | None:
+    """What to write instead of a name that a module has not, or of a function that takes no tensors or sizes."""
+    if isinstance(error, AttributeError) and isinstance(error.obj, ModuleType) and error.name is not None:
+        return instead_of(error.obj, error.obj.__name__.rpartition(".")[2], error.name)
+    if hasattr(function, "__code__"):
+        return None
+    if any(isinstance(each, SymInt) for each in values):
+        return reading().number.replace("{}", shown(next(each for each in values if isinstance(each, SymInt))))
     return operator_hint(name) if _has_tensor(values) else None
-
 
 
 # ------------------------------------------------------------------------------------------------- names that mean more

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import ast
 import builtins
-from collections.abc import Mapping
 from types import ModuleType
 from typing import Any, TypeVar
 
+from relaxdsl import tir
 from relaxdsl.errors import ScriptError, nearest
 from relaxdsl.ir.graph import Expr
+from relaxdsl.kernels import te
 from relaxdsl.operators import registry
 from relaxdsl.operators.numpy_protocol import ELSEWHERE
 from relaxdsl.script.interpreter import Interpreter, expression
@@ -24,6 +25,16 @@ ABSENT = {
     **dict.fromkeys(("avg_pool2d", "max_pool2d"), _POOLING),
     "dropout": "leave it out: programs compute results, not gradients",
     "pad": "join zeros to it: relax.concat([x, relax.zeros((2, n), x.dtype)], axis=0)",
+}
+
+#: The same for elements, in kernels and tensor expressions.
+ABSENT_FOR_ELEMENTS = {
+    "clip": "{}.minimum({}.maximum(x, low), high)",
+    "prange": "{}.parallel(n)",
+    "range": "range(n)",
+    "relu": "{}.maximum(x, 0)",
+    "sum": "s += x[i, j] in a loop, with s = {}.float32(0) before it",
+    "where": "{}.if_then_else(condition, a, b)",
 }
 
 
@@ -140,14 +151,16 @@ def evaluate_attribute(interp: Interpreter, node: ast.Attribute) -> Any:
 
 def _unknown_attribute(value: Any, node: ast.Attribute) -> ScriptError:
     owner = ast.unparse(node.value)
+    return ScriptError(f"{owner} has no attribute {node.attr!r}", hint=instead_of(value, owner, node.attr))
+
+
+def instead_of(value: Any, owner: str, name: str) -> str | None:
+    """What to write for a name that ``value`` has not."""
+    if (value is tir or value is te) and name in ABSENT_FOR_ELEMENTS:
+        return f"write {ABSENT_FOR_ELEMENTS[name].replace('{}', owner)}"
     known = {name: name for name in dir(value) if not name.startswith("_")}
     if isinstance(value, ModuleType):
         known = {**_namespaced(value), **known}
-    return ScriptError(f"{owner} has no attribute {node.attr!r}", hint=_instead(value, owner, node.attr, known))
-
-
-def _instead(value: Any, owner: str, name: str, known: Mapping[str, str]) -> str | None:
-    """What to write for a name that ``value`` has not."""
     if name in ABSENT and isinstance(value, Expr | ModuleType):
         return ABSENT[name]
     elsewhere = ELSEWHERE.get(name)

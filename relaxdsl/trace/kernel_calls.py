@@ -21,6 +21,7 @@ from relaxdsl.kernels.out_of_range import KnownSizes, find_example, is_proved
 from relaxdsl.operators.calls import constant, current_context
 from relaxdsl.types.dims import SymInt
 from relaxdsl.types.match import unify_types
+from relaxdsl.types.reading import TE, while_reading
 from relaxdsl.types.shape import naming_hint
 from relaxdsl.types.symint import user_compares
 from relaxdsl.types.types import Grade, PrimType, ShapeType, TensorType, TupleType, Type, is_base_of, tensor_type
@@ -67,7 +68,9 @@ def _described(
     """The kernel that a TE function describes."""
     te_args = [inputs.convert(arg) for arg in args]
     te_kwargs = {key: inputs.convert(value) for key, value in kwargs.items()}
-    return create_prim_func(inputs.tensors, _outputs(fn(*te_args, **te_kwargs), name), name)
+    with while_reading(TE), user_compares(True):
+        result = fn(*te_args, **te_kwargs)
+    return create_prim_func(inputs.tensors, _outputs(result, name), name)
 
 
 def _require_in_range(kernel: PrimFunc, known: Callable[[], KnownSizes]) -> None:

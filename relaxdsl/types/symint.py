@@ -7,6 +7,7 @@ minimum and maximum follow Python and are simplified only where that is right fo
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -23,6 +24,7 @@ from relaxdsl.types.atoms import Atom, FloorDiv, Max, Min, Symbol, atom_operands
 from relaxdsl.types.dim_printer import format_operand, format_polynomial
 from relaxdsl.types.intervals import Interval, interval_of
 from relaxdsl.types.polynomial import ONE, Monomial, Polynomial, Term
+from relaxdsl.types.reading import reading
 from relaxdsl.types.remainders import split_remainder
 
 Dim: TypeAlias = "int | SymInt"
@@ -42,8 +44,8 @@ class DimCompare:
 
     def __bool__(self) -> NoReturn:
         raise ShapeError(
-            f"the condition `{self}` is not known when compiling, so no Python branch may depend on it",
-            hint="sizes are run-time values: min(a, b) and max(a, b) give sizes, relax.where picks values",
+            f"the condition `{shown(self)}` is not known when compiling, so no Python branch may depend on it",
+            hint=reading().choose,
         )
 
     def __str__(self) -> str:
@@ -194,8 +196,10 @@ class SymInt:
             return self is other
         low, high = bounds_of(self - other)
         if (low is None or low <= 0) and (high is None or high >= 0):
+            both = f"`{shown(self)}` equals `{shown(other)}`"
             raise ShapeError(
-                f"whether `{self}` equals `{other}` is not known when compiling, and no Python branch may depend on it"
+                f"whether {both} is not known when compiling, and no Python branch may depend on it",
+                hint=reading().choose,
             )
         return False
 
@@ -219,22 +223,26 @@ class SymInt:
 
     # The four conversions exist to refuse with a reason; the linter wants them to return.
     def __bool__(self) -> bool:  # noqa: PLE0304
-        self._refuse("has no truth value", "so no Python branch may depend on it")
+        self._refuse("has no truth value", "so no Python branch may depend on it", reading().choose)
 
     def __int__(self) -> int:
-        self._refuse("is not a number yet", "so int() cannot convert it")
+        self._refuse("is not a number yet", "so int() cannot convert it", "it is an integer without int()")
 
     def __index__(self) -> int:  # noqa: PLE0305
-        self._refuse("is not a number yet", "so it cannot be used as an index or a count")
+        self._refuse("is not a number yet", "so Python cannot count with it", reading().count)
 
     def __float__(self) -> float:
-        self._refuse("is not a number yet", "so float() cannot convert it")
+        self._refuse("is not a number yet", "so float() cannot convert it", reading().number)
 
     def __iter__(self) -> Iterator[Dim]:
-        self._refuse("is one size", "so it cannot be iterated over")
+        self._refuse("is one size", "so it cannot be iterated over", None)
 
-    def _refuse(self, what: str, consequence: str) -> NoReturn:
-        raise ShapeError(f"the size `{self}` {what}: it is not known when compiling, {consequence}")
+    def _refuse(self, what: str, consequence: str, hint: str | None) -> NoReturn:
+        name = shown(self)
+        raise ShapeError(
+            f"the size `{name}` {what}: it is not known when compiling, {consequence}",
+            hint=None if hint is None else hint.replace("{}", name),
+        )
 
 
 @contextmanager
@@ -253,8 +261,13 @@ _interned = WeakValueDictionary()
 def _refuse_number(what: str, size: SymInt | None = None) -> NoReturn:
     raise ShapeError(
         f"`{what}` is no size: sizes are integers, made with + - * // %",
-        hint=f'for a size as a number, write relax.astype({"n" if size is None else size}, "float32")',
+        hint=reading().number.replace("{}", "n" if size is None else shown(size)),
     )
+
+
+def shown(value: object) -> str:
+    """A size or a condition as the user wrote it: axes of tensor expressions have names such as ``i.13``."""
+    return re.sub(r"([^\W\d]\w*)\.\d+", r"\1", str(value))
 
 
 def from_polynomial(terms: dict[Monomial, int]) -> Dim:

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 
+import relaxdsl as relax
 from relaxdsl.errors import RelaxError
 from relaxdsl.kernels import te
 from relaxdsl.kernels.create import create_prim_func
@@ -76,7 +81,7 @@ MISTAKES = {
     ),
     "body that returns text": (
         lambda: te.compute((n,), lambda i: "one", "y"),
-        "a TE expression cannot hold str: 'one'",
+        "'one' is no element",
     ),
     "wrong number of axes": (
         lambda: te.compute((m, n), lambda i: 1.0),
@@ -84,12 +89,12 @@ MISTAKES = {
     ),
     "python if": (
         lambda: te.compute((n,), lambda i: v[i] if v[i] > 0 else -v[i]),
-        "a TE expression has no truth value: it is computed when the kernel runs\n"
+        "an element has no truth value: it is computed when the kernel runs\n"
         "   hint: use te.if_then_else(condition, a, b), te.logical_and(a, b) or te.logical_or(a, b)",
     ),
     "python and": (
         lambda: te.compute((n,), lambda i: te.if_then_else(v[i] > 0 and v[i] < 1, 1.0, 0.0)),
-        "a TE expression has no truth value: it is computed when the kernel runs\n"
+        "an element has no truth value: it is computed when the kernel runs\n"
         "   hint: use te.if_then_else(condition, a, b), te.logical_and(a, b) or te.logical_or(a, b)",
     ),
     "extent that is a float": (
@@ -109,6 +114,11 @@ MISTAKES = {
         lambda: te.compute((n,), lambda i: te.bitwise_not(v[i])),
         "bitwise_not: float32 has no bits to combine\n   hint: cast it to an integer dtype with te.cast",
     ),
+    "dtype before the value": (
+        lambda: te.compute((n,), lambda i: te.cast("int32", v[i])),
+        "the dtype 'int32' is no element\n   hint: it stands after what is converted: te.cast(x[i], \"int32\")",
+    ),
+    "whole tensor": (lambda: te.compute((n,), lambda i: te.exp(x)), "x is no element\n   hint: index it: x[i, j]"),
     "no conditions": (lambda: te.logical_and(), "logical_and: no conditions given"),
     "missing input": (
         lambda: create_prim_func([], [te.compute((n,), lambda i: v[i], "y")], "f"),
@@ -116,6 +126,86 @@ MISTAKES = {
     ),
     "input given twice": (lambda: create_prim_func([v, v], [v], "f"), "f: a tensor is among the inputs twice"),
 }
+
+
+def te_function(body: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda x: te.compute(x.shape, lambda i: body(x, i))
+
+
+IN_PROGRAMS = {
+    "function of Python": (
+        te_function(lambda x, i: math.exp(x[i])),
+        "an element is no number of Python: it is computed when the kernel runs",
+        "functions of elements are those of te: te.exp(x[i])",
+    ),
+    "operator": (
+        te_function(lambda x, i: relax.exp(x[i])),
+        "exp: x must be a tensor, an array or a number, got an element",
+        "functions of elements are those of te: te.exp(x[i])",
+    ),
+    "operator on all": (
+        te_function(lambda x, i: relax.sum(x)),
+        "sum: x must be a tensor, an array or a number, got a buffer",
+        "functions of elements are those of te: te.exp(x[i])",
+    ),
+    "another value": (
+        te_function(lambda x, i: x[i] + None),
+        "None is no element",
+        "functions of elements are those of te: te.exp(x[i])",
+    ),
+    "name elsewhere": (
+        te_function(lambda x, i: te.relu(x[i])),
+        "emit_te: AttributeError: module 'relaxdsl.kernels.te' has no attribute 'relu'",
+        "write te.maximum(x, 0)",
+    ),
+    "condition on an axis": (
+        te_function(lambda x, i: x[i - 1] if i > 0 else x[i]),
+        "the condition `i > 0` is not known when compiling, so no Python branch may depend on it",
+        "write te.if_then_else(condition, a, b); where two are equal: te.equal(i, 0)",
+    ),
+    "comparison with an axis": (
+        te_function(lambda x, i: x[i + 1] if i == 0 else x[i]),
+        "whether `i` equals `0` is not known when compiling, and no Python branch may depend on it",
+        "write te.if_then_else(condition, a, b); where two are equal: te.equal(i, 0)",
+    ),
+    "range of a size": (
+        te_function(lambda x, i: sum(x[j] for j in range(x.shape[0]))),
+        "the size `n` is not a number yet: it is not known when compiling, so Python cannot count with it",
+        "te.compute has an element for each; for a sum, write j = te.reduce_axis(n) before it and "
+        "te.sum(x[i, j], axis=j)",
+    ),
+    "root of a size": (
+        te_function(lambda x, i: x[i] / math.sqrt(x.shape[0])),
+        "the size `n` is not a number yet: it is not known when compiling, so float() cannot convert it",
+        'for a size as a number, write te.cast(n, "float32")',
+    ),
+}
+
+
+@pytest.mark.parametrize("name", IN_PROGRAMS)
+def test_message_in_a_program(name):
+    function, headline, hint = IN_PROGRAMS[name]
+    with pytest.raises(RelaxError) as caught:
+
+        @relax.function
+        def program(x: relax.Tensor[(n,), "float32"]):
+            return relax.emit_te(function, x)
+
+    assert (caught.value.headline, caught.value.hint) == (headline, hint)
+
+
+def test_a_te_function_that_is_called_like_any_other():
+    double = te_function(lambda x, i: x[i] * 2)
+    with pytest.raises(RelaxError) as caught:
+
+        @relax.function
+        def program(x: relax.Tensor[(n,), "float32"]):
+            return double(x)
+
+    assert caught.value.headline == (
+        "x[...]: i is an axis of te.compute, and what it indexes is a tensor of the program"
+    )
+    assert caught.value.hint == "call the function with the te.compute in it as relax.emit_te(function, x)"
 
 
 @pytest.mark.parametrize("name", MISTAKES)

@@ -144,7 +144,9 @@ REFUSED: list[tuple[Callable[[], Any], type[RelaxError], str]] = [
     (
         lambda: building(lambda builder, x: relax.call_tir(x, (x,))),
         ScriptError,
-        "call_tir: Var('x', relax.Tensor((n,), \"float32\")) is not a kernel",
+        "call_tir: Var('x', relax.Tensor((n,), \"float32\")) is not a kernel\n"
+        "   hint: write kernels with @relax.prim_func; a function of tensor expressions is called by "
+        "relax.emit_te(function, x)",
     ),
     (
         lambda: relax.call_dps_packed("f", (vector(),)),

@@ -234,14 +234,27 @@ REFUSED: list[tuple[type[Exception], Callable[[], object], str]] = [
     (
         ShapeError,
         lambda: bool(m),
-        f"the size `m` has no truth value: {UNDECIDED}, so no Python branch may depend on it",
+        f"the size `m` has no truth value: {UNDECIDED}, so no Python branch may depend on it\n"
+        "   hint: sizes are run-time values: min(a, b) and max(a, b) give sizes, relax.where picks values",
     ),
-    (ShapeError, lambda: int(m), f"the size `m` is not a number yet: {UNDECIDED}, so int() cannot convert it"),
-    (ShapeError, lambda: float(m), f"the size `m` is not a number yet: {UNDECIDED}, so float() cannot convert it"),
+    (
+        ShapeError,
+        lambda: int(m),
+        f"the size `m` is not a number yet: {UNDECIDED}, so int() cannot convert it\n"
+        "   hint: it is an integer without int()",
+    ),
+    (
+        ShapeError,
+        lambda: float(m),
+        f"the size `m` is not a number yet: {UNDECIDED}, so float() cannot convert it\n"
+        '   hint: for a size as a number, write relax.astype(m, "float32")',
+    ),
     (
         ShapeError,
         lambda: range(m),
-        f"the size `m` is not a number yet: {UNDECIDED}, so it cannot be used as an index or a count",
+        f"the size `m` is not a number yet: {UNDECIDED}, so Python cannot count with it\n"
+        "   hint: compute with whole tensors, given as arguments or made by relax.zeros((m,)); "
+        "loops are for @relax.prim_func",
     ),
     (ShapeError, lambda: list(m), f"the size `m` is one size: {UNDECIDED}, so it cannot be iterated over"),
     (ShapeError, SymInt, "a SymInt is built by relax.dims and arithmetic, not by its class"),
@@ -360,5 +373,6 @@ def test_a_user_cannot_ask_whether_sizes_are_equal() -> None:
         with pytest.raises(ShapeError) as caught:
             bool((m, 4) == (3, 4))
     assert str(caught.value) == (
-        "whether `m` equals `3` is not known when compiling, and no Python branch may depend on it"
+        "whether `m` equals `3` is not known when compiling, and no Python branch may depend on it\n"
+        "   hint: sizes are run-time values: min(a, b) and max(a, b) give sizes, relax.where picks values"
     )

@@ -201,7 +201,7 @@ def _kernel_of(kernel: Any, name: str | None) -> tuple[IRModule | None, PrimFunc
     if not kernels:
         raise ScheduleError(
             "Schedule: the module has no kernel",
-            hint="operators get kernels when it is compiled; only those of relax.call_tir and relax.emit_te are here",
+            hint="operators get theirs when it is compiled; those of relax.call_tir and relax.emit_te are there before",
         )
     known = ", ".join(kernels)
     if name is None and len(kernels) != 1:

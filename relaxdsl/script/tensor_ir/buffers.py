@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NoReturn
 
 from relaxdsl.errors import DTypeError, ScriptError
 from relaxdsl.ir.loops import Buffer, Store
-from relaxdsl.ir.scalar import Index, Load, ScalarExpr, as_scalar
+from relaxdsl.ir.scalar import Index, Load, ScalarExpr, as_scalar, element_of
 from relaxdsl.operators.calls import current_context
 from relaxdsl.script.tensor_ir.interpreter import KernelInterpreter
 from relaxdsl.tir import number
@@ -43,8 +43,38 @@ class BufferView:
         self._interp.history.note_read(load, span)
         return load
 
+    def __setitem__(self, index: Any, value: Any) -> NoReturn:
+        raise ScriptError(
+            f"{self.buffer.name}: a helper outside of the kernel stores nothing",
+            hint="return the value and store it in the kernel, or define the helper inside the kernel",
+        )
+
+    def __iter__(self) -> NoReturn:
+        size = self.buffer.shape[0] if self.buffer.shape else 1
+        raise ScriptError(
+            f"{self!r} is no sequence: a kernel loops over indices",
+            hint=f"for i in range({size}): and {element_of(self.buffer)} in it",
+        )
+
+    def __len__(self) -> NoReturn:
+        raise ScriptError(f"{self!r} has no length in Python", hint=f"write the size: {self.buffer.name}.shape[0]")
+
+    def _refuse(self, *_: Any) -> NoReturn:
+        raise not_an_element(self)
+
+    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __matmul__ = __rmatmul__ = _refuse
+    __truediv__ = __rtruediv__ = __floordiv__ = __rfloordiv__ = __mod__ = __rmod__ = __pow__ = __rpow__ = _refuse
+    __and__ = __rand__ = __or__ = __ror__ = __xor__ = __rxor__ = __lshift__ = __rshift__ = _refuse
+    __neg__ = __pos__ = __invert__ = __abs__ = __bool__ = __float__ = __int__ = __index__ = __call__ = _refuse
+    __lt__ = __le__ = __gt__ = __ge__ = _refuse
+
     def __repr__(self) -> str:
         return f"the buffer {self.buffer.name}"
+
+
+def not_an_element(view: BufferView) -> DTypeError:
+    """The error for a whole buffer where an element is wanted."""
+    return DTypeError(f"{view!r} is no element", hint=f"index it: {element_of(view.buffer)}")
 
 
 def checked_indices(buffer: Buffer, index: Any) -> tuple[Index, ...]:
@@ -97,7 +127,7 @@ def as_element(buffer: Buffer, value: Any) -> ScalarExpr:
     """``value`` as what the buffer holds."""
     what = "this local variable" if buffer.scope == "register" else buffer.name
     if isinstance(value, BufferView):
-        raise DTypeError(f"{value!r} is no element", hint=f"index it: {value.buffer.name}[i]")
+        raise not_an_element(value)
     if isinstance(value, bool | int | float):
         return number(value, buffer.dtype)
     if isinstance(value, SymInt) and not is_bool(buffer.dtype):

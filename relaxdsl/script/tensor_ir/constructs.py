@@ -11,6 +11,7 @@ from relaxdsl import tir
 from relaxdsl.dataclass import dataclass
 from relaxdsl.errors import ScriptError
 from relaxdsl.ir.loops import Buffer, CallExtern, IterKind, IterVar, Scope, loop_variable
+from relaxdsl.ir.scalar import ScalarExpr
 from relaxdsl.operators.calls import current_context
 from relaxdsl.script.tensor_ir.buffers import BufferView
 from relaxdsl.script.tensor_ir.interpreter import KernelInterpreter
@@ -114,6 +115,11 @@ def _alloc_buffer(interp: KernelInterpreter, shape: Any, dtype: Any = "float32",
     if scope not in _SCOPES:
         known = '"global", "scratch", "shared" or "register"'
         raise ScriptError(f"T.alloc_buffer: there is no scope {scope!r}", hint=f"write {known}")
+    if any(isinstance(each, ScalarExpr) for each in (shape if isinstance(shape, list | tuple) else [shape])):
+        raise ScriptError(
+            "T.alloc_buffer: a size depends on no element: it is known before the kernel runs",
+            hint="make it as large as it may become",
+        )
     type_ = tir.Buffer(shape, dtype)
     for size in type_.shape or ():
         require_known_size(interp, size, "T.alloc_buffer: the size")
@@ -160,6 +166,12 @@ def _axis(interp: KernelInterpreter, kind: IterKind, extent: Any, binding: Any) 
                 f"T.axis.{kind}: the {what} is no integer made of sizes and loops",
                 hint=f"write T.axis.{kind}(n, i); an index may depend on data where it is used",
             )
+    if is_symbol(extent) and str(extent) in interp.loops:
+        shown = interp.loops[str(extent)].shown
+        raise ScriptError(
+            f"T.axis.{kind}: the extent comes first, then the loop {shown}",
+            hint=f"write T.axis.{kind}({binding}, {shown})",
+        )
     require_known_size(interp, extent, f"T.axis.{kind}: the extent")
     return AxisBinding(kind, extent, binding)
 

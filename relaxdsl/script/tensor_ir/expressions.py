@@ -8,8 +8,10 @@ from functools import partial, reduce
 from typing import Any
 
 from relaxdsl import tir
-from relaxdsl.errors import DTypeError, ScriptError, ShapeError
+from relaxdsl.errors import DTypeError, KernelError, ScriptError, ShapeError
 from relaxdsl.ir.conditions import joined
+from relaxdsl.ir.graph import Function
+from relaxdsl.ir.loops import PrimFunc
 from relaxdsl.ir.scalar import COMPARISON_NAMES, Apply, ScalarExpr, as_scalar, binary, cast
 from relaxdsl.script.calls import evaluate_call
 from relaxdsl.script.expressions import BINARY, evaluate_compare
@@ -168,6 +170,11 @@ def evaluate_kernel_call(interp: KernelInterpreter, node: ast.Call) -> Any:
         function = interp.evaluate(node.func)
     if isinstance(function, tir.Construct):
         return call_construct(interp, function, node)
+    if isinstance(getattr(function, "ir", None), PrimFunc | Function):
+        raise ScriptError(
+            f"{function.__name__}: a kernel calls no kernel and no relax function",
+            hint="call both in a @relax.function; what kernels share is a plain helper that returns a value",
+        )
     if function in _EXTREMES:
         args = [interp.evaluate(each) for each in node.args]
         if any(isinstance(each, ScalarExpr) for each in args):
@@ -175,8 +182,9 @@ def evaluate_kernel_call(interp: KernelInterpreter, node: ast.Call) -> Any:
                 return _EXTREMES[function](*args)
     try:
         return evaluate_call(interp, node)
-    except ScriptError as error:
-        instead = _instead(function) if isinstance(error.__cause__, TypeError) else None
+    except (ScriptError, KernelError) as error:
+        is_misfit = isinstance(error, KernelError) or isinstance(error.__cause__, TypeError)
+        instead = _instead(function) if is_misfit else None
         if instead is None:
             raise
         name = function.__name__

@@ -72,7 +72,9 @@ def _read_grid(interp: KernelInterpreter, node: ast.For, extents: list[Dim]) -> 
     targets = node.target.elts if isinstance(node.target, ast.Tuple) else [node.target]
     if len(targets) != len(extents) or not extents:
         raise ScriptError(
-            f"T.grid has {len(extents)} extents for {len(targets)} names", span=interp.source.span(node.iter)
+            f"T.grid has {len(extents)} extents for {len(targets)} names",
+            hint="write a name for each: for i, j in T.grid(n, m)",
+            span=interp.source.span(node.iter),
         )
     _read_nest(interp, node, [(name, 0, extent) for name, extent in zip(targets, extents, strict=True)], "serial")
 
@@ -101,7 +103,8 @@ def _read_nest(
     names, around, values = [], {}, {}
     for target, start, extent in loops:
         if not isinstance(target, ast.Name):
-            raise ScriptError("a loop's variable is a name", span=interp.source.span(target))
+            hint = "several loops are one T.grid: for i, j in T.grid(n, m)" if isinstance(target, ast.Tuple) else None
+            raise ScriptError("a loop's variable is a name", hint=hint, span=interp.source.span(target))
         name = interp.fresh_variable(target.id)
         names.append(name)
         values[target.id] = variable(name, start, extent)

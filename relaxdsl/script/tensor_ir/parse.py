@@ -22,6 +22,7 @@ from relaxdsl.script.tensor_ir.interpreter import KernelInterpreter, Places
 from relaxdsl.script.tensor_ir.signature import count_outputs, declare_params, matched_params, size_symbols
 from relaxdsl.trace.debug import DebugKernel, debug_kernel
 from relaxdsl.types.bounds import sizes_of_attributes, without_bounds
+from relaxdsl.types.reading import KERNEL, while_reading
 
 # Importing these makes the kinds of syntax they handle known to the interpreter.
 _LOADED = (programs, blocks, expressions, loops, statements)
@@ -68,7 +69,8 @@ def parse_kernel_node(
     interp.attrs.update(without_bounds(attrs))
     interp.bounded = sizes_of_attributes(attrs)
     try:
-        kernel = _read(interp, node)
+        with while_reading(KERNEL):
+            kernel = _read(interp, node)
         if is_checked:
             kernel = _as_it_runs(kernel)
             for error in errors_of(kernel, interp.places, interp.shown, interp.declared_outputs or ()):

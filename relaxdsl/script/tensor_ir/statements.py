@@ -152,6 +152,7 @@ def _element(interp: KernelInterpreter, target: ast.Subscript) -> tuple[Buffer, 
     if not isinstance(container, BufferView):
         raise ScriptError(
             f"`{ast.unparse(target.value)}` is no buffer, so its elements cannot be assigned",
+            hint="make a buffer: t = T.alloc_buffer((4,), dtype)",
             span=interp.source.span(target),
         )
     index = interp.evaluate(target.slice)

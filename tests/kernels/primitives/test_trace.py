@@ -159,7 +159,7 @@ def test_a_schedule_needs_a_kernel():
         relax.Schedule(program)
     assert str(caught.value) == (
         "Schedule: the module has no kernel\n"
-        "   hint: operators get kernels when it is compiled; only those of relax.call_tir and relax.emit_te are here"
+        "   hint: operators get theirs when it is compiled; those of relax.call_tir and relax.emit_te are there before"
     )
 
 
