@@ -62,9 +62,8 @@ class History:
         return any(map(self._is_overwritten, loads_of(value)))
 
     def _is_overwritten(self, load: Load) -> bool:
-        return load in self._read and load.buffer in self._written and (
-            self._written[load.buffer].time > self._read[load].time
-        )
+        read, written = self._read.get(load), self._written.get(load.buffer)
+        return read is not None and written is not None and written.time > read.time
 
     def use(self, values: Iterable[Index], span: Span | None) -> None:
         """The script uses the values at this point: stores them, or decides by them.

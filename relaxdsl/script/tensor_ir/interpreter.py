@@ -46,11 +46,12 @@ class LoopAround:
 class LocalVariable:
     """What a name stands for that has been given an element: a register, read wherever the name is.
 
-    ``loops`` are those around the statement that began it.
+    ``loops`` are those around the statement that began it, ``function`` is the definition that this stands in.
     """
 
     buffer: Buffer
     loops: frozenset[str]
+    function: ast.AST
 
 
 @dataclass(slots=True)

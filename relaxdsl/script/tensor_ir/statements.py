@@ -212,12 +212,23 @@ def _named(interp: KernelInterpreter, name: str, value: Any) -> Any:
 
 def _assign_register(interp: KernelInterpreter, name: str, known: Any, value: ScalarExpr) -> None:
     if isinstance(known, LocalVariable):
+        _require_same_function(interp, name, known)
         _require_same_step(interp, name, known)
         store(interp, known.buffer, (), value)
         return
-    local = LocalVariable(Buffer(interp.names.fresh(name), (), value.dtype, "register"), frozenset(interp.loops))
-    store(interp, local.buffer, (), value)
-    interp.frame.scope.variables[name] = local
+    buffer = Buffer(interp.names.fresh(name), (), value.dtype, "register")
+    store(interp, buffer, (), value)
+    interp.frame.scope.variables[name] = LocalVariable(buffer, frozenset(interp.loops), interp.frame.node)
+
+
+def _require_same_function(interp: KernelInterpreter, name: str, local: LocalVariable) -> None:
+    """Returns unless a nested function would change a variable that in Python it could not."""
+    if local.function is not interp.frame.node:
+        raise ScriptError(
+            f"a nested function cannot change {name}, a variable of the function around it",
+            hint="return the value, or give it another name",
+            span=current_context().span,
+        )
 
 
 def _require_same_step(interp: KernelInterpreter, name: str, local: LocalVariable) -> None:
