@@ -12,7 +12,7 @@ import numpy as np
 from relaxdsl.dataclass import dataclass
 from relaxdsl.errors import ArgumentError, InternalError, Span
 from relaxdsl.ir.equal import structural_equal
-from relaxdsl.ir.graph import Binding, Function, HostObject
+from relaxdsl.ir.graph import Binding, ExternFunc, Function, HostObject
 from relaxdsl.ir.loops import PrimFunc
 from relaxdsl.ir.module import IRModule
 from relaxdsl.ir.print_graph import script_with_constants
@@ -149,6 +149,12 @@ def _require_data(function: Function) -> None:
     for expr in walk(function):
         if isinstance(expr, HostObject) and (found := _first_of_no_data(_items(expr.value))) is not None:
             raise _no_data(function.name, found).at(expr.span)
+        if isinstance(expr, ExternFunc) and expr.function is not None:
+            raise ArgumentError(
+                f"{function.name}: a program that calls {expr.name} in debug mode cannot be saved",
+                hint="define the kernel and the program without debug mode",
+                span=expr.span,
+            )
 
 
 def _no_data(name: str, found: object) -> ArgumentError:

@@ -12,9 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from relaxdsl.errors import InternalError
+from relaxdsl.errors import InternalError, KernelError
 from relaxdsl.ir.loops import Block, Buffer, For, IterVar, PrimFunc, Seq, Stmt, Store
 from relaxdsl.ir.scalar import Apply, Cast, Const, Index, IndexValue, Load, ScalarExpr, ScalarVar, Select
+from relaxdsl.kernels.access_errors import headline_of, hint_for, names_of_axes
+from relaxdsl.kernels.access_sites import Site
 from relaxdsl.operators import registry
 from relaxdsl.types.atoms import FloorDiv, Min, Symbol
 from relaxdsl.types.dims import Dim, evaluate, terms
@@ -30,15 +32,30 @@ def interpret_kernel(kernel: PrimFunc, inputs: Sequence[np.ndarray], symbols: Ma
 def interpret_with(
     interpreter: BlockInterpreter, kernel: PrimFunc, inputs: Sequence[np.ndarray], symbols: Mapping[str, int]
 ) -> list[np.ndarray]:
-    """The outputs of ``kernel`` as the interpreter runs it."""
+    """The outputs of ``kernel`` as the interpreter runs it.
+
+    Raises:
+        KernelError: an access is out of range.
+    """
     for buffer, array in zip(kernel.inputs, inputs, strict=True):
         interpreter.memory[buffer] = array
     for buffer in (*kernel.outputs, *kernel.scratch):
         shape = tuple(evaluate(size, symbols) for size in buffer.shape)
         interpreter.memory[buffer] = np.zeros(shape, buffer.dtype)
-    with np.errstate(all="ignore"):
-        interpreter.run(kernel.body)
+    try:
+        with np.errstate(all="ignore"):
+            interpreter.run(kernel.body)
+    except _OutOfRangeError as error:
+        site, names = error.site, names_of_axes(kernel)
+        details = [f"it is {error.index}, and the size is {site.size}"]
+        raise KernelError(headline_of(kernel, site, names), details=details, hint=hint_for(site, names)) from None
     return [interpreter.memory[buffer] for buffer in kernel.outputs]
+
+
+class _OutOfRangeError(Exception):
+    def __init__(self, site: Site, index: int) -> None:
+        self.site = site
+        self.index = index
 
 
 class BlockInterpreter:
@@ -65,6 +82,8 @@ class BlockInterpreter:
     def _block(self, block: Block) -> None:
         outer = dict(self.values)
         spatial = [each for each in block.iter_vars if each.kind == "spatial"]
+        if any(self._dim(each.extent) == 0 for each in spatial):
+            return
         self._set_grid(spatial)
         if block.init is not None:
             self._stores(block.init)
@@ -96,8 +115,7 @@ class BlockInterpreter:
         if store.buffer.scope == "register":  # one value per point of the grid
             self.memory[store.buffer] = np.asarray(value)
         else:
-            indices = tuple(np.asarray(self._index(index)) for index in store.indices)
-            self.memory[store.buffer][indices] = value
+            self.memory[store.buffer][self._positions(store, store.buffer, store.indices)] = value
 
     # -------------------------------------------------------------------------------------- scalars
 
@@ -111,7 +129,7 @@ class BlockInterpreter:
             case ScalarVar(name=name):
                 return self.values[name]
             case Load(buffer=buffer, indices=indices):
-                return self._load(buffer, indices)
+                return self._load(expr, buffer, indices)
             case Cast(value=value, dtype=dtype):
                 return np.asarray(self.scalar(value)).astype(dtype)[()]
             case Select():
@@ -130,14 +148,23 @@ class BlockInterpreter:
         self._guarded -= 1
         return np.where(condition, *sides)[()]
 
-    def _load(self, buffer: Buffer, indices: tuple[Index, ...]) -> Any:
+    def _load(self, load: Load, buffer: Buffer, indices: tuple[Index, ...]) -> Any:
         array = self.memory[buffer]
+        if not self._guarded:
+            return array[self._positions(load, buffer, indices)]
         positions = [np.asarray(self._index(index)) for index in indices]
-        if self._guarded:
-            if array.size == 0:
-                return np.zeros(np.broadcast_shapes(*(each.shape for each in positions)), array.dtype)
-            positions = [each.clip(0, size - 1) for each, size in zip(positions, array.shape, strict=True)]
-        return array[tuple(positions)]
+        if array.size == 0:
+            return np.zeros(np.broadcast_shapes(*(each.shape for each in positions)), array.dtype)
+        return array[tuple(each.clip(0, size - 1) for each, size in zip(positions, array.shape, strict=True))]
+
+    def _positions(self, node: Load | Store, buffer: Buffer, indices: tuple[Index, ...]) -> tuple[Any, ...]:
+        """Where an access is at all points of the grid; buffers of registers have no axes."""
+        positions = tuple(np.asarray(self._index(index)) for index in indices)
+        for axis, (index, values, size) in enumerate(zip(indices, positions, self.memory[buffer].shape, strict=False)):
+            wrong = values[(values < 0) | (values >= size)]
+            if wrong.size:
+                raise _OutOfRangeError(Site(node, buffer, axis, index, size, ()), int(wrong.flat[0]))
+        return positions
 
     def _index(self, index: Index) -> Any:
         return self.scalar(index) if isinstance(index, ScalarExpr) else self._dim(index)

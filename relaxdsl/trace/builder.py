@@ -47,6 +47,7 @@ from relaxdsl.trace.kernel_calls import call_te
 from relaxdsl.trace.known_sizes import known_sizes
 from relaxdsl.types.dims import Dim, symbol
 from relaxdsl.types.match import require_castable
+from relaxdsl.types.symint import user_compares
 from relaxdsl.types.types import AnyType, FuncType, Type, free_symbols_of, join
 
 _current: ContextVar[BlockBuilder | None] = ContextVar("relaxdsl_builder", default=None)
@@ -331,7 +332,9 @@ class BlockBuilder:
 
     def call_te(self, fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Call:
         """A ``call_tir`` of the kernel that the TE function ``fn`` describes (see :func:`relaxdsl.emit_te`)."""
-        return self.checked_call(call_te(self.add_func, self._known_sizes, fn, args, kwargs))
+        call = call_te(self.add_func, self._known_sizes, fn, args, kwargs)
+        with user_compares(False):
+            return self.checked_call(call)
 
     def checked_call(self, call: Call) -> Call:
         """The ``call_tir``, or what checks the accesses that its kernel makes if that is in debug mode."""

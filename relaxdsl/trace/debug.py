@@ -5,6 +5,7 @@ The kernel reports an access out of range, and a Python function called after it
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from relaxdsl.dataclass import dataclass
 from relaxdsl.errors import KernelError, Span
-from relaxdsl.ir.graph import NO_ATTRS, Call, ExternFunc, GlobalVar, Tuple, TupleGetItem
+from relaxdsl.ir.graph import NO_ATTRS, Call, ExternFunc, Tuple, TupleGetItem
 from relaxdsl.ir.loops import PrimFunc, Stmt
 from relaxdsl.ir.scalar import Load
 from relaxdsl.kernels.access_errors import headline_of, hint_for, names_of_axes
@@ -31,7 +32,8 @@ class DebugKernel:
 
     Args:
         checked: the kernel with a report as its last output.
-        raise_reported: takes the report and the other outputs, raises what the report says, and returns the outputs.
+        raise_reported: takes the line of the call, the report and the other outputs; raises what the report says, and
+            returns the outputs.
     """
 
     checked: PrimFunc
@@ -66,7 +68,7 @@ def _raiser(
 ) -> Callable[..., Any]:
     """What looks at the report."""
 
-    def raise_reported(report: Any, *outputs: Any) -> Any:
+    def raise_reported(call: Span | None, report: Any, *outputs: Any) -> Any:
         number, index, size = map(int, report)
         if number:
             site = checked.sites[number - 1]
@@ -74,7 +76,7 @@ def _raiser(
                 headline_of(kernel, site, shown),
                 details=[f"it is {index}, and the size is {size}"],
                 hint=hint_for(site, shown),
-                span=places.get(site.node),
+                span=places.get(site.node) or call,
             )
         return outputs[0] if len(outputs) == 1 else outputs
 
@@ -83,12 +85,12 @@ def _raiser(
 
 def call_checked(builder: BlockBuilder, debug: DebugKernel, plain: Call) -> Call:
     """What the ``call_tir`` computes, by the kernel that checks itself."""
-    callee, operands = plain.args
-    assert isinstance(callee, GlobalVar)
+    _, operands = plain.args
     assert isinstance(operands, Tuple)
     checked = call_tir(builder.add_func(debug.checked), debug.checked, operands.fields)
     results = builder.emit(checked)
     assert isinstance(checked.type, TupleType)
     *outputs, report = (TupleGetItem(results, i, type_) for i, type_ in enumerate(checked.type.fields))
-    raiser = ExternFunc(callee.name, FuncType(None, plain.type, True), plain.span, debug.raise_reported)
+    raise_reported = functools.partial(debug.raise_reported, plain.span)
+    raiser = ExternFunc(debug.checked.name, FuncType(None, plain.type, True), plain.span, raise_reported)
     return Call(CALL_PURE_PACKED, (raiser, report, *outputs), NO_ATTRS, plain.type, plain.span)

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from relaxdsl.errors import InternalError
+from relaxdsl.errors import InternalError, KernelError
 from relaxdsl.ir.graph import (
     Binding,
     Call,
@@ -170,7 +170,11 @@ class Interpreter:
         dims = bind_kernel_symbols(kernel, args.fields)
         symbols = {name: self._dim(dim) for name, dim in dims.items()}
         inputs = [self._expr(arg) for arg in args.fields[: len(kernel.inputs)]]
-        outputs = self._run_kernel(kernel, inputs, symbols)
+        try:
+            outputs = self._run_kernel(kernel, inputs, symbols)
+        except KernelError as error:
+            error.at(call.span)
+            raise
         return tuple(outputs) if isinstance(call.type, TupleType) else outputs[0]
 
     def _call_dps(self, call: Call) -> Any:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import pickle
+
 import numpy as np
 import pytest
 
 import relaxdsl as relax
+from relaxdsl import te
 from relaxdsl import tir as T
 
 n, m = relax.dims("n m")
@@ -154,3 +157,88 @@ def test_indices_that_wrap_around() -> None:
     assert "\n   it is -1, and the size is 3\n" in str(caught.value)
     inside[:] = [0, -(2**63), 0]  # which, twice, is 0
     np.testing.assert_array_equal(kernel(inside), [-(2**63)] * 3)
+
+
+@relax.prim_func
+def gather(x: T.Buffer((m,), "float32"), index: T.Buffer((n,), "int64"), y: T.Buffer((n,), "float32")):
+    for i in range(n):
+        with T.block("gather"):
+            vi = T.axis.spatial(n, i)
+            y[vi] = x[index[vi]]
+
+
+def scheduled_gather() -> relax.Schedule:
+    sch = relax.Schedule(gather)
+    (i,) = sch.get_loops("gather")
+    i_0, i_1 = sch.split(i, factors=[None, 4])
+    sch.parallel(i_0)
+    sch.vectorize(i_1)
+    return sch
+
+
+AT = np.array([0, 2, 5])
+REPORTED = f"gather: x, axis 0: the index index[vi] is out of range\n   it is 5, and the size is 3\n{HINT}"
+
+
+def test_scheduled_kernels() -> None:
+    kernel = relax.prim_func(scheduled_gather(), debug=True)
+    np.testing.assert_array_equal(kernel(X[:3], AT[:2]), [0, 2])
+    with pytest.raises(relax.KernelError) as error:
+        kernel(X[:3], AT)
+    assert str(error.value) == REPORTED
+    assert not hasattr(error.value, "__notes__")  # who calls it is plain
+
+
+def test_the_environment_decides_for_all_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RELAXDSL_DEBUG", "1")
+    sch = scheduled_gather()
+
+    @relax.function
+    def main(x: relax.Tensor[(m,), "float32"], index: relax.Tensor[(n,), "int64"]):
+        return relax.call_tir(sch, (x, index)) + 1
+
+    assert message_of(main, X[:3], AT) == REPORTED
+    for kernel in (relax.prim_func(sch), relax.compile(sch.func)):
+        with pytest.raises(relax.KernelError) as error:
+            kernel(X[:3], AT)
+        assert str(error.value) == REPORTED
+    with pytest.raises(relax.KernelError) as error:
+        main(X[:3], AT)
+    (note,) = error.value.__notes__
+    assert note.startswith("gather is called by main (test_kernel_debug.py:")
+    assert relax.prim_func(sch, debug=False)(X[:3], AT[:2]).shape == (2,)
+
+
+def taken(x: te.Tensor, index: te.Tensor) -> te.Tensor:
+    return te.compute(index.shape, lambda i: x[index[i]], name="taken")
+
+
+TAKEN = f"taken: x, axis 0: the index index[i] is out of range\n   it is 5, and the size is 3\n{HINT}"
+
+
+def test_tensor_expressions(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RELAXDSL_DEBUG", "1")
+
+    @relax.function
+    def main(x: relax.Tensor[(m,), "float32"], index: relax.Tensor[(n,), "int64"]):
+        return relax.emit_te(taken, x, index) + 1
+
+    np.testing.assert_array_equal(main(X[:3], AT[:2]), [1, 3])
+    assert message_of(main, X[:3], AT) == TAKEN
+    assert main.check(X[:3], AT[:2])
+    with pytest.raises(relax.ArgumentError) as error:
+        pickle.dumps(main)
+    lines = [line for line in str(error.value).splitlines() if "|" not in line and "-->" not in line]
+    assert lines == [
+        "main: a program that calls taken in debug mode cannot be saved",
+        "   hint: define the kernel and the program without debug mode",
+    ]
+
+
+def test_the_reference_checks_all_accesses() -> None:
+    @relax.function
+    def main(x: relax.Tensor[(m,), "float32"], index: relax.Tensor[(n,), "int64"]):
+        return relax.emit_te(taken, x, index) + 1
+
+    assert message_of(main.check, X[:3], AT) == TAKEN
+    assert "it is -1, and the size is 3" in message_of(main.check, X[:3], np.array([-1]))

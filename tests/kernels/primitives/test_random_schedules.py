@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from random_kernels import STAGES, random_kernel, random_kernels
-from schedule_kernels import KERNELS, Kernel, assert_computes, compiled
+from schedule_kernels import KERNELS, SIZES, Kernel, assert_computes, compiled, in_python, inputs_of
 
 import relaxdsl as relax
 from relaxdsl.ir.check_loops import kernel_violations
+from relaxdsl.kernels.checked import with_checks
 from relaxdsl.kernels.primitives.tree import blocks_in
 
 MAX_STEPS = 8
@@ -105,9 +107,20 @@ def random_schedule(data: st.DataObject, kernel: Kernel) -> relax.Schedule:
 def assert_changes_nothing(sch: relax.Schedule, kernel: Kernel) -> None:
     assert not list(kernel_violations(sch.func, "kernel"))
     assert_computes(sch.func, kernel.numpy)
+    assert_debug_mode_finds_nothing(sch, kernel)
     again = relax.Schedule(kernel.build())
     relax.Trace.from_json(sch.trace.as_json()).apply_to(again)
     assert str(again) == str(sch)
+
+
+def assert_debug_mode_finds_nothing(sch: relax.Schedule, kernel: Kernel) -> None:
+    checked = with_checks(sch.func).prim_func
+    assert_computes(checked, kernel.numpy)
+    run = in_python(checked)
+    for sizes in SIZES:
+        own = {name: sizes[name] for name in checked.symbols}
+        report = run(inputs_of(checked, own), own)[-1]
+        np.testing.assert_array_equal(report, [0, 0, 0])
 
 
 @pytest.mark.parametrize("name", KERNELS)
