@@ -11,7 +11,7 @@ from relaxdsl.kernels import te
 from relaxdsl.kernels.codegen import machine_code
 from relaxdsl.kernels.create import create_prim_func
 from relaxdsl.kernels.jit import Loops
-from relaxdsl.kernels.vectors import vector_bits, vector_registers
+from relaxdsl.kernels.vectors import vector_bits, vector_registers, widest_vector_bits
 from relaxdsl.types.dims import symbol
 
 
@@ -52,4 +52,5 @@ def test_loops_with_rare_cases_become_vectors(
     loops = Loops(create_prim_func([x], [define(x)], name="rare"))
     text = machine_code("rare", loops.scheduled, loops.source)._library.get_llvm_str()
     lanes = {int(each) for each in re.findall(r"call [^\n]*@relaxdsl_sin_of_large_v(\d+)f\d+\(", text)}
-    assert lanes & {bits // 32, bits // 64}
+    width = min(bits, widest_vector_bits())  # on a machine without the vectors that are asked for, LLVM takes its own
+    assert lanes & {width // 32, width // 64}

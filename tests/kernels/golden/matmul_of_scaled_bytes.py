@@ -8,9 +8,10 @@ def matmul_of_scaled_bytes(args, lo, hi):
     p = args[6]
     scaled_panels = float32_buffer(args, 7)
     phase = args[8]
-    scaled_part = float32_buffer(args, 9)
-    scaled_part_1 = float32_buffer(args, 10)
-    scaled_part_panels = float32_buffer(args, 11)
+    block = float32_buffer(args, 9)
+    scaled_part = float32_buffer(args, 10)
+    scaled_part_1 = float32_buffer(args, 11)
+    scaled_part_panels = float32_buffer(args, 12)
     if phase == 0:
         for group_index in range(lo, hi):
             row = group_index * 192
@@ -45,18 +46,18 @@ def matmul_of_scaled_bytes(args, lo, hi):
                             for j_1_rest in range(piece_width):
                                 out[row_7 + j_1_rest] = fast_add(out[row_7 + j_1_rest], fast_multiply(x[row_11], float32(w[row_12 + j_1_rest]) * scale[row_6 + j_1_rest]))
                 elif 0 < min(m // 193, 1):
-                    contract_packed_float32(min(m - 192 * item_index, 192), p, row_6, piece_width, n, n, 1, x, row_5, n, 1, out, row_4, p, scaled_panels, 0, out, 0)
+                    contract_packed_float32(min(m - 192 * item_index, 192), p, row_6, piece_width, n, n, 1, x, row_5, n, 1, out, row_4, p, scaled_panels, 0, block, 0)
                 else:
                     for scaled_now_group in range((piece_width + 191) // 192):
                         row_13 = row_6 + scaled_now_group * 192
-                        for scaled_now_depth in range(max((n + 383) // 384, 1)):
-                            row_14 = row_13 + p * scaled_now_depth * 384
-                            for scaled_now_steps in range((min(n - 384 * scaled_now_depth, 384) + 15) // 16):
+                        for scaled_now_depth in range(max((n + 511) // 512, 1)):
+                            row_14 = row_13 + p * scaled_now_depth * 512
+                            for scaled_now_steps in range((min(n - 512 * scaled_now_depth, 512) + 15) // 16):
                                 row_15 = row_14 + p * scaled_now_steps * 16
-                                for scaled_now_outer_loop in range(min(min(n - 384 * scaled_now_depth, 384) - 16 * scaled_now_steps, 16)):
+                                for scaled_now_outer_loop in range(min(min(n - 512 * scaled_now_depth, 512) - 16 * scaled_now_steps, 16)):
                                     row_16 = scaled_now_outer_loop * 192
                                     row_17 = row_15 + p * scaled_now_outer_loop
                                     for scaled_now_inner_loop in range(min(piece_width - 192 * scaled_now_group, 192)):
                                         scaled_part_1[row_16 + scaled_now_inner_loop] = float32(w[row_17 + scaled_now_inner_loop]) * scale[row_13 + scaled_now_inner_loop]
-                                fill_float32(min(piece_width - 192 * scaled_now_group, 192), min(n - 384 * scaled_now_depth, 384), scaled_part_1, 0, 192, 1, 0, min(piece_width - 192 * scaled_now_group, 192), scaled_now_steps * 16, min(min(n - 384 * scaled_now_depth, 384) - 16 * scaled_now_steps, 16), scaled_part_panels, 0)
-                            contract_packed_float32(min(m - 192 * item_index, 192), min(piece_width - 192 * scaled_now_group, 192), 0, min(piece_width - 192 * scaled_now_group, 192), min(n - 384 * scaled_now_depth, 384), min(n - 384 * scaled_now_depth, 384), 1 - min(scaled_now_depth * 384, 1), x, row_5 + scaled_now_depth * 384, n, 1, out, row_4 + scaled_now_group * 192, p, scaled_part_panels, 0, out, 0)
+                                fill_float32(min(piece_width - 192 * scaled_now_group, 192), min(n - 512 * scaled_now_depth, 512), scaled_part_1, 0, 192, 1, 0, min(piece_width - 192 * scaled_now_group, 192), scaled_now_steps * 16, min(min(n - 512 * scaled_now_depth, 512) - 16 * scaled_now_steps, 16), scaled_part_panels, 0)
+                            contract_packed_float32(min(m - 192 * item_index, 192), min(piece_width - 192 * scaled_now_group, 192), 0, min(piece_width - 192 * scaled_now_group, 192), min(n - 512 * scaled_now_depth, 512), min(n - 512 * scaled_now_depth, 512), 1 - min(scaled_now_depth * 512, 1), x, row_5 + scaled_now_depth * 512, n, 1, out, row_4 + scaled_now_group * 192, p, scaled_part_panels, 0, block, 0)
