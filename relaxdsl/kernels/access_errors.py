@@ -10,7 +10,7 @@ from relaxdsl.ir.loops import Block, PrimFunc, walk
 from relaxdsl.ir.print_loops import format_scalar
 from relaxdsl.ir.scalar import Index, ScalarExpr
 from relaxdsl.kernels.access_sites import AxisValue, Fact, LoopRange, Site
-from relaxdsl.kernels.accesses import expression_dims, loads_of
+from relaxdsl.kernels.accesses import index_dims, loads_of
 from relaxdsl.kernels.out_of_range import Values, index_at, size_at
 from relaxdsl.types.dims import free_symbols
 
@@ -79,8 +79,7 @@ def _sizes_in(fact: Fact) -> Iterator[str]:
 
 
 def _symbols_of(index: Index) -> tuple[str, ...]:
-    dims = expression_dims(index) if isinstance(index, ScalarExpr) else (index,)
-    return tuple(dict.fromkeys(name for dim in dims for name in free_symbols(dim)))
+    return tuple(dict.fromkeys(name for dim in index_dims(index) for name in free_symbols(dim)))
 
 
 def _text(index: Index) -> str:

@@ -119,6 +119,14 @@ def expression_dims(expr: ScalarExpr) -> Iterator[Dim]:
             yield from (index for index in node.indices if not isinstance(index, ScalarExpr))
 
 
+def index_dims(index: Index) -> Iterator[Dim]:
+    """Every dim inside an index."""
+    if isinstance(index, ScalarExpr):
+        yield from expression_dims(index)
+    else:
+        yield index
+
+
 def as_dim(expr: ScalarExpr) -> Dim | None:
     """The dim that an expression of sizes and loops is; None if it is none."""
     match expr:

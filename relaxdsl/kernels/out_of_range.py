@@ -17,7 +17,7 @@ from relaxdsl.ir.conditions import joined_by
 from relaxdsl.ir.loops import PrimFunc
 from relaxdsl.ir.scalar import Apply, Cast, Const, IndexValue, ScalarExpr, Select
 from relaxdsl.kernels.access_sites import AxisValue, Condition, Fact, LoopRange, Site, axis_values, dims_of_fact
-from relaxdsl.kernels.accesses import as_dim, expression_dims
+from relaxdsl.kernels.accesses import as_dim, index_dims
 from relaxdsl.types.dims import Dim, FloorDiv, Symbol, evaluate, free_symbols, is_symbol, substitute, symbols_of, terms
 from relaxdsl.types.prove import Ranges, is_non_negative
 from relaxdsl.types.symint import from_atom
@@ -229,8 +229,7 @@ def _used_loops(site: Site) -> frozenset[str]:
 
 
 def _dims_of(site: Site) -> list[Dim]:
-    index = expression_dims(site.index) if isinstance(site.index, ScalarExpr) else (site.index,)
-    return [*index, site.size, *(dim for fact in site.facts for dim in dims_of_fact(fact))]
+    return [*index_dims(site.index), site.size, *(dim for fact in site.facts for dim in dims_of_fact(fact))]
 
 
 @dataclass(slots=True)

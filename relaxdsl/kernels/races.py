@@ -10,9 +10,9 @@ from itertools import chain, islice
 
 from relaxdsl.dataclass import dataclass
 from relaxdsl.ir.loops import Block, Buffer, For, PrimFunc, Stmt, Store, walk
-from relaxdsl.ir.scalar import Load, ScalarExpr
+from relaxdsl.ir.scalar import Load
 from relaxdsl.kernels.access_sites import AxisValue, Fact, LoopRange, Site, sites_of
-from relaxdsl.kernels.accesses import expression_dims
+from relaxdsl.kernels.accesses import index_dims
 from relaxdsl.kernels.out_of_range import Values, Walk, index_at, larger_sizes, numbers_in, small_sizes
 from relaxdsl.kernels.steps_apart import are_steps_apart
 from relaxdsl.types.dims import free_symbols
@@ -113,7 +113,7 @@ def _race_in(
 def _constants_in(accesses: list[list[Site]]) -> list[int]:
     """The numbers in the indices: where accesses lie apart by one of them, they meet in ranges longer than that."""
     indices = [site.index for sites in accesses for site in sites]
-    dims = (dim for each in indices for dim in (expression_dims(each) if isinstance(each, ScalarExpr) else (each,)))
+    dims = (dim for each in indices for dim in index_dims(each))
     found = sorted({number for dim in dims for number in numbers_in(dim)})
     return [each for each in found if each < _POINTS_TRIED]
 

@@ -159,8 +159,9 @@ def _hint_for(function: Any, name: str, values: list[Any], error: Exception) -> 
         return instead_of(error.obj, error.obj.__name__.rpartition(".")[2], error.name)
     if hasattr(function, "__code__"):
         return None
-    if any(isinstance(each, SymInt) for each in values):
-        return reading().number.replace("{}", shown(next(each for each in values if isinstance(each, SymInt))))
+    size = next((each for each in values if isinstance(each, SymInt)), None)
+    if size is not None:
+        return reading().number.replace("{}", shown(size))
     return operator_hint(name) if _has_tensor(values) else None
 
 

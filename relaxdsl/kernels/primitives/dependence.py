@@ -26,7 +26,7 @@ from relaxdsl.ir.loops import (
 )
 from relaxdsl.ir.scalar import Apply, Index, IndexValue, ScalarExpr
 from relaxdsl.ir.visit_loops import scalars_of
-from relaxdsl.kernels.accesses import expression_dims, flat_index, loads_of
+from relaxdsl.kernels.accesses import flat_index, index_dims, loads_of
 from relaxdsl.kernels.patterns import bare_name, spatial_variables
 from relaxdsl.types.atoms import FloorDiv, Symbol
 from relaxdsl.types.dims import Dim, SymInt, free_symbols, split_linear, substitute, terms
@@ -222,8 +222,7 @@ def _differences(buffer: Buffer, first: tuple[Index, ...], second: tuple[Index, 
 
 def names_in_index(index: Index) -> set[str]:
     """The variables that an index depends on."""
-    dims = expression_dims(index) if isinstance(index, ScalarExpr) else (index,)
-    return {name for dim in dims for name in free_symbols(dim)}
+    return {name for dim in index_dims(index) for name in free_symbols(dim)}
 
 
 def _divisors(index: Index) -> tuple[Dim, ...]:
