@@ -39,7 +39,7 @@ def emit_blocks(library: Library, layouts: Sequence[Layout]) -> None:
         emit_tiles(library, layout)
         _emit_group_of_tiles(library, layout)
     for layout in layouts:
-        packs_left = _may_pack_left(library, layout)
+        packs_left = library.may_pack_left(layout)
         emit_panels(library, layout, packs_left)
         _emit_right_group(library, layout)
         _emit_all_panels(library, layout)
@@ -53,13 +53,6 @@ def _left_layout(library: Library, layout: Layout) -> Layout:
     return layout if library.numbers.is_read_in_place else STRIDED
 
 
-def _may_pack_left(library: Library, layout: Layout) -> bool:
-    """Whether left operands of this layout are ever packed; others always are that tiles cannot read where they are."""
-    if not library.numbers.is_read_in_place:
-        return True
-    return layout is STRIDED and library.tile.packs_left
-
-
 # ---------------------------------------------------------------------------------------------------------- the packing
 
 
@@ -71,7 +64,7 @@ def _emit_all_panels(library: Library, layout: Layout) -> None:
     operand = layout.operand(emit, *right)
     stop = emit.smaller(n, emit.mul(emit.add(first, count), COLUMN_GROUP))
     with (
-        depths(library, emit, k, k) as (start, depth),
+        depths(emit, k, k, library.tile.depth) as (start, depth),
         emit.loop(emit.mul(first, COLUMN_GROUP), stop, COLUMN_GROUP) as column,
     ):
         width = emit.smaller(COLUMN_GROUP, emit.sub(stop, column))
@@ -89,7 +82,7 @@ def emit_fill(library: Library, emit: Emitter) -> None:
     n, k, b, b_steps, b_columns, first_column, columns, first_step, steps, panels = emit.function.args
     operand = Strided(emit, b, b_columns, b_steps)
     last_step = emit.add(first_step, steps)
-    with depths(library, emit, k, k) as (start, depth):
+    with depths(emit, k, k, library.tile.depth) as (start, depth):
         lower, upper = emit.larger(start, first_step), emit.smaller(emit.add(start, depth), last_step)
         with emit.builder.if_then(emit.compare("<", lower, upper)):
             group = emit.at(panels, _group_offset(library, emit, n, start, first_column, depth))
@@ -100,12 +93,11 @@ def emit_fill(library: Library, emit: Emitter) -> None:
 
 
 @contextmanager
-def depths(library: Library, emit: Emitter, k: Any, steps: Any) -> Iterator[tuple[Any, Any]]:
-    """A loop over the blocks of the first ``steps`` of ``k``: where each starts and how deep it is.
+def depths(emit: Emitter, k: Any, steps: Any, most: int) -> Iterator[tuple[Any, Any]]:
+    """A loop over the blocks of the first ``steps`` of ``k``: where each starts and how deep it is, ``most`` at most.
 
     All but the last have the same depth.
     """
-    most = library.tile.depth
     blocks = emit.quotient(emit.add(k, most - 1), most)
     even = emit.quotient(emit.add(k, emit.sub(blocks, 1)), emit.larger(blocks, 1))
     depth = emit.mul(emit.quotient(emit.add(even, UNROLLED - 1), UNROLLED), UNROLLED)
@@ -172,12 +164,12 @@ def _emit_all_tiles(library: Library, layout: Layout) -> None:
     a, a_rows, a_steps, *right, c, c_rows, panels, block = others
     operand, stop = layout.operand(emit, a, a_rows, a_steps), emit.add(first_column, columns)
     packed, packs_left = block, None
-    if library.numbers.is_read_in_place and _may_pack_left(library, layout):
+    if library.numbers.is_read_in_place and library.may_pack_left(layout):
         packs_left = emit_packs_left(emit, n, columns, a_steps)
         most_rows = emit.smaller(PACKED_ROWS, emit.multiple_above(rows, library.tile.rows))
         left_rows = emit.builder.select(packs_left, most_rows, emit.integer(0))
         packed = emit.at(block, emit.mul(left_rows, emit.smaller(k, library.tile.depth)))
-    with emit.loop(0, rows, PACKED_ROWS) as above, depths(library, emit, k, steps) as (start, panel_depth):
+    with emit.loop(0, rows, PACKED_ROWS) as above, depths(emit, k, steps, library.tile.depth) as (start, panel_depth):
         depth = emit.smaller(panel_depth, emit.sub(steps, start))
         height = emit.smaller(PACKED_ROWS, emit.sub(rows, above))
         lefts = _left_tiles(library, emit, operand.moved(above, start), (height, depth), packs_left, block)

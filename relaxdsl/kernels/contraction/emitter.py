@@ -14,7 +14,10 @@ from llvmlite import ir
 
 from relaxdsl.dataclass import dataclass
 from relaxdsl.kernels.contraction.tile import LINE_BYTES
+from relaxdsl.kernels.vectors import is_arm
 
+#: How LLVM calls a register that has a vector, in 64-bit ARM processors and others.
+VECTOR_REGISTER = "w" if is_arm() else "v"
 INT1, INT32, INT64 = ir.IntType(1), ir.IntType(32), ir.IntType(64)
 Integer = int | Any
 
@@ -143,9 +146,19 @@ class Emitter:
         """A value of which LLVM does not know what it is, and so nothing that is computed from it before its turn."""
         return self.builder.asm(ir.FunctionType(value.type, [value.type]), "", "=r,0", [value], False)
 
-    def begin_step(self) -> None:
-        """What is read after it is not read before: for the vectors of several steps there are no registers."""
-        self.builder.asm(ir.FunctionType(ir.VoidType(), []), "", "~{memory}", [], True)
+    def in_registers(self, vectors: Sequence[Any]) -> list[Any]:
+        """The vectors, which are computed before anything is read that is read after this.
+
+        Else LLVM reads the operands of several steps first, for which there are no registers.
+        """
+        if self.lanes == 1:  # as a vector that LLVM has no register for
+            return list(vectors)
+        kind, count = vectors[0].type, len(vectors)
+        constraints = [*[f"={VECTOR_REGISTER}"] * count, *map(str, range(count)), "~{memory}"]
+        result = kind if count == 1 else ir.LiteralStructType([kind] * count)
+        function = ir.FunctionType(result, [kind] * count)
+        made = self.builder.asm(function, "", ",".join(constraints), vectors, True)
+        return [made] if count == 1 else [self.builder.extract_value(made, number) for number in range(count)]
 
     def load(self, pointer: Any, offset: Integer) -> Any:
         return self.builder.load(self.at(pointer, offset))

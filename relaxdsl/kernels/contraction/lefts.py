@@ -32,7 +32,7 @@ class Left(Protocol):
         """They, at the first step."""
         ...
 
-    def elements(self, places: list[Any]) -> list[Any]:
+    def elements(self, places: list[Any]) -> Iterator[Any]:
         """The element of each row at a step."""
         ...
 
@@ -40,7 +40,7 @@ class Left(Protocol):
         """They, one step on."""
         ...
 
-    def usual(self) -> Iterator[tuple[Any, Left]]:
+    def usual(self, may_be_in_place: bool, may_be_packed: bool) -> Iterator[tuple[Any, Left]]:
         """The operand with each usual spacing as constants, and whether it is spaced so."""
         ...
 
@@ -64,20 +64,22 @@ class Spaced:
     def places(self) -> list[Any]:
         return [self.emit.at(self.source, self.emit.mul(self.a_rows, row)) for row in range(0, self.rows, ROW_GROUP)]
 
-    def elements(self, places: list[Any]) -> list[Any]:
+    def elements(self, places: list[Any]) -> Iterator[Any]:
         emit = self.emit
         rows = ((places[row // ROW_GROUP], row % ROW_GROUP) for row in range(self.rows))
-        return [emit.load(place, emit.mul(self.a_rows, number)) for place, number in rows]
+        return (emit.load(place, emit.mul(self.a_rows, number)) for place, number in rows)
 
     def moved(self, places: list[Any]) -> list[Any]:
         return [self.emit.moved(place, self.a_steps) for place in places]
 
-    def usual(self) -> Iterator[tuple[Any, Left]]:
+    def usual(self, may_be_in_place: bool, may_be_packed: bool) -> Iterator[tuple[Any, Left]]:
         """Rows that are runs of memory, and packed ones."""
         emit = self.emit
-        yield emit.compare("==", self.a_steps, 1), Spaced(emit, (self.source, self.a_rows, 1), self.rows)
-        is_packed = emit.all(emit.compare("==", self.a_rows, 1), emit.compare("==", self.a_steps, self.rows))
-        yield is_packed, Spaced(emit, (self.source, 1, self.rows), self.rows)
+        if may_be_in_place:
+            yield emit.compare("==", self.a_steps, 1), Spaced(emit, (self.source, self.a_rows, 1), self.rows)
+        if may_be_packed:
+            is_packed = emit.all(emit.compare("==", self.a_rows, 1), emit.compare("==", self.a_steps, self.rows))
+            yield is_packed, Spaced(emit, (self.source, 1, self.rows), self.rows)
 
 
 class Tabled:
@@ -100,14 +102,14 @@ class Tabled:
     def places(self) -> list[Any]:
         return [self.step_offsets]
 
-    def elements(self, places: list[Any]) -> list[Any]:
+    def elements(self, places: list[Any]) -> Iterator[Any]:
         (table,) = places
         offset = self.emit.load(table, 0)
-        return [self.emit.load(start, offset) for start in self.starts]
+        return (self.emit.load(start, offset) for start in self.starts)
 
     def moved(self, places: list[Any]) -> list[Any]:
         (table,) = places
         return [self.emit.at(table, 1)]
 
-    def usual(self) -> Iterator[tuple[Any, Left]]:
+    def usual(self, may_be_in_place: bool, may_be_packed: bool) -> Iterator[tuple[Any, Left]]:
         yield from ()

@@ -11,6 +11,7 @@ from llvmlite import ir
 from relaxdsl.dataclass import dataclass
 from relaxdsl.kernels.contraction.emitter import INT64, Emitter
 from relaxdsl.kernels.contraction.numbers import Numbers
+from relaxdsl.kernels.contraction.operands import STRIDED, Layout
 from relaxdsl.kernels.contraction.tile import Tile
 
 _OPERANDS = ("a*", "b*", "source*")
@@ -42,8 +43,13 @@ class Library:
         self.functions[name] = made
         return Emitter(made, self.numbers.total, self.tile.lanes)
 
-    def call(self, emit: Emitter, name: str, arguments: Sequence[Any]) -> Any:
-        return emit.builder.call(self.functions[name], [emit.integer(each) for each in arguments])
+    def call(self, emit: Emitter, name: str, arguments: Sequence[Any], is_last: bool = False) -> Any:
+        """What the function gives; where that is the last thing that the caller does, it takes over its place."""
+        return emit.builder.call(self.functions[name], [emit.integer(each) for each in arguments], tail=is_last)
+
+    def may_pack_left(self, layout: Layout) -> bool:
+        """Whether left operands of this layout are ever packed; those always are that tiles cannot read in place."""
+        return not self.numbers.is_read_in_place or (layout is STRIDED and self.tile.packs_left)
 
     def whole_vectors(self, emit: Emitter, columns: Any) -> Any:
         """The columns of the vectors that so many columns take, as panels have them."""

@@ -15,6 +15,9 @@ PACKED_ROWS = 192
 #: as large as a first-level cache, or larger: what is gone from there comes from the second level in time. Fewer steps
 #: would fit, but more tiles would begin, and read and write the result, which takes longer.
 DEPTH = 512
+#: The same where tiles read windows in place, which are not neighbours in memory: with small first-level caches fewer
+#: steps are faster, with large second-level ones as few passes as can be.
+WINDOW_DEPTH, WIDE_WINDOW_DEPTH = 256, 2048
 #: Columns of the right operand that are packed together, or divided among threads: a multiple of every tile's columns.
 COLUMN_GROUP = 192
 #: Columns that threads share out among them are multiples of so many, and of a tile's.
@@ -67,6 +70,11 @@ class Tile:
     def depth(self) -> int:
         """Steps of the sum in one pass over the tiles."""
         return DEPTH * 32 // self.bits
+
+    @property
+    def window_depth(self) -> int:
+        """The same where they read windows in place."""
+        return WIDE_WINDOW_DEPTH if self.is_wide else WINDOW_DEPTH
 
     @property
     def is_wide(self) -> bool:

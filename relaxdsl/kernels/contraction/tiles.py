@@ -50,10 +50,47 @@ def tile_name(rows: int, vectors: int, layout: Layout = STRIDED) -> str:
 
 
 def _emit_tile(library: Library, layout: Layout, rows: int, vectors: int) -> None:
-    emit = library.function(tile_name(rows, vectors, layout), _parameters(library, layout))
-    depth, *operands, c, c_rows, is_first, last = emit.function.args
+    """The function for one size of tiles. If they have all rows, it goes to one that is made for how they are spaced.
+
+    In one function with a loop for each there would not be registers for all of them.
+    """
+    name, parameters = tile_name(rows, vectors, layout), _parameters(library, layout)
+    emit = library.function(name, parameters)
+    spacings = _usual(library, emit, layout, rows, vectors) if rows == library.tile.rows else []
+    if not spacings:
+        _emit_sum(library, emit, rows, vectors, *_operands(emit, layout, rows, vectors))
+        return
+    for number, (is_so_spaced, _, _) in enumerate(spacings):
+        usual = library.function(f"{name}_usual_{number}", parameters)
+        _, left, right = _usual(library, usual, layout, rows, vectors)[number]
+        _emit_sum(library, usual, rows, vectors, left, right)
+        with emit.builder.if_then(is_so_spaced):
+            emit.builder.ret(library.call(emit, f"{name}_usual_{number}", emit.function.args, is_last=True))
+    other = library.function(f"{name}_other", parameters)
+    _emit_sum(library, other, rows, vectors, *_operands(other, layout, rows, vectors))
+    emit.builder.ret(library.call(emit, f"{name}_other", emit.function.args, is_last=True))
+
+
+def _operands(emit: Emitter, layout: Layout, rows: int, vectors: int) -> tuple[Left, Right]:
+    """Those of a function that has the parameters of tiles."""
+    operands = emit.function.args[1 : -len(_REST.split())]
     left_count = len(layout.left.PARAMETERS.split())
-    left, right = layout.left(emit, operands[:left_count], rows), layout.right(emit, operands[left_count:], vectors)
+    return layout.left(emit, operands[:left_count], rows), layout.right(emit, operands[left_count:], vectors)
+
+
+def _usual(
+    library: Library, emit: Emitter, layout: Layout, rows: int, vectors: int
+) -> list[tuple[Any, Left, Right]]:
+    """They with constants for each of their usual spacings, and whether they are spaced so."""
+    left, right = _operands(emit, layout, rows, vectors)
+    is_usual, usual_right = right.usual()
+    lefts = left.usual(library.numbers.is_read_in_place, library.may_pack_left(layout))
+    return [(emit.all(is_usual, is_so_spaced), usual_left, usual_right) for is_so_spaced, usual_left in lefts]
+
+
+def _emit_sum(library: Library, emit: Emitter, rows: int, vectors: int, left: Left, right: Right) -> None:
+    """A tile's function. With all rows, it has a loop over several steps at a time, and one over those left over."""
+    depth, *_, c, c_rows, is_first, last = emit.function.args
     goals = [
         (emit.at(c, emit.mul(c_rows, row)), vector * emit.lanes) for row in range(rows) for vector in range(vectors)
     ]
@@ -61,45 +98,26 @@ def _emit_tile(library: Library, layout: Layout, rows: int, vectors: int) -> Non
     is_frequent = rows == library.tile.rows
     following = emit.mul(c_rows, rows) if is_frequent else None
     totals = _totals(emit, goals, masks, is_first, following)
+    whole = right.unrolled(depth) if is_frequent else None
+    loops = ((0, depth, 1),) if whole is None else ((0, whole, UNROLLED), (whole, depth, 1))
     lefts, rights = left.places, right.places
-    start = emit.integer(0)
-    for stop, steps, a, b in _passes(emit, depth, left, right, is_frequent):
+    for start, stop, steps in loops:
         with emit.carrying_loop(start, stop, [*rights, *lefts, *totals], steps) as loop:
             rights, lefts, totals = _parted(loop.values, len(rights), len(lefts))
             for _ in range(steps):
-                emit.begin_step()
                 if steps == 1:
-                    b.fetch(rights)
-                columns = b.vectors(rights)
-                totals = _step(library, emit, a.elements(lefts), columns, totals)
-                rights, lefts = b.moved(rights), a.moved(lefts)
+                    right.fetch(rights)
+                columns = right.vectors(rights)
+                totals = _step(library, emit, left.elements(lefts), columns, totals, is_one_of_many=steps > 1)
+                rights, lefts = right.moved(rights), left.moved(lefts)
             loop.following += [*rights, *lefts, *totals]
         rights, lefts, totals = _parted(loop.values, len(rights), len(lefts))
-        start = stop
     if is_frequent:
         with emit.builder.if_then(emit.compare("==", last, emit.lanes)):
             _store(emit, totals, goals)
             emit.builder.ret(emit.integer(0))
     _store(emit, totals, goals, masks)
     emit.builder.ret(emit.integer(0))
-
-
-def _passes(
-    emit: Emitter, depth: Any, left: Left, right: Right, is_frequent: bool
-) -> Iterator[tuple[Any, int, Left, Right]]:
-    """Loops over the steps, one after the other: to which step, how many of them an iteration, and the operands.
-
-    There is one for each of the usual spacings, one for all others, and one for the steps that are left over. At most
-    two have anything to do.
-    """
-    if is_frequent:
-        whole, stop = right.unrolled(depth), emit.integer(0)
-        is_usual, usual_right = right.usual()
-        for is_so_spaced, usual_left in left.usual():
-            stop = emit.builder.select(emit.all(is_usual, is_so_spaced), whole, stop)
-            yield stop, UNROLLED, usual_left, usual_right
-        yield whole, UNROLLED, left, right
-    yield depth, 1, left, right
 
 
 def _totals(
@@ -137,14 +155,23 @@ def _parted(values: list[Any], first: int, second: int) -> tuple[list[Any], list
 
 
 def _step(
-    library: Library, emit: Emitter, elements: list[Any], columns: list[Any], totals: list[Any]
+    library: Library,
+    emit: Emitter,
+    elements: Iterator[Any],
+    columns: list[Any],
+    totals: list[Any],
+    is_one_of_many: bool,
 ) -> list[Any]:
-    """The totals after one step: its elements of the left operand by its vectors of the right one."""
+    """The totals after one step: its elements of the left operand by its vectors of the right one.
+
+    Of several steps in an iteration, each row is multiplied before the element of the next one is read.
+    """
     rest = iter(totals)
     following = []
     for element in elements:
         factor = emit.broadcast(element)
-        following += [library.numbers.multiply_add(factor, column, next(rest), emit) for column in columns]
+        sums = [library.numbers.multiply_add(factor, column, next(rest), emit) for column in columns]
+        following += emit.in_registers(sums) if is_one_of_many else sums
     return following
 
 

@@ -57,7 +57,7 @@ def emit_contract(library: Library, emit: Emitter) -> None:
     """By steps of the sum, then row blocks, then tiles' columns."""
     rows, columns, k, a, a_rows, a_steps, b, b_steps, strips, c, c_rows, panels = emit.function.args
     tile = library.tile
-    with depths(library, emit, k, k) as (start, most):
+    with depths(emit, k, k, library.tile.window_depth) as (start, most):
         depth = emit.smaller(most, emit.sub(k, start))
         is_first = emit.builder.zext(emit.compare("==", start, 0), INT64)
         with emit.loop(0, rows, PACKED_ROWS) as above, emit.loop(0, columns, tile.columns) as column:
@@ -82,7 +82,7 @@ def emit_contract(library: Library, emit: Emitter) -> None:
 
 def _multiples(library: Library) -> Any:
     """The offsets of the steps of a packed strip: a constant table."""
-    name, depth, lanes = "multiples", library.tile.depth, library.tile.lanes
+    name, depth, lanes = "multiples", library.tile.window_depth, library.tile.lanes
     if name not in library.module.globals:
         kind = ir.ArrayType(INT64, depth)
         made = ir.GlobalVariable(library.module, kind, name)

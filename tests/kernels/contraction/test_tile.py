@@ -11,6 +11,8 @@ from relaxdsl.errors import KernelError
 from relaxdsl.kernels.contraction.core import core_module
 from relaxdsl.kernels.contraction.engine import target_machine
 from relaxdsl.kernels.contraction.names import PARAMETERS
+from relaxdsl.kernels.contraction.operands import GATHERED, STRIDED, WINDOWS, Layout
+from relaxdsl.kernels.contraction.rights import UNROLLED
 from relaxdsl.kernels.contraction.tile import (
     COLUMN_GROUP,
     GRANULE,
@@ -66,10 +68,21 @@ def test_the_tile_is_made_of_the_vectors_asked_for(cpu, features, vector_bits, r
         pytest.skip("not x86")
     tile = tile_for(32, vector_bits, registers)
     assembly = machine.emit_assembly(parsed_for(machine, core_module("float32", tile, tuple(PARAMETERS))))
-    body = assembly.split(f"\n{tile_name(tile.rows, tile.vectors)}:")[1].split(".cfi_endproc")[0]
-    loop = max(body.split(".LBB"), key=lambda part: len(re.findall(instruction, part)))
-    assert len(re.findall(instruction, loop)) >= tile.rows * tile.vectors
-    assert not re.search(r"%rsp.*%[xyz]mm|%[xyz]mm.*%rsp", loop), "the tile does not fit into the registers"
+    for layout, spacings in ((STRIDED, 2 + tile.packs_left), (GATHERED, 1), (WINDOWS, 2)):
+        tiles = tiles_of(assembly, tile, layout, instruction)
+        assert len(tiles) == spacings
+        for name, body in tiles.items():
+            counts = {part: len(re.findall(instruction, part)) for part in body.split(".LBB")}
+            assert max(counts.values()) >= tile.rows * tile.vectors * UNROLLED, name
+            for loop in (part for part, count in counts.items() if count >= tile.rows * tile.vectors):
+                assert not re.search(r"%rsp.*%[xyz]mm|%[xyz]mm.*%rsp", loop), f"{name} does not fit into the registers"
+
+
+def tiles_of(assembly: str, tile: Tile, layout: Layout, instruction: str) -> dict[str, str]:
+    """The functions that compute tiles with all rows and vectors, by name: one for each way they may be spaced."""
+    parts = re.split(rf"\n({tile_name(tile.rows, tile.vectors, layout)}(?:_usual_\d|_other)?):", assembly)
+    bodies = {name: body.split(".cfi_endproc")[0] for name, body in zip(parts[1::2], parts[2::2], strict=True)}
+    return {name: body for name, body in bodies.items() if re.search(instruction, body)}
 
 
 @pytest.mark.parametrize(
@@ -87,5 +100,5 @@ def test_bytes_are_multiplied_by_pairs(cpu, features, vector_bits, registers, in
         pytest.skip("not x86")
     tile = tile_for(32, vector_bits, registers)
     assembly = machine.emit_assembly(parsed_for(machine, core_module("int8", tile, tuple(PARAMETERS))))
-    body = assembly.split(f"\n{tile_name(tile.rows, tile.vectors)}:")[1].split(".cfi_endproc")[0]
-    assert len(re.findall(instruction, body)) >= tile.rows * tile.vectors
+    for name, body in tiles_of(assembly, tile, STRIDED, instruction).items():
+        assert len(re.findall(instruction, body)) >= tile.rows * tile.vectors * UNROLLED, name
