@@ -14,6 +14,7 @@ from typing import NoReturn
 from relaxdsl.dataclass import dataclass
 from relaxdsl.errors import ShapeError
 from relaxdsl.types.dims import Dim, SymInt, free_symbols, substitute, symbol, symbols_of
+from relaxdsl.types.symint import require_int64
 from relaxdsl.types.dtype import canonical_dtype
 from relaxdsl.types.prove import Proof, prove_equal
 
@@ -169,7 +170,7 @@ def _check_dim(what: str, axis: int, dim: object) -> Dim:
     size = index(dim)
     if size < 0:
         raise ShapeError(f"{what}: axis {axis} has the negative size {size}")
-    return size
+    return require_int64(size)
 
 
 # --- symbols --------------------------------------------------------------------------------------------------------

@@ -22,7 +22,7 @@ from relaxdsl.script.scope import NOT_FOUND
 from relaxdsl.script.statements import run_assert, run_return
 from relaxdsl.script.tensor_ir.buffers import BufferView, as_element, checked_indices, store
 from relaxdsl.script.tensor_ir.constructs import Allocation, AxisBinding, MatchedBuffer, add_axis
-from relaxdsl.script.tensor_ir.expressions import apply_binary
+from relaxdsl.script.tensor_ir.expressions import apply_binary, evaluate_condition
 from relaxdsl.script.tensor_ir.interpreter import (
     KernelInterpreter,
     LocalVariable,
@@ -79,7 +79,7 @@ def read_augmented_assign(interp: KernelInterpreter, node: ast.AugAssign) -> Flo
     with interp.at(node.target):
         old = BufferView(interp, buffer)[indices]
     value = apply_binary(interp, sides, old, interp.evaluate(node.value))
-    interp.history.use([value], interp.source.span(node.value))
+    interp.use([value], interp.source.span(node.value))
     with interp.at(node.target):
         store(interp, buffer, indices, value)
     return Flow.NEXT
@@ -98,7 +98,7 @@ def assign(interp: KernelInterpreter, targets: list[ast.expr], value: Any, node:
         ScriptError: a target cannot have a value, or not this one.
     """
     pairs = [pair for target in targets for pair in _pairs(interp, target, value)]
-    interp.history.use((each for _, each in pairs), interp.source.span(node))
+    interp.use([each for _, each in pairs], interp.source.span(node))
     place = len(interp.body)
     for target, each in pairs:
         if isinstance(each, ScalarExpr) and interp.history.is_changed(each):
@@ -248,16 +248,10 @@ def _require_same_step(interp: KernelInterpreter, name: str, local: LocalVariabl
 @kernel_statement(ast.If)
 def read_if(interp: KernelInterpreter, node: ast.If) -> Flow:
     """``if condition:``: a branch of the kernel, or one that is decided now."""
-    condition = interp.evaluate(node.test)
+    condition = evaluate_condition(interp, node.test)
     if not isinstance(condition, ScalarExpr):
         return interp.execute(node.body if condition else node.orelse)
-    if condition.dtype != "bool":
-        raise ScriptError(
-            f"a condition is bool, not {condition.dtype}",
-            hint="compare it: value != 0",
-            span=interp.source.span(node.test),
-        )
-    interp.history.use([condition], interp.source.span(node.test))
+    interp.use([condition], interp.source.span(node.test))
     bodies = [node.body, node.orelse] if node.orelse else [node.body]
     branches = interp.history.alternatives(lambda body: interp.read(body, "branch"), bodies)
     interp.body.append(IfThenElse(condition, *branches))

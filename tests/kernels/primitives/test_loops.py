@@ -110,11 +110,15 @@ LOOP = """
         ([None, 2.5], "split: the factor 2.5 is no size"),
         ([None, True], "split: the factor True is no size"),
         ([None, m], "split: the factor m uses m, which is no size of the kernel"),
+        (
+            [None, 2**63],
+            f"split: factors=[None, {2**63}] make {2**63} iterations, beyond int64, in which sizes are computed",
+        ),
         ([4, 4], "split: factors=[4, 4] make 16 iterations, i has n"),
     ],
 )
 def test_split_refuses(factors, message):
-    hint = "\n   hint: leave one factor open: None" if "make" in message else ""
+    hint = "\n   hint: leave one factor open: None" if message.endswith("i has n") else ""
     assert_refuses(lambda: split_error(factors), message + LOOP + hint)
 
 
@@ -553,3 +557,18 @@ def test_unroll_refuses_what_is_too_long():
     message = "unroll: 100,000 steps would be written out, of 1,000 at most"
     hint = "\n   hint: unroll a part of it: sch.split(i_0, factors=[None, 4])"
     assert_refuses(lambda: sch.unroll(i_0), message + loops + hint)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("bind", "a schedule has no step 'bind': kernels run on CPUs: sch.parallel(loop)"),
+        ("get_block", "a schedule has no step 'get_block': blocks are called by their names: sch.get_loops(\"y\")"),
+        ("vectorise", "a schedule has no step 'vectorise': write vectorize"),
+        ("paralel", "a schedule has no step 'paralel'"),
+    ],
+)
+def test_steps_that_there_are_not(name, message):
+    with pytest.raises(AttributeError) as caught:
+        getattr(relax.Schedule(double()), name)
+    assert str(caught.value) == message
