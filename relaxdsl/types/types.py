@@ -14,9 +14,9 @@ from typing import NoReturn
 from relaxdsl.dataclass import dataclass
 from relaxdsl.errors import ShapeError
 from relaxdsl.types.dims import Dim, SymInt, free_symbols, substitute, symbol, symbols_of
-from relaxdsl.types.symint import require_int64
 from relaxdsl.types.dtype import canonical_dtype
 from relaxdsl.types.prove import Proof, prove_equal
+from relaxdsl.types.symint import require_int64
 
 UNKNOWN_NDIM = -1
 

@@ -24,7 +24,6 @@ from relaxdsl.kernels.primitives.trace import BlockRef, LoopRef
 from relaxdsl.kernels.primitives.tree import block_path, blocks_in, loop_path, loops_on
 from relaxdsl.types.dims import Dim
 
-
 #: What to write instead of steps that TVM's schedules have.
 _INSTEAD = {
     "bind": "kernels run on CPUs: sch.parallel(loop)",
