@@ -78,7 +78,7 @@ def read_augmented_assign(interp: KernelInterpreter, node: ast.AugAssign) -> Flo
     buffer, indices = _element(interp, node.target)
     with interp.at(node.target):
         old = BufferView(interp, buffer)[indices]
-    value = apply_binary(interp, sides, old, interp.evaluate(node.value))
+    value = _as_element(interp, buffer, apply_binary(interp, sides, old, interp.evaluate(node.value)), node.value)
     interp.use([value], interp.source.span(node.value))
     with interp.at(node.target):
         store(interp, buffer, indices, value)
@@ -104,7 +104,7 @@ def assign(interp: KernelInterpreter, targets: list[ast.expr], value: Any, node:
         if isinstance(each, ScalarExpr) and interp.history.is_changed(each):
             each = _kept(interp, each, place)
             place += 1
-        _assign_one(interp, target, each)
+        _assign_one(interp, target, each, node)
 
 
 def _pairs(interp: KernelInterpreter, target: ast.expr, value: Any) -> Iterator[tuple[ast.expr, Any]]:
@@ -130,16 +130,26 @@ def _kept(interp: KernelInterpreter, value: ScalarExpr, place: int) -> ScalarExp
     return Load(local, ())
 
 
-def _assign_one(interp: KernelInterpreter, target: ast.expr, value: Any) -> None:
+def _assign_one(interp: KernelInterpreter, target: ast.expr, value: Any, node: ast.expr) -> None:
     match target:
         case ast.Name(id=name):
-            _assign_name(interp, name, value, target)
+            known = interp.frame.scope.find(name)
+            if isinstance(known, LocalVariable) and isinstance(value, int | float | SymInt | ScalarExpr):
+                value = _as_element(interp, known.buffer, value, node)
+            _assign_name(interp, name, known, value, target)
         case ast.Subscript():
             buffer, indices = _element(interp, target)
+            value = _as_element(interp, buffer, value, node)
             with interp.at(target):
                 store(interp, buffer, indices, value)
         case _:
             raise ScriptError(f"cannot assign to `{ast.unparse(target)}`", span=interp.source.span(target))
+
+
+def _as_element(interp: KernelInterpreter, buffer: Buffer, value: Any, node: ast.expr) -> ScalarExpr:
+    """The value of ``node`` as what the buffer holds."""
+    with interp.at(node):
+        return as_element(buffer, value)
 
 
 def _element(interp: KernelInterpreter, target: ast.Subscript) -> tuple[Buffer, tuple[Index, ...]]:
@@ -163,12 +173,9 @@ def _element(interp: KernelInterpreter, target: ast.Subscript) -> tuple[Buffer, 
         raise
 
 
-def _assign_name(interp: KernelInterpreter, name: str, value: Any, node: ast.expr) -> None:
+def _assign_name(interp: KernelInterpreter, name: str, known: Any, value: Any, target: ast.expr) -> None:
     scope = interp.frame.scope
-    known = scope.find(name)
-    with interp.at(node):
-        if isinstance(known, LocalVariable) and isinstance(value, int | float | SymInt):
-            value = as_element(known.buffer, value)
+    with interp.at(target):
         if known is not NOT_FOUND and name not in scope.variables and not isinstance(known, LocalVariable):
             dtype = value.dtype if isinstance(value, ScalarExpr) else "float32"
             raise _cannot_change(interp, name, known, dtype)
