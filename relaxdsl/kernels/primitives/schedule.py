@@ -27,8 +27,6 @@ from relaxdsl.types.dims import Dim
 #: What to write instead of steps that TVM's schedules have.
 _INSTEAD = {
     "bind": "kernels run on CPUs: sch.parallel(loop)",
-    "get_block": 'blocks are called by their names: sch.get_loops("y")',
-    "get_sblock": 'blocks are called by their names: sch.get_loops("y")',
     "tile": "split both loops, then reorder: i_0, i_1 = sch.split(i, [None, 8])",
     "vectorise": "write vectorize",
 }
