@@ -120,6 +120,27 @@ class ScalarExpr:
     def __rshift__(self, other: ScalarLike) -> ScalarExpr:
         return binary("right_shift", self, other)
 
+    def __rand__(self, other: ScalarLike) -> ScalarExpr:
+        return binary("bitwise_and", other, self)
+
+    def __ror__(self, other: ScalarLike) -> ScalarExpr:
+        return binary("bitwise_or", other, self)
+
+    def __rxor__(self, other: ScalarLike) -> ScalarExpr:
+        return binary("bitwise_xor", other, self)
+
+    def __rlshift__(self, other: ScalarLike) -> ScalarExpr:
+        return binary("left_shift", other, self)
+
+    def __rrshift__(self, other: ScalarLike) -> ScalarExpr:
+        return binary("right_shift", other, self)
+
+    def __divmod__(self, other: ScalarLike) -> tuple[ScalarExpr, ScalarExpr]:
+        return self // other, self % other
+
+    def __rdivmod__(self, other: ScalarLike) -> tuple[ScalarExpr, ScalarExpr]:
+        return other // self, other % self
+
     def __neg__(self) -> ScalarExpr:
         return unary("negative", self)
 

@@ -34,6 +34,7 @@ from relaxdsl.kernels.te_functions import *  # noqa: F403 - the scalar functions
 from relaxdsl.kernels.te_functions import cast, max_value, min_value
 from relaxdsl.types.dims import Dim, SymInt, free_symbols
 from relaxdsl.types.dtype import canonical_dtype, is_bool, is_float
+from relaxdsl.types.symint import require_int64
 
 __all__ = [  # noqa: PLE0604 - the scalar functions are part of relax.te
     *te_functions.__all__,
@@ -127,7 +128,7 @@ def _checked_size(what: str, size: object, may_be_negative: bool) -> Dim:
     number: int = size.__index__()
     if number < 0 and not may_be_negative:
         raise KernelError(f"{what}: the size {number} is negative")
-    return number
+    return require_int64(number)
 
 
 def _fresh(hint: str) -> str:

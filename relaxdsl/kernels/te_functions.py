@@ -7,7 +7,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from relaxdsl.errors import KernelError
+from relaxdsl.errors import DTypeError, KernelError
 from relaxdsl.ir import scalar
 from relaxdsl.ir.scalar import Apply, ScalarExpr, ScalarLike, Select, as_scalar, binary, promote_operands, unary
 from relaxdsl.types.dtype import canonical_dtype, is_bool, is_float
@@ -130,9 +130,25 @@ def _limits(dtype: str) -> tuple[int | float, int | float]:
 
 
 def if_then_else(condition: ScalarLike, then_value: ScalarLike, else_value: ScalarLike) -> ScalarExpr:
-    """``then_value`` where the condition holds, else ``else_value``; what is not chosen is not evaluated."""
+    """``then_value`` where the condition holds, else ``else_value``; what is not chosen is not evaluated.
+
+    Raises:
+        DTypeError: the condition is no bool.
+    """
     then_value, else_value = promote_operands(then_value, else_value)
-    return Select(_truth(condition), then_value, else_value)
+    return Select(as_condition(condition), then_value, else_value)
+
+
+def as_condition(value: ScalarLike) -> ScalarExpr:
+    """``value`` as what decides which value is chosen, or whether statements run.
+
+    Raises:
+        DTypeError: it is no bool.
+    """
+    node = as_scalar(value)
+    if node.dtype != "bool":
+        raise DTypeError(f"a condition is bool, not {node.dtype}", hint="compare it: value != 0")
+    return node
 
 
 def _truth(value: ScalarLike) -> ScalarExpr:

@@ -161,7 +161,7 @@ def _hint_for(function: Any, name: str, values: list[Any], error: Exception) -> 
         return None
     size = next((each for each in values if isinstance(each, SymInt)), None)
     if size is not None:
-        return reading().number.replace("{}", shown(size))
+        return reading().instead_of_number(shown(size))
     return operator_hint(name) if _has_tensor(values) else None
 
 

@@ -178,9 +178,14 @@ class Interpreter:
 
     @contextmanager
     def at(self, node: ast.AST) -> Iterator[None]:
-        """Within the block, calls are made at the place of ``node``."""
-        with call_context(span=self.source.span(node)):
-            yield
+        """Within the block, calls are made at the place of ``node``, and errors that have no place get this one."""
+        span = self.source.span(node)
+        try:
+            with call_context(span=span):
+                yield
+        except RelaxError as error:
+            error.at(span)
+            raise
 
     @contextmanager
     def in_scope(self, scope: Scope) -> Iterator[None]:

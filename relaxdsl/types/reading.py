@@ -30,6 +30,14 @@ class Reading:
         """What computes with elements; None where there are none."""
         return None if self is FUNCTION else f"functions of elements are those of {self.words}: {self.words}.exp(x[i])"
 
+    def instead_of_count(self, size: str) -> str:
+        """What to write instead of a loop over the size, or of an array of so many elements."""
+        return self.count.replace("{}", size)
+
+    def instead_of_number(self, size: str) -> str:
+        """What to write where the size is wanted as a number."""
+        return self.number.replace("{}", size)
+
 
 FUNCTION = Reading(
     "te",

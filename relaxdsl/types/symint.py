@@ -32,6 +32,7 @@ Dim: TypeAlias = "int | SymInt"
 _interned: WeakValueDictionary[frozenset[tuple[Monomial, int]], SymInt]
 _user_compares: ContextVar[bool] = ContextVar("relaxdsl_user_compares", default=False)
 _CACHED_DIVISIONS = 4096
+_LIMIT = 2**63
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +176,12 @@ class SymInt:
         left = _as_dim(other)
         return NotImplemented if left is None else modulo(left, self)
 
+    def __divmod__(self, other: Dim) -> tuple[Dim, Dim]:
+        return self // other, self % other
+
+    def __rdivmod__(self, other: Dim) -> tuple[Dim, Dim]:
+        return other // self, other % self
+
     def __pow__(self, power: object) -> Dim:
         if _as_dim(power) is None and not isinstance(power, float):
             return NotImplemented
@@ -229,19 +236,17 @@ class SymInt:
         self._refuse("is not a number yet", "so int() cannot convert it", "it is an integer without int()")
 
     def __index__(self) -> int:  # noqa: PLE0305
-        self._refuse("is not a number yet", "so Python cannot count with it", reading().count)
+        self._refuse("is not a number yet", "so Python cannot count with it", reading().instead_of_count(shown(self)))
 
     def __float__(self) -> float:
-        self._refuse("is not a number yet", "so float() cannot convert it", reading().number)
+        self._refuse("is not a number yet", "so float() cannot convert it", reading().instead_of_number(shown(self)))
 
     def __iter__(self) -> Iterator[Dim]:
         self._refuse("is one size", "so it cannot be iterated over", None)
 
     def _refuse(self, what: str, consequence: str, hint: str | None) -> NoReturn:
-        name = shown(self)
         raise ShapeError(
-            f"the size `{name}` {what}: it is not known when compiling, {consequence}",
-            hint=None if hint is None else hint.replace("{}", name),
+            f"the size `{shown(self)}` {what}: it is not known when compiling, {consequence}", hint=hint
         )
 
 
@@ -261,7 +266,7 @@ _interned = WeakValueDictionary()
 def _refuse_number(what: str, size: SymInt | None = None) -> NoReturn:
     raise ShapeError(
         f"`{what}` is no size: sizes are integers, made with + - * // %",
-        hint=reading().number.replace("{}", "n" if size is None else shown(size)),
+        hint=reading().instead_of_number("n" if size is None else shown(size)),
     )
 
 
@@ -281,7 +286,20 @@ def from_polynomial(terms: dict[Monomial, int]) -> Dim:
     return found if found is not None else _intern(key, terms)
 
 
+def require_int64(number: int) -> int:
+    """The number, if programs can compute with it.
+
+    Raises:
+        ShapeError: it is beyond int64, in which they compute sizes and indices.
+    """
+    if not -_LIMIT <= number < _LIMIT:
+        raise ShapeError(f"{number} is beyond int64, in which sizes and indices are computed")
+    return number
+
+
 def _intern(key: frozenset[tuple[Monomial, int]], terms: dict[Monomial, int]) -> SymInt:
+    for coefficient in terms.values():
+        require_int64(coefficient)
     new = object.__new__(SymInt)
     object.__setattr__(new, "polynomial", terms)
     for cache in ("_terms", "_sort_key", "_text", "_bounds", "_symbols", "_names"):
@@ -291,7 +309,14 @@ def _intern(key: frozenset[tuple[Monomial, int]], terms: dict[Monomial, int]) ->
 
 
 def from_atom(atom: Atom) -> SymInt:
-    """The dim that is just ``atom``."""
+    """The dim that is just ``atom``.
+
+    Raises:
+        ShapeError: a number in it is beyond int64.
+    """
+    for operand in atom_operands(atom):
+        if isinstance(operand, int):
+            require_int64(operand)
     dim = from_polynomial({((atom, 1),): 1})
     assert isinstance(dim, SymInt)
     return dim

@@ -16,6 +16,7 @@ from relaxdsl.errors import ShapeError
 from relaxdsl.types.dims import Dim, SymInt, free_symbols, substitute, symbol, symbols_of
 from relaxdsl.types.dtype import canonical_dtype
 from relaxdsl.types.prove import Proof, prove_equal
+from relaxdsl.types.symint import require_int64
 
 UNKNOWN_NDIM = -1
 
@@ -169,7 +170,7 @@ def _check_dim(what: str, axis: int, dim: object) -> Dim:
     size = index(dim)
     if size < 0:
         raise ShapeError(f"{what}: axis {axis} has the negative size {size}")
-    return size
+    return require_int64(size)
 
 
 # --- symbols --------------------------------------------------------------------------------------------------------

@@ -288,6 +288,46 @@ def test_sizes_beside_narrow_integers() -> None:
         np.testing.assert_array_equal(z, (np.minimum(wide, size) + wide % size + size).astype("int8"))
 
 
+def test_numbers_stand_on_either_side_of_elements() -> None:
+    @relax.prim_func
+    def bits(x: T.Buffer((n,), "int64"), y: T.Buffer((n, 6), "int64")):
+        for i in range(n):
+            y[i, 0] = 6 & x[i]
+            y[i, 1] = 6 | x[i]
+            y[i, 2] = 6 ^ x[i]
+            y[i, 3] = 1 << x[i]
+            y[i, 4] = 1024 >> x[i]
+            quotient, remainder = divmod(i, 4)
+            y[i, 5] = quotient + 10 * remainder
+
+    @relax.prim_func
+    def parts(x: T.Buffer((n,), "int64"), y: T.Buffer((n, 4), "int64")):
+        for i in range(n):
+            y[i, 0], y[i, 1] = divmod(x[i], 3)
+            y[i, 2], y[i, 3] = divmod(10, x[i] + 1)
+
+    x = np.arange(9)
+    i = np.arange(9)
+    wanted = [6 & x, 6 | x, 6 ^ x, 1 << x, 1024 >> x, i // 4 + 10 * (i % 4)]
+    np.testing.assert_array_equal(bits(x), np.stack(wanted, axis=1))
+    np.testing.assert_array_equal(parts(x), np.stack([*divmod(x, 3), *divmod(10, x + 1)], axis=1))
+
+
+def test_a_helper_may_compare_sizes() -> None:
+    def is_inner(i, size):
+        return i + 1 < size
+
+    @relax.prim_func
+    def kernel(x: T.Buffer((n,), "float32"), y: T.Buffer((n,), "float32")):
+        for i in range(n):
+            if is_inner(i, n):
+                y[i] = x[i + 1] if is_inner(i, n) else x[i]
+            else:
+                y[i] = 0.0
+
+    np.testing.assert_array_equal(kernel(np.arange(4, dtype=np.float32)), np.float32([1, 2, 3, 0]))
+
+
 def test_what_was_written_at_first_may_be_read() -> None:
     @relax.prim_func
     def prefix_sums(x: T.Buffer((n,), "float32"), y: T.Buffer((n,), "float32")):

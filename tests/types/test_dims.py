@@ -259,6 +259,9 @@ REFUSED: list[tuple[type[Exception], Callable[[], object], str]] = [
     (ShapeError, lambda: list(m), f"the size `m` is one size: {UNDECIDED}, so it cannot be iterated over"),
     (ShapeError, SymInt, "a SymInt is built by relax.dims and arithmetic, not by its class"),
     (AttributeError, lambda: setattr(m, "polynomial", {}), "a SymInt does not change"),
+    (ShapeError, lambda: m * 2**63, f"{2**63} is beyond int64, in which sizes and indices are computed"),
+    (ShapeError, lambda: m * 2**40 * 2**40, f"{2**80} is beyond int64, in which sizes and indices are computed"),
+    (ShapeError, lambda: m // 2**40 // 2**40, f"{2**80} is beyond int64, in which sizes and indices are computed"),
     (ShapeError, lambda: m // 0, "the size `m // 0` divides by zero"),
     (ShapeError, lambda: (m + 1) // 0, "the size `(m + 1) // 0` divides by zero"),
     (ShapeError, lambda: m % 0, "the size `m % 0` divides by zero"),
@@ -362,6 +365,11 @@ def test_a_size_is_no_number(operation: Callable[[], object], what: str) -> None
 def test_whole_powers_are_sizes() -> None:
     assert m**2 is m * m
     assert m**0 == 1
+
+
+def test_quotient_and_remainder_of_sizes() -> None:
+    assert divmod(m, 4) == (m // 4, m % 4)
+    assert divmod(12, m) == (12 // m, 12 % m)
 
 
 def test_a_user_cannot_ask_whether_sizes_are_equal() -> None:

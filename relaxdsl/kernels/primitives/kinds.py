@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import NoReturn
 
 from relaxdsl.ir.loops import MOST_STEPS_UNROLLED, For, LoopKind, PrimFunc, steps_written_out, walk
 from relaxdsl.kernels.primitives.dependence import (
@@ -35,21 +36,35 @@ def unroll(func: PrimFunc, loop: str) -> PrimFunc:
     if not isinstance(old.extent, int):
         hint = f"split it first: sch.split({loop}, factors=[None, 4])"
         refuse(func, f"unroll: {loop} runs {old.extent} times, which is no number", loop, hint=hint)
-    new = replace(old, kind="unrolled")
-    steps = max(map(steps_written_out, loops_on(loop_path(replaced(func, old, new), loop, "unroll")[0])))
-    if steps > MOST_STEPS_UNROLLED:
-        hint = f"unroll a part of it: sch.split({loop}, factors=[None, 4])"
-        message = f"unroll: {steps:,} steps would be written out, of {MOST_STEPS_UNROLLED:,} at most"
-        refuse(func, message, loop, hint=hint)
-    return replaced(func, old, new)
+    new = replaced(func, old, replace(old, kind="unrolled"))
+    if (steps := _steps_written_out(new)) > MOST_STEPS_UNROLLED:
+        _refuse_many_steps(func, "unroll", steps, loop)
+    return new
 
 
 def require_kinds(func: PrimFunc, step: str) -> PrimFunc:
-    """The kernel, if its parallel and vectorized loops still have iterations that do not depend on one another."""
+    """The kernel, if its parallel and vectorized loops still have iterations that do not depend on one another.
+
+    And if unrolled loops are not in so many others by now that they would fill the code.
+    """
+    if (steps := _steps_written_out(func)) > MOST_STEPS_UNROLLED:
+        unrolled = (stmt.var for stmt in walk(func.body) if isinstance(stmt, For) and stmt.kind == "unrolled")
+        _refuse_many_steps(func, step, steps, next(unrolled))
     for name in [stmt.var for stmt in walk(func.body) if isinstance(stmt, For) and stmt.kind in _INDEPENDENT]:
         path, loop = loop_path(func, name, step)
         _require_independent(func, loops_on(path), loop, step)
     return func
+
+
+def _steps_written_out(func: PrimFunc) -> int:
+    """The most steps that unrolled loops, one in the other, are written out as."""
+    return max((steps_written_out(stmt) for stmt in walk(func.body) if isinstance(stmt, For)), default=0)
+
+
+def _refuse_many_steps(func: PrimFunc, step: str, steps: int, loop: str) -> NoReturn:
+    hint = f"unroll a part of it: sch.split({loop}, factors=[None, 4])"
+    headline = f"{step}: {steps:,} steps would be written out, of {MOST_STEPS_UNROLLED:,} at most"
+    refuse(func, headline, loop, hint=hint)
 
 
 def _with_kind(func: PrimFunc, name: str, kind: LoopKind, step: str) -> PrimFunc:

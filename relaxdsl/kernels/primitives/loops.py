@@ -26,6 +26,7 @@ from relaxdsl.kernels.primitives.kinds import require_kinds
 from relaxdsl.kernels.primitives.private import is_private
 from relaxdsl.kernels.primitives.tree import at_leaves, blocks_in, loop_path, loops_on, nest, refuse, replaced, variable
 from relaxdsl.types.dims import Dim, SymInt, ceildiv, floordiv, free_symbols, modulo
+from relaxdsl.types.dtype import holds
 from relaxdsl.types.prove import Proof, prove_less_equal
 
 # -------------------------------------------------------------------------------------------------------------- split
@@ -84,6 +85,9 @@ def _extents(func: PrimFunc, loop: For, factors: Sequence[Dim | None]) -> list[D
         if each is not None and prove_less_equal(1, each) is not Proof.YES:
             refuse(func, f"split: the factor {each} is not known to be at least 1", loop.var)
         known = known if each is None else known * each
+    if isinstance(known, int) and not holds("int64", known):
+        headline = f"split: factors={list(factors)} make {known} iterations, beyond int64, in which sizes are computed"
+        refuse(func, headline, loop.var)
     if None not in factors and prove_less_equal(loop.extent, known) is not Proof.YES:
         headline = f"split: factors={list(factors)} make {known} iterations, {loop.var} has {loop.extent}"
         refuse(func, headline, loop.var, hint="leave one factor open: None")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from relaxdsl.ir.loops import Block
 from relaxdsl.kernels.primitives import (
@@ -23,6 +23,13 @@ from relaxdsl.kernels.primitives.record import RecordedSteps, block_name, loop_n
 from relaxdsl.kernels.primitives.trace import BlockRef, LoopRef
 from relaxdsl.kernels.primitives.tree import block_path, blocks_in, loop_path, loops_on
 from relaxdsl.types.dims import Dim
+
+#: What to write instead of steps that TVM's schedules have.
+_INSTEAD = {
+    "bind": "kernels run on CPUs: sch.parallel(loop)",
+    "tile": "split both loops, then reorder: i_0, i_1 = sch.split(i, [None, 8])",
+    "vectorise": "write vectorize",
+}
 
 
 class Schedule(RecordedSteps):
@@ -64,6 +71,12 @@ class Schedule(RecordedSteps):
         >>> relax.prim_func(sch.func)(np.ones(3, "float32"))
         array([2., 2., 2.], dtype=float32)
     """
+
+    if not TYPE_CHECKING:  # for mypy, an attribute that is not defined stays an error
+
+        def __getattr__(self, name: str) -> NoReturn:
+            instead = f": {_INSTEAD[name]}" if name in _INSTEAD else ""
+            raise AttributeError(f"a schedule has no step {name!r}{instead}", name=name, obj=self)
 
     # ----------------------------------------------------------------------------------------------------- finding
 

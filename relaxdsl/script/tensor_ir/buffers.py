@@ -12,6 +12,7 @@ from relaxdsl.script.tensor_ir.interpreter import KernelInterpreter
 from relaxdsl.tir import number
 from relaxdsl.types.dims import Dim, DimCompare, SymInt
 from relaxdsl.types.dtype import is_bool, is_float, is_integer
+from relaxdsl.types.symint import require_int64
 
 
 class BufferView:
@@ -101,7 +102,7 @@ def checked_indices(buffer: Buffer, index: Any) -> tuple[Index, ...]:
 
 def _checked_index(buffer: Buffer, index: Any) -> Index:
     if isinstance(index, SymInt) or (hasattr(index, "__index__") and not isinstance(index, bool)):
-        return index if isinstance(index, SymInt) else int(index)
+        return index if isinstance(index, SymInt) else require_int64(int(index))
     if isinstance(index, ScalarExpr) and is_integer(index.dtype):
         return index
     kind = index.dtype if isinstance(index, ScalarExpr) else type(index).__name__
@@ -117,7 +118,7 @@ def store(interp: KernelInterpreter, buffer: Buffer, indices: tuple[Index, ...],
     """
     span = current_context().span
     stmt = Store(buffer, indices, as_element(buffer, value))
-    interp.history.use((stmt.value, *indices), span)
+    interp.use((stmt.value, *indices), span)
     interp.places[stmt] = span
     interp.body.append(stmt)
     interp.history.note_write(buffer, span)

@@ -208,7 +208,7 @@ def _require_block(interp: KernelInterpreter, what: str) -> None:
 def add_axis(interp: KernelInterpreter, axis: AxisBinding, wanted: str) -> SymInt:
     """The variable of a new axis of the open block."""
     assert interp.block is not None
-    name = interp.fresh_variable(wanted)
+    name = interp.fresh_variable(wanted, "block")
     interp.block.axes.append(IterVar(name, axis.extent, axis.kind, axis.binding))
     return loop_variable(name, axis.extent)
 

@@ -12,14 +12,15 @@ from relaxdsl.errors import DTypeError, KernelError, ScriptError, ShapeError
 from relaxdsl.ir.conditions import joined
 from relaxdsl.ir.graph import Function
 from relaxdsl.ir.loops import PrimFunc
-from relaxdsl.ir.scalar import COMPARISON_NAMES, Apply, ScalarExpr, as_scalar, binary, cast
+from relaxdsl.ir.scalar import COMPARISON_NAMES, Apply, ScalarExpr, as_scalar, binary
+from relaxdsl.kernels.te_functions import as_condition
 from relaxdsl.script.calls import evaluate_call
 from relaxdsl.script.expressions import BINARY, evaluate_compare
 from relaxdsl.script.names import evaluate_name
 from relaxdsl.script.scope import NOT_FOUND
 from relaxdsl.script.tensor_ir.constructs import call_construct
 from relaxdsl.script.tensor_ir.interpreter import KernelInterpreter, ended, kernel_expression
-from relaxdsl.types.dims import SymInt
+from relaxdsl.types.dims import DimCompare, SymInt
 
 _COMPARISONS: dict[type[ast.cmpop], str] = {
     ast.Eq: "==",
@@ -84,19 +85,21 @@ def apply_binary(interp: KernelInterpreter, node: ast.BinOp, left: Any, right: A
 
 
 def _require_size(node: ast.BinOp, left: Any, right: Any) -> None:
-    """Refuses what makes a fraction of a size or of a loop's variable.
+    """Refuses what makes a fraction of a size or of a loop's variable, or takes its bits.
 
     Raises:
         ShapeError: it does.
     """
     sizes = [side for side, value in ((node.left, left), (node.right, right)) if isinstance(value, SymInt)]
     is_division = isinstance(node.op, ast.Div) and tir.all_sizes(left, right)
-    if not sizes or not (is_division or isinstance(left, float) or isinstance(right, float)):
+    is_of_bits = isinstance(node.op, _OF_BITS)
+    if not sizes or not (is_division or is_of_bits or isinstance(left, float) or isinstance(right, float)):
         return
+    dtype = "int64" if is_of_bits else "float32"
     whole = f"write {ast.unparse(ast.BinOp(node.left, ast.FloorDiv(), node.right))}; " if is_division else ""
     raise ShapeError(
         f"`{ast.unparse(node)}` is no size: sizes are integers, made with + - * // %",
-        hint=f'{whole}for a number, convert first: T.cast({ast.unparse(sizes[0])}, "float32")',
+        hint=f'{whole}for a number, convert first: T.cast({ast.unparse(sizes[0])}, "{dtype}")',
     )
 
 
@@ -110,10 +113,13 @@ def evaluate_kernel_bool(interp: KernelInterpreter, node: ast.BoolOp) -> Any:
     value: Any = None
     for i, operand in enumerate(node.values):
         right = _chosen(interp, operand) if isinstance(value, ScalarExpr) else interp.evaluate(operand)
-        if i and (isinstance(value, ScalarExpr) or isinstance(right, ScalarExpr)):
-            sides = (cast(as_scalar(each), "bool") for each in (value, right))
-            value = joined("logical_and" if is_and else "logical_or", *sides)
-            continue
+        with interp.at(operand):
+            if isinstance(right, ScalarExpr | SymInt):
+                right = as_condition(right)
+            if i and (isinstance(value, ScalarExpr) or isinstance(right, ScalarExpr)):
+                sides = (as_condition(each) for each in (value, right))
+                value = joined("logical_and" if is_and else "logical_or", *sides)
+                continue
         value = right
         if not isinstance(value, ScalarExpr) and bool(value) is not is_and:
             return value
@@ -127,7 +133,7 @@ def evaluate_kernel_unary(interp: KernelInterpreter, node: ast.UnaryOp) -> Any:
     with interp.at(node):
         match node.op:
             case ast.Not():
-                return tir.logical_not(value) if isinstance(value, ScalarExpr) else not value
+                return tir.logical_not(as_condition(value)) if isinstance(value, ScalarExpr | SymInt) else not value
             case ast.USub():
                 return -value
             case ast.Invert():
@@ -139,11 +145,24 @@ def evaluate_kernel_unary(interp: KernelInterpreter, node: ast.UnaryOp) -> Any:
 @kernel_expression(ast.IfExp)
 def evaluate_kernel_choice(interp: KernelInterpreter, node: ast.IfExp) -> Any:
     """``a if condition else b``: what is not chosen is not evaluated."""
-    condition = interp.evaluate(node.test)
+    condition = evaluate_condition(interp, node.test)
     if not isinstance(condition, ScalarExpr):
         return interp.evaluate(node.body if condition else node.orelse)
     with interp.at(node):
         return tir.if_then_else(condition, _chosen(interp, node.body), _chosen(interp, node.orelse))
+
+
+def evaluate_condition(interp: KernelInterpreter, node: ast.expr) -> Any:
+    """A condition of the kernel, which is a bool; or a Python value, whose truth is known now.
+
+    Raises:
+        DTypeError: an element or a size that is compared with nothing.
+    """
+    value = interp.evaluate(node)
+    if not isinstance(value, ScalarExpr | SymInt | DimCompare):
+        return value
+    with interp.at(node):
+        return as_condition(value)
 
 
 def _chosen(interp: KernelInterpreter, node: ast.expr) -> Any:

@@ -6,7 +6,7 @@ It is that of programs with other rules for the few kinds of syntax whose meanin
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import field
 from typing import Any, TypeAlias
@@ -16,7 +16,8 @@ from relaxdsl.dataclass import dataclass
 from relaxdsl.errors import ScriptError, Span
 from relaxdsl.ir.loops import Buffer, IterVar, LoopKind, Stmt, sequence
 from relaxdsl.ir.names import UniqueNames
-from relaxdsl.ir.scalar import Load
+from relaxdsl.ir.scalar import Index, Load, ScalarExpr
+from relaxdsl.ir.visit_loops import dims_of_scalar, walk_scalar
 from relaxdsl.operators.calls import current_context
 from relaxdsl.script.interpreter import ExpressionHandler, Flow, Interpreter, Options, StatementHandler
 from relaxdsl.script.scope import Missing, Surroundings
@@ -84,6 +85,7 @@ class KernelInterpreter(Interpreter):
         self.declared_outputs: tuple[Buffer, ...] | None = None
         self.shown: dict[str, str] = {}
         """What the user calls loops and axes, by the names of their symbols."""
+        self.ends_with: dict[str, str] = {}
         self.loops: dict[str, LoopAround] = {}
         self.block: OpenBlock | None = None
         self.is_in_init = False
@@ -102,11 +104,22 @@ class KernelInterpreter(Interpreter):
             load = Load(value.buffer, ())
             self.history.note_read(load, current_context().span)
             return load
-        if self.hidden and isinstance(value, SymInt):
-            for name in free_symbols(value):
-                if name in self.hidden:
-                    self._refuse_hidden(self.hidden[name])
+        if isinstance(value, SymInt):
+            self._require_visible(value)
         return value
+
+    def _require_visible(self, dim: Dim, span: Span | None = None) -> None:
+        """Returns if the loops and axes that the dim is made of are around what is being read, and seen there."""
+        for name in free_symbols(dim):
+            if name in self.hidden:
+                self._refuse_hidden(self.hidden[name])
+            if name in self.shown and not self._is_around(name):
+                reason = ended(self.shown[name], dim, self.ends_with[name])
+                raise ScriptError(reason.reason, hint=reason.hint, span=span)
+
+    def _is_around(self, name: str) -> bool:
+        axes = () if self.block is None else self.block.axes
+        return name in self.loops or any(axis.var == name for axis in axes)
 
     def _refuse_hidden(self, loop: str) -> None:
         assert self.block is not None
@@ -119,11 +132,24 @@ class KernelInterpreter(Interpreter):
     def is_type_constructor(value: Any) -> bool:
         return isinstance(value, tir.BufferAnnotation) or Interpreter.is_type_constructor(value)
 
-    def fresh_variable(self, wanted: str) -> str:
-        """The name of a new loop's or axis's symbol."""
+    def fresh_variable(self, wanted: str, ends_with: str) -> str:
+        """The name of a new loop's or axis's symbol, and what it ends with: its loop, or its block."""
         name = self.names.fresh(wanted)
         self.shown[name] = wanted
+        self.ends_with[name] = ends_with
         return name
+
+    def use(self, values: Sequence[Index], span: Span | None) -> None:
+        """The script uses the values at this point: stores them, or decides by them.
+
+        Raises:
+            ScriptError: they are made of a loop that has ended, or would be others than where they were read.
+        """
+        self.history.use(values, span)
+        for value in values:
+            if isinstance(value, ScalarExpr):
+                for dim in (dim for node in walk_scalar(value) for dim in dims_of_scalar(node)):
+                    self._require_visible(dim, span)
 
     def new_buffer(self, name: str, type_: TensorType) -> Buffer:
         """A buffer of that type, whose sizes are known by name from here on."""
@@ -149,7 +175,7 @@ class KernelInterpreter(Interpreter):
         finally:
             self.body = outer
             inner = scope.ended.items()
-            around.ended |= {name: (value, at if _is_index(value) else place) for name, (value, at) in inner}
+            around.ended |= {name: (value, at if isinstance(value, SymInt) else place) for name, (value, at) in inner}
             around.ended |= {name: (value, place) for name, value in (variables | scope.variables).items()}
 
     def run_to_end(self, statements: list[ast.stmt]) -> None:
@@ -188,17 +214,13 @@ class KernelInterpreter(Interpreter):
             self.hidden = hidden
 
 
-def _is_index(value: Any) -> bool:
-    return isinstance(value, SymInt)
-
-
 def ended(name: str, value: Any, place: str) -> Missing:
     """What is said of a variable that is used after the loop, branch or block where it has a value."""
     if isinstance(value, Missing):
         return value
     if place == "T.init":
         return Missing(f"{name} ends with T.init", "compute it again after T.init")
-    if _is_index(value):
+    if isinstance(value, SymInt):
         hint = f"use it inside of the {place}"
     else:
         dtype = value.buffer.dtype if isinstance(value, LocalVariable) else "float32"

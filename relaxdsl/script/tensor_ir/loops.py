@@ -22,7 +22,9 @@ from relaxdsl.script.interpreter import Flow
 from relaxdsl.script.loops import run_for
 from relaxdsl.script.tensor_ir.interpreter import KernelInterpreter, LoopAround, kernel_statement
 from relaxdsl.types.dims import Dim, SymInt
+from relaxdsl.types.symint import require_int64
 
+_WITHOUT_UNROLLING = "use range, or unroll an inner loop of a few steps"
 _KINDS: dict[Any, LoopKind] = {
     builtins.range: "serial",
     tir.serial: "serial",
@@ -66,6 +68,9 @@ def _require_integers(interp: KernelInterpreter, call: ast.Call, bounds: list[An
                 hint="loop over the whole range, with an `if` inside",
                 span=interp.source.span(node),
             )
+        if isinstance(bound, int):
+            with interp.at(node):
+                require_int64(bound)
 
 
 def _read_grid(interp: KernelInterpreter, node: ast.For, extents: list[Dim]) -> None:
@@ -90,7 +95,7 @@ def _read_loop(interp: KernelInterpreter, node: ast.For, kind: LoopKind, bounds:
     if kind == "unrolled" and not isinstance(stop - start, int):
         raise ScriptError(
             f"an unrolled loop runs {stop - start} times, which is no number",
-            hint="use range, or unroll an inner loop of a few steps",
+            hint=_WITHOUT_UNROLLING,
             span=interp.source.span(node.iter),
         )
     _read_nest(interp, node, [(node.target, start, stop - start)], kind)
@@ -105,7 +110,7 @@ def _read_nest(
         if not isinstance(target, ast.Name):
             hint = "several loops are one T.grid: for i, j in T.grid(n, m)" if isinstance(target, ast.Tuple) else None
             raise ScriptError("a loop's variable is a name", hint=hint, span=interp.source.span(target))
-        name = interp.fresh_variable(target.id)
+        name = interp.fresh_variable(target.id, "loop")
         names.append(name)
         values[target.id] = variable(name, start, extent)
         around[name] = LoopAround(target.id, start + extent, kind)
@@ -115,7 +120,7 @@ def _read_nest(
     if kind == "unrolled" and (steps := steps_written_out(body)) > MOST_STEPS_UNROLLED:
         raise ScriptError(
             f"{steps:,} steps would be written out, of {MOST_STEPS_UNROLLED:,} at most",
-            hint="use range, or unroll an inner loop of a few steps",
+            hint=_WITHOUT_UNROLLING,
             span=interp.source.span(node.iter),
         )
     interp.body.append(body)
@@ -125,7 +130,7 @@ def _read_parts(interp: KernelInterpreter, node: ast.For, bounds: list[Dim]) -> 
     """``for lower, upper in T.parts(extent, per_thread)``: what scheduled kernels have."""
     match node.target, [*bounds, PARTS_PER_THREAD][:2]:
         case ast.Tuple(elts=[ast.Name(id=first), ast.Name(id=second)]), [extent, per_thread] if len(bounds) <= 2:
-            lower, upper = interp.fresh_variable(first), interp.fresh_variable(second)
+            lower, upper = (interp.fresh_variable(each, "loop") for each in (first, second))
         case _:
             message = "T.parts has two names, an extent, and perhaps a number of parts for each thread"
             raise ScriptError(message, span=interp.source.span(node.iter))

@@ -22,7 +22,7 @@ from relaxdsl.script.scope import NOT_FOUND
 from relaxdsl.script.statements import run_assert, run_return
 from relaxdsl.script.tensor_ir.buffers import BufferView, as_element, checked_indices, store
 from relaxdsl.script.tensor_ir.constructs import Allocation, AxisBinding, MatchedBuffer, add_axis
-from relaxdsl.script.tensor_ir.expressions import apply_binary
+from relaxdsl.script.tensor_ir.expressions import apply_binary, evaluate_condition
 from relaxdsl.script.tensor_ir.interpreter import (
     KernelInterpreter,
     LocalVariable,
@@ -78,8 +78,8 @@ def read_augmented_assign(interp: KernelInterpreter, node: ast.AugAssign) -> Flo
     buffer, indices = _element(interp, node.target)
     with interp.at(node.target):
         old = BufferView(interp, buffer)[indices]
-    value = apply_binary(interp, sides, old, interp.evaluate(node.value))
-    interp.history.use([value], interp.source.span(node.value))
+    value = _as_element(interp, buffer, apply_binary(interp, sides, old, interp.evaluate(node.value)), node.value)
+    interp.use([value], interp.source.span(node.value))
     with interp.at(node.target):
         store(interp, buffer, indices, value)
     return Flow.NEXT
@@ -98,13 +98,13 @@ def assign(interp: KernelInterpreter, targets: list[ast.expr], value: Any, node:
         ScriptError: a target cannot have a value, or not this one.
     """
     pairs = [pair for target in targets for pair in _pairs(interp, target, value)]
-    interp.history.use((each for _, each in pairs), interp.source.span(node))
+    interp.use([each for _, each in pairs], interp.source.span(node))
     place = len(interp.body)
     for target, each in pairs:
         if isinstance(each, ScalarExpr) and interp.history.is_changed(each):
             each = _kept(interp, each, place)
             place += 1
-        _assign_one(interp, target, each)
+        _assign_one(interp, target, each, node)
 
 
 def _pairs(interp: KernelInterpreter, target: ast.expr, value: Any) -> Iterator[tuple[ast.expr, Any]]:
@@ -130,16 +130,26 @@ def _kept(interp: KernelInterpreter, value: ScalarExpr, place: int) -> ScalarExp
     return Load(local, ())
 
 
-def _assign_one(interp: KernelInterpreter, target: ast.expr, value: Any) -> None:
+def _assign_one(interp: KernelInterpreter, target: ast.expr, value: Any, node: ast.expr) -> None:
     match target:
         case ast.Name(id=name):
-            _assign_name(interp, name, value, target)
+            known = interp.frame.scope.find(name)
+            if isinstance(known, LocalVariable) and isinstance(value, int | float | SymInt | ScalarExpr):
+                value = _as_element(interp, known.buffer, value, node)
+            _assign_name(interp, name, known, value, target)
         case ast.Subscript():
             buffer, indices = _element(interp, target)
+            value = _as_element(interp, buffer, value, node)
             with interp.at(target):
                 store(interp, buffer, indices, value)
         case _:
             raise ScriptError(f"cannot assign to `{ast.unparse(target)}`", span=interp.source.span(target))
+
+
+def _as_element(interp: KernelInterpreter, buffer: Buffer, value: Any, node: ast.expr) -> ScalarExpr:
+    """The value of ``node`` as what the buffer holds."""
+    with interp.at(node):
+        return as_element(buffer, value)
 
 
 def _element(interp: KernelInterpreter, target: ast.Subscript) -> tuple[Buffer, tuple[Index, ...]]:
@@ -163,12 +173,9 @@ def _element(interp: KernelInterpreter, target: ast.Subscript) -> tuple[Buffer, 
         raise
 
 
-def _assign_name(interp: KernelInterpreter, name: str, value: Any, node: ast.expr) -> None:
+def _assign_name(interp: KernelInterpreter, name: str, known: Any, value: Any, target: ast.expr) -> None:
     scope = interp.frame.scope
-    known = scope.find(name)
-    with interp.at(node):
-        if isinstance(known, LocalVariable) and isinstance(value, int | float | SymInt):
-            value = as_element(known.buffer, value)
+    with interp.at(target):
         if known is not NOT_FOUND and name not in scope.variables and not isinstance(known, LocalVariable):
             dtype = value.dtype if isinstance(value, ScalarExpr) else "float32"
             raise _cannot_change(interp, name, known, dtype)
@@ -248,16 +255,10 @@ def _require_same_step(interp: KernelInterpreter, name: str, local: LocalVariabl
 @kernel_statement(ast.If)
 def read_if(interp: KernelInterpreter, node: ast.If) -> Flow:
     """``if condition:``: a branch of the kernel, or one that is decided now."""
-    condition = interp.evaluate(node.test)
+    condition = evaluate_condition(interp, node.test)
     if not isinstance(condition, ScalarExpr):
         return interp.execute(node.body if condition else node.orelse)
-    if condition.dtype != "bool":
-        raise ScriptError(
-            f"a condition is bool, not {condition.dtype}",
-            hint="compare it: value != 0",
-            span=interp.source.span(node.test),
-        )
-    interp.history.use([condition], interp.source.span(node.test))
+    interp.use([condition], interp.source.span(node.test))
     bodies = [node.body, node.orelse] if node.orelse else [node.body]
     branches = interp.history.alternatives(lambda body: interp.read(body, "branch"), bodies)
     interp.body.append(IfThenElse(condition, *branches))

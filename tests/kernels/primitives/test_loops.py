@@ -110,11 +110,15 @@ LOOP = """
         ([None, 2.5], "split: the factor 2.5 is no size"),
         ([None, True], "split: the factor True is no size"),
         ([None, m], "split: the factor m uses m, which is no size of the kernel"),
+        (
+            [None, 2**63],
+            f"split: factors=[None, {2**63}] make {2**63} iterations, beyond int64, in which sizes are computed",
+        ),
         ([4, 4], "split: factors=[4, 4] make 16 iterations, i has n"),
     ],
 )
 def test_split_refuses(factors, message):
-    hint = "\n   hint: leave one factor open: None" if "make" in message else ""
+    hint = "\n   hint: leave one factor open: None" if message.endswith("i has n") else ""
     assert_refuses(lambda: split_error(factors), message + LOOP + hint)
 
 
@@ -553,3 +557,50 @@ def test_unroll_refuses_what_is_too_long():
     message = "unroll: 100,000 steps would be written out, of 1,000 at most"
     hint = "\n   hint: unroll a part of it: sch.split(i_0, factors=[None, 4])"
     assert_refuses(lambda: sch.unroll(i_0), message + loops + hint)
+
+
+def test_a_block_with_unrolled_steps_is_not_moved_into_many():
+    @relax.prim_func
+    def kernel(x: T.Buffer((100, 100), "float32"), y: T.Buffer((100, 100), "float32")):
+        t = T.alloc_buffer((100, 100), "float32")
+        for i in range(100):
+            for j in range(100):
+                with T.block("t"):
+                    vi, vj = T.axis.remap("SS", [i, j])
+                    t[vi, vj] = x[vi, vj] * 2.0
+        for i in range(100):
+            with T.block("y"):
+                vi = T.axis.spatial(100, i)
+                for j in T.unroll(100):
+                    y[vi, j] = t[vi, j] + 1.0
+
+    sch = relax.Schedule(kernel)
+    i, _ = sch.get_loops("t")
+    sch.unroll(i)
+    loops = """
+   for i in T.unroll(100):  # <-- i
+       for j in range(100):
+           with T.block("t"):
+               vi, vj = T.axis.remap("SS", [i, j])
+               t[vi, vj] = x[vi, vj] * T.float32(2.0)
+       with T.block("y"):
+           vi1, = T.axis.remap("S", [i])
+           for j1 in T.unroll(100):
+               y[vi1, j1] = t[vi1, j1] + T.float32(1.0)"""
+    message = "reverse_compute_at: 10,000 steps would be written out, of 1,000 at most"
+    hint = "\n   hint: unroll a part of it: sch.split(i, factors=[None, 4])"
+    assert_refuses(lambda: sch.reverse_compute_at("y", i), message + loops + hint)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("bind", "a schedule has no step 'bind': kernels run on CPUs: sch.parallel(loop)"),
+        ("vectorise", "a schedule has no step 'vectorise': write vectorize"),
+        ("paralel", "a schedule has no step 'paralel'"),
+    ],
+)
+def test_steps_that_there_are_not(name, message):
+    with pytest.raises(AttributeError) as caught:
+        getattr(relax.Schedule(double()), name)
+    assert str(caught.value) == message
