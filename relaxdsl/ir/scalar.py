@@ -8,7 +8,7 @@ Loop variables and reduction axes are dims too: symbols with a range.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from relaxdsl.errors import DTypeError, KernelError
 from relaxdsl.types.dims import Dim, DimCompare, SymInt
 from relaxdsl.types.dtype import DTYPES, canonical_dtype, holds, is_float, is_integer, itemsize, promote
 from relaxdsl.types.reading import reading
+from relaxdsl.types.symint import does_user_compare
 
 if TYPE_CHECKING:
     from relaxdsl.ir.loops import Buffer
@@ -162,8 +163,22 @@ class ScalarExpr:
     def __ge__(self, other: ScalarLike) -> ScalarExpr:
         return binary("greater_equal", self, other)
 
+    def __eq__(self, other: object) -> Any:
+        """A user's ``==`` is a condition of the kernel; relaxdsl's own asks whether both are one node."""
+        return self._compared("equal", other)
+
+    def __ne__(self, other: object) -> Any:
+        return self._compared("not_equal", other)
+
+    def _compared(self, function: str, other: object) -> Any:
+        if not does_user_compare():
+            return NotImplemented
+        return binary(function, self, other)  # type: ignore[arg-type]  # what is no element is an error there
+
+    __hash__ = object.__hash__
+
     def equal(self, other: ScalarLike) -> ScalarExpr:
-        """Elementwise ``==`` (Python's ``==`` compares nodes by identity)."""
+        """Elementwise ``==``."""
         return binary("equal", self, other)
 
     def not_equal(self, other: ScalarLike) -> ScalarExpr:
@@ -318,10 +333,15 @@ def as_scalar(value: ScalarLike, dtype: str | None = None) -> ScalarExpr:
     raise _no_element(value)
 
 
+def whole_is_no_element(buffer: Buffer) -> KernelError:
+    """The error for a whole tensor where an element is wanted."""
+    return KernelError(f"{buffer.name} is no element", hint=f"index it: {element_of(buffer)}")
+
+
 def _no_element(value: object) -> KernelError:
     buffer = getattr(value, "buffer", None)
     if buffer is not None:
-        return KernelError(f"{buffer.name} is no element", hint=f"index it: {element_of(buffer)}")
+        return whole_is_no_element(buffer)
     if value in DTYPES:
         return KernelError(
             f"the dtype {value!r} is no element",

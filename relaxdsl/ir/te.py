@@ -5,9 +5,10 @@ from __future__ import annotations
 from relaxdsl.dataclass import dataclass
 from relaxdsl.errors import KernelError
 from relaxdsl.ir.loops import Buffer
-from relaxdsl.ir.scalar import Index, IndexValue, Load, ScalarExpr
+from relaxdsl.ir.scalar import Index, IndexValue, Load, ScalarExpr, whole_is_no_element
 from relaxdsl.types.dims import Dim, SymInt
 from relaxdsl.types.dtype import is_integer
+from relaxdsl.types.symint import does_user_compare
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -70,6 +71,13 @@ class Tensor:
             f"{self.name}: {shown} is not an index",
             hint="an index is an axis, an integer, arithmetic over them, or an integer element of a tensor",
         )
+
+    def __eq__(self, other: object) -> bool:
+        if does_user_compare():
+            raise whole_is_no_element(self.buffer)
+        return NotImplemented
+
+    __hash__ = object.__hash__
 
     def __iter__(self) -> None:
         raise KernelError(

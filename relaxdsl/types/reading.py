@@ -18,12 +18,14 @@ class Reading:
         count: instead of a loop over it, or of an array of that size.
         number: instead of ``float(size)`` and functions of ``math``.
         choose: instead of an ``if`` on it.
+        join: instead of ``&`` and ``|`` of conditions.
     """
 
     words: str
     count: str
     number: str
     choose: str
+    join: str
 
     @property
     def functions(self) -> str | None:
@@ -44,6 +46,7 @@ FUNCTION = Reading(
     "compute with whole tensors, given as arguments or made by relax.zeros(({},)); loops are for @relax.prim_func",
     'for a size as a number, write relax.astype({}, "float32")',
     "sizes are run-time values: min(a, b) and max(a, b) give sizes, relax.where picks values",
+    "write relax.logical_and(a, b) or relax.logical_or(a, b)",
 )
 KERNEL = Reading(
     "T",
@@ -51,12 +54,14 @@ KERNEL = Reading(
     "an array is T.alloc_buffer(({},), dtype)",
     'for a size as a number, write T.cast({}, "float32")',
     "write `if` in the kernel itself, or T.if_then_else(condition, a, b)",
+    "write T.logical_and(a, b) or T.logical_or(a, b)",
 )
 TE = Reading(
     "te",
     "te.compute has an element for each; for a sum, write j = te.reduce_axis({}) before it and te.sum(x[i, j], axis=j)",
     'for a size as a number, write te.cast({}, "float32")',
     "write te.if_then_else(condition, a, b); where two are equal: te.equal(i, 0)",
+    "write te.logical_and(a, b) or te.logical_or(a, b)",
 )
 
 _reading: ContextVar[Reading] = ContextVar("relaxdsl_reading", default=FUNCTION)

@@ -49,6 +49,16 @@ class DimCompare:
             hint=reading().choose,
         )
 
+    def _refuse_joining(self, other: object) -> Any:
+        if not isinstance(other, DimCompare | bool):
+            return NotImplemented  # elements of kernels are joined with them
+        raise ShapeError(
+            "conditions of sizes are not known when compiling, so Python's & and | cannot join them",
+            hint=reading().join,
+        )
+
+    __and__ = __rand__ = __or__ = __ror__ = __xor__ = __rxor__ = _refuse_joining
+
     def __str__(self) -> str:
         return f"{self.left} {self.op} {self.right}"
 
@@ -199,7 +209,9 @@ class SymInt:
 
     def __eq__(self, other: object) -> bool:
         """Whether the dims are the same: equal dims are one object. A user's undecided comparison is refused."""
-        if self is other or not _user_compares.get() or isinstance(other, bool) or not isinstance(other, int | SymInt):
+        if isinstance(other, bool) or not isinstance(other, int | SymInt):
+            return NotImplemented  # an element of a kernel knows what it is; for all others, Python compares identities
+        if self is other or not _user_compares.get():
             return self is other
         low, high = bounds_of(self - other)
         if (low is None or low <= 0) and (high is None or high >= 0):
@@ -248,6 +260,11 @@ class SymInt:
         raise ShapeError(
             f"the size `{shown(self)}` {what}: it is not known when compiling, {consequence}", hint=hint
         )
+
+
+def does_user_compare() -> bool:
+    """Whether ``==`` is a user's question here; see :func:`user_compares`."""
+    return _user_compares.get()
 
 
 @contextmanager

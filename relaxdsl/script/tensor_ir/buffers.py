@@ -12,7 +12,7 @@ from relaxdsl.script.tensor_ir.interpreter import KernelInterpreter
 from relaxdsl.tir import number
 from relaxdsl.types.dims import Dim, DimCompare, SymInt
 from relaxdsl.types.dtype import is_bool, is_float, is_integer
-from relaxdsl.types.symint import require_int64
+from relaxdsl.types.symint import does_user_compare, require_int64
 
 
 class BufferView:
@@ -68,6 +68,13 @@ class BufferView:
     __and__ = __rand__ = __or__ = __ror__ = __xor__ = __rxor__ = __lshift__ = __rshift__ = _refuse
     __neg__ = __pos__ = __invert__ = __abs__ = __bool__ = __float__ = __int__ = __index__ = __call__ = _refuse
     __lt__ = __le__ = __gt__ = __ge__ = _refuse
+
+    def __eq__(self, other: object) -> bool:
+        if does_user_compare():
+            raise not_an_element(self)
+        return NotImplemented
+
+    __hash__ = object.__hash__
 
     def __repr__(self) -> str:
         return f"the buffer {self.buffer.name}"
