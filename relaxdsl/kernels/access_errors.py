@@ -48,6 +48,8 @@ def hint_for(site: Site, shown: Mapping[str, str]) -> str:
     """What to do about an access out of range."""
     if isinstance(site.node, Block):
         return f"put `if {renamed(_text(site.index), shown)} < {site.size}:` around the block"
+    if isinstance(site.index, int) and site.index < 0:
+        return f"indices do not count from the end: write {site.size + site.index}"
     return "guard it with `if` or T.if_then_else, or loop over fewer elements"
 
 

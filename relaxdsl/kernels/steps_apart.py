@@ -22,7 +22,7 @@ from relaxdsl.types.dims import Dim, substitute
 def unproved_loops(kernel: PrimFunc) -> Iterator[For]:
     """The parallel loops of which two steps may touch an element that one of them writes.
 
-    What depends on data is taken to be meant: an element that data chooses is not held against the loop.
+    Writes of elements that data chooses are taken to be meant; but not where steps read what they write there.
     """
     for around, loop in _parallel_loops(kernel.body):
         found = [
@@ -32,7 +32,7 @@ def unproved_loops(kernel: PrimFunc) -> Iterator[For]:
         ]
         pairs = conflicting_pairs(_where_they_run(found, (*around, loop)))
         outside = {each.var for each in around}
-        if any(_may_meet(a, b, [loop.var], outside) for a, b in pairs if not _is_chosen_by_data(a, b)):
+        if any(_may_meet(a, b, [loop.var], outside) for a, b in pairs if not _is_taken_to_be_meant(a, b)):
             yield loop
 
 
@@ -47,8 +47,9 @@ def _parallel_loops(stmt: Stmt, around: tuple[For, ...] = ()) -> Iterator[tuple[
         yield from _parallel_loops(inner, inside)
 
 
-def _is_chosen_by_data(*accesses: Touch) -> bool:
-    return any(isinstance(index, ScalarExpr) for each in accesses for index in each.indices or ())
+def _is_taken_to_be_meant(a: Touch, b: Touch) -> bool:
+    is_chosen_by_data = any(isinstance(index, ScalarExpr) for each in (a, b) for index in each.indices or ())
+    return is_chosen_by_data and a.is_write and b.is_write
 
 
 def are_steps_apart(block: Block) -> bool:

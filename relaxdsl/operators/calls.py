@@ -334,7 +334,10 @@ def run_body(definition: Operator, te_operands: Mapping[str, Any], attrs: Mappin
     return definition.body(**te_operands, **attrs)
 
 
-_HINT_FOR_ANY = 'give it a type: out=relax.Tensor((m, n), "float32") where a packed function returns it, or match_cast'
+_HINT_FOR_ANY = (
+    'give it a type: out=relax.Tensor((m, n), "float32") where a packed function returns it, '
+    '-> relax.Tensor[(m, n), "float32"] on a function that does, or match_cast'
+)
 
 
 def te_operand(expr: Expr | None, name: str, operator_name: str) -> Any:

@@ -43,7 +43,7 @@ def evaluate_call(interp: Interpreter, node: ast.Call) -> Any:
     with interp.naming_symbols(False):
         function = interp.evaluate(node.func)
     with interp.naming_symbols(_arguments_name_symbols(interp, function)):
-        args = list(_positional(interp, node))
+        args = list(positional(interp, node))
         kwargs = _keywords(interp, node)
     with interp.at(node):
         return interp.declared(call_value(interp, node, function, args, kwargs))
@@ -55,7 +55,8 @@ def _arguments_name_symbols(interp: Interpreter, function: Any) -> bool:
     return interp.is_type_constructor(function) or (interp.names_symbols and is_of_sizes)
 
 
-def _positional(interp: Interpreter, node: ast.Call) -> Iterator[Any]:
+def positional(interp: Interpreter, node: ast.Call) -> Iterator[Any]:
+    """The values of the arguments without names, those after a star one by one."""
     for arg in node.args:
         if isinstance(arg, ast.Starred):
             yield from items_of(interp, interp.evaluate(arg.value), arg)

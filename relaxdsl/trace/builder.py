@@ -140,8 +140,13 @@ class BlockBuilder:
             form_dataflow: put maximal runs of pure bindings into dataflow blocks.
 
         Raises:
-            ScriptError: inside another function; without ``emit_func_output``.
+            ScriptError: inside another function; without a name, or without ``emit_func_output``.
         """
+        if not isinstance(name, str):
+            raise ScriptError(
+                f"BlockBuilder.function: the name of a function is a text, got {type(name).__name__}",
+                hint='the parameters come after it: bb.function("main", [x])',
+            )
         if self._state is not None:
             raise ScriptError(f"BlockBuilder.function: {self._state.name} is being built; functions do not nest")
         attrs = MappingProxyType({**attrs, "private": True} if private else dict(attrs))

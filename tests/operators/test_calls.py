@@ -56,7 +56,8 @@ def test_what_is_no_operand() -> None:
     assert message_of(DTypeError, exp, Var("s", ShapeType((m,)))) == "exp: x must be a tensor, got relax.Shape((m,))"
     assert message_of(DTypeError, exp, Var("a", AnyType())) == (
         "exp: x must be a tensor, got relax.Any\n"
-        '   hint: give it a type: out=relax.Tensor((m, n), "float32") where a packed function returns it, or match_cast'
+        '   hint: give it a type: out=relax.Tensor((m, n), "float32") where a packed function returns it, '
+        '-> relax.Tensor[(m, n), "float32"] on a function that does, or match_cast'
     )
     assert message_of(DTypeError, exp, np.ones(2, "complex64")).startswith("unknown dtype 'complex64'")
 

@@ -313,6 +313,16 @@ def test_numbers_stand_on_either_side_of_elements() -> None:
     np.testing.assert_array_equal(parts(x), np.stack([*divmod(x, 3), *divmod(10, x + 1)], axis=1))
 
 
+def test_extents_from_a_shape() -> None:
+    @relax.prim_func
+    def copy(x: T.Buffer((n, m), "float32"), y: T.Buffer((n, m), "float32")):
+        for i, j in T.grid(*x.shape):
+            y[i, j] = x[i, j]
+
+    x = np.arange(6, dtype=np.float32).reshape(2, 3)
+    np.testing.assert_array_equal(copy(x), x)
+
+
 def test_a_helper_may_compare_sizes() -> None:
     def is_inner(i, size):
         return i + 1 < size

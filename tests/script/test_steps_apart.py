@@ -99,13 +99,21 @@ def chosen(x: T.Buffer((n,), "int64"), y: T.Buffer((n,), "int64")):
         y[x[i]] = i
 
 
+@relax.prim_func
+def counted(x: T.Buffer((n,), "int64"), y: T.Buffer((m,), "int64")):
+    for j in range(m):
+        y[j] = 0
+    for i in T.parallel(n):
+        y[x[i]] += 1
+
+
 @pytest.mark.parametrize(
     ("kernel", "is_proved"),
-    [(triangle, True), (turned, False), (left_over, False), (own_scratch, True), (chosen, True)],
+    [(triangle, True), (turned, False), (left_over, False), (own_scratch, True), (chosen, True), (counted, False)],
     ids=lambda value: getattr(value, "__name__", str(value)),
 )
 def test_parallel_loops(kernel: relax.KernelFunction, is_proved: bool) -> None:
-    """What data says is taken to be meant; what nothing says runs in order, and is printed so."""
+    """Writes that data chooses are taken to be meant; what nothing says runs in order, and is printed so."""
     assert ("for i in T.parallel(n):" in str(kernel)) is is_proved
     assert ("range(lo, hi)" in kernel.source()) is is_proved
 

@@ -86,6 +86,12 @@ REFUSED: list[tuple[Callable[[], Any], type[RelaxError], str]] = [
         "BlockBuilder.function: main is being built; functions do not nest",
     ),
     (lambda: building(twice), ScriptError, "BlockBuilder.emit_func_output: main already has its output"),
+    (
+        lambda: building(lambda builder, x: builder.function([x]).__enter__()),
+        ScriptError,
+        "BlockBuilder.function: the name of a function is a text, got list\n"
+        '   hint: the parameters come after it: bb.function("main", [x])',
+    ),
     (without_output, ScriptError, "BlockBuilder.function: main has no emit_func_output"),
     (params_twice, ScriptError, "BlockBuilder.emit_func_output: the parameters of main are given twice"),
     (

@@ -30,8 +30,10 @@ def read_with(interp: KernelInterpreter, node: ast.With) -> Flow:
 
 
 def _unknown_with(interp: KernelInterpreter, node: ast.With) -> ScriptError:
-    span = interp.source.span(node.items[0].context_expr)
-    return ScriptError("`with` begins a block in a kernel", hint='write `with T.block("name"):`', span=span)
+    context = node.items[0].context_expr
+    is_init = not isinstance(context, ast.Call) and interp.evaluate(context) is tir.init
+    hint = "write `with T.init():`" if is_init else 'write `with T.block("name"):`'
+    return ScriptError("`with` begins a block in a kernel", hint=hint, span=interp.source.span(context))
 
 
 def _read_block(interp: KernelInterpreter, node: ast.With, call: ast.Call) -> None:

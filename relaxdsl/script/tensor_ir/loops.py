@@ -18,6 +18,7 @@ from relaxdsl.ir.loops import (
     loop_variable,
     steps_written_out,
 )
+from relaxdsl.script.calls import positional
 from relaxdsl.script.interpreter import Flow
 from relaxdsl.script.loops import run_for
 from relaxdsl.script.tensor_ir.interpreter import KernelInterpreter, LoopAround, kernel_statement
@@ -45,7 +46,7 @@ def read_for(interp: KernelInterpreter, node: ast.For) -> Flow:
         raise ScriptError("a loop has no else", hint="write what follows below it")
     if node.iter.keywords:
         raise ScriptError("a loop takes no keyword arguments", span=interp.source.span(node.iter))
-    bounds = [interp.evaluate(each) for each in node.iter.args]
+    bounds = list(positional(interp, node.iter))
     _require_integers(interp, node.iter, bounds)
     if function is tir.grid:
         _read_grid(interp, node, bounds)
@@ -61,7 +62,15 @@ def _is_loop(function: Any) -> bool:
 
 
 def _require_integers(interp: KernelInterpreter, call: ast.Call, bounds: list[Any]) -> None:
-    for bound, node in zip(bounds, call.args, strict=False):
+    has_stars = len(bounds) != len(call.args)
+    for bound, node in zip(bounds, [call] * len(bounds) if has_stars else call.args, strict=True):
+        if isinstance(bound, tuple | list):
+            word = ast.unparse(call.func)
+            raise ScriptError(
+                f"{word} takes its extents one by one, not as a {type(bound).__name__}",
+                hint=f"write {word}(n, m), or {word}(*x.shape)",
+                span=interp.source.span(node),
+            )
         if not tir.all_sizes(bound):
             raise ScriptError(
                 f"a loop's bound is an integer made of sizes, not `{ast.unparse(node)}`",
@@ -86,9 +95,12 @@ def _read_grid(interp: KernelInterpreter, node: ast.For, extents: list[Dim]) -> 
 
 def _read_loop(interp: KernelInterpreter, node: ast.For, kind: LoopKind, bounds: list[Dim]) -> None:
     if len(bounds) not in (1, 2):
+        is_backward = len(bounds) == 3 and isinstance(bounds[2], int) and bounds[2] < 0
         raise ScriptError(
             "a loop has a stop, or a start and a stop",
-            hint="loop over the number of steps, and multiply: i * step",
+            hint="count up, and index from the end: for i in range(n): x[n - 1 - i]"
+            if is_backward
+            else "loop over the number of steps, and multiply: i * step",
             span=interp.source.span(node.iter),
         )
     start, stop = bounds if len(bounds) == 2 else (0, bounds[0])
