@@ -80,7 +80,7 @@ def run_blocks(blocks: list[Block], path: Path) -> list[str]:
     return outputs
 
 
-PAGES = ("architecture", "calls", "kernels", "memory", "profiling", "saving", "schedules")
+PAGES = ("te", "architecture", "calls", "kernels", "memory", "profiling", "saving", "schedules")
 RUN = ("README.md", *(f"docs/{name}.md" for name in PAGES))
 
 
