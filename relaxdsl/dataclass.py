@@ -107,7 +107,7 @@ def _values(of: str, cls: type[Any]) -> str:
 
 
 def _compiled(source: str, names: dict[str, Any] | None = None) -> Any:
-    names = {} if names is None else names
+    names = {"__name__": __name__, **(names or {})}
     exec(source, names)
     return names["written"]
 

@@ -40,10 +40,10 @@ from relaxdsl.ir.scalar import (
     ScalarVar,
     Select,
 )
-from relaxdsl.ir.visit_loops import all_dims, used_buffers
+from relaxdsl.ir.visit_loops import all_dims, used_buffers, walk_scalar
 from relaxdsl.types.bounds import attributes_of
 from relaxdsl.types.dims import Dim, Symbol, SymInt, free_symbols, substitute, symbols_of
-from relaxdsl.types.symint import from_atom
+from relaxdsl.types.symint import from_atom, shown
 
 RESERVED_NAMES = ("T", "relax", "min", "max", "range", "abs", "float", "slice")
 
@@ -82,6 +82,14 @@ def add_prim_func(lines: Lines, function: PrimFunc, name: str | None = None) -> 
 def format_scalar(expr: ScalarExpr) -> str:
     """A scalar expression as script, with the names it has."""
     return _KernelPrinter(Lines(), None).scalar(expr)
+
+
+def format_element(expr: ScalarExpr) -> str:
+    """A scalar expression as the user wrote it: local variables and axes are bare names."""
+    printer = _KernelPrinter(Lines(), None)
+    loads = (node for node in walk_scalar(expr) if isinstance(node, Load))
+    printer.local = frozenset(load.buffer for load in loads if load.buffer.scope == "register" and not load.indices)
+    return shown(printer.scalar(expr))
 
 
 def summarize_stmt(stmt: Stmt) -> str:
@@ -349,3 +357,6 @@ def _defined_symbols(stmt: Stmt) -> list[str]:
         elif isinstance(each, Block):
             names += [axis.var for axis in each.iter_vars]
     return names
+
+
+setattr(ScalarExpr, "__repr__", format_element)  # noqa: B010 - an attribute that the class body does not declare

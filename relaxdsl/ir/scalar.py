@@ -7,7 +7,9 @@ Loop variables and reduction axes are dims too: symbols with a range.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
+from types import FrameType
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -175,7 +177,14 @@ class ScalarExpr:
             return NotImplemented
         return binary(function, self, other)  # type: ignore[arg-type]  # what is no element is an error there
 
-    __hash__ = object.__hash__
+    def __hash__(self) -> int:
+        """relaxdsl's own dicts are keyed by nodes; a user's would look for an element that is not known yet."""
+        if does_user_compare() and _is_users(sys._getframe(1)):
+            raise KernelError(
+                f"`{self}` is known only when the kernel runs, so no dict and no set can look for it",
+                hint=f"compare it: {reading().words}.if_then_else(x[i] == 0, a, b)",
+            )
+        return object.__hash__(self)
 
     def equal(self, other: ScalarLike) -> ScalarExpr:
         """Elementwise ``==``."""
@@ -188,6 +197,9 @@ class ScalarExpr:
     def astype(self, dtype: str) -> ScalarExpr:
         """This value converted to ``dtype``."""
         return cast(self, dtype)
+
+    def __format__(self, spec: str) -> str:
+        return format(float(self), spec) if spec else str(self)  # a format is one of numbers, which elements refuse
 
     def __float__(self) -> float:
         headline = "an element is no number of Python: it is computed when the kernel runs"
@@ -203,7 +215,12 @@ class ScalarExpr:
         )
 
 
-@dataclass(frozen=True, eq=False, slots=True)
+def _is_users(frame: FrameType) -> bool:
+    """Whether the code that runs there is not relaxdsl's own."""
+    return str(frame.f_globals.get("__name__")).partition(".")[0] != "relaxdsl"
+
+
+@dataclass(frozen=True, eq=False, repr=False, slots=True)
 class Const(ScalarExpr):
     """A number."""
 
@@ -211,7 +228,7 @@ class Const(ScalarExpr):
     dtype: str
 
 
-@dataclass(frozen=True, eq=False, slots=True)
+@dataclass(frozen=True, eq=False, repr=False, slots=True)
 class IndexValue(ScalarExpr):
     """A dim (a size, a loop variable, or arithmetic over them) as an int64 value."""
 
@@ -219,7 +236,7 @@ class IndexValue(ScalarExpr):
     dtype: str = "int64"
 
 
-@dataclass(frozen=True, eq=False, slots=True)
+@dataclass(frozen=True, eq=False, repr=False, slots=True)
 class ScalarVar(ScalarExpr):
     """A named scalar: the operands of a combiner."""
 
@@ -227,7 +244,7 @@ class ScalarVar(ScalarExpr):
     dtype: str
 
 
-@dataclass(frozen=True, eq=False, slots=True)
+@dataclass(frozen=True, eq=False, repr=False, slots=True)
 class Load(ScalarExpr):
     """An element of a buffer."""
 
@@ -239,7 +256,7 @@ class Load(ScalarExpr):
         return self.buffer.dtype
 
 
-@dataclass(frozen=True, eq=False, slots=True)
+@dataclass(frozen=True, eq=False, repr=False, slots=True)
 class Apply(ScalarExpr):
     """A scalar function of scalars: arithmetic, comparison, logic or mathematics, by the operator's name."""
 
@@ -248,7 +265,7 @@ class Apply(ScalarExpr):
     dtype: str
 
 
-@dataclass(frozen=True, eq=False, slots=True)
+@dataclass(frozen=True, eq=False, repr=False, slots=True)
 class Cast(ScalarExpr):
     """A conversion as NumPy's ``astype`` does it."""
 
@@ -256,7 +273,7 @@ class Cast(ScalarExpr):
     dtype: str
 
 
-@dataclass(frozen=True, eq=False, slots=True)
+@dataclass(frozen=True, eq=False, repr=False, slots=True)
 class Select(ScalarExpr):
     """``then_value if condition else else_value``; only the chosen side is evaluated, so it may guard a load."""
 
@@ -292,7 +309,7 @@ class ReduceAxis:
     extent: Dim
 
 
-@dataclass(frozen=True, eq=False, slots=True)
+@dataclass(frozen=True, eq=False, repr=False, slots=True)
 class Reduce(ScalarExpr):
     """A reduction of ``sources`` over ``axes``; its value is component ``index``. Only at the top of a TE body."""
 

@@ -86,7 +86,7 @@ class Tensor:
         )
 
 
-@dataclass(frozen=True, eq=False, slots=True)
+@dataclass(frozen=True, eq=False, repr=False, slots=True)
 class Element(Load):
     """An element of a TE tensor: a Load that remembers its tensor, so that a compute knows what it reads."""
 
