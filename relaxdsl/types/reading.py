@@ -36,9 +36,9 @@ class Reading:
         """What to write instead of a loop over the size, or of an array of so many elements."""
         return self.count.replace("{}", size)
 
-    def instead_of_number(self, size: str) -> str:
-        """What to write where the size is wanted as a number."""
-        return self.number.replace("{}", size)
+    def instead_of_number(self, size: str, dtype: str = "float32") -> str:
+        """What to write where the size is wanted as a number of that dtype."""
+        return self.number.replace("{}", size).replace("float32", dtype)
 
 
 FUNCTION = Reading(

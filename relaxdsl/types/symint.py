@@ -199,6 +199,15 @@ class SymInt:
             _refuse_number(f"{self} ** {power}", self)
         return math.prod([self] * power)
 
+    def __rpow__(self, base: object) -> Dim:
+        if _as_dim(base) is None and not isinstance(base, float):
+            return NotImplemented
+        dtype = "float32" if isinstance(base, float) else "int64"
+        return _refuse_number(f"{base} ** {format_operand(self)}", self, dtype)
+
+    def __invert__(self) -> Dim:
+        return _refuse_number(f"~{format_operand(self)}", self, "int64")
+
     def __truediv__(self, other: object) -> Dim:
         if _as_dim(other) is None and not isinstance(other, float):
             return NotImplemented
@@ -280,10 +289,10 @@ def user_compares(is_user: bool) -> Iterator[None]:
 _interned = WeakValueDictionary()
 
 
-def _refuse_number(what: str, size: SymInt | None = None) -> NoReturn:
+def _refuse_number(what: str, size: SymInt | None = None, dtype: str = "float32") -> NoReturn:
     raise ShapeError(
         f"`{what}` is no size: sizes are integers, made with + - * // %",
-        hint=reading().instead_of_number("n" if size is None else shown(size)),
+        hint=reading().instead_of_number("n" if size is None else shown(size), dtype),
     )
 
 
