@@ -42,11 +42,15 @@ def evaluate_call(interp: Interpreter, node: ast.Call) -> Any:
     """``function(arguments)``."""
     with interp.naming_symbols(False):
         function = interp.evaluate(node.func)
-    with interp.naming_symbols(_arguments_name_symbols(interp, function)):
-        args = list(positional(interp, node))
-        kwargs = _keywords(interp, node)
+    args, kwargs = arguments(interp, node, function)
     with interp.at(node):
         return interp.declared(call_value(interp, node, function, args, kwargs))
+
+
+def arguments(interp: Interpreter, node: ast.Call, function: Any) -> tuple[list[Any], dict[str, Any]]:
+    """The values of the arguments of a call of ``function``, and of those with names."""
+    with interp.naming_symbols(_arguments_name_symbols(interp, function)):
+        return list(positional(interp, node)), _keywords(interp, node)
 
 
 def _arguments_name_symbols(interp: Interpreter, function: Any) -> bool:
@@ -228,7 +232,8 @@ def _extremum(of_dims: Callable[..., Any], plain: Callable[..., Any], instead: s
             )
         if any(isinstance(value, SymInt) for value in values) and not kwargs:
             return of_dims(*values)
-        return plain(*args, **kwargs)
+        with user_compares(True):  # sizes may be in tuples
+            return plain(*args, **kwargs)
 
     return call
 

@@ -43,7 +43,7 @@ def evaluate_list(interp: Interpreter, node: ast.List) -> list[Any]:
 @expression(ast.Set)
 def evaluate_set(interp: Interpreter, node: ast.Set) -> set[Any]:
     """``{a, *b}``."""
-    return set(elements(interp, node.elts))
+    return set(map(interp.as_key, elements(interp, node.elts)))
 
 
 @expression(ast.Dict)
@@ -54,7 +54,7 @@ def evaluate_dict(interp: Interpreter, node: ast.Dict) -> dict[Any, Any]:
         if key is None:
             result.update(interp.evaluate(value))
         else:
-            result[interp.evaluate(key)] = interp.evaluate(value)
+            result[interp.as_key(interp.evaluate(key))] = interp.evaluate(value)
     return result
 
 
@@ -221,10 +221,15 @@ _COMPARISONS: dict[type[ast.cmpop], Callable[[Any, Any], Any]] = {
 @expression(ast.Compare)
 def evaluate_compare(interp: Interpreter, node: ast.Compare) -> Any:
     """``a < b``, ``a < b <= c`` (the latter on Python values)."""
-    left = as_dim(interp.evaluate(node.left))
+    return compare_in_turn(interp, node, map(interp.evaluate, (node.left, *node.comparators)))
+
+
+def compare_in_turn(interp: Interpreter, node: ast.Compare, operands: Iterator[Any]) -> Any:
+    """The comparisons of ``node`` from left to right, until one is false; operands are taken as they are needed."""
+    left = as_dim(next(operands))
     result: Any = True
-    for op, right_node in zip(node.ops, node.comparators, strict=True):
-        right = as_dim(interp.evaluate(right_node))
+    for op in node.ops:
+        right = as_dim(next(operands))
         with interp.at(node):
             result = _compare(interp, op, left, right)
         if len(node.ops) > 1:

@@ -176,6 +176,10 @@ class Interpreter:
             raise ScriptError(value.reason, hint=value.hint)
         return value
 
+    def as_key(self, value: Any) -> Any:
+        """The value as a key of a dict or an item of a set."""
+        return value
+
     @contextmanager
     def at(self, node: ast.AST) -> Iterator[None]:
         """Within the block, calls are made at the place of ``node``, and errors that have no place get this one."""

@@ -101,13 +101,14 @@ def evaluate_generator(interp: Interpreter, node: ast.GeneratorExp) -> Iterator[
 @expression(ast.SetComp)
 def evaluate_set_comprehension(interp: Interpreter, node: ast.SetComp) -> set[Any]:
     """``{f(x) for x in xs}``."""
-    return {interp.evaluate(node.elt) for _ in _rounds(interp, node.generators)}
+    return {interp.as_key(interp.evaluate(node.elt)) for _ in _rounds(interp, node.generators)}
 
 
 @expression(ast.DictComp)
 def evaluate_dict_comprehension(interp: Interpreter, node: ast.DictComp) -> dict[Any, Any]:
     """``{key: value for x in xs}``."""
-    return {interp.evaluate(node.key): interp.evaluate(node.value) for _ in _rounds(interp, node.generators)}
+    rounds = _rounds(interp, node.generators)
+    return {interp.as_key(interp.evaluate(node.key)): interp.evaluate(node.value) for _ in rounds}
 
 
 def _rounds(interp: Interpreter, generators: list[ast.comprehension]) -> Iterator[None]:

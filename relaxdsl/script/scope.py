@@ -41,13 +41,14 @@ class Scope:
 
     def find(self, name: str) -> Any:
         """The variable's value, or NOT_FOUND."""
-        return next((scope.variables[name] for scope in self._chain() if name in scope.variables), NOT_FOUND)
+        return next((scope.variables[name] for scope in self.chain() if name in scope.variables), NOT_FOUND)
 
     def find_ended(self, name: str) -> tuple[Any, str] | None:
         """The value that the variable had in a scope inside, and what it ended with."""
-        return next((scope.ended[name] for scope in self._chain() if name in scope.ended), None)
+        return next((scope.ended[name] for scope in self.chain() if name in scope.ended), None)
 
-    def _chain(self) -> Iterator[Scope]:
+    def chain(self) -> Iterator[Scope]:
+        """This scope and those around it, from the inside."""
         scope: Scope | None = self
         while scope is not None:
             yield scope

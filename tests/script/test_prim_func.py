@@ -426,3 +426,78 @@ def test_a_kernel_without_blocks_says_what_to_write() -> None:
         "get_block: there is no block y\n   for i in range(size):\n       Y[i] = T.exp(X[i])\n"
         '   hint: the kernel has none; write `with T.block("name"):` around its statements'
     )
+
+
+FIRST = np.int64(1)
+
+
+def test_extremes_of_several_values() -> None:
+    @relax.prim_func
+    def extremes(x: T.Buffer((n,), "float32"), y: T.Buffer((n, 5), "float32")):
+        for i in range(n):
+            y[i, 0] = max(x[i], 3, i, 1)
+            y[i, 1] = max([2.5, x[i]])
+            y[i, 2] = min(x[i] * each for each in (1, 2, -1))
+            y[i, 3] = max(i, 2, 1)
+            y[i, 4] = min(*(x[i], 2 * i), 4)
+
+    x = np.array([2.0, 5.0, -3.0, 7.0, 1.0], "float32")
+    i = np.arange(5)
+    rows = [
+        np.maximum(np.maximum(x, 3), i),
+        np.maximum(x, 2.5),
+        np.minimum(np.minimum(x, 2 * x), -x),
+        np.maximum(i, 2),
+        np.minimum(np.minimum(x, 2 * i), 4),
+    ]
+    np.testing.assert_array_equal(extremes(x), np.stack(rows, axis=1))
+
+
+def test_what_python_changes_where_it_begins() -> None:
+    @relax.prim_func
+    def collected(x: T.Buffer((n,), "int64"), y: T.Buffer((n,), "int64")):
+        numbers = iter([4, 5, 6, 7])
+        factors = [next(numbers)]
+        factors.append(3)
+        both = next(numbers) == 5 and next(numbers)
+        for i in range(n):
+            with T.block("y"):
+                vi = T.axis.spatial(n, i)
+                terms = []
+                seen = {"a": {1}}
+                for factor in factors:
+                    terms.append(x[vi] * factor)
+                    seen["a"].add(factor)
+                seen.update(b=2)
+                terms += [len(seen["a"]) + len(seen)]
+                y[vi] = sum(terms) + both + {3: 10}.get(factors[1], 0)
+
+    x = np.array([2, 5, -3], "int64")
+    np.testing.assert_array_equal(collected(x), 7 * x + 5 + 6 + 10)
+
+
+def test_integers_of_numpy_and_bools_beside_loops() -> None:
+    @relax.prim_func
+    def shifted(x: T.Buffer((n,), "int64"), y: T.Buffer((n,), "int64")):
+        for i in range(n):
+            with T.block("y"):
+                vi = T.axis.spatial(n, i)
+                none = T.axis.spatial(FIRST, 0)
+                y[vi + none] = True + vi + vi // FIRST
+        for i in range(FIRST, n):
+            y[i] = y[i] + x[i - FIRST] + 2 ** T.int64(i) + ~T.int64(i)
+
+    x = np.array([2, 5, -3], "int64")
+    i = np.arange(1, 3)
+    np.testing.assert_array_equal(shifted(x), [1, *(1 + i + i + x[:2] + 2**i + ~i)])
+
+
+def test_how_elements_print(capsys: pytest.CaptureFixture[str]) -> None:
+    @relax.prim_func
+    def printed(x: T.Buffer((n,), "int64"), y: T.Buffer((n,), "int64")):
+        t = x[0] if n > 0 else 0
+        for i in range(n):
+            print(x[i], [x[i] + i, n - 1], f"{x[x[i]] * 2:} {t!r}")
+            y[i] = t
+
+    assert capsys.readouterr().out == "x[i] [x[i] + i, n - 1] x[x[i]] * T.int64(2) t\n"

@@ -14,7 +14,7 @@ from relaxdsl.ir.loops import Buffer, CallExtern, IterKind, IterVar, Scope, loop
 from relaxdsl.ir.scalar import ScalarExpr
 from relaxdsl.operators.calls import current_context
 from relaxdsl.script.tensor_ir.buffers import BufferView
-from relaxdsl.script.tensor_ir.interpreter import KernelInterpreter
+from relaxdsl.script.tensor_ir.interpreter import KernelInterpreter, plain_integer
 from relaxdsl.types.bounds import require_no_misspelt_bound, without_bounds
 from relaxdsl.types.constructors import Tensor
 from relaxdsl.types.dims import Dim, SymInt, free_symbols, is_symbol
@@ -160,6 +160,7 @@ def _reduce(interp: KernelInterpreter, extent: Any, binding: Any) -> AxisBinding
 
 def _axis(interp: KernelInterpreter, kind: IterKind, extent: Any, binding: Any) -> AxisBinding:
     _require_block(interp, f"T.axis.{kind}")
+    extent, binding = plain_integer(extent), plain_integer(binding)
     for what, value in (("extent", extent), ("binding", binding)):
         if not tir.all_sizes(value):
             raise ScriptError(
@@ -233,7 +234,7 @@ def _func_attr(interp: KernelInterpreter, attrs: Any) -> None:
 
 
 def _call_extern(interp: KernelInterpreter, function: str, *arguments: Any, writes: Sequence[Any] = ()) -> None:
-    given = tuple(each.buffer if isinstance(each, BufferView) else each for each in arguments)
+    given = tuple(each.buffer if isinstance(each, BufferView) else plain_integer(each) for each in arguments)
     if not isinstance(function, str) or not all(isinstance(each, Buffer) or tir.all_sizes(each) for each in given):
         raise ScriptError("T.call_extern takes the name of a function, then buffers and integers")
     written = tuple(_buffer_of("T.call_extern", each) for each in writes)

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import ast
 import builtins
+from collections.abc import Mapping, Set
 from functools import partial, reduce
 from typing import Any
+
+import numpy as np
 
 from relaxdsl import tir
 from relaxdsl.errors import DTypeError, KernelError, ScriptError, ShapeError
@@ -14,13 +17,16 @@ from relaxdsl.ir.graph import Function
 from relaxdsl.ir.loops import PrimFunc
 from relaxdsl.ir.scalar import COMPARISON_NAMES, Apply, ScalarExpr, as_scalar, binary
 from relaxdsl.kernels.te_functions import as_condition
-from relaxdsl.script.calls import evaluate_call
-from relaxdsl.script.expressions import BINARY, evaluate_compare
+from relaxdsl.script.calls import arguments, call_value
+from relaxdsl.script.expressions import BINARY, compare_in_turn, items_of
 from relaxdsl.script.names import evaluate_name
 from relaxdsl.script.scope import NOT_FOUND
 from relaxdsl.script.tensor_ir.constructs import call_construct
 from relaxdsl.script.tensor_ir.interpreter import KernelInterpreter, ended, kernel_expression
-from relaxdsl.types.dims import DimCompare, SymInt
+from relaxdsl.script.tensor_ir.keys import require_known_index, require_known_key, require_known_keys_of_call
+from relaxdsl.script.tensor_ir.state import require_fixed
+from relaxdsl.types.dims import DimCompare, SymInt, dim_max, dim_min
+from relaxdsl.types.symint import shown
 
 _COMPARISONS: dict[type[ast.cmpop], str] = {
     ast.Eq: "==",
@@ -46,7 +52,11 @@ def evaluate_kernel_compare(interp: KernelInterpreter, node: ast.Compare) -> Any
     """``a < b <= c``: a condition of the kernel where an operand is an element, a size or a loop's variable."""
     operands = [interp.evaluate(each) for each in (node.left, *node.comparators)]
     if not any(isinstance(each, ScalarExpr | SymInt) for each in operands):
-        return evaluate_compare(interp, node)
+        for op, left, right in zip(node.ops, operands, operands[1:], strict=False):
+            if isinstance(op, ast.In | ast.NotIn) and isinstance(right, Mapping | Set):
+                with interp.at(node):
+                    require_known_key(left)
+        return compare_in_turn(interp, node, iter(operands))
     with interp.at(node):
         parts = [_compare(op, *pair) for op, *pair in zip(node.ops, operands, operands[1:], strict=False)]
         return reduce(partial(joined, "logical_and"), parts)
@@ -80,8 +90,26 @@ def apply_binary(interp: KernelInterpreter, node: ast.BinOp, left: Any, right: A
                 raise DTypeError(f"{dtype} has no bits to combine", hint='convert it: T.cast(value, "int32")')
     if not isinstance(left, ScalarExpr) and not isinstance(right, ScalarExpr):
         _require_size(node, left, right)
+        if isinstance(left, SymInt) or isinstance(right, SymInt):  # as in Python, True is 1
+            left, right = (int(each) if isinstance(each, bool | np.bool_) else each for each in (left, right))
     with interp.at(node):
-        return BINARY[type(node.op)](left, right)
+        try:
+            return BINARY[type(node.op)](left, right)
+        except TypeError as error:
+            if not any(isinstance(each, ScalarExpr | SymInt) for each in (left, right)):
+                raise
+            raise _no_operator(node, left, right) from error
+
+
+def _no_operator(node: ast.BinOp, left: Any, right: Any) -> ScriptError:
+    """The error for an operator that is not one of these values."""
+    return ScriptError(f"`{ast.unparse(node)}`: there is no such operation of {_kind(left)} and {_kind(right)}")
+
+
+def _kind(value: Any) -> str:
+    if isinstance(value, ScalarExpr):
+        return "an element"
+    return "an integer" if isinstance(value, int | SymInt) else f"a {type(value).__name__}"
 
 
 def _require_size(node: ast.BinOp, left: Any, right: Any) -> None:
@@ -92,10 +120,11 @@ def _require_size(node: ast.BinOp, left: Any, right: Any) -> None:
     """
     sizes = [side for side, value in ((node.left, left), (node.right, right)) if isinstance(value, SymInt)]
     is_division = isinstance(node.op, ast.Div) and tir.all_sizes(left, right)
-    is_of_bits = isinstance(node.op, _OF_BITS)
-    if not sizes or not (is_division or is_of_bits or isinstance(left, float) or isinstance(right, float)):
+    is_of_integers = isinstance(node.op, _OF_BITS) or (isinstance(node.op, ast.Pow) and isinstance(right, SymInt))
+    is_of_floats = isinstance(left, float) or isinstance(right, float)
+    if not sizes or not (is_division or is_of_integers or is_of_floats):
         return
-    dtype = "int64" if is_of_bits else "float32"
+    dtype = "int64" if is_of_integers and not is_of_floats else "float32"
     whole = f"write {ast.unparse(ast.BinOp(node.left, ast.FloorDiv(), node.right))}; " if is_division else ""
     raise ShapeError(
         f"`{ast.unparse(node)}` is no size: sizes are integers, made with + - * // %",
@@ -137,6 +166,11 @@ def evaluate_kernel_unary(interp: KernelInterpreter, node: ast.UnaryOp) -> Any:
             case ast.USub():
                 return -value
             case ast.Invert():
+                if isinstance(value, SymInt):
+                    raise ShapeError(
+                        f"`{ast.unparse(node)}` is no size: sizes are integers, made with + - * // %",
+                        hint=f'for a number, convert first: ~T.cast({ast.unparse(node.operand)}, "int64")',
+                    )
                 return ~value
             case _:
                 return value
@@ -172,7 +206,8 @@ def _chosen(interp: KernelInterpreter, node: ast.expr) -> Any:
         ScriptError: it makes statements, which would run always.
     """
     count = len(interp.body)
-    value = interp.evaluate(node)
+    with interp.fixing(interp.frame.scope):
+        value = interp.evaluate(node)
     if len(interp.body) > count:
         raise ScriptError(
             "what is computed only on a condition cannot assign or store",
@@ -194,13 +229,17 @@ def evaluate_kernel_call(interp: KernelInterpreter, node: ast.Call) -> Any:
             f"{function.__name__}: a kernel calls no kernel and no relax function",
             hint="call both in a @relax.function; what kernels share is a plain helper that returns a value",
         )
-    if function in _EXTREMES:
-        args = [interp.evaluate(each) for each in node.args]
-        if any(isinstance(each, ScalarExpr) for each in args):
-            with interp.at(node):
-                return _EXTREMES[function](*args)
+    args, kwargs = arguments(interp, node, function)
+    if function is builtins.min or function is builtins.max:
+        with interp.at(node):
+            if len(args) == 1 and hasattr(args[0], "__iter__"):
+                args = [list(items_of(interp, args[0], node))]
+            values = args[0] if len(args) == 1 and isinstance(args[0], list) else args
+            if any(isinstance(each, ScalarExpr) for each in values):
+                return _extreme(function, values, kwargs)
     try:
-        return evaluate_call(interp, node)
+        with interp.at(node):
+            return interp.declared(_call_plain(interp, node, function, args, kwargs))
     except (ScriptError, KernelError) as error:
         is_misfit = isinstance(error, KernelError) or isinstance(error.__cause__, TypeError)
         instead = _instead(function) if is_misfit else None
@@ -210,11 +249,60 @@ def evaluate_kernel_call(interp: KernelInterpreter, node: ast.Call) -> Any:
         raise ScriptError(f"{name}: a function of Python cannot take elements of a kernel", hint=instead) from None
 
 
-_EXTREMES: dict[Any, Any] = {builtins.min: tir.minimum, builtins.max: tir.maximum}
+def _call_plain(
+    interp: KernelInterpreter, node: ast.Call, function: Any, args: list[Any], kwargs: dict[str, Any]
+) -> Any:
+    """The result of a function that is no word of ``T``.
+
+    Raises:
+        ScriptError: it would ask for, or change, what is known only when the kernel runs.
+    """
+    is_of_type = function is builtins.isinstance or function is builtins.type
+    if is_of_type and args and isinstance(args[0], ScalarExpr | SymInt):
+        raise ScriptError(
+            f"{function.__name__}: `{shown(args[0])}` is known only when the kernel runs, so it has no type of Python",
+            hint="sizes and loops are int64, and a buffer knows the dtype of its elements: x.dtype",
+        )
+    require_known_keys_of_call(function, args)
+    require_fixed(interp, node, function, args)
+    return call_value(interp, node, function, args, kwargs)
+
+
+def _extreme(function: Any, values: list[Any], kwargs: dict[str, Any]) -> Any:
+    """The least or the greatest of values, some of which are elements. Sizes and numbers take the elements' dtype."""
+    if kwargs:
+        raise ScriptError(
+            f"{function.__name__}: of elements it has no argument {next(iter(kwargs))!r}",
+            hint="compare what is wanted: T.if_then_else(T.abs(a) < T.abs(b), a, b)",
+        )
+    on_sizes, on_scalars = _EXTREMES[function]
+    sizes = [each for each in values if tir.all_sizes(each)]
+    elements = [each for each in values if isinstance(each, ScalarExpr)]
+    others = [each for each in values if not tir.all_sizes(each) and not isinstance(each, ScalarExpr)]
+    return reduce(on_scalars, [*elements, *others, *([on_sizes(*sizes)] if sizes else [])])
+
+
+_EXTREMES: dict[Any, Any] = {builtins.min: (dim_min, tir.minimum), builtins.max: (dim_max, tir.maximum)}
 
 
 def _instead(function: Any) -> str | None:
     """What to write instead of a function of ``math``, NumPy or Python that ``T`` has too."""
     name = getattr(function, "__name__", "")
+    if function is np.where:
+        return "write T.if_then_else(condition, a, b)"
     is_python = getattr(function, "__module__", "numpy") in ("math", "numpy", "builtins")
-    return f"write T.{name}(…)" if is_python and callable(getattr(tir, name, None)) else None
+    word = getattr(tir, name, None)
+    is_function = callable(word) and not isinstance(word, tir.Construct)
+    return f"write T.{name}(…)" if is_python and is_function else None
+
+
+@kernel_expression(ast.Subscript)
+def evaluate_kernel_subscript(interp: KernelInterpreter, node: ast.Subscript) -> Any:
+    """``x[i]``: an element; an item of what Python has."""
+    with interp.naming_symbols(False):
+        container = interp.evaluate(node.value)
+    with interp.naming_symbols(interp.is_type_constructor(container)):
+        index = interp.evaluate(node.slice)
+    with interp.at(node):
+        require_known_index(container, index, ast.unparse(node.value))
+        return interp.declared(container[index])

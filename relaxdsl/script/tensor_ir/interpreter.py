@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from dataclasses import field
 from typing import Any, TypeAlias
 
+import numpy as np
+
 from relaxdsl import tir
 from relaxdsl.dataclass import dataclass
 from relaxdsl.errors import ScriptError, Span
@@ -20,9 +22,10 @@ from relaxdsl.ir.scalar import Index, Load, ScalarExpr
 from relaxdsl.ir.visit_loops import dims_of_scalar, walk_scalar
 from relaxdsl.operators.calls import current_context
 from relaxdsl.script.interpreter import ExpressionHandler, Flow, Interpreter, Options, StatementHandler
-from relaxdsl.script.scope import Missing, Surroundings
+from relaxdsl.script.scope import Missing, Scope, Surroundings
 from relaxdsl.script.source import Source
 from relaxdsl.script.tensor_ir.history import History
+from relaxdsl.script.tensor_ir.keys import require_known_key
 from relaxdsl.script.trees import walk_own
 from relaxdsl.trace.builder import BlockBuilder
 from relaxdsl.types.dims import Dim, SymInt, free_symbols
@@ -91,6 +94,8 @@ class KernelInterpreter(Interpreter):
         self.is_in_init = False
         self.hidden: dict[str, str] = {}
         """The loops around the open block, which its statements do not see, by the names of their symbols."""
+        self.fixed_scope: Scope | None = None
+        """The scope outside of the innermost loop or branch: what it holds is changed once, however often that runs."""
 
     def expression_handler(self, node: ast.expr) -> ExpressionHandler | None:
         return KERNEL_EXPRESSIONS.get(type(node)) or super().expression_handler(node)
@@ -127,6 +132,10 @@ class KernelInterpreter(Interpreter):
             f"the block {self.block.name} does not see the loop {loop} around it, only its own axes",
             hint=f"bind it to an axis: v{loop} = T.axis.spatial(extent, {loop})",
         )
+
+    def as_key(self, value: Any) -> Any:
+        require_known_key(value)
+        return value
 
     @staticmethod
     def is_type_constructor(value: Any) -> bool:
@@ -168,8 +177,9 @@ class KernelInterpreter(Interpreter):
         """
         outer, self.body = self.body, [] if body is None else body
         around, scope = self.frame.scope, self.frame.scope.child(**variables).child()
+        fixed = self.fixed_scope if place == "block" else around
         try:
-            with self.in_scope(scope):
+            with self.in_scope(scope), self.fixing(fixed):
                 self.run_to_end(statements)
             return self.statements()
         finally:
@@ -194,6 +204,15 @@ class KernelInterpreter(Interpreter):
     def is_at_start_of_block(self) -> bool:
         """Whether the open block has no statement yet, and what is read stands in no loop or branch of it."""
         return self.block is not None and self.body is self.block.body and not self.body
+
+    @contextmanager
+    def fixing(self, scope: Scope | None) -> Iterator[None]:
+        """Within the block, what this scope holds is not changed."""
+        outer, self.fixed_scope = self.fixed_scope, scope
+        try:
+            yield
+        finally:
+            self.fixed_scope = outer
 
     @contextmanager
     def inside_loops(self, loops: dict[str, LoopAround]) -> Iterator[None]:
@@ -223,10 +242,29 @@ def ended(name: str, value: Any, place: str) -> Missing:
     if isinstance(value, SymInt):
         hint = f"use it inside of the {place}"
     else:
-        dtype = value.buffer.dtype if isinstance(value, LocalVariable) else "float32"
-        example = f": {name} = T.{dtype}(0)" if isinstance(value, LocalVariable | int | float) else ""
+        dtype = value.buffer.dtype if isinstance(value, LocalVariable) else dtype_of_number(value)
+        example = "" if dtype is None else f": {name} = T.{dtype}(0)"
         hint = f"begin it before the {'if' if place == 'branch' else place}{example}"
     return Missing(f"{name} ends with its {place}", hint)
+
+
+def dtype_of_number(value: Any) -> str | None:
+    """The dtype that a local variable of this value has; None where the value is no number."""
+    match value:
+        case np.generic():
+            return str(value.dtype)
+        case bool():
+            return "bool"
+        case int():
+            return "int64"
+        case float():
+            return "float32"
+    return None
+
+
+def plain_integer(value: Any) -> Any:
+    """An integer of NumPy as Python's, which sizes are made of; anything else as it is."""
+    return int(value) if isinstance(value, np.integer) else value
 
 
 def _jump_error(span: Span | None) -> ScriptError:

@@ -21,7 +21,7 @@ from relaxdsl.ir.loops import (
 from relaxdsl.script.calls import positional
 from relaxdsl.script.interpreter import Flow
 from relaxdsl.script.loops import run_for
-from relaxdsl.script.tensor_ir.interpreter import KernelInterpreter, LoopAround, kernel_statement
+from relaxdsl.script.tensor_ir.interpreter import KernelInterpreter, LoopAround, kernel_statement, plain_integer
 from relaxdsl.types.dims import Dim, SymInt
 from relaxdsl.types.symint import require_int64
 
@@ -46,7 +46,7 @@ def read_for(interp: KernelInterpreter, node: ast.For) -> Flow:
         raise ScriptError("a loop has no else", hint="write what follows below it")
     if node.iter.keywords:
         raise ScriptError("a loop takes no keyword arguments", span=interp.source.span(node.iter))
-    bounds = list(positional(interp, node.iter))
+    bounds = [plain_integer(each) for each in positional(interp, node.iter)]
     _require_integers(interp, node.iter, bounds)
     if function is tir.grid:
         _read_grid(interp, node, bounds)

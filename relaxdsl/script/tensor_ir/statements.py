@@ -26,10 +26,14 @@ from relaxdsl.script.tensor_ir.expressions import apply_binary, evaluate_conditi
 from relaxdsl.script.tensor_ir.interpreter import (
     KernelInterpreter,
     LocalVariable,
+    dtype_of_number,
     kernel_expression,
     kernel_statement,
 )
+from relaxdsl.script.tensor_ir.state import WHAT_CHANGES, changes_once
 from relaxdsl.types.dims import SymInt
+from relaxdsl.types.dtype import is_float
+from relaxdsl.types.symint import shown
 
 
 @kernel_statement(ast.Assign)
@@ -177,24 +181,34 @@ def _assign_name(interp: KernelInterpreter, name: str, known: Any, value: Any, t
     scope = interp.frame.scope
     with interp.at(target):
         if known is not NOT_FOUND and name not in scope.variables and not isinstance(known, LocalVariable):
-            dtype = value.dtype if isinstance(value, ScalarExpr) else "float32"
-            raise _cannot_change(interp, name, known, dtype)
+            raise _cannot_change(interp, name, known, value)
         if isinstance(value, ScalarExpr):
             _assign_register(interp, name, known, value)
         else:
             scope.variables[name] = _named(interp, name, value)
 
 
-def _cannot_change(interp: KernelInterpreter, name: str, known: Any, dtype: str) -> ScriptError:
+def _cannot_change(interp: KernelInterpreter, name: str, known: Any, value: Any) -> ScriptError:
     """The error for giving another value to what a loop or a branch around has not begun as a local variable."""
     loop = interp.loops.get(str(known)) if isinstance(known, SymInt) else None
     if loop is not None and loop.shown == name:
         headline = f"{name} is the variable of a loop, which no statement changes"
         hint = f"give the other value a name of its own, or write it where it is used: x[{name} + 1]"
     else:
-        headline = f"{name} has a value that is known when parsing, so a loop or a branch cannot change it"
-        hint = f"make it a local variable where it begins: {name} = T.{dtype}(0)"
+        return changes_once(name, _local_instead(name, known, value), current_context().span)
     return ScriptError(headline, hint=hint, span=current_context().span)
+
+
+def _local_instead(name: str, known: Any, value: Any) -> str:
+    """How to begin a local variable with the value that a name has, so that it may be changed to another."""
+    dtype = "int64" if isinstance(known, SymInt) else dtype_of_number(known)
+    if dtype is None:
+        return WHAT_CHANGES
+    if isinstance(value, ScalarExpr) and (is_float(value.dtype) or not is_float(dtype)):
+        dtype = value.dtype
+    elif dtype_of_number(value) == "float32":
+        dtype = "float32"
+    return f"make it a local variable where it begins: {name} = T.{dtype}({shown(known)})"
 
 
 def _named(interp: KernelInterpreter, name: str, value: Any) -> Any:
