@@ -323,13 +323,22 @@ def items_of(interp: Interpreter, value: Any, node: ast.AST) -> Iterator[Any]:
         ScriptError: a tensor whose number of rows is not known when parsing.
     """
     if not isinstance(value, Expr):
-        for item in value:
+        iterator = iter(value)
+        while (item := _next_item(iterator)) is not _END:
             yield interp.settle(item)
     elif isinstance(value.type, TupleType):
         for i in range(len(value.type.fields)):
             yield tuple_item(value, i)
     else:
         yield from _rows(interp, value, node)
+
+
+_END = object()
+
+
+def _next_item(iterator: Iterator[Any]) -> Any:
+    with user_compares(True):  # an iterator may run a user's helper
+        return next(iterator, _END)
 
 
 def _rows(interp: Interpreter, value: Expr, node: ast.AST) -> Iterator[Any]:

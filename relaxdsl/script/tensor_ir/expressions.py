@@ -21,12 +21,13 @@ from relaxdsl.script.calls import arguments, call_value
 from relaxdsl.script.expressions import BINARY, compare_in_turn, items_of
 from relaxdsl.script.names import evaluate_name
 from relaxdsl.script.scope import NOT_FOUND
+from relaxdsl.script.tensor_ir.buffers import BufferView
 from relaxdsl.script.tensor_ir.constructs import call_construct
 from relaxdsl.script.tensor_ir.interpreter import KernelInterpreter, ended, kernel_expression
 from relaxdsl.script.tensor_ir.keys import require_known_index, require_known_key, require_known_keys_of_call
 from relaxdsl.script.tensor_ir.state import require_fixed
 from relaxdsl.types.dims import DimCompare, SymInt, dim_max, dim_min
-from relaxdsl.types.symint import shown
+from relaxdsl.types.symint import shown, user_compares
 
 _COMPARISONS: dict[type[ast.cmpop], str] = {
     ast.Eq: "==",
@@ -93,11 +94,12 @@ def apply_binary(interp: KernelInterpreter, node: ast.BinOp, left: Any, right: A
         if isinstance(left, SymInt) or isinstance(right, SymInt):  # as in Python, True is 1
             left, right = (int(each) if isinstance(each, bool | np.bool_) else each for each in (left, right))
     with interp.at(node):
+        if not any(isinstance(each, ScalarExpr | SymInt) for each in (left, right)):
+            with user_compares(True):  # an operator may be a user's
+                return BINARY[type(node.op)](left, right)
         try:
             return BINARY[type(node.op)](left, right)
         except TypeError as error:
-            if not any(isinstance(each, ScalarExpr | SymInt) for each in (left, right)):
-                raise
             raise _no_operator(node, left, right) from error
 
 
@@ -305,4 +307,5 @@ def evaluate_kernel_subscript(interp: KernelInterpreter, node: ast.Subscript) ->
         index = interp.evaluate(node.slice)
     with interp.at(node):
         require_known_index(container, index, ast.unparse(node.value))
-        return interp.declared(container[index])
+        with user_compares(not isinstance(container, BufferView) and not interp.is_type_constructor(container)):
+            return interp.declared(container[index])
