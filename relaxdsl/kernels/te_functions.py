@@ -192,15 +192,7 @@ def negative(value: ScalarLike) -> ScalarExpr:
 
 def bitwise_not(value: ScalarLike) -> ScalarExpr:
     """``~value``."""
-    return unary("bitwise_not", _without_fraction("bitwise_not", as_scalar(value)))
-
-
-def _without_fraction(function: str, value: ScalarExpr) -> ScalarExpr:
-    if is_float(value.dtype):
-        raise KernelError(
-            f"{function}: {value.dtype} has no bits to combine", hint="cast it to an integer dtype with te.cast"
-        )
-    return value
+    return unary("bitwise_not", value)
 
 
 def _function(name: str) -> Unary:
@@ -266,8 +258,7 @@ def _bitwise(name: str) -> Binary:
     """The function of the bits of two integers or bools."""
 
     def apply(left: ScalarLike, right: ScalarLike) -> ScalarExpr:
-        left, right = promote_operands(left, right)
-        return binary(name, _without_fraction(name, left), _without_fraction(name, right))
+        return binary(name, left, right)
 
     return _named(apply, name, f"``{name}(left, right)`` of integers or bools.")
 

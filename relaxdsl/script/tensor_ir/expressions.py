@@ -8,7 +8,7 @@ from functools import partial, reduce
 from typing import Any
 
 from relaxdsl import tir
-from relaxdsl.errors import DTypeError, KernelError, ScriptError, ShapeError
+from relaxdsl.errors import KernelError, ScriptError, ShapeError
 from relaxdsl.ir.conditions import joined
 from relaxdsl.ir.graph import Function
 from relaxdsl.ir.loops import PrimFunc
@@ -73,11 +73,6 @@ def apply_binary(interp: KernelInterpreter, node: ast.BinOp, left: Any, right: A
     Raises:
         DTypeError, ShapeError: it is not for these.
     """
-    if isinstance(node.op, _OF_BITS):
-        for operand in (left, right):
-            dtype = operand.dtype if isinstance(operand, ScalarExpr) else type(operand).__name__
-            if dtype.startswith("float"):
-                raise DTypeError(f"{dtype} has no bits to combine", hint='convert it: T.cast(value, "int32")')
     if not isinstance(left, ScalarExpr) and not isinstance(right, ScalarExpr):
         _require_size(node, left, right)
     with interp.at(node):
