@@ -19,8 +19,10 @@ from relaxdsl.ir.scalar import (
     Apply,
     ScalarExpr,
     ScalarLike,
+    WeakSelect,
     as_scalar,
     binary,
+    map_choice,
     promote_operands,
 )
 from relaxdsl.ir.scalar import Cast as _CastNode
@@ -215,6 +217,8 @@ class DTypeFunction:
             value = float(value) if is_float(self.dtype) else _number_in(value)
         if isinstance(value, builtins.bool | int | float):
             return number(value, self.dtype)
+        if isinstance(value, WeakSelect):
+            return map_choice(value, lambda each: number(each, self.dtype))
         return cast(value, self.dtype)
 
     def __repr__(self) -> str:

@@ -284,6 +284,12 @@ class Select(ScalarExpr):
         return self.then_value.dtype
 
 
+class WeakSelect(Select):
+    """A choice between Python numbers. It takes the other operand's dtype, as they do; then it is a plain Select."""
+
+    __slots__ = ()
+
+
 @dataclass(frozen=True, eq=False, slots=True)
 class Combiner:
     """How a reduction combines: ``results`` are expressions over the ScalarVars ``left`` and ``right``.
@@ -456,15 +462,34 @@ def promote_operands(*operands: ScalarLike) -> tuple[ScalarExpr, ...]:
 
 
 def _is_weak(operand: ScalarLike) -> bool:
-    return not isinstance(operand, ScalarExpr)
+    return isinstance(operand, WeakSelect) or not isinstance(operand, ScalarExpr)
 
 
 def _promoted(operand: ScalarLike, dtype: str) -> ScalarExpr:
     """The operand as ``dtype``, to which it promotes."""
+    if isinstance(operand, WeakSelect):
+        return map_choice(operand, lambda value: _promoted(value, dtype))
     if isinstance(operand, int) and not holds(dtype, operand):
         hint = f"convert the other operand: {reading().words}.cast(value, dtype)"
         raise DTypeError(f"{operand} does not fit into {dtype}", hint=hint)
     return cast(as_scalar(operand, dtype), dtype)
+
+
+def choice(condition: ScalarExpr, then_value: ScalarLike, else_value: ScalarLike) -> Select:
+    """``then_value if condition else else_value``; of Python numbers, a choice that is as weak as they are."""
+    given = [_typed(each) for each in (then_value, else_value)]
+    is_weak = all(isinstance(each, WeakSelect | int | float) for each in given)
+    sides = promote_operands(*given)
+    return (WeakSelect if is_weak and not is_bool(sides[0].dtype) else Select)(condition, *sides)
+
+
+def map_choice(expr: ScalarExpr, on_number: Callable[[int | float | bool], ScalarExpr]) -> ScalarExpr:
+    """The choice between numbers that a WeakSelect is, with each number replaced."""
+    if isinstance(expr, Select):
+        sides = (map_choice(each, on_number) for each in (expr.then_value, expr.else_value))
+        return Select(expr.condition, *sides)
+    assert isinstance(expr, Const)
+    return on_number(expr.value)
 
 
 def cast(value: ScalarExpr, dtype: str) -> ScalarExpr:
@@ -487,6 +512,8 @@ def _default_dtype(value: int | float | bool) -> str:
 def _weak_example(value: object) -> int | float | bool:
     if isinstance(value, DimCompare):
         return True
+    if isinstance(value, WeakSelect):
+        return 0.0 if is_float(value.dtype) else 0
     return value if isinstance(value, bool | int | float) else 0
 
 

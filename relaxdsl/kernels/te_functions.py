@@ -9,7 +9,7 @@ import numpy as np
 
 from relaxdsl.errors import DTypeError, KernelError
 from relaxdsl.ir import scalar
-from relaxdsl.ir.scalar import Apply, ScalarExpr, ScalarLike, Select, as_scalar, binary, promote_operands, unary
+from relaxdsl.ir.scalar import Apply, ScalarExpr, ScalarLike, as_scalar, binary, promote_operands, unary
 from relaxdsl.types.dtype import canonical_dtype, is_bool, is_float
 
 __all__ = [
@@ -135,8 +135,7 @@ def if_then_else(condition: ScalarLike, then_value: ScalarLike, else_value: Scal
     Raises:
         DTypeError: the condition is no bool.
     """
-    then_value, else_value = promote_operands(then_value, else_value)
-    return Select(as_condition(condition), then_value, else_value)
+    return scalar.choice(as_condition(condition), then_value, else_value)
 
 
 def as_condition(value: ScalarLike) -> ScalarExpr:

@@ -284,3 +284,48 @@ def test_every_function_of_a_dtype_computes_what_numpy_does_or_is_refused(dtype)
     for name, got in zip(computed, run(inputs, outputs, [left, right], n=left.size), strict=True):
         assert got.dtype == values[name].dtype, name
         np.testing.assert_allclose(got, values[name], rtol=tolerance if is_float(dtype) else 0, err_msg=name)
+
+
+# ------------------------------------------------------------------------------------------- choices between numbers
+
+
+@pytest.mark.parametrize("dtype", KERNEL_DTYPES)
+def test_a_choice_between_numbers_takes_the_dtype_beside_it(dtype):
+    x = te.placeholder((n,), dtype, "x")
+
+    def body(i):
+        number = te.if_then_else(x[i] > 1, 3, te.if_then_else(x[i] > 0, 2, 1))
+        return x[i] + number, number + x[i], te.maximum(x[i], number), te.if_then_else(x[i] > 1, number, x[i])
+
+    values = np.array([0, 1, 2]).astype(dtype)
+    choices = np.where(values > 1, 3, np.where(values > 0, 2, 1)).astype("int64" if dtype == "bool" else dtype)
+    wanted = [values + choices, choices + values, np.maximum(values, choices), np.where(values > 1, choices, values)]
+    for got, want in zip(run([x], te.compute((n,), body), [values], n=3), wanted, strict=True):
+        assert got.dtype == want.dtype
+        np.testing.assert_array_equal(got, want)
+
+
+def test_a_choice_of_fractions_is_float64_beside_integers_and_alone():
+    x = te.placeholder((n,), "int32", "x")
+    fraction, whole = te.if_then_else(x[0] > 0, 1, 0.5), te.if_then_else(x[0] > 0, 1, 0)
+    assert ((x[0] * fraction).dtype, fraction.dtype, whole.dtype) == ("float64", "float64", "int64")
+    assert ((fraction + whole).dtype, (whole + whole).dtype) == ("float64", "int64")
+
+
+def test_a_choice_with_a_scalar_of_numpy_or_a_bool_is_not_weak():
+    x = te.placeholder((n,), "float32", "x")
+    assert (x[0] * te.if_then_else(x[0] > 0, np.float64(1), 0)).dtype == "float64"
+    assert te.if_then_else(x[0] > 0, True, False).dtype == "bool"
+
+
+def test_a_number_of_a_choice_that_does_not_fit_is_refused():
+    x = te.placeholder((n,), "int8", "x")
+    with pytest.raises(DTypeError) as caught:
+        x[0] + te.if_then_else(x[0] > 0, 1, 200)
+    hint = "convert the other operand: te.cast(value, dtype)"
+    assert (caught.value.headline, caught.value.hint) == ("200 does not fit into int8", hint)
+
+
+def test_bits_beside_a_choice_between_numbers():
+    x = te.placeholder((n,), "uint64", "x")
+    assert (x[0] & te.if_then_else(x[0] > 0, 1, 2)).dtype == "uint64"
