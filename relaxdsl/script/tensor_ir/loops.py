@@ -77,9 +77,8 @@ def _require_integers(interp: KernelInterpreter, call: ast.Call, bounds: list[An
                 hint="loop over the whole range, with an `if` inside",
                 span=interp.source.span(node),
             )
-        if isinstance(bound, int):
-            with interp.at(node):
-                require_int64(bound)
+        with interp.at(node):
+            require_int64(bound)
 
 
 def _read_grid(interp: KernelInterpreter, node: ast.For, extents: list[Dim]) -> None:
