@@ -109,7 +109,7 @@ def checked_indices(buffer: Buffer, index: Any) -> tuple[Index, ...]:
 
 def _checked_index(buffer: Buffer, index: Any) -> Index:
     if isinstance(index, SymInt) or (hasattr(index, "__index__") and not isinstance(index, bool)):
-        return index if isinstance(index, SymInt) else require_int64(int(index))
+        return require_int64(index if isinstance(index, SymInt) else int(index))
     if isinstance(index, ScalarExpr) and is_integer(index.dtype):
         return index
     kind = index.dtype if isinstance(index, ScalarExpr) else type(index).__name__
