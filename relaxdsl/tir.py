@@ -13,7 +13,18 @@ from typing import Any, NoReturn
 
 from relaxdsl.dataclass import dataclass
 from relaxdsl.errors import DTypeError, ScriptError
-from relaxdsl.ir.scalar import FUSED, REORDERED, Apply, ScalarExpr, ScalarLike, as_scalar, promote_operands
+from relaxdsl.ir.scalar import (
+    FUSED,
+    REORDERED,
+    Apply,
+    ScalarExpr,
+    ScalarLike,
+    WeakSelect,
+    as_scalar,
+    binary,
+    map_choice,
+    promote_operands,
+)
 from relaxdsl.ir.scalar import Cast as _CastNode
 from relaxdsl.kernels.te_functions import (
     abs,
@@ -179,6 +190,14 @@ class FreshSize:
 
     dtype: str
 
+    @property
+    def instead(self) -> str:
+        """What to write for an element."""
+        return f"{self!r} declares a size; a number is T.{self.dtype}(0)"
+
+    def __repr__(self) -> str:
+        return f"T.{self.dtype}()"
+
 
 @dataclass(frozen=True, slots=True)
 class DTypeFunction:
@@ -195,13 +214,22 @@ class DTypeFunction:
         if value is None:
             return FreshSize(self.dtype)
         if isinstance(value, str):
-            value = float(value)
+            value = float(value) if is_float(self.dtype) else _number_in(value)
         if isinstance(value, builtins.bool | int | float):
             return number(value, self.dtype)
+        if isinstance(value, WeakSelect):
+            return map_choice(value, lambda each: number(each, self.dtype))
         return cast(value, self.dtype)
 
     def __repr__(self) -> str:
         return f"T.{self.dtype}"
+
+
+def _number_in(text: str) -> int | float:
+    try:
+        return int(text)
+    except ValueError:
+        return float(text)
 
 
 def number(value: builtins.bool | int | float, dtype: str) -> ScalarExpr:
@@ -258,13 +286,19 @@ def all_sizes(*values: object) -> builtins.bool:
     return all(isinstance(each, int | SymInt) and not isinstance(each, builtins.bool) for each in values)
 
 
+def _ceil_divide(left: ScalarLike, right: ScalarLike) -> ScalarExpr:
+    quotient = floor_divide(left, right)
+    if is_float(quotient.dtype):
+        left, right = promote_operands(left, right)
+        return negative(floor_divide(negative(left), right))
+    return quotient + not_equal(floor_mod(left, right), 0)  # the dtype may not hold the negative of left
+
+
 min = _of_sizes(dim_min, minimum, "min", "The lesser of two values; of sizes, a size.")
 max = _of_sizes(dim_max, maximum, "max", "The greater of two values; of sizes, a size.")
 floordiv = _of_sizes(floordiv, floor_divide, "floordiv", "``a // b``; of sizes, a size.")
 floormod = _of_sizes(modulo, floor_mod, "floormod", "``a % b``; of sizes, a size.")
-ceildiv = _of_sizes(
-    _ceildiv, lambda a, b: negative(floor_divide(negative(a), b)), "ceildiv", "``a / b`` rounded up; of sizes, a size."
-)
+ceildiv = _of_sizes(_ceildiv, _ceil_divide, "ceildiv", "``a / b`` rounded up; of sizes, a size.")
 pow = power
 fmod = mod
 nearbyint = round
@@ -280,11 +314,12 @@ Cast = cast
 def _summing(function: str, name: str) -> Callable[[ScalarLike, ScalarLike], ScalarExpr]:
     def apply(left: ScalarLike, right: ScalarLike) -> ScalarExpr:
         operands = promote_operands(left, right)
-        return Apply(name, operands, operands[0].dtype)
+        dtype = operands[0].dtype
+        return Apply(name, operands, dtype) if is_float(dtype) else binary(function, left, right)
 
     what = "fuse" if name in FUSED.values() else "reorder and fuse"
     apply.__name__ = apply.__qualname__ = name
-    apply.__doc__ = f"``{function}(left, right)``, which a reduction may {what}: what schedules write."
+    apply.__doc__ = f"``{function}(left, right)``; of floats, what schedules write: a reduction may {what} it."
     return apply
 
 

@@ -6,7 +6,7 @@ and the value of a reduction before its first step. Then, after scheduling, with
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import field, replace
 from types import MappingProxyType
 from typing import Any, Literal, NoReturn
@@ -15,7 +15,7 @@ from relaxdsl.dataclass import dataclass
 from relaxdsl.errors import ArgumentError
 from relaxdsl.ir.scalar import Index, Load, ScalarExpr, rewrite
 from relaxdsl.types.dims import Dim, Symbol, SymInt, substitute
-from relaxdsl.types.symint import from_atom
+from relaxdsl.types.symint import from_atom, is_at_least
 
 Scope = Literal["global", "scratch", "shared", "register"]
 LoopKind = Literal["serial", "parallel", "vectorized", "unrolled"]
@@ -184,6 +184,20 @@ def loop_variable(name: str, extent: Dim) -> SymInt:
     """The symbol of a loop or an axis over ``0 … extent - 1``; any name will do, so that it differs from all sizes."""
     upper = extent - 1 if isinstance(extent, int) and extent > 0 else None
     return from_atom(Symbol(name, 0, upper))
+
+
+def sizes_of(kernel: PrimFunc) -> frozenset[Dim]:
+    """The sizes of its buffers: a call in which one is below 0 is an error."""
+    return frozenset(size for buffer in (*kernel.params, *kernel.scratch) for size in buffer.shape)
+
+
+def may_multiply(extents: Iterable[Dim], sizes: Collection[Dim]) -> bool:
+    """Whether the product of the extents says how often nested loops run: of two below 0, it would be above.
+
+    Args:
+        sizes: what is certainly no less than 0.
+    """
+    return sum(not is_at_least(each, 0) and each not in sizes for each in extents) < 2
 
 
 def sub_statements(stmt: Stmt) -> tuple[Stmt, ...]:

@@ -7,9 +7,7 @@ Loop variables and reduction axes are dims too: symbols with a range.
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable
-from types import FrameType
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -17,7 +15,7 @@ import numpy as np
 from relaxdsl.dataclass import dataclass
 from relaxdsl.errors import DTypeError, KernelError
 from relaxdsl.types.dims import Dim, DimCompare, SymInt
-from relaxdsl.types.dtype import DTYPES, canonical_dtype, holds, is_float, is_integer, itemsize, promote
+from relaxdsl.types.dtype import DTYPES, canonical_dtype, holds, is_bool, is_float, is_integer, itemsize, promote
 from relaxdsl.types.reading import reading
 from relaxdsl.types.symint import does_user_compare
 
@@ -39,6 +37,21 @@ COMPARISONS = frozenset(COMPARISON_NAMES.values())
 LOGICAL = frozenset({"logical_and", "logical_or", "logical_xor", "logical_not"})
 BITWISE = frozenset({"bitwise_and", "bitwise_or", "bitwise_xor", "bitwise_not", "left_shift", "right_shift"})
 PREDICATES = frozenset({"isnan", "isinf", "isfinite"})
+# Functions of numbers that bools do not have. They do have add and multiply, which are "or" and "and", as in NumPy.
+NOT_OF_BOOLS = frozenset(
+    {
+        "floor_divide",
+        "floor_mod",
+        "left_shift",
+        "mod",
+        "negative",
+        "power",
+        "right_shift",
+        "sign",
+        "square",
+        "subtract",
+    }
+)
 # Of integers, their low bits depend on the operands' low bits only: narrow ones give what wide ones would.
 MODULAR = frozenset({"add", "subtract", "multiply", "bitwise_and", "bitwise_or", "bitwise_xor"})
 
@@ -177,14 +190,7 @@ class ScalarExpr:
             return NotImplemented
         return binary(function, self, other)  # type: ignore[arg-type]  # what is no element is an error there
 
-    def __hash__(self) -> int:
-        """relaxdsl's own dicts are keyed by nodes; a user's would look for an element that is not known yet."""
-        if does_user_compare() and _is_users(sys._getframe(1)):
-            raise KernelError(
-                f"`{self}` is known only when the kernel runs, so no dict and no set can look for it",
-                hint=f"compare it: {reading().words}.if_then_else(x[i] == 0, a, b)",
-            )
-        return object.__hash__(self)
+    __hash__ = object.__hash__
 
     def equal(self, other: ScalarLike) -> ScalarExpr:
         """Elementwise ``==``."""
@@ -213,11 +219,6 @@ class ScalarExpr:
             "an element has no truth value: it is computed when the kernel runs",
             hint=f"use {words}.if_then_else(condition, a, b), {words}.logical_and(a, b) or {words}.logical_or(a, b)",
         )
-
-
-def _is_users(frame: FrameType) -> bool:
-    """Whether the code that runs there is not relaxdsl's own."""
-    return str(frame.f_globals.get("__name__")).partition(".")[0] != "relaxdsl"
 
 
 @dataclass(frozen=True, eq=False, repr=False, slots=True)
@@ -284,6 +285,12 @@ class Select(ScalarExpr):
     @property
     def dtype(self) -> str:  # type: ignore[override]
         return self.then_value.dtype
+
+
+class WeakSelect(Select):
+    """A choice between Python numbers. It takes the other operand's dtype, as they do; then it is a plain Select."""
+
+    __slots__ = ()
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -364,7 +371,7 @@ def _no_element(value: object) -> KernelError:
             f"the dtype {value!r} is no element",
             hint=f'it stands after what is converted: {reading().words}.cast(x[i], "{value}")',
         )
-    return KernelError(f"{value!r} is no element", hint=reading().functions)
+    return KernelError(f"{value!r} is no element", hint=getattr(value, "instead", None) or reading().functions)
 
 
 def element_of(buffer: Buffer) -> str:
@@ -373,8 +380,15 @@ def element_of(buffer: Buffer) -> str:
 
 
 def unary(function: str, value: ScalarLike) -> ScalarExpr:
-    """``function(value)`` of the value's dtype (bool for predicates)."""
+    """``function(value)`` of the value's dtype (bool for predicates).
+
+    Raises:
+        DTypeError: the value is a bool, or a float, and these have no such function.
+    """
     operand = as_scalar(value)
+    _require_function(function, operand.dtype)
+    if function in BITWISE:
+        _require_bits(operand)
     if function == "negative" and isinstance(operand, Const) and is_float(operand.dtype):
         return const(-operand.value, operand.dtype)
     return Apply(function, (operand,), "bool" if function in PREDICATES else operand.dtype)
@@ -386,16 +400,48 @@ def binary(function: str, left: ScalarLike, right: ScalarLike) -> ScalarExpr:
     A dim beside a narrow integer is not cut to its bits where that would change the result.
 
     Raises:
-        DTypeError: a number does not fit into the dtype of the other operand.
+        DTypeError: a number does not fit into the dtype of the other operand, or the dtypes have no such function.
     """
+    if function in BITWISE:
+        _require_bits(left, right)
     narrow = None if function in MODULAR else _narrow_beside_dim(left, right)
     if narrow is not None:
         result = binary(function, *(cast(as_scalar(each), "int64") for each in (left, right)))
         return cast(result, narrow) if result.dtype == "int64" else result
     left, right = promote_operands(left, right)
+    _require_function(function, left.dtype)
     if function == "divide" and not is_float(left.dtype):
         left, right = cast(left, "float64"), cast(right, "float64")
     return Apply(function, (left, right), "bool" if function in COMPARISONS else left.dtype)
+
+
+def _require_function(function: str, dtype: str) -> None:
+    if is_bool(dtype) and function in NOT_OF_BOOLS:
+        hint = f'convert it: {reading().words}.cast(value, "int64")'
+        raise DTypeError(f"{function} is not for bool", hint=hint)
+
+
+def _require_bits(*operands: ScalarLike) -> None:
+    """Refuses floats, and integers of which one dtype does not hold both: NumPy makes floats of these."""
+    words = reading().words
+    for operand in operands:
+        dtype = str(operand.dtype) if isinstance(operand, ScalarExpr | np.generic) else type(operand).__name__
+        if dtype.startswith("float"):
+            raise DTypeError(f"{dtype} has no bits to combine", hint=f'convert it: {words}.cast(value, "int32")')
+    dtypes = _strong_dtypes(operands)
+    if is_float(promote(*dtypes, 0)):
+        raise DTypeError(
+            f"no integer dtype holds both {' and '.join(dtypes)}, so their bits cannot be combined",
+            hint=f'convert one of them: {words}.cast(value, "{dtypes[0]}")',
+        )
+
+
+def _strong_dtypes(operands: Iterable[ScalarLike]) -> list[str]:
+    return [each.dtype for each in map(_typed, operands) if isinstance(each, ScalarExpr) and not _is_weak(each)]
+
+
+def _typed(operand: ScalarLike) -> ScalarLike:
+    return as_scalar(operand) if isinstance(operand, np.generic) else operand
 
 
 def _narrow_beside_dim(left: ScalarLike, right: ScalarLike) -> str | None:
@@ -412,15 +458,41 @@ def promote_operands(*operands: ScalarLike) -> tuple[ScalarExpr, ...]:
     Raises:
         DTypeError: a number does not fit into it.
     """
-    operands = tuple(as_scalar(each) if isinstance(each, np.generic) else each for each in operands)
-    typed = [operand.dtype for operand in operands if isinstance(operand, ScalarExpr)]
-    weak = [_weak_example(operand) for operand in operands if not isinstance(operand, ScalarExpr)]
-    dtype = promote(*typed, *weak)
-    for operand in operands:
-        if isinstance(operand, int) and not holds(dtype, operand):
-            hint = "convert the other operand: T.cast(value, dtype)"
-            raise DTypeError(f"{operand} does not fit into {dtype}", hint=hint)
-    return tuple(cast(as_scalar(operand, dtype), dtype) for operand in operands)
+    operands = tuple(map(_typed, operands))
+    weak = [_weak_example(operand) for operand in operands if _is_weak(operand)]
+    dtype = promote(*_strong_dtypes(operands), *weak)
+    return tuple(_promoted(operand, dtype) for operand in operands)
+
+
+def _is_weak(operand: ScalarLike) -> bool:
+    return isinstance(operand, WeakSelect) or not isinstance(operand, ScalarExpr)
+
+
+def _promoted(operand: ScalarLike, dtype: str) -> ScalarExpr:
+    """The operand as ``dtype``, to which it promotes."""
+    if isinstance(operand, WeakSelect):
+        return map_choice(operand, lambda value: _promoted(value, dtype))
+    if isinstance(operand, int) and not holds(dtype, operand):
+        hint = f"convert the other operand: {reading().words}.cast(value, dtype)"
+        raise DTypeError(f"{operand} does not fit into {dtype}", hint=hint)
+    return cast(as_scalar(operand, dtype), dtype)
+
+
+def choice(condition: ScalarExpr, then_value: ScalarLike, else_value: ScalarLike) -> Select:
+    """``then_value if condition else else_value``; of Python numbers, a choice that is as weak as they are."""
+    given = [_typed(each) for each in (then_value, else_value)]
+    is_weak = all(isinstance(each, WeakSelect | int | float) for each in given)
+    sides = promote_operands(*given)
+    return (WeakSelect if is_weak and not is_bool(sides[0].dtype) else Select)(condition, *sides)
+
+
+def map_choice(expr: ScalarExpr, on_number: Callable[[int | float | bool], ScalarExpr]) -> ScalarExpr:
+    """The choice between numbers that a WeakSelect is, with each number replaced."""
+    if isinstance(expr, Select):
+        sides = (map_choice(each, on_number) for each in (expr.then_value, expr.else_value))
+        return Select(expr.condition, *sides)
+    assert isinstance(expr, Const)
+    return on_number(expr.value)
 
 
 def cast(value: ScalarExpr, dtype: str) -> ScalarExpr:
@@ -443,6 +515,8 @@ def _default_dtype(value: int | float | bool) -> str:
 def _weak_example(value: object) -> int | float | bool:
     if isinstance(value, DimCompare):
         return True
+    if isinstance(value, WeakSelect):
+        return 0.0 if is_float(value.dtype) else 0
     return value if isinstance(value, bool | int | float) else 0
 
 

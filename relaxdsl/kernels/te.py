@@ -122,7 +122,7 @@ def _checked_shape(what: str, shape: Sequence[Dim], may_be_negative: bool = Fals
 
 def _checked_size(what: str, size: object, may_be_negative: bool) -> Dim:
     if isinstance(size, SymInt):
-        return size
+        return require_int64(size)
     if isinstance(size, bool) or not hasattr(size, "__index__"):
         raise KernelError(f"{what}: {size!r} is not a size", hint="a size is an integer or a dim")
     number: int = size.__index__()

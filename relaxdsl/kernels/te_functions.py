@@ -9,7 +9,7 @@ import numpy as np
 
 from relaxdsl.errors import DTypeError, KernelError
 from relaxdsl.ir import scalar
-from relaxdsl.ir.scalar import Apply, ScalarExpr, ScalarLike, Select, as_scalar, binary, promote_operands, unary
+from relaxdsl.ir.scalar import Apply, ScalarExpr, ScalarLike, as_scalar, binary, promote_operands, unary
 from relaxdsl.types.dtype import canonical_dtype, is_bool, is_float
 
 __all__ = [
@@ -135,8 +135,7 @@ def if_then_else(condition: ScalarLike, then_value: ScalarLike, else_value: Scal
     Raises:
         DTypeError: the condition is no bool.
     """
-    then_value, else_value = promote_operands(then_value, else_value)
-    return Select(as_condition(condition), then_value, else_value)
+    return scalar.choice(as_condition(condition), then_value, else_value)
 
 
 def as_condition(value: ScalarLike) -> ScalarExpr:
@@ -192,15 +191,7 @@ def negative(value: ScalarLike) -> ScalarExpr:
 
 def bitwise_not(value: ScalarLike) -> ScalarExpr:
     """``~value``."""
-    return unary("bitwise_not", _without_fraction("bitwise_not", as_scalar(value)))
-
-
-def _without_fraction(function: str, value: ScalarExpr) -> ScalarExpr:
-    if is_float(value.dtype):
-        raise KernelError(
-            f"{function}: {value.dtype} has no bits to combine", hint="cast it to an integer dtype with te.cast"
-        )
-    return value
+    return unary("bitwise_not", value)
 
 
 def _function(name: str) -> Unary:
@@ -266,8 +257,7 @@ def _bitwise(name: str) -> Binary:
     """The function of the bits of two integers or bools."""
 
     def apply(left: ScalarLike, right: ScalarLike) -> ScalarExpr:
-        left, right = promote_operands(left, right)
-        return binary(name, _without_fraction(name, left), _without_fraction(name, right))
+        return binary(name, left, right)
 
     return _named(apply, name, f"``{name}(left, right)`` of integers or bools.")
 

@@ -35,7 +35,19 @@ from relaxdsl.kernels.accesses import expressions, nodes
 from relaxdsl.kernels.contraction.names import PARAMETERS, is_address
 from relaxdsl.kernels.contraction.tile import COLUMN_GROUP
 from relaxdsl.types.atoms import Atom
-from relaxdsl.types.dims import Dim, Min, dim_min, free_symbols, substitute, terms
+from relaxdsl.types.dims import (
+    Dim,
+    FloorDiv,
+    Max,
+    Min,
+    dim_max,
+    dim_min,
+    floordiv,
+    free_symbols,
+    map_atoms,
+    substitute,
+    terms,
+)
 from relaxdsl.types.polynomial import Term
 from relaxdsl.types.prove import Proof, prove_less, prove_less_equal
 from relaxdsl.types.symint import from_atom, is_at_least
@@ -60,7 +72,7 @@ def estimate_work(stmt: Stmt) -> Dim:
     Loops that depend on outer ones count as in the middle of the outer range; where one side of a condition certainly
     does more, that side counts, else both. A multiplication with an addition in the contraction engine is one.
     """
-    return _without_small_terms(_estimate(stmt))
+    return _defined_everywhere(_without_small_terms(_estimate(stmt)))
 
 
 def pays_to_share(extent: Dim, work: Dim) -> bool:
@@ -114,6 +126,23 @@ def _without_small_terms(work: Dim) -> Dim:
     kept = [part for part in parts if not any(_outweighs(other, part) for other in parts)]
     products = (coefficient * math.prod(from_atom(atom) ** power for atom, power in each) for coefficient, each in kept)
     return sum(products, start=0)
+
+
+def _defined_everywhere(dim: Dim) -> Dim:
+    """The dim with 1 for a divisor that may be 0: a loop that divides by a size runs only where there is one."""
+
+    def on_atom(atom: Atom) -> Dim:
+        match atom:
+            case FloorDiv(numerator, denominator):
+                divisor = denominator if is_at_least(denominator, 1) else dim_max(1, _defined_everywhere(denominator))
+                return floordiv(_defined_everywhere(numerator), divisor)
+            case Min(args):
+                return dim_min(*map(_defined_everywhere, args))
+            case Max(args):
+                return dim_max(*map(_defined_everywhere, args))
+        return from_atom(atom)
+
+    return map_atoms(dim, on_atom)
 
 
 def _outweighs(other: Term, part: Term) -> bool:

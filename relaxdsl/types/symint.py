@@ -312,20 +312,30 @@ def from_polynomial(terms: dict[Monomial, int]) -> Dim:
     return found if found is not None else _intern(key, terms)
 
 
-def require_int64(number: int) -> int:
-    """The number, if programs can compute with it.
+def require_int64(dim: Dim) -> Dim:
+    """The dim, if programs can compute with the numbers in it. Proofs may have larger ones.
 
     Raises:
-        ShapeError: it is beyond int64, in which they compute sizes and indices.
+        ShapeError: one is beyond int64, in which they compute sizes and indices.
     """
-    if not -_LIMIT <= number < _LIMIT:
-        raise ShapeError(f"{number} is beyond int64, in which sizes and indices are computed")
-    return number
+    for number in _numbers(dim):
+        if not -_LIMIT <= number < _LIMIT:
+            raise ShapeError(f"{number} is beyond int64, in which sizes and indices are computed")
+    return dim
+
+
+def _numbers(dim: Dim) -> Iterator[int]:
+    if isinstance(dim, int):
+        yield dim
+        return
+    for monomial, coefficient in dim.polynomial.items():
+        yield coefficient
+        for atom, _ in monomial:
+            for operand in atom_operands(atom):
+                yield from _numbers(operand)
 
 
 def _intern(key: frozenset[tuple[Monomial, int]], terms: dict[Monomial, int]) -> SymInt:
-    for coefficient in terms.values():
-        require_int64(coefficient)
     new = object.__new__(SymInt)
     object.__setattr__(new, "polynomial", terms)
     for cache in ("_terms", "_sort_key", "_text", "_bounds", "_symbols", "_names"):
@@ -335,14 +345,7 @@ def _intern(key: frozenset[tuple[Monomial, int]], terms: dict[Monomial, int]) ->
 
 
 def from_atom(atom: Atom) -> SymInt:
-    """The dim that is just ``atom``.
-
-    Raises:
-        ShapeError: a number in it is beyond int64.
-    """
-    for operand in atom_operands(atom):
-        if isinstance(operand, int):
-            require_int64(operand)
+    """The dim that is just ``atom``."""
     dim = from_polynomial({((atom, 1),): 1})
     assert isinstance(dim, SymInt)
     return dim

@@ -164,7 +164,7 @@ def _normalize_shape(owner: ShapeType | TensorType, attribute: str, what: str) -
 
 def _check_dim(what: str, axis: int, dim: object) -> Dim:
     if isinstance(dim, SymInt):
-        return dim
+        return require_int64(dim)
     if isinstance(dim, bool) or not hasattr(dim, "__index__"):
         raise ShapeError(f"{what}: axis {axis} has size {dim!r}, which is not an integer")
     size = index(dim)

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import operator
+from collections.abc import Callable
+from itertools import product
+from typing import Any
+
 import numpy as np
 import pytest
 from kernel_programs import run
 
-from relaxdsl.errors import KernelError
+from relaxdsl import tir as T
+from relaxdsl.errors import DTypeError, KernelError
+from relaxdsl.ir.scalar import Apply, ScalarExpr, children
 from relaxdsl.kernels import te
 from relaxdsl.kernels.create import create_prim_func
 from relaxdsl.kernels.jit import compile_kernel
@@ -156,3 +163,169 @@ def test_an_unknown_function_is_refused():
     with pytest.raises(KernelError) as caught:
         compile_kernel(create_prim_func([x], [te.compute((n,), lambda i: unary("gamma", x[i]), "y")], "kernel"))
     assert str(caught.value) == "kernel: there is no scalar function 'gamma'"
+
+
+# ------------------------------------------------------------------------------- every function, every pair of dtypes
+
+#: What NumPy has functions of its own for: the function of scalars, and NumPy's.
+UNARY: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {
+    "-": (operator.neg, operator.neg),
+    "~": (operator.invert, operator.invert),
+    "abs": (abs, abs),
+    "ceil": (te.ceil, np.ceil),
+    "floor": (te.floor, np.floor),
+    "isfinite": (te.isfinite, np.isfinite),
+    "isinf": (te.isinf, np.isinf),
+    "isnan": (te.isnan, np.isnan),
+    "logical_not": (te.logical_not, np.logical_not),
+    "round": (te.round, np.rint),
+    "sign": (te.sign, np.sign),
+    "square": (te.square, np.square),
+    "trunc": (te.trunc, np.trunc),
+}
+#: Of these, NumPy makes floats of integers; here they stay.
+KEEPS_INTEGERS = ("round",)
+BINARY: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {
+    **{
+        each.__name__: (each, each)
+        for each in (
+            operator.add,
+            operator.and_,
+            operator.floordiv,
+            operator.ge,
+            operator.gt,
+            operator.le,
+            operator.lshift,
+            operator.lt,
+            operator.mod,
+            operator.mul,
+            operator.or_,
+            operator.pow,
+            operator.rshift,
+            operator.sub,
+            operator.truediv,
+            operator.xor,
+        )
+    },
+    "equal": (te.equal, np.equal),
+    "not_equal": (te.not_equal, np.not_equal),
+    "fmod": (te.mod, np.fmod),
+    "maximum": (te.maximum, np.maximum),
+    "minimum": (te.minimum, np.minimum),
+    "logical_and": (te.logical_and, np.logical_and),
+    "logical_or": (te.logical_or, np.logical_or),
+    "logical_xor": (te.logical_xor, np.logical_xor),
+    "ceildiv": (T.ceildiv, lambda x, y: x // y + (x % y != 0)),
+    "fast_add": (T.fast_add, np.add),
+    "fast_multiply": (T.fast_multiply, np.multiply),
+    "fast_maximum": (T.fast_maximum, np.maximum),
+    "fast_minimum": (T.fast_minimum, np.minimum),
+    "fused_add": (T.fused_add, np.add),
+    "fused_multiply": (T.fused_multiply, np.multiply),
+}
+#: NumPy makes int8 of two bools, and so a bool is a number; here it is an error.
+OF_NUMBERS = ("floordiv", "mod", "fmod", "pow", "lshift", "rshift", "square", "ceildiv")
+
+
+def built(name: str, *dtypes: str) -> ScalarExpr | None:
+    """The function of elements of these dtypes; None where it is refused."""
+    function = UNARY[name][0] if len(dtypes) == 1 else BINARY[name][0]
+    try:
+        return function(*(te.placeholder((), dtype)[()] for dtype in dtypes))
+    except DTypeError:
+        return None
+
+
+def numpys(name: str, *arrays: np.ndarray) -> np.ndarray | None:
+    """What NumPy computes; None where it refuses, or makes a number of bools."""
+    if name in OF_NUMBERS and all(each.dtype == bool for each in arrays):
+        return None
+    if name in KEEPS_INTEGERS and arrays[0].dtype.kind in "biu":
+        return arrays[0]
+    try:
+        with np.errstate(all="ignore"):
+            return (UNARY[name][1] if len(arrays) == 1 else BINARY[name][1])(*arrays)
+    except TypeError:
+        return None
+
+
+def applied(expr: ScalarExpr) -> list[Apply]:
+    """The functions applied in an expression."""
+    inner = [each for child in children(expr) for each in applied(child)]
+    return [expr, *inner] if isinstance(expr, Apply) else inner
+
+
+@pytest.mark.parametrize("name", BINARY)
+def test_two_dtypes_give_numpys_or_are_refused(name):
+    """The operands are converted to one dtype, so that the kernels of one dtype, below, are those of any two."""
+    for dtypes in product(KERNEL_DTYPES, KERNEL_DTYPES):
+        expr, wanted = built(name, *dtypes), numpys(name, *(np.ones(1, dtype) for dtype in dtypes))
+        assert getattr(expr, "dtype", None) == (None if wanted is None else wanted.dtype), dtypes
+        assert expr is None or all(len({arg.dtype for arg in node.args}) == 1 for node in applied(expr)), dtypes
+
+
+@pytest.mark.parametrize("dtype", KERNEL_DTYPES)
+def test_every_function_of_a_dtype_computes_what_numpy_does_or_is_refused(dtype):
+    left, _ = edge_values(dtype)
+    right = np.resize(np.arange(7), left.size).astype(dtype)
+    values = {name: numpys(name, left) for name in UNARY} | {name: numpys(name, left, right) for name in BINARY}
+    refused = {name for name in UNARY if built(name, dtype) is None}
+    refused |= {name for name in BINARY if built(name, dtype, dtype) is None}
+    assert refused == {name for name, value in values.items() if value is None}
+
+    def body(x: ScalarExpr, y: ScalarExpr) -> list[ScalarExpr]:
+        results = {name: UNARY[name][0](x) for name in UNARY if name not in refused}
+        results |= {name: BINARY[name][0](x, y) for name in BINARY if name not in refused}
+        return list(results.values())
+
+    inputs, outputs = outputs_of(dtype, body)
+    computed = [name for name in values if name not in refused]
+    tolerance = 1e-6 if dtype == "float32" else 1e-13
+    for name, got in zip(computed, run(inputs, outputs, [left, right], n=left.size), strict=True):
+        assert got.dtype == values[name].dtype, name
+        np.testing.assert_allclose(got, values[name], rtol=tolerance if is_float(dtype) else 0, err_msg=name)
+
+
+# ------------------------------------------------------------------------------------------- choices between numbers
+
+
+@pytest.mark.parametrize("dtype", KERNEL_DTYPES)
+def test_a_choice_between_numbers_takes_the_dtype_beside_it(dtype):
+    x = te.placeholder((n,), dtype, "x")
+
+    def body(i):
+        number = te.if_then_else(x[i] > 1, 3, te.if_then_else(x[i] > 0, 2, 1))
+        return x[i] + number, number + x[i], te.maximum(x[i], number), te.if_then_else(x[i] > 1, number, x[i])
+
+    values = np.array([0, 1, 2]).astype(dtype)
+    choices = np.where(values > 1, 3, np.where(values > 0, 2, 1)).astype("int64" if dtype == "bool" else dtype)
+    wanted = [values + choices, choices + values, np.maximum(values, choices), np.where(values > 1, choices, values)]
+    for got, want in zip(run([x], te.compute((n,), body), [values], n=3), wanted, strict=True):
+        assert got.dtype == want.dtype
+        np.testing.assert_array_equal(got, want)
+
+
+def test_a_choice_of_fractions_is_float64_beside_integers_and_alone():
+    x = te.placeholder((n,), "int32", "x")
+    fraction, whole = te.if_then_else(x[0] > 0, 1, 0.5), te.if_then_else(x[0] > 0, 1, 0)
+    assert ((x[0] * fraction).dtype, fraction.dtype, whole.dtype) == ("float64", "float64", "int64")
+    assert ((fraction + whole).dtype, (whole + whole).dtype) == ("float64", "int64")
+
+
+def test_a_choice_with_a_scalar_of_numpy_or_a_bool_is_not_weak():
+    x = te.placeholder((n,), "float32", "x")
+    assert (x[0] * te.if_then_else(x[0] > 0, np.float64(1), 0)).dtype == "float64"
+    assert te.if_then_else(x[0] > 0, True, False).dtype == "bool"
+
+
+def test_a_number_of_a_choice_that_does_not_fit_is_refused():
+    x = te.placeholder((n,), "int8", "x")
+    with pytest.raises(DTypeError) as caught:
+        x[0] + te.if_then_else(x[0] > 0, 1, 200)
+    hint = "convert the other operand: te.cast(value, dtype)"
+    assert (caught.value.headline, caught.value.hint) == ("200 does not fit into int8", hint)
+
+
+def test_bits_beside_a_choice_between_numbers():
+    x = te.placeholder((n,), "uint64", "x")
+    assert (x[0] & te.if_then_else(x[0] > 0, 1, 2)).dtype == "uint64"

@@ -116,7 +116,24 @@ MISTAKES = {
     ),
     "bits of floats": (
         lambda: te.compute((n,), lambda i: te.bitwise_not(v[i])),
-        "bitwise_not: float32 has no bits to combine\n   hint: cast it to an integer dtype with te.cast",
+        'float32 has no bits to combine\n   hint: convert it: te.cast(value, "int32")',
+    ),
+    "bits of a number with a fraction": (
+        lambda: te.compute((n,), lambda i: te.cast(v[i], "int32") & 2.5),
+        'float has no bits to combine\n   hint: convert it: te.cast(value, "int32")',
+    ),
+    "bits of integers without a common dtype": (
+        lambda: te.compute((n,), lambda i: te.cast(v[i], "int8") << te.cast(v[i], "uint64")),
+        "no integer dtype holds both int8 and uint64, so their bits cannot be combined\n"
+        '   hint: convert one of them: te.cast(value, "int8")',
+    ),
+    "remainder of conditions": (
+        lambda: te.compute((n,), lambda i: (v[i] > 0) % (v[i] > 1)),
+        'floor_mod is not for bool\n   hint: convert it: te.cast(value, "int64")',
+    ),
+    "sign of a condition": (
+        lambda: te.compute((n,), lambda i: te.sign(v[i] > 0)),
+        'sign is not for bool\n   hint: convert it: te.cast(value, "int64")',
     ),
     "dtype before the value": (
         lambda: te.compute((n,), lambda i: te.cast("int32", v[i])),

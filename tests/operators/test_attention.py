@@ -8,7 +8,10 @@ import numpy as np
 import pytest
 from kernel_runs import run
 
+import relaxdsl as relax
 from relaxdsl.operators.attention import attention
+
+b, s = relax.dims("b s")
 
 
 def _arrays(queries: int, keys: int, heads: int, kv_heads: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -65,3 +68,50 @@ def test_scores_far_apart_do_not_overflow() -> None:
     query, key, value = _arrays(4, 4, 1, 1)
     result = run(attention, query * 1e4, key * 1e4, value)
     assert np.isfinite(result).all()
+
+
+def test_a_product_after_causal_attention_of_one_head() -> None:
+    """Its sum is over all columns of the attention, not over the keys that a row needs."""
+
+    @relax.function
+    def projected(
+        q: relax.Tensor[(1, s, 1, 4), "float32"],
+        v: relax.Tensor[(1, s, 1, 65), "float32"],
+        w: relax.Tensor[(65, 33), "float32"],
+    ):
+        seen = relax.nn.attention(q, q, v, causal_mask="TopLeft")
+        return relax.reshape(seen, (1, s, 65)) @ w
+
+    rng = np.random.default_rng(0)
+    for size in (0, 1, 2, 5, 70):
+        q, v = (rng.standard_normal((1, size, 1, depth)).astype("float32") for depth in (4, 65))
+        assert projected.check(q, v, rng.standard_normal((65, 33)).astype("float32"))
+
+
+def test_grouped_heads_of_depth_1_that_are_reshaped() -> None:
+    """Columns are heads and rows of the image at once, in another order than in the result."""
+
+    @relax.function
+    def flat(
+        q: relax.Tensor[(b, s, 3, 1), "float32"],
+        k: relax.Tensor[(b, s, 1, 1), "float32"],
+        v: relax.Tensor[(b, s, 1, 1), "float32"],
+    ):
+        return relax.reshape(relax.nn.attention(q, k, v), (b, s * 3, 1))
+
+    rng = np.random.default_rng(0)
+    for batch, size in ((1, 95), (2, 65), (1, 5), (0, 3)):
+        q, k, v = (rng.standard_normal((batch, size, heads, 1)).astype("float32") for heads in (3, 1, 1))
+        assert flat.check(q, k, v)
+
+
+def test_no_queries_in_a_window_of_transposed_heads() -> None:
+    @relax.function
+    def windowed(q: relax.Tensor[(1, 2, s, 4), "float32"], k: relax.Tensor[(1, s, 1, 4), "float32"]):
+        seen = relax.permute_dims(q, (0, 2, 1, 3))
+        return relax.nn.attention(seen, k, k, causal_mask="TopLeft", window_size=3)
+
+    rng = np.random.default_rng(0)
+    for size in (0, 1, 7):
+        q, k = rng.standard_normal((1, 2, size, 4)), rng.standard_normal((1, size, 1, 4))
+        assert windowed.check(q.astype("float32"), k.astype("float32"))

@@ -387,12 +387,30 @@ def _softmax(x: np.ndarray) -> np.ndarray:
     return e / e.sum(1, keepdims=True)
 
 
+@relax.prim_func
+def choices_of_numbers(
+    x: T.Buffer((n,), "float32"), y: T.Buffer((n,), "float32"), counts: T.Buffer((n,), "int32")
+):
+    for i in range(n):
+        y[i] = x[i] * (1.0 if x[i] > 0 else 0.1) + T.Select(x[i] > 1, 2, -1 if x[i] < -1 else 0.5)
+        counts[i] = 1 if x[i] > 0 else 0
+        factor: T.float32 = 1.0 if x[i] > 0 else 0.25
+        factor = factor * T.float32("3")
+        y[i] -= factor
+        counts[i] += 5 if x[i] > 1 else 6
+
+
 def _integers(x: np.ndarray) -> np.ndarray:
     return (x & 6) | (x >> 1) ^ (~x << 2) + x // 3 - x % 5
 
 
 def _with_helpers(x: np.ndarray) -> np.ndarray:
     return np.clip(x, -0.5, 0.5) * 4 + x + 2 * x**2
+
+
+def _choices_of_numbers(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    leaky = np.where(x > 0, x, np.float32(0.1) * x) + np.where(x > 1, 2, np.where(x < -1, -1, 0.5)).astype("float32")
+    return leaky - np.where(x > 0, 3, 0.75), (x > 0) + np.where(x > 1, 5, 6)
 
 
 def _fibonacci(n: int) -> np.ndarray:
@@ -441,6 +459,7 @@ EXAMPLES = (
     Example(pairs, ((("2n",), F),), lambda x: x.reshape(-1, 2).sum(1)),
     Example(with_helpers, ((("n",), F),), _with_helpers),
     Example(integers, ((("n",), I),), _integers),
+    Example(choices_of_numbers, ((("n",), F),), _choices_of_numbers),
     Example(scalars, (((), F),), lambda x: (x + 1) ** 2),
     Example(reversed_in_pairs, ((("2n",), L),), lambda x: np.sort(x.reshape(-1, 2)).ravel()[::-1]),
     Example(fibonacci, (), _fibonacci, integers=("n",)),

@@ -13,7 +13,7 @@ from dataclasses import replace
 from functools import lru_cache
 
 from relaxdsl.dataclass import dataclass
-from relaxdsl.ir.loops import Buffer, Stmt, Store, loop_variable
+from relaxdsl.ir.loops import Buffer, Stmt, Store, loop_variable, may_multiply
 from relaxdsl.ir.scalar import Apply, Cast, Const, Index, Load, ScalarExpr
 from relaxdsl.kernels.accesses import flat_index, stride
 from relaxdsl.kernels.contraction.names import BYTE_DTYPES, ENGINE_DTYPES
@@ -143,6 +143,9 @@ def contraction_of(stmt: Stmt, sizes: Sequence[str]) -> Contraction | None:
         return None
     extents = {axis.var: axis.extent for axis in nest.block.iter_vars}
     if any(extent == 0 or not set(free_symbols(extent)) <= set(sizes) for extent in extents.values()):
+        return None
+    buffers = (product.left.buffer, product.right.buffer, product.result.buffer)
+    if not may_multiply(extents.values(), {size for buffer in buffers for size in buffer.shape}):
         return None
     if not _writes_each_once(nest, product.result):
         return None

@@ -268,7 +268,8 @@ class Pieces:
         for place in range(self.chain.main + 1, len(self.chain.stages)):
             if place in self.calls:
                 yield from self._loops(waiting, piece)
-                steps = None if self.support is None else self._needed(self.support, piece)
+                is_limited = self.support is not None and self.support.variables[place] is not None
+                steps = self._needed(self.support, piece) if self.support is not None and is_limited else None
                 whole = Span(0, self.calls[place].contraction.sizes[1])
                 calls = self.calls[place]
                 yield self._product(place, piece, partial(calls.contract, piece, whole, steps))

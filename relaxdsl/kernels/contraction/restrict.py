@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import field, replace
+from operator import itemgetter
 
 from relaxdsl.dataclass import dataclass
 from relaxdsl.ir.loops import Block, Buffer, For, IterVar, Stmt, Store, loop_variable, rewrite_statement
@@ -47,15 +48,22 @@ class Local:
         self, indices: Sequence[Index], sizes: Sequence[Dim], row: Dim, columns: Span | None
     ) -> tuple[Index, ...]:
         """Where the element is that the whole buffer has at ``indices``; ``row`` counts from the piece's first one."""
-        others: list[Index] = []
+        axes = list(zip(self.roles, indices, sizes, strict=True))
+        others = [index for role, index, _ in axes if role is None]
+        if columns is None:
+            return row, *others
         column: Dim = 0
-        for index, size, role in zip(indices, sizes, self.roles, strict=True):
-            if role is None:
-                others.append(index)
-            elif role.kind == "column":
-                assert not isinstance(index, ScalarExpr)
-                column = column * size + index
-        return (row, *others) if columns is None else (row, *others, column - columns.first)
+        for _, index, size in sorted(_columns(axes), key=itemgetter(0)):
+            column = column * size + index
+        return row, *others, column - columns.first
+
+
+def _columns(axes: Iterable[tuple[Role | None, Index, Dim]]) -> Iterator[tuple[int, Dim, Dim]]:
+    """Of the axes that are columns: their place in the joint index, the index along them, and the size."""
+    for role, index, size in axes:
+        if role is not None and role.kind == "column":
+            assert not isinstance(index, ScalarExpr)
+            yield role.place, index, size
 
 
 def local_for(buffer: Buffer, roles: tuple[Role | None, ...], rows: Dim, columns: Dim) -> Local:

@@ -16,7 +16,8 @@ from relaxdsl.kernels.primitives.dependence import Sign, Touch, may_meet, touche
 from relaxdsl.kernels.primitives.facts import buffer_called
 from relaxdsl.kernels.primitives.regions import span_over
 from relaxdsl.kernels.primitives.tree import block_path, refuse
-from relaxdsl.types.dims import Dim, SymInt, parse_dim, substitute, symbol
+from relaxdsl.types.dims import Dim, SymInt, dim_max, parse_dim, substitute, symbol
+from relaxdsl.types.symint import is_at_least
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +87,7 @@ def _new_shape(func: PrimFunc, buffer: Buffer, index_map: IndexMap, block: str) 
     bounded = [span for span in spans if span is not None and span[0] == 0]
     if len(bounded) < len(spans):
         refuse(func, f"transform_layout: how far {index_map} reaches can't be told", block)
-    shape = tuple(high + 1 for _, high in bounded)
+    shape = tuple(high + 1 if is_at_least(high, -1) else dim_max(high + 1, 0) for _, high in bounded)
     placed = replace(buffer, shape=shape)
     if not any(_is_injective(each, placed, loops) for each in (places, _differences(places))):
         refuse(func, f"transform_layout: {index_map} may send two elements of {buffer.name} to one place", block)

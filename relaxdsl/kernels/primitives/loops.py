@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
 
-from relaxdsl.ir.loops import For, IfThenElse, PrimFunc, Stmt, substitute_variables
+from relaxdsl.ir.loops import For, IfThenElse, PrimFunc, Stmt, may_multiply, sizes_of, substitute_variables
 from relaxdsl.ir.names import UniqueNames
 from relaxdsl.ir.scalar import Apply, IndexValue
 from relaxdsl.kernels.primitives.combining import ORDERLESS_HINT, combines_in_any_order
@@ -111,6 +111,10 @@ def fuse(func: PrimFunc, names: UniqueNames, loops: Sequence[str]) -> tuple[Prim
     for outer, inner in pairwise(found):
         _require_fusable(func, outer, inner)
         _require_same_sums(func, [each for each in on_path if each is not found[0]], outer, inner)
+    if not may_multiply([each.extent for each in found], sizes_of(func)):
+        times = " and ".join(f"{each.var} {each.extent}" for each in found)
+        hint = "declare a size with a lower bound: relax.dims(…, lower=1)"
+        refuse(func, f"fuse: the times that the loops run may be less than 0: {times}", *loops, hint=hint)
     name = names.fresh("_".join((*loops, "fused")))
     extent: Dim = 1
     for each in found:
@@ -201,8 +205,9 @@ def _require_order(func: PrimFunc, on_path: tuple[For, ...], chain: list[For], c
     for a, b in conflicting_pairs(found):
         if is_within_block(a.buffer, found) or _is_one_sum(a, b) or is_private(func, a.buffer, chain[-1]):
             continue
-        signs = _reversed_signs(a, b, chain, changed)
-        if signs is not None:
+        within = (each for each in (*a.loops, *b.loops) if each not in outside and each not in chain)
+        anyhow: dict[str, Sign] = {each.var: "*" for each in within}
+        if _reversed_signs(a, b, chain, changed, anyhow) is not None:
             _refuse_order(func, a, b, chain, changed)
 
 
@@ -253,10 +258,13 @@ def _loops_within(order: list[For], steps: set[str]) -> set[str]:
 
 
 def _reversed_signs(
-    a: Touch, b: Touch, chain: list[For], changed: list[For], signs: Mapping[str, Sign] | None = None
+    a: Touch, b: Touch, chain: list[For], changed: list[For], signs: Mapping[str, Sign]
 ) -> Mapping[str, Sign] | None:
-    """Distances between iterations in which ``a`` comes before ``b`` now, and after it in the changed order."""
-    signs = signs or {}
+    """Distances between iterations in which ``a`` comes before ``b`` now, and after it in the changed order.
+
+    Args:
+        signs: of the loops within the chain, which are anywhere, and of those in it that have been decided.
+    """
     rest: dict[str, Sign] = {loop.var: "*" for loop in chain if loop.var not in signs}
     if _first(signs, chain) == ">" or _first(signs, changed) == "<" or not may_meet(a, b, {**signs, **rest}):
         return None

@@ -141,7 +141,16 @@ class _Match:
             return f"the loops run {', '.join(own)} times, those of the description {', '.join(theirs)}"
         variables = {old.var: loop_variable(new.var, new.extent) for old, new in zip(loops, self.loops, strict=True)}
         described = substitute_variables(block.body, {axis.var: axis.binding for axis in block.iter_vars})
-        return self._stmt(self.block.body, substitute_variables(described, variables))
+        return self._stmt(self.block.body, substitute_variables(described, variables)) or self._shared()
+
+    def _shared(self) -> str | None:
+        """Whether a buffer that is written is another one of the description, too: as if both were apart."""
+        for output in self.intrinsic.description.outputs:
+            own, _ = self.places.get(output, (None, ()))
+            other = next((each for each in self.places if each is not output and self.places[each][0] is own), None)
+            if own is not None and other is not None:
+                return f"{own.name} is both {other.name} and {output.name} of the description"
+        return None
 
     def _stmt(self, own: Stmt, described: Stmt) -> str | None:
         match own, described:

@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import NoReturn
 
 from relaxdsl.errors import ScheduleError, nearest
+from relaxdsl.ir.conditions import may_fail
 from relaxdsl.ir.layout import Lines
 from relaxdsl.ir.loops import (
     Block,
@@ -130,8 +131,13 @@ def _is_empty(stmt: Stmt) -> bool:
 
 
 def at_leaves(stmt: Stmt, visit: Callable[[Stmt], Stmt]) -> Stmt:
-    """``stmt`` with ``visit`` applied to what stands inside of its loops and conditions: blocks and stores."""
-    if isinstance(stmt, For | Seq) or (isinstance(stmt, IfThenElse) and stmt.else_body is None):
+    """``stmt`` with ``visit`` applied to what stands inside of its loops and conditions: blocks and stores.
+
+    A condition that may fail, since it reads, is visited as a whole.
+    """
+    if isinstance(stmt, For | Seq) or (
+        isinstance(stmt, IfThenElse) and stmt.else_body is None and not may_fail(stmt.condition)
+    ):
         return map_statements(stmt, lambda inner: at_leaves(inner, visit))
     return visit(stmt)
 

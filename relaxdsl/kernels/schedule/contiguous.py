@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 
-from relaxdsl.ir.loops import For, PrimFunc, Stmt, loop_variable, map_statements, substitute_variables
+from relaxdsl.ir.loops import (
+    For,
+    PrimFunc,
+    Stmt,
+    loop_variable,
+    map_statements,
+    may_multiply,
+    sizes_of,
+    substitute_variables,
+)
 from relaxdsl.kernels.accesses import dims_in
 from relaxdsl.types.dims import Dim, substitute
 
@@ -25,17 +35,20 @@ def fuse_contiguous_loops(prim_func: PrimFunc) -> PrimFunc:
 
     An index ``f(i, j)`` allows it if ``f(i, j) == f(0, i * n + j)`` as polynomials.
     """
-    return replace(prim_func, body=_fuse(prim_func.body))
+    sizes = sizes_of(prim_func)
+
+    def fuse(stmt: Stmt) -> Stmt:
+        stmt = map_statements(stmt, fuse)
+        return _fused_with_body(stmt, sizes) if isinstance(stmt, For) else stmt
+
+    return replace(prim_func, body=fuse(prim_func.body))
 
 
-def _fuse(stmt: Stmt) -> Stmt:
-    stmt = map_statements(stmt, _fuse)
-    return _fused_with_body(stmt) if isinstance(stmt, For) else stmt
-
-
-def _fused_with_body(outer: For) -> For:
+def _fused_with_body(outer: For, sizes: Collection[Dim]) -> For:
     inner = outer.body
     if not isinstance(inner, For) or inner.kind != outer.kind or inner.start != 0 or outer.start != 0:
+        return outer
+    if not may_multiply((outer.extent, inner.extent), sizes):
         return outer
     i = loop_variable(outer.var, outer.extent)
     j = loop_variable(inner.var, inner.extent)

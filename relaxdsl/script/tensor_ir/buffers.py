@@ -6,7 +6,7 @@ from typing import Any, NoReturn
 
 from relaxdsl.errors import DTypeError, ScriptError
 from relaxdsl.ir.loops import Buffer, Store
-from relaxdsl.ir.scalar import Index, Load, ScalarExpr, as_scalar, element_of
+from relaxdsl.ir.scalar import Index, Load, ScalarExpr, WeakSelect, as_scalar, element_of, map_choice
 from relaxdsl.operators.calls import current_context
 from relaxdsl.script.tensor_ir.interpreter import KernelInterpreter
 from relaxdsl.tir import number
@@ -109,7 +109,7 @@ def checked_indices(buffer: Buffer, index: Any) -> tuple[Index, ...]:
 
 def _checked_index(buffer: Buffer, index: Any) -> Index:
     if isinstance(index, SymInt) or (hasattr(index, "__index__") and not isinstance(index, bool)):
-        return index if isinstance(index, SymInt) else require_int64(int(index))
+        return require_int64(index if isinstance(index, SymInt) else int(index))
     if isinstance(index, ScalarExpr) and is_integer(index.dtype):
         return index
     kind = index.dtype if isinstance(index, ScalarExpr) else type(index).__name__
@@ -138,6 +138,8 @@ def as_element(buffer: Buffer, value: Any) -> ScalarExpr:
         raise not_an_element(value)
     if isinstance(value, bool | int | float):
         return number(value, buffer.dtype)
+    if isinstance(value, WeakSelect):
+        return map_choice(value, lambda each: number(each, buffer.dtype))
     if isinstance(value, SymInt) and not is_bool(buffer.dtype):
         return as_scalar(value, buffer.dtype)
     if not isinstance(value, ScalarExpr | SymInt | DimCompare) and not hasattr(value, "dtype"):

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from relaxdsl import tir
-from relaxdsl.errors import DTypeError, KernelError, ScriptError, ShapeError
+from relaxdsl.errors import KernelError, RelaxError, ScriptError, ShapeError
 from relaxdsl.ir.conditions import joined
 from relaxdsl.ir.graph import Function
 from relaxdsl.ir.loops import PrimFunc
@@ -84,11 +84,6 @@ def apply_binary(interp: KernelInterpreter, node: ast.BinOp, left: Any, right: A
     Raises:
         DTypeError, ShapeError: it is not for these.
     """
-    if isinstance(node.op, _OF_BITS):
-        for operand in (left, right):
-            dtype = operand.dtype if isinstance(operand, ScalarExpr) else type(operand).__name__
-            if dtype.startswith("float"):
-                raise DTypeError(f"{dtype} has no bits to combine", hint='convert it: T.cast(value, "int32")')
     if not isinstance(left, ScalarExpr) and not isinstance(right, ScalarExpr):
         _require_size(node, left, right)
         if isinstance(left, SymInt) or isinstance(right, SymInt):  # as in Python, True is 1
@@ -99,6 +94,8 @@ def apply_binary(interp: KernelInterpreter, node: ast.BinOp, left: Any, right: A
                 return BINARY[type(node.op)](left, right)
         try:
             return BINARY[type(node.op)](left, right)
+        except RelaxError:  # some are TypeErrors, too
+            raise
         except TypeError as error:
             raise _no_operator(node, left, right) from error
 

@@ -23,7 +23,7 @@ from relaxdsl.script.interpreter import Flow
 from relaxdsl.script.loops import run_for
 from relaxdsl.script.tensor_ir.interpreter import KernelInterpreter, LoopAround, kernel_statement, plain_integer
 from relaxdsl.types.dims import Dim, SymInt
-from relaxdsl.types.symint import require_int64
+from relaxdsl.types.symint import is_at_least, require_int64
 
 _WITHOUT_UNROLLING = "use range, or unroll an inner loop of a few steps"
 _KINDS: dict[Any, LoopKind] = {
@@ -77,9 +77,8 @@ def _require_integers(interp: KernelInterpreter, call: ast.Call, bounds: list[An
                 hint="loop over the whole range, with an `if` inside",
                 span=interp.source.span(node),
             )
-        if isinstance(bound, int):
-            with interp.at(node):
-                require_int64(bound)
+        with interp.at(node):
+            require_int64(bound)
 
 
 def _read_grid(interp: KernelInterpreter, node: ast.For, extents: list[Dim]) -> None:
@@ -122,13 +121,12 @@ def _read_nest(
         if not isinstance(target, ast.Name):
             hint = "several loops are one T.grid: for i, j in T.grid(n, m)" if isinstance(target, ast.Tuple) else None
             raise ScriptError("a loop's variable is a name", hint=hint, span=interp.source.span(target))
-        name = interp.fresh_variable(target.id, "loop")
-        names.append(name)
-        values[target.id] = variable(name, start, extent)
+        name, begin, values[target.id] = _variable(interp, target.id, start, extent)
+        names.append((name, begin))
         around[name] = LoopAround(target.id, start + extent, kind)
     body = _read_body(interp, node, around, values)
-    for name, (_, start, extent) in zip(reversed(names), reversed(loops), strict=True):
-        body = For(name, extent, body, kind, start)
+    for (name, begin), (_, _, extent) in zip(reversed(names), reversed(loops), strict=True):
+        body = For(name, extent, body, kind, begin)
     if kind == "unrolled" and (steps := steps_written_out(body)) > MOST_STEPS_UNROLLED:
         raise ScriptError(
             f"{steps:,} steps would be written out, of {MOST_STEPS_UNROLLED:,} at most",
@@ -136,6 +134,20 @@ def _read_nest(
             span=interp.source.span(node.iter),
         )
     interp.body.append(body)
+
+
+def _variable(interp: KernelInterpreter, wanted: str, start: Dim, extent: Dim) -> tuple[str, Dim, SymInt]:
+    """The name of a loop's symbol, where it starts, and the value of the loop's variable.
+
+    Symbols of loops are known to be no less than 0: where the variable may be, the loop counts its steps.
+    """
+    if is_at_least(start, 0):
+        name = interp.fresh_variable(wanted, "loop")
+        return name, start, variable(name, start, extent)
+    name = interp.fresh_variable(f"{wanted}_step", "loop")
+    value = loop_variable(name, extent) + start
+    assert isinstance(value, SymInt)
+    return name, 0, value
 
 
 def _read_parts(interp: KernelInterpreter, node: ast.For, bounds: list[Dim]) -> None:

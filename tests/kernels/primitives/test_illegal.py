@@ -1,0 +1,169 @@
+"""Steps that would change a result, and are refused; and what a bound has to stand outside of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import relaxdsl as relax
+from relaxdsl import tir as T
+
+n, m, k = relax.dims("n m k")
+
+
+@relax.prim_func
+def scan(x: T.Buffer((n, m), "int64"), t: T.Buffer((n, m), "int64")):
+    for i, j in T.grid(n, m):
+        with T.block("t"):
+            vi, vj = T.axis.remap("RR", [i, j])
+            t[vi, vj] = x[vi, vj] + (t[vi - 1, vj + 1] if vi >= 1 and vj + 1 < m else 0)
+
+
+@relax.prim_func
+def scan_in_space(t: T.Buffer((n, m, k), "int64")):
+    for i, j, h in T.grid(n, m, k):
+        with T.block("t"):
+            vi, vj, vh = T.axis.remap("RRR", [i, j, h])
+            t[vi, vj, vh] = 1 + (t[vi - 1, vj + 1, vh - 1] if vi >= 1 and vj + 1 < m and vh >= 1 else 0)
+
+
+@relax.prim_func
+def far_scan(x: T.Buffer((n, m), "int64"), t: T.Buffer((n, m), "int64")):
+    for i, j in T.grid(n, m):
+        with T.block("t"):
+            vi, vj = T.axis.remap("RR", [i, j])
+            t[vi, vj] = x[vi, vj] + (t[vi - 3, vj + 1] if vi >= 3 and vj + 1 < m else 0)
+
+
+def split_columns(sch: relax.Schedule) -> None:
+    i, j = sch.get_loops("t")
+    j_0, _ = sch.split(j, factors=[None, 8])
+    sch.reorder(j_0, i)
+
+
+def split_rows(sch: relax.Schedule) -> None:
+    i, _ = sch.get_loops("t")
+    i_0, i_1 = sch.split(i, factors=[3, None])
+    sch.reorder(i_1, i_0)
+
+
+def outer_two(sch: relax.Schedule) -> None:
+    i, j, _ = sch.get_loops("t")
+    sch.reorder(j, i)
+
+
+@pytest.mark.parametrize(
+    ("kernel", "step", "headline"),
+    [
+        (scan, split_columns, "reorder: in the order j_0, i an element of t may be read before it is written"),
+        (far_scan, split_rows, "reorder: in the order i_1, i_0 an element of t may be read before it is written"),
+        (scan_in_space, outer_two, "reorder: in the order j, i an element of t may be read before it is written"),
+    ],
+)
+def test_reorder_looks_at_the_loops_within(
+    kernel: Any, step: Callable[[relax.Schedule], None], headline: str
+) -> None:
+    with pytest.raises(relax.ScheduleError) as caught:
+        step(relax.Schedule(kernel))
+    assert str(caught.value).splitlines()[0] == headline
+
+
+def test_a_bound_stands_outside_of_a_condition_on_data() -> None:
+    @relax.prim_func
+    def kernel(x: T.Buffer((n,), "int64"), y: T.Buffer((1,), "int64")):
+        for j in range(n):
+            if x[j] > 2:
+                with T.block("s"):
+                    vo, vj = T.axis.spatial(1, 0), T.axis.reduce(n, j)
+                    with T.init():
+                        y[vo] = 5
+                    y[vo] += x[vj]
+
+    sch = relax.Schedule(kernel)
+    (j,) = sch.get_loops("s")
+    sch.split(j, factors=[None, 4])
+    text = str(sch)
+    assert text.index("if (4 * j_0 + j_1) < n:") < text.index("if x[4 * j_0 + j_1] > T.int64(2):")
+    for run in (relax.prim_func(sch.func), relax.prim_func(sch.func, debug=True)):
+        for size in (1, 3, 4, 5, 9):
+            x = np.arange(3, 3 + size)
+            np.testing.assert_array_equal(run(x), [5 + x.sum()])
+
+
+def test_fuse_refuses_loops_that_may_both_run_less_than_0_times() -> None:
+    @relax.prim_func
+    def kernel(x: T.Buffer((n,), "int64"), y: T.Buffer((n, n), "int64")):
+        for a, b in T.grid(n, n):
+            y[a, b] = 0
+        for a, b in T.grid(n - 6, n - 6):
+            with T.block("y"):
+                va, vb = T.axis.remap("SS", [a, b])
+                y[va, vb] = x[va] + x[vb]
+
+    sch = relax.Schedule(kernel)
+    with pytest.raises(relax.ScheduleError) as caught:
+        sch.fuse(*sch.get_loops("y"))
+    first, *_, hint = str(caught.value).splitlines()
+    assert first == "fuse: the times that the loops run may be less than 0: a1 n - 6 and b1 n - 6"
+    assert hint == "   hint: declare a size with a lower bound: relax.dims(…, lower=1)"
+
+
+@relax.prim_func
+def double_4(x: T.Buffer((4,), "int64"), y: T.Buffer((4,), "int64")):
+    for i in range(4):
+        with T.block("y"):
+            vi = T.axis.spatial(4, i)
+            y[vi] = x[vi] * 2
+
+
+@relax.prim_func
+def double_4_in_two_steps(x: T.Buffer((4,), "int64"), y: T.Buffer((4,), "int64")):
+    for i in range(4):
+        y[i] = 0
+    for i in range(4):
+        y[i] += x[i] * 2
+
+
+relax.TensorIntrin.register("double_4_in_two_steps", double_4, double_4_in_two_steps)
+
+
+def test_tensorize_refuses_a_buffer_that_is_two_of_the_description() -> None:
+    @relax.prim_func
+    def kernel(y: T.Buffer((4,), "int64")):
+        T.outputs(y)
+        for i in range(4):
+            with T.block("b"):
+                v = T.axis.spatial(4, i)
+                y[v] = y[v] * 2
+
+    sch = relax.Schedule(kernel)
+    with pytest.raises(relax.ScheduleError) as caught:
+        sch.tensorize(sch.get_loops("b")[0], "double_4_in_two_steps")
+    assert str(caught.value).splitlines()[0] == (
+        "tensorize: the loops are not double_4_in_two_steps: y is both x and y of the description"
+    )
+
+
+@pytest.mark.parametrize("index_map", [lambda i, j: (i + j, j), lambda i, j: (i * 2, j)])
+def test_layouts_of_empty_buffers(index_map: Callable[..., Any]) -> None:
+    @relax.prim_func
+    def kernel(x: T.Buffer((n, m), "int64"), y: T.Buffer((n, m), "int64")):
+        t = T.alloc_buffer((n, m), "int64")
+        for i, j in T.grid(n, m):
+            with T.block("t"):
+                vi, vj = T.axis.remap("SS", [i, j])
+                t[vi, vj] = x[vi, vj] + 1
+        for i, j in T.grid(n, m):
+            with T.block("y"):
+                vi, vj = T.axis.remap("SS", [i, j])
+                y[vi, vj] = t[vi, vj] * 2
+
+    sch = relax.Schedule(kernel)
+    sch.transform_layout("t", "t", index_map)
+    run = relax.prim_func(sch.func)
+    for shape in ((0, 0), (0, 3), (2, 0), (1, 1), (3, 5)):
+        x = np.arange(np.prod(shape)).reshape(shape)
+        np.testing.assert_array_equal(run(x), (x + 1) * 2)
