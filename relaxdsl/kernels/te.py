@@ -34,7 +34,6 @@ from relaxdsl.kernels.te_functions import *  # noqa: F403 - the scalar functions
 from relaxdsl.kernels.te_functions import cast, max_value, min_value
 from relaxdsl.types.dims import Dim, SymInt, free_symbols
 from relaxdsl.types.dtype import canonical_dtype, is_bool, is_float
-from relaxdsl.types.symint import require_int64
 
 __all__ = [  # noqa: PLE0604 - the scalar functions are part of relax.te
     *te_functions.__all__,
@@ -122,13 +121,13 @@ def _checked_shape(what: str, shape: Sequence[Dim], may_be_negative: bool = Fals
 
 def _checked_size(what: str, size: object, may_be_negative: bool) -> Dim:
     if isinstance(size, SymInt):
-        return require_int64(size)
+        return size
     if isinstance(size, bool) or not hasattr(size, "__index__"):
         raise KernelError(f"{what}: {size!r} is not a size", hint="a size is an integer or a dim")
     number: int = size.__index__()
     if number < 0 and not may_be_negative:
         raise KernelError(f"{what}: the size {number} is negative")
-    return require_int64(number)
+    return number
 
 
 def _fresh(hint: str) -> str:

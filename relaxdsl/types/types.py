@@ -16,7 +16,6 @@ from relaxdsl.errors import ShapeError
 from relaxdsl.types.dims import Dim, SymInt, free_symbols, substitute, symbol, symbols_of
 from relaxdsl.types.dtype import canonical_dtype
 from relaxdsl.types.prove import Proof, prove_equal
-from relaxdsl.types.symint import require_int64
 
 UNKNOWN_NDIM = -1
 
@@ -164,13 +163,13 @@ def _normalize_shape(owner: ShapeType | TensorType, attribute: str, what: str) -
 
 def _check_dim(what: str, axis: int, dim: object) -> Dim:
     if isinstance(dim, SymInt):
-        return require_int64(dim)
+        return dim
     if isinstance(dim, bool) or not hasattr(dim, "__index__"):
         raise ShapeError(f"{what}: axis {axis} has size {dim!r}, which is not an integer")
     size = index(dim)
     if size < 0:
         raise ShapeError(f"{what}: axis {axis} has the negative size {size}")
-    return require_int64(size)
+    return size
 
 
 # --- symbols --------------------------------------------------------------------------------------------------------

@@ -19,6 +19,7 @@ from relaxdsl.types.bounds import require_no_misspelt_bound, without_bounds
 from relaxdsl.types.constructors import Tensor
 from relaxdsl.types.dims import Dim, SymInt, free_symbols, is_symbol
 from relaxdsl.types.dtype import canonical_dtype
+from relaxdsl.types.symint import require_int64
 from relaxdsl.types.types import TensorType
 
 
@@ -142,6 +143,7 @@ def require_known_size(interp: KernelInterpreter, size: Dim, what: str) -> None:
     Raises:
         ScriptError: it depends on a loop.
     """
+    require_int64(size)
     for name in free_symbols(size):
         if name not in interp.symbols:
             raise ScriptError(f"{what} {size} depends on {name}, which is not a size of the kernel")

@@ -29,6 +29,7 @@ from relaxdsl.script.tensor_ir.keys import require_known_key
 from relaxdsl.script.trees import walk_own
 from relaxdsl.trace.builder import BlockBuilder
 from relaxdsl.types.dims import Dim, SymInt, free_symbols
+from relaxdsl.types.symint import require_int64
 from relaxdsl.types.types import TensorType, dims_of
 
 #: What accesses of elements are noted with: the node that makes it, and its place in the user's source.
@@ -162,7 +163,7 @@ class KernelInterpreter(Interpreter):
 
     def new_buffer(self, name: str, type_: TensorType) -> Buffer:
         """A buffer of that type, whose sizes are known by name from here on."""
-        sizes = dims_of(self.declare(type_))
+        sizes = map(require_int64, dims_of(self.declare(type_)))
         return Buffer(self.names.fresh(name), tuple(sizes), str(type_.dtype))
 
     # ------------------------------------------------------------------------------------------------------ statements

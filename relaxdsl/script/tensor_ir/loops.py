@@ -139,9 +139,10 @@ def _read_nest(
 def _variable(interp: KernelInterpreter, wanted: str, start: Dim, extent: Dim) -> tuple[str, Dim, SymInt]:
     """The name of a loop's symbol, where it starts, and the value of the loop's variable.
 
-    Symbols of loops are known to be no less than 0: where the variable may be, the loop counts its steps.
+    Symbols of loops are known to be no less than 0: where the variable may be, the loop counts its steps. Loops of
+    printed kernels start where they were proved to.
     """
-    if is_at_least(start, 0):
+    if not interp.is_checked or is_at_least(start, 0):
         name = interp.fresh_variable(wanted, "loop")
         return name, start, variable(name, start, extent)
     name = interp.fresh_variable(f"{wanted}_step", "loop")

@@ -101,7 +101,8 @@ def _declare_size(interp: KernelInterpreter, arg: ast.arg, declared: tir.DTypeFu
 
 
 def _declare_buffer(interp: KernelInterpreter, arg: ast.arg, type_: TensorType) -> None:
-    buffer = interp.new_buffer(arg.arg, type_)
+    with interp.at(arg):
+        buffer = interp.new_buffer(arg.arg, type_)
     interp.params[arg.arg] = buffer
     interp.frame.scope.variables[arg.arg] = BufferView(interp, buffer)
 
