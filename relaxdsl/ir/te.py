@@ -8,7 +8,7 @@ from relaxdsl.ir.loops import Buffer
 from relaxdsl.ir.scalar import Index, IndexValue, Load, ScalarExpr, whole_is_no_element
 from relaxdsl.types.dims import Dim, SymInt
 from relaxdsl.types.dtype import is_integer
-from relaxdsl.types.symint import does_user_compare, require_int64
+from relaxdsl.types.symint import does_user_compare
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -65,7 +65,7 @@ class Tensor:
         if isinstance(index, ScalarExpr) and is_integer(index.dtype):
             return index
         if isinstance(index, SymInt) or (hasattr(index, "__index__") and not isinstance(index, bool)):
-            return require_int64(index if isinstance(index, SymInt) else int(index))
+            return index if isinstance(index, SymInt) else int(index)
         shown = f"an expression of dtype {index.dtype}" if isinstance(index, ScalarExpr) else repr(index)
         raise KernelError(
             f"{self.name}: {shown} is not an index",

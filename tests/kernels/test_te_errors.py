@@ -101,10 +101,6 @@ MISTAKES = {
         lambda: te.compute((2.5,), lambda i: 1.0, "y"),
         "y: 2.5 is not a size\n   hint: a size is an integer or a dim",
     ),
-    "huge index": (
-        lambda: te.compute((n,), lambda i: v[i * 2**63], "y"),
-        f"{2**63} is beyond int64, in which sizes and indices are computed",
-    ),
     "negative extent": (lambda: te.placeholder((-1,), name="y"), "placeholder y: the size -1 is negative"),
     "shape that is no tuple": (
         lambda: te.placeholder(n, name="y"),
