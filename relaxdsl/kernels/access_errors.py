@@ -49,7 +49,9 @@ def hint_for(site: Site, shown: Mapping[str, str]) -> str:
     if isinstance(site.node, Block):
         return f"put `if {renamed(_text(site.index), shown)} < {site.size}:` around the block"
     if isinstance(site.index, int) and site.index < 0:
-        return f"indices do not count from the end: write {site.size + site.index}"
+        from_start = site.size + site.index
+        if not isinstance(from_start, int) or from_start >= 0:
+            return f"indices do not count from the end: write {from_start}"
     return "guard it with `if` or T.if_then_else, or loop over fewer elements"
 
 

@@ -268,8 +268,7 @@ class Pieces:
         for place in range(self.chain.main + 1, len(self.chain.stages)):
             if place in self.calls:
                 yield from self._loops(waiting, piece)
-                is_limited = self.support is not None and self.support.variables[place] is not None
-                steps = self._needed(self.support, piece) if self.support is not None and is_limited else None
+                steps = self._steps_needed(place, piece)
                 whole = Span(0, self.calls[place].contraction.sizes[1])
                 calls = self.calls[place]
                 yield self._product(place, piece, partial(calls.contract, piece, whole, steps))
@@ -279,6 +278,12 @@ class Pieces:
             else:
                 waiting.append(place)
         yield from self._loops(waiting, piece)
+
+    def _steps_needed(self, place: int, piece: Piece) -> Dim | None:
+        """How many steps a later contraction sums for a piece; None for all."""
+        if self.support is None or self.support.variables[place] is None:
+            return None
+        return self._needed(self.support, piece)
 
     def _product(self, place: int, piece: Piece, call: Callable[[], Stmt]) -> Stmt:
         """A contraction for a piece: ``call``, or for very few rows, loops that evaluate the right operand."""
