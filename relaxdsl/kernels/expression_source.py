@@ -185,8 +185,9 @@ class ExpressionPrinter:
             return self._exact(Text(text, UNARY), dtype, exact=dtype in ("int64", "float32", "float64"))
         match function, args:
             case "fused_add", (total, Apply("fused_multiply", factors)):
-                operands = ", ".join(self._print(each).code for each in (*factors, total))
-                return Text(f"multiply_add({operands})")
+                return self._call("multiply_add", (*factors, total))
+            case "fused_add", (total, Apply("square", (factor,))):
+                return self._call("multiply_add", (factor, factor, total))
         if function not in supported_functions() and function not in SUMMING:
             raise KernelError(f"{self.kernel}: there is no scalar function {function!r}")
         return self._call(function, args)

@@ -94,3 +94,20 @@ def test_results(combine: Combine, dtype: str) -> None:
         run_kernel(kernel, [x, w, out], {"m": rows, "n": columns}, 1)
         windows = np.lib.stride_tricks.sliding_window_view(x, 5, axis=1)[:, :columns] * w[:, None]
         np.testing.assert_array_equal(out, windows.max(axis=2) if combine is te.max else windows.sum(axis=2))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_sums_of_squares_are_the_same_wherever_a_part_of_the_range_ends(dtype: str) -> None:
+    """Rows that are vectors, and those left over, are fused alike."""
+    x = te.placeholder((m, 5), dtype, "x")
+    k = te.reduce_axis(5, name="k")
+    total = te.compute((m,), lambda i: te.sum(te.square(x[i, k]), k), name="total")
+    out = te.compute((m, 5), lambda i, j: x[i, j] * te.rsqrt(total[i]), name="out")
+    compiled = compile_kernel(create_prim_func([x], [out], "scaled"))
+    values = np.random.default_rng(0).standard_normal((61, 5)).astype(dtype)
+    whole = np.empty_like(values)
+    run_kernel(compiled, [values, whole], {"m": 61})
+    for parts in (2, 3, 7):
+        divided = np.empty_like(values)
+        run_kernel(compiled, [values, divided], {"m": 61}, parts)
+        np.testing.assert_array_equal(divided, whole)
