@@ -278,13 +278,18 @@ def compare_dims(op: ast.cmpop, left: Any, right: Any) -> Any:
 # ------------------------------------------------------------------------------------------------- subscripts and items
 
 
-@expression(ast.Subscript)
-def evaluate_subscript(interp: Interpreter, node: ast.Subscript) -> Any:
-    """``value[index]``: an item of a tuple, elements of a tensor, or what Python does."""
+def subscript_of(interp: Interpreter, node: ast.Subscript) -> tuple[Any, Any]:
+    """The value that is indexed, and the index."""
     with interp.naming_symbols(False):
         value = interp.evaluate(node.value)
     with interp.naming_symbols(interp.is_type_constructor(value)):
-        index = interp.evaluate(node.slice)
+        return value, interp.evaluate(node.slice)
+
+
+@expression(ast.Subscript)
+def evaluate_subscript(interp: Interpreter, node: ast.Subscript) -> Any:
+    """``value[index]``: an item of a tuple, elements of a tensor, or what Python does."""
+    value, index = subscript_of(interp, node)
     with interp.at(node):
         if isinstance(value, Expr) and isinstance(value.type, TupleType):
             return tuple_item(value, index)

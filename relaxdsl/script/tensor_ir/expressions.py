@@ -18,7 +18,7 @@ from relaxdsl.ir.loops import PrimFunc
 from relaxdsl.ir.scalar import COMPARISON_NAMES, Apply, ScalarExpr, as_scalar, binary
 from relaxdsl.kernels.te_functions import as_condition
 from relaxdsl.script.calls import arguments, call_value
-from relaxdsl.script.expressions import BINARY, compare_in_turn, items_of
+from relaxdsl.script.expressions import BINARY, compare_in_turn, items_of, subscript_of
 from relaxdsl.script.names import evaluate_name
 from relaxdsl.script.scope import NOT_FOUND
 from relaxdsl.script.tensor_ir.buffers import BufferView
@@ -125,10 +125,11 @@ def _require_size(node: ast.BinOp, left: Any, right: Any) -> None:
         return
     dtype = "int64" if is_of_integers and not is_of_floats else "float32"
     whole = f"write {ast.unparse(ast.BinOp(node.left, ast.FloorDiv(), node.right))}; " if is_division else ""
-    raise ShapeError(
-        f"`{ast.unparse(node)}` is no size: sizes are integers, made with + - * // %",
-        hint=f'{whole}for a number, convert first: T.cast({ast.unparse(sizes[0])}, "{dtype}")',
-    )
+    raise _no_size(node, f'{whole}for a number, convert first: T.cast({ast.unparse(sizes[0])}, "{dtype}")')
+
+
+def _no_size(node: ast.expr, hint: str) -> ShapeError:
+    return ShapeError(f"`{ast.unparse(node)}` is no size: sizes are integers, made with + - * // %", hint=hint)
 
 
 _OF_BITS = (ast.BitAnd, ast.BitOr, ast.BitXor, ast.LShift, ast.RShift)
@@ -166,10 +167,7 @@ def evaluate_kernel_unary(interp: KernelInterpreter, node: ast.UnaryOp) -> Any:
                 return -value
             case ast.Invert():
                 if isinstance(value, SymInt):
-                    raise ShapeError(
-                        f"`{ast.unparse(node)}` is no size: sizes are integers, made with + - * // %",
-                        hint=f'for a number, convert first: ~T.cast({ast.unparse(node.operand)}, "int64")',
-                    )
+                    raise _no_size(node, f'for a number, convert first: ~T.cast({ast.unparse(node.operand)}, "int64")')
                 return ~value
             case _:
                 return value
@@ -298,10 +296,7 @@ def _instead(function: Any) -> str | None:
 @kernel_expression(ast.Subscript)
 def evaluate_kernel_subscript(interp: KernelInterpreter, node: ast.Subscript) -> Any:
     """``x[i]``: an element; an item of what Python has."""
-    with interp.naming_symbols(False):
-        container = interp.evaluate(node.value)
-    with interp.naming_symbols(interp.is_type_constructor(container)):
-        index = interp.evaluate(node.slice)
+    container, index = subscript_of(interp, node)
     with interp.at(node):
         require_known_index(container, index, ast.unparse(node.value))
         with user_compares(not isinstance(container, BufferView) and not interp.is_type_constructor(container)):
