@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from relaxdsl.dataclass import dataclass
@@ -114,24 +115,27 @@ def _group_offset(library: Library, emit: Emitter, n: Any, start: Any, column: A
 def _emit_right_group(library: Library, layout: Layout) -> None:
     """Packs neighbouring panels of ``panel_depth`` steps, or ``depth`` steps of each, from the step ``above`` on.
 
+    There is nothing after their ``width`` columns, or they are groups of :data:`.PACKED_COLUMNS`.
+
     Some of all of them at a time, so that a page of memory is read at once. Where the steps are neighbours, it is read
     at once anyway. Tables are looked into before, which takes as long as many steps.
     """
     parameters = f"width above depth panel_depth {layout.parameters('b', 'b_columns', 'b_steps')} group*"
     emit = library.function(f"right_group{layout.suffix}", parameters)
     width, above, depth, panel_depth, *right, group = emit.function.args
-    operand, columns = layout.operand(emit, *right), library.tile.columns
+    operand = layout.operand(emit, *right)
     chunk = emit.integer(PACKED_STEPS if layout is STRIDED else GATHERED_STEPS)
     if layout is STRIDED:
         chunk = emit.builder.select(emit.compare("==", operand.steps, 1), emit.integer(library.tile.depth), chunk)
-    with emit.loop(0, depth, chunk) as start, emit.loop(0, width, columns) as column:
+    with emit.loop(0, depth, chunk) as start, emit.loop(0, width, PACKED_COLUMNS) as base:
         steps = emit.smaller(chunk, emit.sub(depth, start))
-        count = emit.smaller(columns, emit.sub(width, column))
-        place = emit.mul(column, library.units(emit, panel_depth))
-        first = emit.mul(library.units(emit, emit.add(above, start)), library.whole_vectors(emit, count))
-        target = emit.at(group, emit.add(place, first))
-        arguments = (steps, count, *operand.moved(column, start).arguments, target)
-        library.call(emit, f"right_panel{layout.suffix}", arguments)
+        extent = emit.smaller(PACKED_COLUMNS, emit.sub(width, base))
+        with emit.parts(0, extent, partial(library.next_columns, emit)) as (place, panel):
+            column, count = emit.add(base, place), emit.smaller(panel, emit.sub(extent, place))
+            first = emit.mul(library.units(emit, emit.add(above, start)), panel)
+            target = emit.at(group, emit.add(emit.mul(column, library.units(emit, panel_depth)), first))
+            arguments = (steps, count, *operand.moved(column, start).arguments, target)
+            library.call(emit, f"right_panel{layout.suffix}", arguments)
     emit.builder.ret(emit.integer(0))
 
 
@@ -174,16 +178,19 @@ def _emit_all_tiles(library: Library, layout: Layout) -> None:
         height = emit.smaller(PACKED_ROWS, emit.sub(rows, above))
         lefts = _left_tiles(library, emit, operand.moved(above, start), (height, depth), packs_left, block)
         sets = emit.builder.zext(emit.all(emit.compare("==", start, 0), emit.compare("==", is_first, 1)), INT64)
-        with emit.loop(first_column, stop, PACKED_COLUMNS) as column:
-            width = emit.smaller(PACKED_COLUMNS, emit.sub(stop, column))
+        with emit.loop(emit.multiple_below(first_column, PACKED_COLUMNS), stop, PACKED_COLUMNS) as base:
+            column = emit.larger(first_column, base)
+            width = emit.sub(emit.smaller(stop, emit.add(base, PACKED_COLUMNS)), column)
             goal = emit.at(c, emit.add(emit.mul(above, c_rows), emit.sub(column, first_column)))
-            group = emit.at(panels, _group_offset(library, emit, n, start, column, panel_depth))
+            group = emit.at(panels, _group_offset(library, emit, n, start, base, panel_depth))
+            extent = emit.smaller(PACKED_COLUMNS, emit.sub(n, base))
+            before = _Panels(group, panel_depth, extent, emit.sub(column, base))
             kind = _left_layout(library, layout)
-            tiles = _Tiles(library, emit, kind, height, depth, panel_depth, lefts, c_rows, sets)
+            tiles = _Tiles(library, emit, kind, height, depth, lefts, c_rows, sets)
             if library.numbers.is_read_in_place and layout is STRIDED:
-                tiles.multiply(right, (start, column, emit.sub(n, column)), width, group, packed, goal)
+                tiles.multiply(right, (start, column), width, before, packed, goal)
             else:
-                tiles.multiply_panels(width, (group, panel_depth, emit.sub(n, column)), goal)
+                tiles.multiply_panels(width, before, goal)
     emit.builder.ret(emit.integer(0))
 
 
@@ -212,6 +219,19 @@ def _left_tiles(
 
 
 @dataclass(frozen=True, eq=False, slots=True)
+class _Panels:
+    """A group of panels of ``extent`` columns together and ``depth`` steps; ``first`` columns of them are not used."""
+
+    source: Any
+    depth: Any
+    extent: Any
+    first: Any
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter((self.source, self.depth, self.extent, self.first))
+
+
+@dataclass(frozen=True, eq=False, slots=True)
 class _Tiles:
     """Some rows and steps of a product, whose columns are to be computed. Panels may have more steps than those."""
 
@@ -220,40 +240,39 @@ class _Tiles:
     layout: Layout
     height: Any
     depth: Any
-    panel_depth: Any
     left: tuple[Any, ...]
     c_rows: Any
     is_first: Any
 
     def multiply(
-        self, right: list[Any], place: tuple[Any, Any, Any], width: Any, group: Any, packed: Any, goal: Any
+        self, right: list[Any], place: tuple[Any, Any], width: Any, before: _Panels, packed: Any, goal: Any
     ) -> None:
         """A group of columns, from wherever the right operand is read.
 
-        ``place``: the step and the column, and how many columns of the operand there are from there on.
+        ``place``: its first step and column.
         """
         emit, lanes = self.emit, self.library.tile.lanes
         source, b, b_steps, b_columns = right
-        start, column, extent = place
+        start, column = place
         operand = Strided(emit, b, b_columns, b_steps).moved(column, start)
         is_in_place = emit.compare("==", source, IN_PLACE)
         in_place = emit.builder.select(is_in_place, emit.multiple_below(width, lanes), emit.integer(0))
-        self._multiply(in_place, (operand.source, 1, b_steps, NO_PANELS), goal)
+        self._multiply(in_place, (operand.source, 1, b_steps, NO_PANELS, 0), goal)
         rest, width = operand.moved(in_place, 0), emit.sub(width, in_place)
         is_before = emit.compare("==", source, FROM_PANELS)
         with emit.builder.if_then(emit.builder.not_(is_before)):
             self.library.call(emit, "right_group", (width, 0, self.depth, self.depth, *rest.arguments, packed))
-        pairs = ((group, packed), (self.panel_depth, self.depth), (extent, width))
-        panels = tuple(emit.builder.select(is_before, *pair) for pair in pairs)
-        self.multiply_panels(width, panels, emit.at(goal, in_place))
+        now = _Panels(packed, self.depth, width, emit.integer(0))
+        panels = (emit.builder.select(is_before, *pair) for pair in zip(before, now, strict=True))
+        self.multiply_panels(width, _Panels(*panels), emit.at(goal, in_place))
 
-    def multiply_panels(self, width: Any, panels: tuple[Any, ...], goal: Any) -> None:
-        """``width`` columns, from panels: where they start, how many steps they have, and of how many columns."""
-        group, depth, extent = panels
+    def multiply_panels(self, width: Any, panels: _Panels, goal: Any) -> None:
+        """``width`` columns, from panels."""
         steps_apart = 0  # in a panel: its width
-        self._multiply(width, (group, self.library.units(self.emit, depth), steps_apart, extent), goal)
+        units = self.library.units(self.emit, panels.depth)
+        self._multiply(width, (panels.source, units, steps_apart, panels.extent, panels.first), goal)
 
-    def _multiply(self, width: Any, right: tuple[Any, Any, Any, Any], goal: Any) -> None:
+    def _multiply(self, width: Any, right: tuple[Any, ...], goal: Any) -> None:
         units = self.library.units(self.emit, self.depth)
         arguments = (self.height, width, units, *self.left, *right, goal, self.c_rows, self.is_first)
         self.library.call(self.emit, f"group_of_tiles{self.layout.suffix}", arguments)
@@ -284,32 +303,36 @@ class _Ahead:
 def _emit_group_of_tiles(library: Library, layout: Layout) -> None:
     """``height`` rows by ``width`` columns, tile by tile.
 
-    The right operand is panels of ``extent`` columns together, or, if that is :data:`NO_PANELS`, in place.
+    The right operand is panels of ``extent`` columns together, of which the first ``before`` are left out, or, if that
+    is :data:`NO_PANELS`, in place. Tiles end where panels do.
     """
-    parameters = f"height width depth {layout.left.GROUP_PARAMETERS} right* b_tiles b_steps extent c* c_rows is_first"
+    right_parameters = "right* b_tiles b_steps extent before"
+    parameters = f"height width depth {layout.left.GROUP_PARAMETERS} {right_parameters} c* c_rows is_first"
     emit = library.function(f"group_of_tiles{layout.suffix}", parameters)
-    height, width, depth, *a, b, b_tiles, b_steps, extent, c, c_rows, is_first = emit.function.args
+    height, width, depth, *a, b, b_tiles, b_steps, extent, before, c, c_rows, is_first = emit.function.args
     tile, are_panels = library.tile, emit.compare("!=", extent, NO_PANELS)
-    with emit.loop(0, width, tile.columns) as column:
-        columns = emit.smaller(tile.columns, emit.sub(width, column))
-        wide = library.whole_vectors(emit, columns)
-        last = emit.sub(tile.lanes, emit.sub(wide, columns))
-        panel = library.whole_vectors(emit, emit.smaller(tile.columns, emit.sub(extent, column)))
-        right = (emit.at(b, emit.mul(column, b_tiles)), emit.builder.select(are_panels, panel, b_steps))
-        ahead = None
-        if tile.fetches_panels:
-            ahead = _Ahead(emit, emit.mul(panel, depth), right[0], height, tile.rows, are_panels)
-        with emit.loop(0, height, tile.rows) as row:
-            if ahead is not None:
-                ahead.fetch(row)
-            rows = emit.smaller(tile.rows, emit.sub(height, row))
-            left = layout.left.of_tile(emit, a, row)
-            goal = emit.at(c, emit.add(emit.mul(row, c_rows), column))
-            operands = (depth, *left, *right, goal, c_rows, is_first, last)
-            is_whole = emit.all(emit.compare("==", rows, tile.rows), emit.compare("==", wide, tile.columns))
-            with emit.builder.if_else(is_whole) as (whole, part):
-                with whole:
-                    library.call(emit, tile_name(tile.rows, tile.vectors, layout), operands)
-                with part:
-                    library.call(emit, f"tile{layout.suffix}", (rows, emit.quotient(wide, tile.lanes), *operands))
+    stop, most = emit.add(before, width), emit.builder.select(are_panels, extent, width)
+    with emit.parts(0, most, partial(library.next_columns, emit)) as (start, panel):
+        column = emit.larger(start, before)
+        columns = emit.sub(emit.smaller(stop, emit.add(start, panel)), column)
+        with emit.builder.if_then(emit.compare(">", columns, 0)):
+            wide = library.whole_vectors(emit, columns)
+            last = emit.sub(tile.lanes, emit.sub(wide, columns))
+            source = emit.at(b, emit.add(emit.mul(start, b_tiles), emit.sub(column, start)))
+            right = (source, emit.builder.select(are_panels, panel, b_steps))
+            ahead = None
+            if tile.fetches_panels:
+                ahead = _Ahead(emit, emit.mul(panel, depth), source, height, tile.rows, are_panels)
+            with emit.parts(0, height, partial(library.next_rows, emit, layout)) as (row, rows):
+                if ahead is not None:
+                    ahead.fetch(row)
+                left = layout.left.of_tile(emit, a, row)
+                goal = emit.at(c, emit.add(emit.mul(row, c_rows), emit.sub(column, before)))
+                operands = (depth, *left, *right, goal, c_rows, is_first, last)
+                is_whole = emit.all(emit.compare("==", rows, tile.rows), emit.compare("==", wide, tile.columns))
+                with emit.builder.if_else(is_whole) as (whole, part):
+                    with whole:
+                        library.call(emit, tile_name(tile.rows, tile.vectors, layout), operands)
+                    with part:
+                        library.call(emit, f"tile{layout.suffix}", (rows, emit.quotient(wide, tile.lanes), *operands))
     emit.builder.ret(emit.integer(0))

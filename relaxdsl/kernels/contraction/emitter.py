@@ -5,7 +5,7 @@ Importing this module imports llvmlite.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import field
 from typing import Any
@@ -24,10 +24,13 @@ Integer = int | Any
 
 @dataclass(slots=True)
 class CarryingLoop:
-    """A loop under construction: ``values`` are those of this iteration, ``following`` those of the next one."""
+    """A loop under construction: ``values`` are those of this iteration, ``following`` those of the next one, which is
+    ``step`` further.
+    """
 
     index: Any
     values: list[Any]
+    step: Integer
     following: list[Any] = field(default_factory=list)
 
 
@@ -113,13 +116,20 @@ class Emitter:
             phi.add_incoming(value, before)
         builder.cbranch(self.compare("<", index, stop), body, end)
         builder.position_at_end(body)
-        loop = CarryingLoop(index, values)
+        loop = CarryingLoop(index, values, step)
         yield loop
-        following = [self.add(index, step), *loop.following]
+        following = [self.add(index, loop.step), *loop.following]
         for phi, value in zip((index, *values), following, strict=True):
             phi.add_incoming(value, builder.block)
         builder.branch(head)
         builder.position_at_end(end)
+
+    @contextmanager
+    def parts(self, start: Integer, stop: Integer, part: Callable[[Any], Any]) -> Iterator[tuple[Any, Any]]:
+        """A loop over neighbouring parts: where each starts and how large it is, as ``part`` says of what is left."""
+        with self.carrying_loop(start, stop, ()) as loop:
+            loop.step = part(self.sub(stop, loop.index))
+            yield loop.index, loop.step
 
     def give_back(self, condition: Any, value: Integer) -> None:
         """``if condition: return value``."""

@@ -49,12 +49,8 @@ class EvaluatedCalls:
     def __post_init__(self) -> None:
         # Phases have buffers of their own: what two of them use would be kept from one to the other.
         wide, deep = _part_size(self.evaluation)
-        if self.evaluation.is_by_steps:
-            self._before, self._now = (self.evaluation.rectangle(wide // 2, deep, name) for name in ("before", "now"))
-        else:
-            self._before, self._now = (
-                self.evaluation.rectangle(wide, PACKED_STEPS, name) for name in ("before", "now")
-            )
+        steps = _whole_units(self.evaluation, DEPTH // 2) if self.evaluation.is_by_steps else PACKED_STEPS
+        self._before, self._now = (self.evaluation.rectangle(wide, steps, name) for name in ("before", "now"))
         self._panels = panels_for(self.contraction, wide, deep, "part_panels")
 
     @property
@@ -167,5 +163,10 @@ def _part_size(evaluation: Evaluation) -> tuple[int, int]:
     """How many columns and steps are packed and used at a time: most of what runs fastest."""
     if not evaluation.is_by_steps:
         return COLUMN_GROUP, DEPTH
-    unit = math.lcm(evaluation.granule, 2)  # bytes are packed two steps at a time
-    return PACKED_COLUMNS, unit * max(1, DEPTH // unit)
+    return PACKED_COLUMNS, _whole_units(evaluation, DEPTH)
+
+
+def _whole_units(evaluation: Evaluation, steps: int) -> int:
+    """About so many steps: whole granules, and pairs, since bytes are packed two steps at a time."""
+    unit = math.lcm(evaluation.granule, 2)
+    return unit * max(1, steps // unit)

@@ -55,7 +55,27 @@ class Library:
         """The columns of the vectors that so many columns take, as panels have them."""
         return emit.multiple_above(columns, self.tile.lanes)
 
+    def next_rows(self, emit: Emitter, layout: Layout, left: Any) -> Any:
+        """How many of the rows that are left the next tile takes. Of packed ones these are those of a panel."""
+        most = self.tile.rows
+        return emit.smaller(left, most) if self.may_pack_left(layout) else _next_part(emit, left, most)
+
+    def next_columns(self, emit: Emitter, left: Any) -> Any:
+        """The same for columns, as those of whole vectors: a panel is as wide."""
+        lanes = self.tile.lanes
+        vectors = emit.quotient(emit.add(left, lanes - 1), lanes)
+        return emit.mul(_next_part(emit, vectors, self.tile.vectors), lanes)
+
     def units(self, emit: Emitter, steps: Any) -> Any:
         """How many elements so many steps are in a panel of width 1."""
         size = self.numbers.steps
         return steps if size == 1 else emit.quotient(emit.add(steps, size - 1), size)
+
+
+def _next_part(emit: Emitter, left: Any, most: int) -> Any:
+    """What is left, at most so much; half of it, where otherwise so little would be left for a tile of its own that it
+    would wait for every sum, or read more than it multiplies.
+    """
+    half = emit.quotient(emit.add(left, 1), 2)
+    is_halved = emit.all(emit.compare(">", left, most), emit.compare("<=", left, most + most // 3))
+    return emit.builder.select(is_halved, half, emit.smaller(left, most))

@@ -7,6 +7,7 @@ packed, one after the other, so that the offset of a step is its number times th
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from llvmlite import ir
@@ -60,9 +61,10 @@ def emit_contract(library: Library, emit: Emitter) -> None:
     with depths(emit, k, k, library.tile.window_depth) as (start, most):
         depth = emit.smaller(most, emit.sub(k, start))
         is_first = emit.builder.zext(emit.compare("==", start, 0), INT64)
-        with emit.loop(0, rows, PACKED_ROWS) as above, emit.loop(0, columns, tile.columns) as column:
+        parts = emit.parts(0, columns, partial(library.next_columns, emit))
+        with emit.loop(0, rows, PACKED_ROWS) as above, parts as (column, most_columns):
             height = emit.smaller(PACKED_ROWS, emit.sub(rows, above))
-            width = emit.smaller(tile.columns, emit.sub(columns, column))
+            width = emit.smaller(most_columns, emit.sub(columns, column))
             left = emit.at(a, emit.add(emit.mul(above, a_rows), emit.mul(start, a_steps)))
             goal = emit.at(c, emit.add(emit.mul(above, c_rows), column))
             right = []
@@ -100,8 +102,7 @@ def _emit_rows_of_tiles(library: Library) -> None:
     height, width, depth, left, a_rows, a_steps, *right, c, c_rows, is_first = emit.function.args
     wide = library.whole_vectors(emit, width)
     last = emit.sub(tile.lanes, emit.sub(wide, width))
-    with emit.loop(0, height, tile.rows) as row:
-        rows = emit.smaller(tile.rows, emit.sub(height, row))
+    with emit.parts(0, height, partial(library.next_rows, emit, WINDOWS)) as (row, rows):
         goal = emit.at(c, emit.mul(row, c_rows))
         operands = (depth, emit.at(left, emit.mul(row, a_rows)), a_rows, a_steps, *right, goal, c_rows, is_first, last)
         is_whole = emit.all(emit.compare("==", rows, tile.rows), emit.compare("==", wide, tile.columns))
