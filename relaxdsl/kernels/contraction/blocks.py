@@ -76,7 +76,7 @@ def _emit_all_panels(library: Library, layout: Layout) -> None:
 
 
 def emit_fill(library: Library, emit: Emitter) -> None:
-    """Packs some steps of some columns, which start where a panel does; ``b`` is at the first of both.
+    """Packs some steps of some groups of columns; ``b`` is at the first of both.
 
     Where an element of a panel is several steps, the first one starts an element.
     """

@@ -6,7 +6,7 @@ The result may be computed piece by piece, and pieces at once:
 - ``pack`` packs ``count`` groups of :data:`.COLUMN_GROUP` columns of ``b``, from group ``first`` on, into ``panels``;
   it does nothing where the product needs no panels.
 - ``contract`` computes ``rows`` of the ``m`` rows of ``c``, and ``columns`` of its ``n`` columns from ``first_column``
-  on, which is the start of a group. ``a`` is at the first row, ``c`` at the first element, ``b`` at the start of the
+  on, a multiple of :data:`.GRANULE`. ``a`` is at the first row, ``c`` at the first element, ``b`` at the start of the
   whole operand, and the panels of all those columns are packed. Of the ``k`` steps the first ``steps`` are summed.
 
 Which way a product is computed depends on ``m``, ``n``, ``k`` and the strides, never on the piece, and an element's sum
@@ -19,7 +19,8 @@ element (row, step) of ``a`` at ``a_row_offsets[row] + a_step_offsets[step]``. S
 
 An operand that is nowhere in memory is evaluated rectangle by rectangle, which calls use at once:
 
-- ``fill`` packs ``steps`` from ``first_step`` on of ``columns`` from ``first_column`` on, where a panel starts.
+- ``fill`` packs ``steps`` from ``first_step`` on of ``columns`` from ``first_column`` on, which are groups of
+  :data:`.PACKED_COLUMNS`.
 - ``contract_packed`` is ``contract`` for panels that have been filled. The panels may be those of some of the steps,
   whose products are added to the result if they are not the first.
 

@@ -55,10 +55,16 @@ class Library:
         """The columns of the vectors that so many columns take, as panels have them."""
         return emit.multiple_above(columns, self.tile.lanes)
 
+    def most_rows(self, layout: Layout) -> int:
+        """Rows of the tallest tile of a left operand of this layout. Packed, it has as many as a panel."""
+        return self.tile.rows if self.may_pack_left(layout) else self.tile.most_rows
+
     def next_rows(self, emit: Emitter, layout: Layout, left: Any) -> Any:
-        """How many of the rows that are left the next tile takes. Of packed ones these are those of a panel."""
-        most = self.tile.rows
-        return emit.smaller(left, most) if self.may_pack_left(layout) else _next_part(emit, left, most)
+        """How many of the rows that are left the next tile takes."""
+        if self.may_pack_left(layout):
+            return emit.smaller(left, self.tile.rows)
+        is_last = emit.compare("==", left, self.tile.most_rows)
+        return emit.builder.select(is_last, left, _next_part(emit, left, self.tile.rows))
 
     def next_columns(self, emit: Emitter, left: Any) -> Any:
         """The same for columns, as those of whole vectors: a panel is as wide."""

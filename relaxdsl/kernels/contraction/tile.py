@@ -55,12 +55,17 @@ SMALL = 32 * 32 * 32
 
 @dataclass(frozen=True, slots=True)
 class Tile:
-    """A register tile: ``rows`` by ``vectors`` vectors of ``lanes`` elements of ``bits`` bits."""
+    """A register tile: ``rows`` by ``vectors`` vectors of ``lanes`` elements of ``bits`` bits.
+
+    Args:
+        most_rows: those of the last tile may be so many, if they would be ``rows`` and one more tile.
+    """
 
     bits: int
     lanes: int
     rows: int
     vectors: int
+    most_rows: int
 
     @property
     def columns(self) -> int:
@@ -116,12 +121,13 @@ class Tile:
 def tile_for(bits: int, vector_bits: int, registers: int) -> Tile:
     """The tile for floats of ``bits`` bits.
 
-    Three registers at least are left for a vector of the left operand and those of the right one.
+    Registers are left for a vector of the left operand and those of the right one; with ``most_rows``, no others.
     """
     lanes = max(1, vector_bits // bits)
     if registers >= 32:
-        return Tile(bits, lanes, 8, 3)
-    return Tile(bits, lanes, 6, 2) if vector_bits >= 256 else Tile(bits, lanes, 4, 2)
+        return Tile(bits, lanes, 8, 3, most_rows=9)
+    rows = 6 if vector_bits >= 256 else 4
+    return Tile(bits, lanes, rows, 2, most_rows=rows)
 
 
 def element_bits(dtype: str) -> int:

@@ -21,7 +21,7 @@ def emit_tiles(library: Library, layout: Layout) -> None:
     Or it adds to it, if it is not the first. It has ``rows`` by ``vectors`` vectors, at most as many as the library's
     tile, and ``last`` columns of the last vector; all of that vector are there in ``b``.
     """
-    rows_range, vectors_range = range(1, library.tile.rows + 1), range(1, library.tile.vectors + 1)
+    rows_range, vectors_range = range(1, library.most_rows(layout) + 1), range(1, library.tile.vectors + 1)
     for rows in rows_range:
         for vectors in vectors_range:
             _emit_tile(library, layout, rows, vectors)

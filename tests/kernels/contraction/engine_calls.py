@@ -17,6 +17,7 @@ from relaxdsl.kernels.contraction.names import PARAMETERS, is_address
 from relaxdsl.kernels.contraction.tile import (
     BLOCK_MARGIN,
     COLUMN_GROUP,
+    GRANULE,
     Tile,
     element_bits,
     host_tile,
@@ -54,16 +55,20 @@ def call(core: Core, entry: str, *arguments: Any) -> None:
 
 @dataclass(frozen=True)
 class Division:
-    """Where a product is cut: after how many rows, and after how many groups of columns."""
+    """Where a product is cut: after how many rows, and after how many granules of columns."""
 
     rows: tuple[int, ...] = ()
-    groups: tuple[int, ...] = ()
+    granules: tuple[int, ...] = ()
 
     def row_pieces(self, rows: int) -> Iterator[tuple[int, int]]:
         return _pieces(self.rows, rows)
 
+    def column_pieces(self, columns: int) -> Iterator[tuple[int, int]]:
+        return _pieces([each * GRANULE for each in self.granules], columns)
+
     def group_pieces(self, columns: int) -> Iterator[tuple[int, int]]:
-        return _pieces(self.groups, -(-columns // COLUMN_GROUP))
+        """What is packed at a time: whole groups."""
+        return _pieces([each * GRANULE // COLUMN_GROUP for each in self.granules], -(-columns // COLUMN_GROUP))
 
 
 def _pieces(cuts: Sequence[int], stop: int) -> Iterator[tuple[int, int]]:
@@ -98,10 +103,8 @@ class Product:
         for first, stop in self.division.group_pieces(n):
             call(packing, "pack", m, n, k, *right, first, stop - first, panels)
         for row, row_stop in self.division.row_pieces(m):
-            for first, stop in self.division.group_pieces(n):
-                column, columns = first * COLUMN_GROUP, min(stop * COLUMN_GROUP, wanted) - first * COLUMN_GROUP
-                if columns <= 0:
-                    continue
+            for column, stop in self.division.column_pieces(wanted):
+                columns = stop - column
                 left, goal = self.left[row:], c[row:, column:]
                 operands = (left, *_steps(left), *right, goal, wanted + 2, panels, block)
                 sizes = (m, row_stop - row, n, column, columns, k, k if self.steps is None else self.steps)
@@ -157,8 +160,8 @@ def gathered_product(
         sources = (right, tables.right_steps, tables.right_columns)
         call(packing or core, "pack_gathered", n, k, *sources, first, stop - first, panels)
     for row, row_stop in division.row_pieces(m):
-        for first, stop in division.group_pieces(n):
-            column, columns = first * COLUMN_GROUP, min(stop * COLUMN_GROUP, n) - first * COLUMN_GROUP
+        for column, stop in division.column_pieces(n):
+            columns = stop - column
             operands = (left, tables.left_rows[row:], tables.left_steps, c[row:, column:], n + 2, panels, block)
             call(core, "contract_gathered", row_stop - row, n, column, columns, k, 1, *operands)
     assert_whole(panels, block)

@@ -62,11 +62,11 @@ def test_sums_are_exact(left_dtype, right_dtype, vector_bits):
     are_transposed=st.tuples(*[st.booleans()] * 2),
     sizes=st.tuples(st.integers(0, 220), st.integers(0, 620), st.integers(0, 300) | st.just(901)),
     rows=st.lists(st.integers(0, 220), max_size=3),
-    groups=st.lists(st.integers(0, 4), max_size=3),
+    granules=st.lists(st.integers(0, 14), max_size=3),
 )
-def test_any_division_is_exact(dtypes, are_transposed, sizes, rows, groups):
+def test_any_division_is_exact(dtypes, are_transposed, sizes, rows, granules):
     m, n, k = sizes
     left, right = matrix(m, k, dtypes[0], are_transposed[0]), matrix(k, n, dtypes[1], are_transposed[1])
-    made = product(left, right, division=Division(tuple(rows), tuple(groups)))
+    made = product(left, right, division=Division(tuple(rows), tuple(granules)))
     np.testing.assert_array_equal(made.result(), wanted(left, right))
     np.testing.assert_array_equal(made.gathered_result(), wanted(left, right))

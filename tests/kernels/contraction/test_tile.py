@@ -26,6 +26,8 @@ from relaxdsl.kernels.contraction.tile import (
 from relaxdsl.kernels.contraction.tiles import tile_name
 from relaxdsl.kernels.object_code import parsed_for
 
+ON_STACK = r"%rsp.*%[xyz]mm|%[xyz]mm.*%rsp"
+
 
 def test_blocks_are_whole_tiles():
     tiles = [
@@ -34,14 +36,14 @@ def test_blocks_are_whole_tiles():
     assert all(size % tile.rows == 0 for size in (ROW_BLOCK, PACKED_ROWS) for tile in tiles)
     assert all(size % tile.columns == 0 for size in (COLUMN_GROUP, PACKED_COLUMNS) for tile in tiles)
     assert all(COLUMN_GROUP % math.lcm(GRANULE, tile.columns) == 0 for tile in tiles)
-    assert all(tile.rows * tile.vectors + tile.vectors + 1 <= 32 for tile in tiles)
+    assert all(tile.most_rows * tile.vectors + tile.vectors + 1 <= 32 for tile in tiles)
 
 
 def test_the_vector_width_can_be_asked_for(monkeypatch):
     monkeypatch.setenv("RELAXDSL_VECTOR_BITS", "128")
     assert (host_tile(32).lanes, host_tile(64).lanes) == (4, 2)
     monkeypatch.setenv("RELAXDSL_VECTOR_BITS", "512")
-    assert host_tile(32) == Tile(32, 16, 8, 3)
+    assert host_tile(32) == Tile(32, 16, 8, 3, most_rows=9)
 
 
 def test_a_width_that_is_none_is_refused(monkeypatch):
@@ -75,7 +77,22 @@ def test_the_tile_is_made_of_the_vectors_asked_for(cpu, features, vector_bits, r
             counts = {part: len(re.findall(instruction, part)) for part in body.split(".LBB")}
             assert max(counts.values()) >= tile.rows * tile.vectors * UNROLLED, name
             for loop in (part for part, count in counts.items() if count >= tile.rows * tile.vectors):
-                assert not re.search(r"%rsp.*%[xyz]mm|%[xyz]mm.*%rsp", loop), f"{name} does not fit into the registers"
+                assert not re.search(ON_STACK, loop), f"{name} does not fit into the registers"
+
+
+def test_every_size_of_tiles_fits_into_the_registers():
+    machine = target_machine("skylake-avx512", "+avx512f,+fma")
+    if "x86_64" not in machine.triple:
+        pytest.skip("not x86")
+    tile = tile_for(32, 512, 32)
+    assembly = machine.emit_assembly(parsed_for(machine, core_module("float32", tile, tuple(PARAMETERS))))
+    for rows in range(1, tile.most_rows + 1):
+        for vectors in range(1, tile.vectors + 1):
+            name = tile_name(rows, vectors)
+            body = re.split(rf"\n{name}(?:_other)?:", assembly)[-1].split(".cfi_endproc")[0]
+            loops = [part for part in body.split(".LBB") if len(re.findall(r"vfmadd\d+ps", part)) >= rows * vectors]
+            assert loops, name
+            assert not any(re.search(ON_STACK, loop) for loop in loops), name
 
 
 def tiles_of(assembly: str, tile: Tile, layout: Layout, instruction: str) -> dict[str, str]:
