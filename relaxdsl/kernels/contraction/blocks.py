@@ -1,7 +1,8 @@
 """Products by register tiles: blocks of rows, steps and columns, and what of the operands is packed when.
 
-The steps are cut into even blocks of at most :attr:`.Tile.depth`. Of the right operand's panels, first come those of
-the first block, one after the other, then those of the next: where a panel is depends on the operand's sizes only.
+The steps are cut into even blocks of at most :attr:`.Tile.depth`, or :attr:`.Tile.panel_depth` where panels are packed
+before. Of the right operand's panels, first come those of the first block, one after the other, then those of the next:
+where a panel is depends on the operand's sizes only.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ from functools import partial
 from typing import Any
 
 from relaxdsl.dataclass import dataclass
-from relaxdsl.kernels.contraction.emitter import INT64, Emitter
+from relaxdsl.kernels.contraction.ahead import Ahead
+from relaxdsl.kernels.contraction.emitter import INT64, Emitter, Integer
 from relaxdsl.kernels.contraction.library import Library
 from relaxdsl.kernels.contraction.operands import GATHERED, STRIDED, Gathered, Layout, Strided
 from relaxdsl.kernels.contraction.packing import emit_panels
@@ -25,11 +27,9 @@ from relaxdsl.kernels.contraction.tile import (
     PACKED_STEPS,
 )
 from relaxdsl.kernels.contraction.tiles import emit_tiles, tile_name
-from relaxdsl.kernels.contraction.ways import FROM_PANELS, IN_PLACE, emit_packs_left
+from relaxdsl.kernels.contraction.ways import FROM_PANELS, IN_PLACE, PACKING, emit_packs_left
 
 NO_PANELS = 0
-#: So many tiles of a column fetch the panel of the next one between them.
-MANY_TILES = 4
 _RIGHT = "source b* b_steps b_columns"
 _RESULT = "c* c_rows panels* block*"
 
@@ -65,7 +65,7 @@ def _emit_all_panels(library: Library, layout: Layout) -> None:
     operand = layout.operand(emit, *right)
     stop = emit.smaller(n, emit.mul(emit.add(first, count), COLUMN_GROUP))
     with (
-        depths(emit, k, k, library.tile.depth) as (start, depth),
+        depths(emit, k, k, library.tile.panel_depth) as (start, depth),
         emit.loop(emit.mul(first, COLUMN_GROUP), stop, COLUMN_GROUP) as column,
     ):
         width = emit.smaller(COLUMN_GROUP, emit.sub(stop, column))
@@ -83,7 +83,7 @@ def emit_fill(library: Library, emit: Emitter) -> None:
     n, k, b, b_steps, b_columns, first_column, columns, first_step, steps, panels = emit.function.args
     operand = Strided(emit, b, b_columns, b_steps)
     last_step = emit.add(first_step, steps)
-    with depths(emit, k, k, library.tile.depth) as (start, depth):
+    with depths(emit, k, k, library.tile.panel_depth) as (start, depth):
         lower, upper = emit.larger(start, first_step), emit.smaller(emit.add(start, depth), last_step)
         with emit.builder.if_then(emit.compare("<", lower, upper)):
             group = emit.at(panels, _group_offset(library, emit, n, start, first_column, depth))
@@ -94,12 +94,12 @@ def emit_fill(library: Library, emit: Emitter) -> None:
 
 
 @contextmanager
-def depths(emit: Emitter, k: Any, steps: Any, most: int) -> Iterator[tuple[Any, Any]]:
+def depths(emit: Emitter, k: Any, steps: Any, most: Integer) -> Iterator[tuple[Any, Any]]:
     """A loop over the blocks of the first ``steps`` of ``k``: where each starts and how deep it is, ``most`` at most.
 
     All but the last have the same depth.
     """
-    blocks = emit.quotient(emit.add(k, most - 1), most)
+    blocks = emit.quotient(emit.add(k, emit.sub(most, 1)), most)
     even = emit.quotient(emit.add(k, emit.sub(blocks, 1)), emit.larger(blocks, 1))
     depth = emit.mul(emit.quotient(emit.add(even, UNROLLED - 1), UNROLLED), UNROLLED)
     with emit.loop(0, steps, depth) as start:
@@ -126,7 +126,7 @@ def _emit_right_group(library: Library, layout: Layout) -> None:
     operand = layout.operand(emit, *right)
     chunk = emit.integer(PACKED_STEPS if layout is STRIDED else GATHERED_STEPS)
     if layout is STRIDED:
-        chunk = emit.builder.select(emit.compare("==", operand.steps, 1), emit.integer(library.tile.depth), chunk)
+        chunk = emit.builder.select(emit.compare("==", operand.steps, 1), emit.integer(library.tile.panel_depth), chunk)
     with emit.loop(0, depth, chunk) as start, emit.loop(0, width, PACKED_COLUMNS) as base:
         steps = emit.smaller(chunk, emit.sub(depth, start))
         extent = emit.smaller(PACKED_COLUMNS, emit.sub(width, base))
@@ -172,8 +172,12 @@ def _emit_all_tiles(library: Library, layout: Layout) -> None:
         packs_left = emit_packs_left(emit, n, columns, a_steps)
         most_rows = emit.smaller(PACKED_ROWS, emit.multiple_above(rows, library.tile.rows))
         left_rows = emit.builder.select(packs_left, most_rows, emit.integer(0))
-        packed = emit.at(block, emit.mul(left_rows, emit.smaller(k, library.tile.depth)))
-    with emit.loop(0, rows, PACKED_ROWS) as above, depths(emit, k, steps, library.tile.depth) as (start, panel_depth):
+        packed = emit.at(block, emit.mul(left_rows, emit.smaller(k, library.tile.panel_depth)))
+    most = emit.integer(library.tile.panel_depth)
+    if _may_be_in_place(library, layout):
+        is_before = emit.compare("==", right[0], FROM_PANELS)
+        most = emit.builder.select(is_before, most, emit.integer(library.tile.depth))
+    with emit.loop(0, rows, PACKED_ROWS) as above, depths(emit, k, steps, most) as (start, panel_depth):
         depth = emit.smaller(panel_depth, emit.sub(steps, start))
         height = emit.smaller(PACKED_ROWS, emit.sub(rows, above))
         lefts = _left_tiles(library, emit, operand.moved(above, start), (height, depth), packs_left, block)
@@ -187,11 +191,22 @@ def _emit_all_tiles(library: Library, layout: Layout) -> None:
             before = _Panels(group, panel_depth, extent, emit.sub(column, base))
             kind = _left_layout(library, layout)
             tiles = _Tiles(library, emit, kind, height, depth, lefts, c_rows, sets)
-            if library.numbers.is_read_in_place and layout is STRIDED:
-                tiles.multiply(right, (start, column), width, before, packed, goal)
+            if _may_be_in_place(library, layout):
+                is_last = emit.compare("<=", stop, emit.add(base, PACKED_COLUMNS))
+                next_start = emit.builder.select(is_last, emit.add(start, depth), emit.integer(start))
+                next_column = emit.builder.select(is_last, first_column, emit.add(base, PACKED_COLUMNS))
+                next_steps = emit.smaller(depth, emit.sub(steps, next_start))
+                next_columns = emit.smaller(PACKED_COLUMNS, emit.sub(stop, next_column))
+                following = (next_start, next_column, next_steps, next_columns)
+                tiles.multiply(right, (start, column), following, width, before, packed, goal)
             else:
-                tiles.multiply_panels(width, before, goal)
+                tiles.multiply_panels(width, before, Ahead.nothing(panels), goal)
     emit.builder.ret(emit.integer(0))
+
+
+def _may_be_in_place(library: Library, layout: Layout) -> bool:
+    """Whether a right operand may be read in place, or packed by the call that uses it."""
+    return library.numbers.is_read_in_place and layout is STRIDED
 
 
 def _left_tiles(
@@ -245,72 +260,80 @@ class _Tiles:
     is_first: Any
 
     def multiply(
-        self, right: list[Any], place: tuple[Any, Any], width: Any, before: _Panels, packed: Any, goal: Any
+        self,
+        right: list[Any],
+        place: tuple[Any, Any],
+        following: tuple[Any, Any, Any, Any],
+        width: Any,
+        before: _Panels,
+        packed: Any,
+        goal: Any,
     ) -> None:
         """A group of columns, from wherever the right operand is read.
 
-        ``place``: its first step and column.
+        Args:
+            place: its first step and column.
+            following: those of the group that is next, if there is one, and how many steps and columns it has.
         """
         emit, lanes = self.emit, self.library.tile.lanes
         source, b, b_steps, b_columns = right
         start, column = place
-        operand = Strided(emit, b, b_columns, b_steps).moved(column, start)
+        whole = Strided(emit, b, b_columns, b_steps)
+        operand = whole.moved(column, start)
         is_in_place = emit.compare("==", source, IN_PLACE)
         in_place = emit.builder.select(is_in_place, emit.multiple_below(width, lanes), emit.integer(0))
-        self._multiply(in_place, (operand.source, 1, b_steps, NO_PANELS, 0), goal)
+        nothing = Ahead.nothing(b)
+        self._multiply(in_place, (operand.source, 1, b_steps, NO_PANELS, 0), nothing, goal)
         rest, width = operand.moved(in_place, 0), emit.sub(width, in_place)
         is_before = emit.compare("==", source, FROM_PANELS)
         with emit.builder.if_then(emit.builder.not_(is_before)):
             self.library.call(emit, "right_group", (width, 0, self.depth, self.depth, *rest.arguments, packed))
         now = _Panels(packed, self.depth, width, emit.integer(0))
         panels = (emit.builder.select(is_before, *pair) for pair in zip(before, now, strict=True))
-        self.multiply_panels(width, _Panels(*panels), emit.at(goal, in_place))
+        next_start, next_column, *sizes = following
+        next_group = _to_be_packed(emit, whole.moved(next_column, next_start), *sizes)
+        ahead = next_group.when(emit, emit.compare("==", source, PACKING), nothing)
+        self.multiply_panels(width, _Panels(*panels), ahead, emit.at(goal, in_place))
 
-    def multiply_panels(self, width: Any, panels: _Panels, goal: Any) -> None:
+    def multiply_panels(self, width: Any, panels: _Panels, ahead: Ahead, goal: Any) -> None:
         """``width`` columns, from panels."""
         steps_apart = 0  # in a panel: its width
         units = self.library.units(self.emit, panels.depth)
-        self._multiply(width, (panels.source, units, steps_apart, panels.extent, panels.first), goal)
+        self._multiply(width, (panels.source, units, steps_apart, panels.extent, panels.first), ahead, goal)
 
-    def _multiply(self, width: Any, right: tuple[Any, ...], goal: Any) -> None:
+    def _multiply(self, width: Any, right: tuple[Any, ...], ahead: Ahead, goal: Any) -> None:
         units = self.library.units(self.emit, self.depth)
-        arguments = (self.height, width, units, *self.left, *right, goal, self.c_rows, self.is_first)
+        operands = (*self.left, *right, *ahead.arguments)
+        arguments = (self.height, width, units, *operands, goal, self.c_rows, self.is_first)
         self.library.call(self.emit, f"group_of_tiles{self.layout.suffix}", arguments)
 
 
-class _Ahead:
-    """The panel after one of ``size`` elements: each tile of a column fetches its share of the lines.
-
-    Panels are in memory one after the other; without that, the first tile would wait for every line. Few tiles would
-    have to fetch too many at once.
-    """
-
-    def __init__(self, emit: Emitter, size: Any, panel: Any, height: Any, tile_rows: int, are_panels: Any) -> None:
-        self.emit, self.tile_rows = emit, tile_rows
-        self.panel = emit.at(panel, size)
-        tiles, lines = emit.quotient(emit.add(height, tile_rows - 1), tile_rows), emit.quotient(size, emit.line_lanes)
-        share = emit.quotient(emit.add(lines, emit.sub(tiles, 1)), tiles)
-        are_many = emit.all(are_panels, emit.compare(">=", tiles, MANY_TILES))
-        self.share = emit.builder.select(are_many, share, emit.integer(0))
-
-    def fetch(self, row: Any) -> None:
-        emit = self.emit
-        first = emit.mul(emit.quotient(row, self.tile_rows), self.share)
-        with emit.loop(first, emit.add(first, self.share)) as line:
-            emit.prefetch(self.panel, emit.mul(line, emit.line_lanes))
+def _to_be_packed(emit: Emitter, operand: Strided, steps: Any, columns: Any) -> Ahead:
+    """What a call will read of a right operand: nothing, where there are no such steps."""
+    by_rows = Ahead(operand.source, operand.steps, steps, emit.add(emit.quotient(columns, emit.line_lanes), 1))
+    by_columns = Ahead(operand.source, operand.places, columns, emit.add(emit.quotient(steps, emit.line_lanes), 1))
+    found = by_rows.when(emit, emit.compare("==", operand.places, 1), by_columns)
+    are_runs = emit.any(emit.compare("==", operand.places, 1), emit.compare("==", operand.steps, 1))
+    is_any = emit.all(emit.compare(">", steps, 0), are_runs)
+    return found.when(emit, is_any, Ahead.nothing(operand.source))
 
 
 def _emit_group_of_tiles(library: Library, layout: Layout) -> None:
     """``height`` rows by ``width`` columns, tile by tile.
 
     The right operand is panels of ``extent`` columns together, of which the first ``before`` are left out, or, if that
-    is :data:`NO_PANELS`, in place. Tiles end where panels do.
+    is :data:`NO_PANELS`, in place. Tiles end where panels do. They fetch what is ``ahead``, or if that is nothing, each
+    panel the one after it.
     """
     right_parameters = "right* b_tiles b_steps extent before"
-    parameters = f"height width depth {layout.left.GROUP_PARAMETERS} {right_parameters} c* c_rows is_first"
+    operands = f"{layout.left.GROUP_PARAMETERS} {right_parameters} {Ahead.PARAMETERS}"
+    parameters = f"height width depth {operands} c* c_rows is_first"
     emit = library.function(f"group_of_tiles{layout.suffix}", parameters)
-    height, width, depth, *a, b, b_tiles, b_steps, extent, before, c, c_rows, is_first = emit.function.args
-    tile, are_panels = library.tile, emit.compare("!=", extent, NO_PANELS)
+    height, width, depth, *given, c, c_rows, is_first = emit.function.args
+    *a, b, b_tiles, b_steps, extent, before, source, spacing, runs, lines = given
+    tile, are_panels, ahead = library.tile, emit.compare("!=", extent, NO_PANELS), Ahead(source, spacing, runs, lines)
+    are_next = emit.all(are_panels, emit.compare("==", ahead.lines, 0))
+    tiles = emit.quotient(emit.add(height, tile.rows - 1), tile.rows)
     stop, most = emit.add(before, width), emit.builder.select(are_panels, extent, width)
     with emit.parts(0, most, partial(library.next_columns, emit)) as (start, panel):
         column = emit.larger(start, before)
@@ -320,19 +343,21 @@ def _emit_group_of_tiles(library: Library, layout: Layout) -> None:
             last = emit.sub(tile.lanes, emit.sub(wide, columns))
             source = emit.at(b, emit.add(emit.mul(start, b_tiles), emit.sub(column, start)))
             right = (source, emit.builder.select(are_panels, panel, b_steps))
-            ahead = None
-            if tile.fetches_panels:
-                ahead = _Ahead(emit, emit.mul(panel, depth), source, height, tile.rows, are_panels)
+            size = emit.mul(panel, b_tiles)
+            following = emit.at(b, emit.mul(emit.add(start, panel), b_tiles))
+            fetched = Ahead.run(emit, following, size).when(emit, are_next, ahead)
+            tiles_before = emit.mul(emit.quotient(start, tile.columns), tiles)
+            first = emit.builder.select(are_next, emit.integer(0), tiles_before)
             with emit.parts(0, height, partial(library.next_rows, emit, layout)) as (row, rows):
-                if ahead is not None:
-                    ahead.fetch(row)
+                number = emit.add(first, emit.quotient(row, tile.rows))
                 left = layout.left.of_tile(emit, a, row)
                 goal = emit.at(c, emit.add(emit.mul(row, c_rows), emit.sub(column, before)))
-                operands = (depth, *left, *right, goal, c_rows, is_first, last)
+                share = fetched.share(emit, number, depth, source)
+                arguments = (depth, *left, *right, *share, goal, c_rows, is_first, last)
                 is_whole = emit.all(emit.compare("==", rows, tile.rows), emit.compare("==", wide, tile.columns))
                 with emit.builder.if_else(is_whole) as (whole, part):
                     with whole:
-                        library.call(emit, tile_name(tile.rows, tile.vectors, layout), operands)
+                        library.call(emit, tile_name(tile.rows, tile.vectors, layout), arguments)
                     with part:
-                        library.call(emit, f"tile{layout.suffix}", (rows, emit.quotient(wide, tile.lanes), *operands))
+                        library.call(emit, f"tile{layout.suffix}", (rows, emit.quotient(wide, tile.lanes), *arguments))
     emit.builder.ret(emit.integer(0))

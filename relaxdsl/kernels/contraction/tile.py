@@ -8,13 +8,16 @@ from relaxdsl.types.dims import Dim, ceildiv
 
 #: Rows of a result that are finished together, where loops follow: a multiple of every tile's rows.
 ROW_BLOCK = 96
-#: Rows of the left operand that are used for all columns before the next ones: so much of it, by :attr:`Tile.depth`
-#: steps, stays in the second-level cache. A multiple of every tile's rows.
+#: Rows of the left operand that are used for all columns before the next ones: so much of it, by :attr:`Tile.depth` or
+#: :attr:`Tile.panel_depth` steps, stays in the second-level cache. A multiple of every tile's rows.
 PACKED_ROWS = 192
 #: Steps of the sum in one pass over the tiles, for elements of 32 bits. A panel of the right operand of this depth is
 #: as large as a first-level cache, or larger: what is gone from there comes from the second level in time. Fewer steps
 #: would fit, but more tiles would begin, and read and write the result, which takes longer.
 DEPTH = 512
+#: The same where panels are packed before the first call, with large second-level caches: results that do not fit in
+#: there are read and written half as often. Where the operand is read in place, more steps would meet in the same sets.
+WIDE_PANEL_DEPTH = 1024
 #: The same where tiles read windows in place, which are not neighbours in memory: with small first-level caches fewer
 #: steps are faster, with large second-level ones as few passes as can be.
 WINDOW_DEPTH, WIDE_WINDOW_DEPTH = 256, 2048
@@ -77,6 +80,11 @@ class Tile:
         return DEPTH * 32 // self.bits
 
     @property
+    def panel_depth(self) -> int:
+        """The same where they read panels that are packed before the first call."""
+        return WIDE_PANEL_DEPTH * 32 // self.bits if self.is_wide else self.depth
+
+    @property
     def window_depth(self) -> int:
         """The same where they read windows in place."""
         return WIDE_WINDOW_DEPTH if self.is_wide else WINDOW_DEPTH
@@ -92,11 +100,6 @@ class Tile:
 
         With wide tiles that gains less than it costs: there are fewer of them, and those caches are larger.
         """
-        return not self.is_wide
-
-    @property
-    def fetches_panels(self) -> bool:
-        """Whether tiles fetch the panel that comes after theirs. Wide ones gain nothing by that."""
         return not self.is_wide
 
     @property

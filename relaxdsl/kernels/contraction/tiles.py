@@ -12,14 +12,16 @@ from relaxdsl.kernels.contraction.library import Library
 from relaxdsl.kernels.contraction.operands import STRIDED, Layout
 from relaxdsl.kernels.contraction.rights import UNROLLED, Right
 
-_REST = "c* c_rows is_first last"
+_REST = "ahead* ahead_step c* c_rows is_first last"
 
 
 def emit_tiles(library: Library, layout: Layout) -> None:
-    """``tile(rows, vectors, depth, a, …, b, …, c, c_rows, is_first, last)``, for a layout of the operands, sets a tile.
+    """``tile(rows, vectors, depth, a, …, b, …, ahead, ahead_step, c, c_rows, is_first, last)``, for a layout of the
+    operands, sets a tile.
 
     Or it adds to it, if it is not the first. It has ``rows`` by ``vectors`` vectors, at most as many as the library's
-    tile, and ``last`` columns of the last vector; all of that vector are there in ``b``.
+    tile, and ``last`` columns of the last vector; all of that vector are there in ``b``. Meanwhile it may fetch
+    elements from ``ahead`` on, ``ahead_step`` apart (:mod:`.ahead`).
     """
     rows_range, vectors_range = range(1, library.most_rows(layout) + 1), range(1, library.tile.vectors + 1)
     for rows in rows_range:
@@ -90,7 +92,7 @@ def _usual(
 
 def _emit_sum(library: Library, emit: Emitter, rows: int, vectors: int, left: Left, right: Right) -> None:
     """A tile's function. With all rows, it has a loop over several steps at a time, and one over those left over."""
-    depth, *_, c, c_rows, is_first, last = emit.function.args
+    depth, *_, ahead, ahead_step, c, c_rows, is_first, last = emit.function.args
     goals = [
         (emit.at(c, emit.mul(c_rows, row)), vector * emit.lanes) for row in range(rows) for vector in range(vectors)
     ]
@@ -102,16 +104,21 @@ def _emit_sum(library: Library, emit: Emitter, rows: int, vectors: int, left: Le
     loops = ((0, depth, 1),) if whole is None else ((0, whole, UNROLLED), (whole, depth, 1))
     lefts, rights = left.places, right.places
     for start, stop, steps in loops:
-        with emit.carrying_loop(start, stop, [*rights, *lefts, *totals], steps) as loop:
-            rights, lefts, totals = _parted(loop.values, len(rights), len(lefts))
+        with emit.carrying_loop(start, stop, [ahead, *rights, *lefts, *totals], steps) as loop:
+            ahead, *values = loop.values
+            rights, lefts, totals = _parted(values, len(rights), len(lefts))
+            if steps > 1:
+                emit.prefetch(ahead, 0)
+                ahead = emit.moved(ahead, ahead_step)
             for _ in range(steps):
                 if steps == 1:
                     right.fetch(rights)
                 columns = right.vectors(rights)
                 totals = _step(library, emit, left.elements(lefts), columns, totals, is_one_of_many=steps > 1)
                 rights, lefts = right.moved(rights), left.moved(lefts)
-            loop.following += [*rights, *lefts, *totals]
-        rights, lefts, totals = _parted(loop.values, len(rights), len(lefts))
+            loop.following += [ahead, *rights, *lefts, *totals]
+        ahead, *values = loop.values
+        rights, lefts, totals = _parted(values, len(rights), len(lefts))
     if is_frequent:
         with emit.builder.if_then(emit.compare("==", last, emit.lanes)):
             _store(emit, totals, goals)

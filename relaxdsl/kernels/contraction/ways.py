@@ -106,18 +106,17 @@ class Product:
 
         There is :data:`.BLOCK_MARGIN` after them.
         """
-        return self.left_block_size + self._right_columns * self._units
+        return self.left_block_size + self._right_columns * self._units(self.tile.depth)
 
     @property
     def left_block_size(self) -> Dim:
         """The same where the right operand is never packed into the block."""
         rows = dim_min(PACKED_ROWS, self.rows + self.tile.rows - 1) if self._packs_left else 0
-        return rows * self._units
+        return rows * self._units(self.tile.panel_depth)
 
-    @property
-    def _units(self) -> Dim:
-        """How many elements of a row or column are packed at once."""
-        steps = dim_min(self.tile.depth, self.depth)
+    def _units(self, most: int) -> Dim:
+        """How many elements of a row or column are packed at once, of up to so many steps."""
+        steps = dim_min(most, self.depth)
         return ceildiv(steps, 2) if self.are_bytes else steps
 
     @property

@@ -104,7 +104,8 @@ def _emit_rows_of_tiles(library: Library) -> None:
     last = emit.sub(tile.lanes, emit.sub(wide, width))
     with emit.parts(0, height, partial(library.next_rows, emit, WINDOWS)) as (row, rows):
         goal = emit.at(c, emit.mul(row, c_rows))
-        operands = (depth, emit.at(left, emit.mul(row, a_rows)), a_rows, a_steps, *right, goal, c_rows, is_first, last)
+        first = emit.at(left, emit.mul(row, a_rows))
+        operands = (depth, first, a_rows, a_steps, *right, first, 0, goal, c_rows, is_first, last)
         is_whole = emit.all(emit.compare("==", rows, tile.rows), emit.compare("==", wide, tile.columns))
         with emit.builder.if_else(is_whole) as (whole, part):
             with whole:
