@@ -8,6 +8,8 @@ import sys
 from importlib.metadata import version
 from pathlib import Path
 
+from llvmlite import binding
+
 THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
     "OPENBLAS_NUM_THREADS",
@@ -43,9 +45,14 @@ def describe() -> str:
     versions = ", ".join(f"{package} {version(package)}" for package in PACKAGES)
     busy = f" Load average at the start: {os.getloadavg()[0]:.1f}." if hasattr(os, "getloadavg") else ""
     return (
-        f"{_processor()}, {len(usable_cores())} cores, {kind()}; {platform.system()} {platform.machine()}, "
+        f"{_processor()}, {len(usable_cores())} cores, {kind()}, {family()}; {platform.system()} {platform.machine()}, "
         f"Python {sys.version.split()[0]}; {versions}.{busy}"
     )
+
+
+def family() -> str:
+    """The family of processors, as LLVM calls it: ``znver4``."""
+    return str(binding.get_host_cpu_name())
 
 
 def _processor() -> str:

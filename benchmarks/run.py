@@ -2,7 +2,7 @@
 
 `make bench` runs it in an environment of its own; TVM, if it is installed, has another. `--quick` measures briefly,
 `--only attention,conv` a few rows, `--save` everything and what memory is planned, and writes it to `results/`, a file
-for each kind of processor, with a plot.
+for each family of processors, with a plot.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What `--save` writes for a kind of processor: the tables, and the plot of ratio against size beside them."""
+"""What `--save` writes for a family of processors: the tables, and the plot of ratio against size beside them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import datetime
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from machine import kind
+from machine import family
 from report import LEGEND, PEERS, Row, failures, render, tally
 
 INDEX = Path(__file__).with_name("RESULTS.md")
@@ -22,7 +22,7 @@ def save(
     notes: Sequence[str],
 ) -> None:
     """Writes both files: the machine, the date, every table, what failed, memory, the notes, and the plot."""
-    name = kind().lower()
+    name = family()
     plot = RESULTS / f"{name}.svg"
     draw(curves, plot)
     everything = [row for rows in tables.values() for row in rows]
@@ -42,7 +42,7 @@ def save(
 
 
 def write_index() -> None:
-    """RESULTS.md: what each kind of processor's file begins with."""
+    """RESULTS.md: what each family's file begins with."""
     parts = ["# Benchmark results"]
     for path in sorted(RESULTS.glob("*.md")):
         _, written, description, _, counted, *_ = path.read_text(encoding="utf-8").split("\n\n")

@@ -381,13 +381,20 @@ class Pair:
     high: Real
     low: Real
 
-    def scaled(self, factor: float) -> Pair:
-        """This times a power of two."""
-        return Pair(self.high * factor, self.low * factor)
+
+#: A polynomial of more terms is computed as two of every second term, side by side: in one, each waits for the last.
+MOST_IN_TURN = 12
 
 
 def polynomial(x: Real, coefficients: Sequence[float]) -> Real:
-    """The polynomial with these coefficients, lowest first, by Horner's rule."""
+    """The polynomial with these coefficients, lowest first."""
+    if len(coefficients) <= MOST_IN_TURN:
+        return _horner(x, coefficients)
+    square = x * x
+    return _horner(square, coefficients[1::2]) * x + _horner(square, coefficients[::2])
+
+
+def _horner(x: Real, coefficients: Sequence[float]) -> Real:
     result = x.constant(coefficients[-1])
     for coefficient in reversed(coefficients[:-1]):
         result = result * x + coefficient

@@ -12,14 +12,14 @@ from fractions import Fraction
 from relaxdsl.kernels.math import polynomials
 from relaxdsl.kernels.math.build import Pair, Real, constant_pair, pair_product, pair_sum, polynomial, two_product
 from relaxdsl.kernels.math.constants import SQRT_8_OVER_PI
-from relaxdsl.kernels.math.exponential import exp_scaled
+from relaxdsl.kernels.math.exponential import exp_within
 
 ERFC_LIMIT = {32: 10.5, 64: 28.0}  # beyond, erfc is zero
 GELU_TANH_LIMIT = {32: 12.0, 64: 23.0}  # below minus this, gelu_tanh is zero
 
 
-def _exp_of_negated(x: Pair, factor: Real | None = None) -> Real:
-    return exp_scaled(-x.high, correction=-x.low, factor=factor)
+def _exp_of_pair(x: Pair, factor: Real) -> Real:
+    return exp_within(x.high, correction=x.low, factor=factor)
 
 
 def erf(x: Real) -> Real:
@@ -27,7 +27,7 @@ def erf(x: Real) -> Real:
     near = x * polynomial(x * x, polynomials.ERF[x.format.bits]) + x
     inverse = 1 / (size + 2)
     scaled = inverse * polynomial((size - 2) * inverse, polynomials.ERFC[x.format.bits])
-    far = 1 - _exp_of_negated(two_product(size, size), scaled)
+    far = 1 - _exp_of_pair(two_product(size, -size), scaled)
     return (size < 1).pick(near, far.with_sign_of(x))
 
 
@@ -40,8 +40,8 @@ def gelu(x: Real) -> Real:
     share = size / (size + math.sqrt(8))
     coefficients = [value * math.sqrt(0.5) for value in polynomials.ERFC[x.format.bits]]
     scaled = share * polynomial(share * 2 - 1, coefficients)
-    tail = _exp_of_negated(two_product(size, size).scaled(0.5), scaled)
-    return (x < 0).pick(-tail, x - tail)
+    tail = _exp_of_pair(two_product(size, size * -0.5), scaled)
+    return (x < 0).pick(-0.0, x) - tail
 
 
 def gelu_tanh(x: Real) -> Real:
@@ -50,6 +50,6 @@ def gelu_tanh(x: Real) -> Real:
     cubic = pair_product(two_product(size, size), constant_pair(x, SQRT_8_OVER_PI * Fraction("0.044715")))
     factor = pair_sum(constant_pair(x, SQRT_8_OVER_PI), cubic)
     high = two_product(size, factor.high)
-    twice_u = Pair(high.high, high.low + size * factor.low)
-    small = _exp_of_negated(twice_u)
-    return (x < 0).pick(_exp_of_negated(twice_u, -size), x) / (small + 1)
+    low = high.low + size * factor.low
+    small = exp_within(-high.high, correction=-low)
+    return (x < 0).pick(exp_within(-high.high, correction=-low, factor=-size), x) / (small + 1)

@@ -41,9 +41,14 @@ def _times_power_of_two(value: Real, biased: Bits) -> Real:
     return value * (half << digits).real() * ((biased - half) << digits).real()
 
 
-def exp_scaled(x: Real, by: int = 0, correction: Real | None = None, factor: Real | None = None) -> Real:
-    """factor * exp(x + correction) * 2**by, right up to the largest and down to the smallest float."""
-    r, biased = _reduced(_clamped(x), 2 * x.format.max_exponent + by, correction)
+def exp_scaled(x: Real, by: int = 0, correction: Real | None = None) -> Real:
+    """exp(x + correction) * 2**by, right up to the largest and down to the smallest float."""
+    return exp_within(_clamped(x), by, correction)
+
+
+def exp_within(x: Real, by: int = 0, correction: Real | None = None, factor: Real | None = None) -> Real:
+    """factor * exp(x + correction) * 2**by, if exp(x) is finite and above the square of the smallest normal float."""
+    r, biased = _reduced(x, 2 * x.format.max_exponent + by, correction)
     near = _expm1_near_zero(r)
     return _times_power_of_two(near + 1 if factor is None else near * factor + factor, biased)
 
@@ -97,7 +102,7 @@ def sigmoid(x: Real) -> Real:
 def silu(x: Real) -> Real:
     """x * sigmoid(x), with its limit -0.0 at -inf."""
     size = abs(x).clamp_above(x.format.max_exponent)
-    return (x < 0).pick(exp_scaled(-size, factor=-size), x) / (exp(-size) + 1)
+    return (x < 0).pick(exp_within(-size, factor=-size), x) / (exp_within(-size) + 1)
 
 
 def tanh(x: Real) -> Real:
