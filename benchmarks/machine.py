@@ -8,8 +8,6 @@ import sys
 from importlib.metadata import version
 from pathlib import Path
 
-from llvmlite import binding
-
 THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
     "OPENBLAS_NUM_THREADS",
@@ -52,6 +50,8 @@ def describe() -> str:
 
 def family() -> str:
     """The family of processors, as LLVM calls it: ``znver4``."""
+    from llvmlite import binding  # here, since TVM's environment has none
+
     return str(binding.get_host_cpu_name())
 
 
