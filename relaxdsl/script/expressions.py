@@ -327,6 +327,7 @@ def items_of(interp: Interpreter, value: Any, node: ast.AST) -> Iterator[Any]:
     Raises:
         ScriptError: a tensor whose number of rows is not known when parsing.
     """
+    interp.require_items(value, node)
     if not isinstance(value, Expr):
         iterator = iter(value)
         while (item := _next_item(iterator)) is not _END:

@@ -180,6 +180,9 @@ class Interpreter:
         """The value as a key of a dict or an item of a set."""
         return value
 
+    def require_items(self, value: Any, node: ast.AST) -> None:
+        """Returns if the items of a value may be read at a node."""
+
     @contextmanager
     def at(self, node: ast.AST) -> Iterator[None]:
         """Within the block, calls are made at the place of ``node``, and errors that have no place get this one."""

@@ -9,6 +9,7 @@ from relaxdsl.ir.graph import Function, Var
 from relaxdsl.ir.loops import Buffer, PrimFunc
 from relaxdsl.ir.module import IRModule
 from relaxdsl.ir.signature import own_symbols, unbound_symbols
+from relaxdsl.operators.calls import call_context
 from relaxdsl.trace.builder import BlockBuilder
 from relaxdsl.trace.statements import Kernel, call_tir
 from relaxdsl.types.binding import plan_binding
@@ -27,7 +28,8 @@ def program_of(kernel: Kernel, span: Span | None = None) -> tuple[Function, IRMo
     builder = BlockBuilder()
     with builder.function(ir.name, [*inputs, *sizes], span=span):
         values = [own[name] for name in unbound_symbols(ir)]
-        builder.emit_func_output(builder.emit(call_tir(kernel, [*inputs, *values])))
+        with call_context(span=span):
+            builder.emit_func_output(builder.emit(call_tir(kernel, [*inputs, *values])))
     module = builder.get()
     return module.graph_functions[ir.name], module
 

@@ -126,6 +126,8 @@ def test_a_kernel_by_itself() -> None:
     x, w = arrays()
     (timing,) = matmul.profile(x, w, repeats=1).timings
     assert (timing.name, timing.operations) == ("matmul", 2 * 3 * 4 * 5)
+    assert timing.span is not None
+    assert timing.span == matmul.span
 
 
 def test_arguments_by_name() -> None:

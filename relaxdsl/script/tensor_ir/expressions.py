@@ -25,7 +25,7 @@ from relaxdsl.script.tensor_ir.buffers import BufferView
 from relaxdsl.script.tensor_ir.constructs import call_construct
 from relaxdsl.script.tensor_ir.interpreter import KernelInterpreter, ended, kernel_expression
 from relaxdsl.script.tensor_ir.keys import require_known_index, require_known_key, require_known_keys_of_call
-from relaxdsl.script.tensor_ir.state import require_fixed
+from relaxdsl.script.tensor_ir.state import changing_nothing, require_fixed
 from relaxdsl.types.dims import DimCompare, SymInt, dim_max, dim_min
 from relaxdsl.types.symint import shown, user_compares
 
@@ -262,7 +262,8 @@ def _call_plain(
         )
     require_known_keys_of_call(function, args)
     require_fixed(interp, node, function, args)
-    return call_value(interp, node, function, args, kwargs)
+    with changing_nothing(interp, node, args):
+        return call_value(interp, node, function, args, kwargs)
 
 
 def _extreme(function: Any, values: list[Any], kwargs: dict[str, Any]) -> Any:

@@ -26,6 +26,7 @@ from relaxdsl.script.scope import Missing, Scope, Surroundings
 from relaxdsl.script.source import Source
 from relaxdsl.script.tensor_ir.history import History
 from relaxdsl.script.tensor_ir.keys import require_known_key
+from relaxdsl.script.tensor_ir.state import require_items_left
 from relaxdsl.script.trees import walk_own
 from relaxdsl.trace.builder import BlockBuilder
 from relaxdsl.types.dims import Dim, SymInt, free_symbols
@@ -137,6 +138,9 @@ class KernelInterpreter(Interpreter):
     def as_key(self, value: Any) -> Any:
         require_known_key(value)
         return value
+
+    def require_items(self, value: Any, node: ast.AST) -> None:
+        require_items_left(self, value, node.value if isinstance(node, ast.Starred) else node, node)
 
     @staticmethod
     def is_type_constructor(value: Any) -> bool:

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import ast
 import builtins
+import types
 from collections.abc import Iterable, Iterator, MutableMapping, MutableSequence, MutableSet
-from typing import Any
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from relaxdsl.errors import ScriptError, Span
 from relaxdsl.script.scope import POISON, Scope
-from relaxdsl.script.tensor_ir.interpreter import KernelInterpreter
+
+if TYPE_CHECKING:
+    from relaxdsl.script.tensor_ir.interpreter import KernelInterpreter
 
 WHAT_CHANGES = "what changes while the kernel runs is a buffer, t = T.alloc_buffer((4,), dtype), or a local variable"
 
@@ -20,12 +26,16 @@ _CHANGING = frozenset(
         *("rotate", "setdefault", "sort", "subtract", "symmetric_difference_update", "update"),
     }
 )
+_ONLY_LOOKING = (builtins.id, builtins.isinstance, builtins.iter, builtins.print, builtins.repr, builtins.type)
+
+
+_KNOWN = "has a value that is known when parsing, so a loop or a branch cannot change it"
+_SHARED = "is an iterator from before the loop or the branch, of which all steps would get the same items"
 
 
 def changes_once(name: str, hint: str, span: Span | None) -> ScriptError:
     """The error for a loop or a branch that would change a value of Python."""
-    headline = f"{name} has a value that is known when parsing, so a loop or a branch cannot change it"
-    return ScriptError(headline, hint=hint, span=span)
+    return ScriptError(f"{name} {_KNOWN}", hint=hint, span=span)
 
 
 def require_fixed(interp: KernelInterpreter, node: ast.Call, function: Any, args: list[Any]) -> None:
@@ -34,18 +44,67 @@ def require_fixed(interp: KernelInterpreter, node: ast.Call, function: Any, args
     Raises:
         ScriptError: it does.
     """
-    changed, fixed = _changed_by(function, args), interp.fixed_scope
-    if changed is None or fixed is None:
+    changed = _changed_by(function, args)
+    if changed is not None:
+        written = _written(node, 0)
+        if isinstance(node.func, ast.Attribute) and changed is getattr(function, "__self__", None):
+            written = node.func.value
+        _require_inside(interp, changed, written, node, _KNOWN, WHAT_CHANGES)
+    elif not any(function is each for each in _ONLY_LOOKING):
+        for place, each in enumerate(args):
+            require_items_left(interp, each, _written(node, place), node)
+
+
+def require_items_left(interp: KernelInterpreter, value: Any, written: ast.AST, node: ast.AST) -> None:
+    """Returns unless items are taken from an iterator begun outside of the loop or the branch.
+
+    Raises:
+        ScriptError: they are: each step would get those of the first.
+    """
+    if isinstance(value, Iterator):
+        is_target = isinstance(written, ast.Tuple | ast.List)  # a, b = iterator
+        hint = f"keep its items in a list before: items = list({'iterator' if is_target else ast.unparse(written)})"
+        _require_inside(interp, value, written, node, _SHARED, hint)
+
+
+@contextmanager
+def changing_nothing(interp: KernelInterpreter, node: ast.Call, args: list[Any]) -> Iterator[None]:
+    """Within the block, a function of Python runs; it may change what was begun in the loop or the branch.
+
+    Raises:
+        ScriptError: it has changed an argument begun outside.
+    """
+    if interp.fixed_scope is None:
+        yield
         return
-    written = node.func.value if isinstance(node.func, ast.Attribute) else node.func
-    if function is builtins.next:
-        written = node.args[0]
+    before = [list(_contents(each, set())) for each in args]
+    yield
+    for place, contents in enumerate(before):
+        for value, copy in contents:
+            if not _is_same(value, copy):
+                _require_inside(interp, value, _written(node, place), node, _KNOWN, WHAT_CHANGES)
+
+
+def _require_inside(
+    interp: KernelInterpreter, changed: Any, written: ast.AST, node: ast.AST, why: str, hint: str
+) -> None:
+    """Returns unless what is changed was begun outside of the loop or the branch."""
+    fixed = interp.fixed_scope
+    if fixed is None:
+        return
     name = _first_name(written)
     is_outside = name is not None and all(name not in each.variables for each in _inside(interp, fixed))
     if is_outside or _holds(interp, fixed, changed):
         if isinstance(written, ast.Name):
             _poison(fixed, written.id)
-        raise changes_once(ast.unparse(written), WHAT_CHANGES, interp.source.span(node))
+        name = "this" if isinstance(written, ast.Tuple | ast.List) else ast.unparse(written)
+        raise ScriptError(f"{name} {why}", hint=hint, span=interp.source.span(node))
+
+
+def _written(node: ast.Call, place: int) -> ast.expr:
+    """How an argument is written; the whole call, where it is one of several behind a star."""
+    has_stars = any(isinstance(each, ast.Starred) for each in node.args)
+    return node if has_stars or place >= len(node.args) else node.args[place]
 
 
 def _poison(fixed: Scope, name: str) -> None:
@@ -57,15 +116,43 @@ def _poison(fixed: Scope, name: str) -> None:
 
 def _changed_by(function: Any, args: list[Any]) -> Any:
     """What the call changes; None if that is nothing, or not known."""
+    name = getattr(function, "__name__", "")
     if function is builtins.next:
         return args[0] if args and isinstance(args[0], Iterator) else None
-    owner, name = getattr(function, "__self__", None), getattr(function, "__name__", "")
+    owner = getattr(function, "__self__", None)
     if isinstance(owner, Iterator):
         return owner if name in ("__next__", "send") else None
+    if isinstance(function, types.MethodDescriptorType | types.WrapperDescriptorType):  # list.append(t, 1)
+        owner = args[0] if args else None
     return owner if isinstance(owner, MutableSequence | MutableMapping | MutableSet) and name in _CHANGING else None
 
 
-def _first_name(written: ast.expr) -> str | None:
+def _contents(value: Any, seen: set[int]) -> Iterator[tuple[Any, Any]]:
+    """The lists, dicts, sets and arrays in a value, and a copy of what each holds."""
+    if id(value) in seen:
+        return
+    seen.add(id(value))
+    if isinstance(value, np.ndarray):
+        yield value, value.tobytes()
+    elif isinstance(value, list | dict | set):
+        yield value, _items(value)
+    if isinstance(value, list | tuple | dict | set):
+        for each in _items(value):
+            yield from _contents(each, seen)
+
+
+def _items(value: Any) -> list[Any]:
+    return [each for pair in value.items() for each in pair] if isinstance(value, dict) else list(value)
+
+
+def _is_same(value: Any, copy: Any) -> bool:
+    if isinstance(value, np.ndarray):
+        return bool(value.tobytes() == copy)
+    items = _items(value)
+    return len(items) == len(copy) and all(new is old for new, old in zip(items, copy, strict=True))
+
+
+def _first_name(written: ast.AST) -> str | None:
     """The name that ``name.attribute[index]`` starts with; None where it starts with something else."""
     while isinstance(written, ast.Attribute | ast.Subscript):
         written = written.value
