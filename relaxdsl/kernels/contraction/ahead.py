@@ -5,7 +5,7 @@ One every few steps: if many were fetched at once, a tile would wait for them be
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from relaxdsl.dataclass import dataclass
 from relaxdsl.kernels.contraction.emitter import Emitter
@@ -14,15 +14,17 @@ from relaxdsl.kernels.contraction.rights import UNROLLED
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Ahead:
-    """``lines`` neighbouring lines of memory at each of ``runs`` places, which are ``spacing`` elements apart."""
+    """``lines`` neighbouring lines of memory at each of ``runs`` places, which are ``spacing`` elements apart.
+
+    ``PARAMETERS`` are those of functions that pass it on.
+    """
+
+    PARAMETERS: ClassVar[str] = "ahead* ahead_spacing ahead_runs ahead_lines"
 
     source: Any
     spacing: Any
     runs: Any
     lines: Any
-
-    #: The parameters of functions that pass it on.
-    PARAMETERS = "ahead* ahead_spacing ahead_runs ahead_lines"
 
     @property
     def arguments(self) -> tuple[Any, Any, Any, Any]:
@@ -30,6 +32,7 @@ class Ahead:
 
     @staticmethod
     def nothing(source: Any) -> Ahead:
+        """No lines; ``source`` is any address."""
         return Ahead(source, 0, 0, 0)
 
     @staticmethod

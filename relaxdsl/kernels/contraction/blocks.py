@@ -192,13 +192,8 @@ def _emit_all_tiles(library: Library, layout: Layout) -> None:
             kind = _left_layout(library, layout)
             tiles = _Tiles(library, emit, kind, height, depth, lefts, c_rows, sets)
             if _may_be_in_place(library, layout):
-                is_last = emit.compare("<=", stop, emit.add(base, PACKED_COLUMNS))
-                next_start = emit.builder.select(is_last, emit.add(start, depth), emit.integer(start))
-                next_column = emit.builder.select(is_last, first_column, emit.add(base, PACKED_COLUMNS))
-                next_steps = emit.smaller(depth, emit.sub(steps, next_start))
-                next_columns = emit.smaller(PACKED_COLUMNS, emit.sub(stop, next_column))
-                following = (next_start, next_column, next_steps, next_columns)
-                tiles.multiply(right, (start, column), following, width, before, packed, goal)
+                ahead = _packed_next(emit, right, (base, first_column, stop), (start, depth, steps))
+                tiles.multiply(right, (start, column), width, before, packed, ahead, goal)
             else:
                 tiles.multiply_panels(width, before, Ahead.nothing(panels), goal)
     emit.builder.ret(emit.integer(0))
@@ -263,36 +258,26 @@ class _Tiles:
         self,
         right: list[Any],
         place: tuple[Any, Any],
-        following: tuple[Any, Any, Any, Any],
         width: Any,
         before: _Panels,
         packed: Any,
+        ahead: Ahead,
         goal: Any,
     ) -> None:
-        """A group of columns, from wherever the right operand is read.
-
-        Args:
-            place: its first step and column.
-            following: those of the group that is next, if there is one, and how many steps and columns it has.
-        """
+        """A group of columns, from wherever the right operand is read. ``place``: its first step and column."""
         emit, lanes = self.emit, self.library.tile.lanes
         source, b, b_steps, b_columns = right
         start, column = place
-        whole = Strided(emit, b, b_columns, b_steps)
-        operand = whole.moved(column, start)
+        operand = Strided(emit, b, b_columns, b_steps).moved(column, start)
         is_in_place = emit.compare("==", source, IN_PLACE)
         in_place = emit.builder.select(is_in_place, emit.multiple_below(width, lanes), emit.integer(0))
-        nothing = Ahead.nothing(b)
-        self._multiply(in_place, (operand.source, 1, b_steps, NO_PANELS, 0), nothing, goal)
+        self._multiply(in_place, (operand.source, 1, b_steps, NO_PANELS, 0), Ahead.nothing(b), goal)
         rest, width = operand.moved(in_place, 0), emit.sub(width, in_place)
         is_before = emit.compare("==", source, FROM_PANELS)
         with emit.builder.if_then(emit.builder.not_(is_before)):
             self.library.call(emit, "right_group", (width, 0, self.depth, self.depth, *rest.arguments, packed))
         now = _Panels(packed, self.depth, width, emit.integer(0))
         panels = (emit.builder.select(is_before, *pair) for pair in zip(before, now, strict=True))
-        next_start, next_column, *sizes = following
-        next_group = _to_be_packed(emit, whole.moved(next_column, next_start), *sizes)
-        ahead = next_group.when(emit, emit.compare("==", source, PACKING), nothing)
         self.multiply_panels(width, _Panels(*panels), ahead, emit.at(goal, in_place))
 
     def multiply_panels(self, width: Any, panels: _Panels, ahead: Ahead, goal: Any) -> None:
@@ -308,14 +293,28 @@ class _Tiles:
         self.library.call(self.emit, f"group_of_tiles{self.layout.suffix}", arguments)
 
 
-def _to_be_packed(emit: Emitter, operand: Strided, steps: Any, columns: Any) -> Ahead:
-    """What a call will read of a right operand: nothing, where there are no such steps."""
-    by_rows = Ahead(operand.source, operand.steps, steps, emit.add(emit.quotient(columns, emit.line_lanes), 1))
-    by_columns = Ahead(operand.source, operand.places, columns, emit.add(emit.quotient(steps, emit.line_lanes), 1))
-    found = by_rows.when(emit, emit.compare("==", operand.places, 1), by_columns)
-    are_runs = emit.any(emit.compare("==", operand.places, 1), emit.compare("==", operand.steps, 1))
-    is_any = emit.all(emit.compare(">", steps, 0), are_runs)
-    return found.when(emit, is_any, Ahead.nothing(operand.source))
+def _packed_next(
+    emit: Emitter, right: list[Any], columns: tuple[Any, Any, Any], steps: tuple[Any, Any, Any]
+) -> Ahead:
+    """What a call will pack after this group: the group to its right, or the first one of the next steps, if any.
+
+    Args:
+        columns: where this group starts, and the call's first column and the one after its last.
+        steps: where this group starts, how deep it is, and how many there are.
+    """
+    way, b, b_steps, b_columns = right
+    (base, first_column, stop), (start, depth, all_steps) = columns, steps
+    is_last = emit.compare("<=", stop, emit.add(base, PACKED_COLUMNS))
+    step = emit.builder.select(is_last, emit.add(start, depth), emit.integer(start))
+    column = emit.builder.select(is_last, first_column, emit.add(base, PACKED_COLUMNS))
+    count = emit.smaller(depth, emit.sub(all_steps, step))
+    width = emit.smaller(PACKED_COLUMNS, emit.sub(stop, column))
+    source = Strided(emit, b, b_columns, b_steps).moved(column, step).source
+    by_rows = Ahead(source, b_steps, count, emit.add(emit.quotient(width, emit.line_lanes), 1))
+    by_columns = Ahead(source, b_columns, width, emit.add(emit.quotient(count, emit.line_lanes), 1))
+    are_rows, are_columns = emit.compare("==", b_columns, 1), emit.compare("==", b_steps, 1)
+    is_packed = emit.all(emit.compare("==", way, PACKING), emit.compare(">", count, 0), emit.any(are_rows, are_columns))
+    return by_rows.when(emit, are_rows, by_columns).when(emit, is_packed, Ahead.nothing(b))
 
 
 def _emit_group_of_tiles(library: Library, layout: Layout) -> None:
