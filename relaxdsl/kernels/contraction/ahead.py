@@ -42,8 +42,7 @@ class Ahead:
 
     def when(self, emit: Emitter, condition: Any, otherwise: Ahead) -> Ahead:
         """This, or the other."""
-        pairs = zip(self.arguments, otherwise.arguments, strict=True)
-        return Ahead(*(emit.builder.select(condition, *map(emit.integer, pair)) for pair in pairs))
+        return Ahead(*emit.choose(condition, self.arguments, otherwise.arguments))
 
     def share(self, emit: Emitter, number: Any, depth: Any, own: Any) -> tuple[Any, Any]:
         """Of a tile with this number, and so many steps: where it starts, and how far apart its lines are.

@@ -225,7 +225,7 @@ def _left_tiles(
         return in_place
     with emit.builder.if_then(is_packed):
         library.call(emit, "left_block", (height, depth, *operand.arguments, block))
-    return tuple(emit.builder.select(is_packed, *pair) for pair in zip(packed, in_place, strict=True))
+    return tuple(emit.choose(is_packed, packed, in_place))
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -237,8 +237,9 @@ class _Panels:
     extent: Any
     first: Any
 
-    def __iter__(self) -> Iterator[Any]:
-        return iter((self.source, self.depth, self.extent, self.first))
+    @property
+    def arguments(self) -> tuple[Any, Any, Any, Any]:
+        return self.source, self.depth, self.extent, self.first
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -276,9 +277,9 @@ class _Tiles:
         is_before = emit.compare("==", source, FROM_PANELS)
         with emit.builder.if_then(emit.builder.not_(is_before)):
             self.library.call(emit, "right_group", (width, 0, self.depth, self.depth, *rest.arguments, packed))
-        now = _Panels(packed, self.depth, width, emit.integer(0))
-        panels = (emit.builder.select(is_before, *pair) for pair in zip(before, now, strict=True))
-        self.multiply_panels(width, _Panels(*panels), ahead, emit.at(goal, in_place))
+        now = (packed, self.depth, width, 0)
+        panels = _Panels(*emit.choose(is_before, before.arguments, now))
+        self.multiply_panels(width, panels, ahead, emit.at(goal, in_place))
 
     def multiply_panels(self, width: Any, panels: _Panels, ahead: Ahead, goal: Any) -> None:
         """``width`` columns, from panels."""
@@ -329,8 +330,8 @@ def _emit_group_of_tiles(library: Library, layout: Layout) -> None:
     parameters = f"height width depth {operands} c* c_rows is_first"
     emit = library.function(f"group_of_tiles{layout.suffix}", parameters)
     height, width, depth, *given, c, c_rows, is_first = emit.function.args
-    *a, b, b_tiles, b_steps, extent, before, source, spacing, runs, lines = given
-    tile, are_panels, ahead = library.tile, emit.compare("!=", extent, NO_PANELS), Ahead(source, spacing, runs, lines)
+    *a, b, b_tiles, b_steps, extent, before = given[:-4]
+    tile, are_panels, ahead = library.tile, emit.compare("!=", extent, NO_PANELS), Ahead(*given[-4:])
     are_next = emit.all(are_panels, emit.compare("==", ahead.lines, 0))
     tiles = emit.quotient(emit.add(height, tile.rows - 1), tile.rows)
     stop, most = emit.add(before, width), emit.builder.select(are_panels, extent, width)

@@ -5,7 +5,7 @@ Importing this module imports llvmlite.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import field
 from typing import Any
@@ -92,6 +92,11 @@ class Emitter:
         for each in others:
             first = self.builder.or_(first, each)
         return first
+
+    def choose(self, condition: Any, these: Iterable[Integer], those: Iterable[Integer]) -> list[Any]:
+        """Each of these values if the condition holds, and else each of those."""
+        pairs = zip(these, those, strict=True)
+        return [self.builder.select(condition, *map(self.integer, pair)) for pair in pairs]
 
     # -------------------------------------------------------------------------------------------------------- control
 

@@ -18,7 +18,7 @@ ERFC_LIMIT = {32: 10.5, 64: 28.0}  # beyond, erfc is zero
 GELU_TANH_LIMIT = {32: 12.0, 64: 23.0}  # below minus this, gelu_tanh is zero
 
 
-def _exp_of_pair(x: Pair, factor: Real) -> Real:
+def _exp_of_pair(x: Pair, factor: Real | None = None) -> Real:
     return exp_within(x.high, correction=x.low, factor=factor)
 
 
@@ -49,7 +49,6 @@ def gelu_tanh(x: Real) -> Real:
     size = abs(x).clamp_above(GELU_TANH_LIMIT[x.format.bits])
     cubic = pair_product(two_product(size, size), constant_pair(x, SQRT_8_OVER_PI * Fraction("0.044715")))
     factor = pair_sum(constant_pair(x, SQRT_8_OVER_PI), cubic)
-    high = two_product(size, factor.high)
-    low = high.low + size * factor.low
-    small = exp_within(-high.high, correction=-low)
-    return (x < 0).pick(exp_within(-high.high, correction=-low, factor=-size), x) / (small + 1)
+    high = two_product(size, -factor.high)
+    minus_2u = Pair(high.high, high.low - size * factor.low)
+    return (x < 0).pick(_exp_of_pair(minus_2u, -size), x) / (_exp_of_pair(minus_2u) + 1)

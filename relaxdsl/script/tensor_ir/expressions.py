@@ -261,8 +261,9 @@ def _call_plain(
             hint="sizes and loops are int64, and a buffer knows the dtype of its elements: x.dtype",
         )
     require_known_keys_of_call(function, args)
-    require_fixed(interp, node, function, args)
-    with changing_nothing(interp, node, args):
+    values = [*args, *kwargs.values()]
+    require_fixed(interp, node, function, values)
+    with changing_nothing(interp, node, function, values):
         return call_value(interp, node, function, args, kwargs)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import builtins
 import types
-from collections.abc import Iterable, Iterator, MutableMapping, MutableSequence, MutableSet
+from collections.abc import Iterator, MutableMapping, MutableSequence, MutableSet
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -26,9 +26,15 @@ _CHANGING = frozenset(
         *("rotate", "setdefault", "sort", "subtract", "symmetric_difference_update", "update"),
     }
 )
-_ONLY_LOOKING = (builtins.id, builtins.isinstance, builtins.iter, builtins.print, builtins.repr, builtins.type)
-
-
+_ONLY_LOOKING = (
+    builtins.id,
+    builtins.isinstance,
+    builtins.iter,
+    builtins.len,
+    builtins.print,
+    builtins.repr,
+    builtins.type,
+)
 _KNOWN = "has a value that is known when parsing, so a loop or a branch cannot change it"
 _SHARED = "is an iterator from before the loop or the branch, of which all steps would get the same items"
 
@@ -41,6 +47,9 @@ def changes_once(name: str, hint: str, span: Span | None) -> ScriptError:
 def require_fixed(interp: KernelInterpreter, node: ast.Call, function: Any, args: list[Any]) -> None:
     """Returns unless the call changes a list, a dict, a set or an iterator begun outside of the loop or the branch.
 
+    Args:
+        args: the values of all arguments, those with names last.
+
     Raises:
         ScriptError: it does.
     """
@@ -50,7 +59,7 @@ def require_fixed(interp: KernelInterpreter, node: ast.Call, function: Any, args
         if isinstance(node.func, ast.Attribute) and changed is getattr(function, "__self__", None):
             written = node.func.value
         _require_inside(interp, changed, written, node, _KNOWN, WHAT_CHANGES)
-    elif not any(function is each for each in _ONLY_LOOKING):
+    elif not _only_looks(function):
         for place, each in enumerate(args):
             require_items_left(interp, each, _written(node, place), node)
 
@@ -68,20 +77,20 @@ def require_items_left(interp: KernelInterpreter, value: Any, written: ast.AST, 
 
 
 @contextmanager
-def changing_nothing(interp: KernelInterpreter, node: ast.Call, args: list[Any]) -> Iterator[None]:
-    """Within the block, a function of Python runs; it may change what was begun in the loop or the branch.
+def changing_nothing(interp: KernelInterpreter, node: ast.Call, function: Any, args: list[Any]) -> Iterator[None]:
+    """Within the block, the function of Python runs; it may change what was begun in the loop or the branch.
 
     Raises:
         ScriptError: it has changed an argument begun outside.
     """
-    if interp.fixed_scope is None:
+    if interp.fixed_scope is None or _only_looks(function):
         yield
         return
-    before = [list(_contents(each, set())) for each in args]
+    before = [[(found, _contents(found)) for found in _reached(each, set()) if _may_change(found)] for each in args]
     yield
     for place, contents in enumerate(before):
         for value, copy in contents:
-            if not _is_same(value, copy):
+            if not _is_same(_contents(value), copy):
                 _require_inside(interp, value, _written(node, place), node, _KNOWN, WHAT_CHANGES)
 
 
@@ -103,8 +112,9 @@ def _require_inside(
 
 def _written(node: ast.Call, place: int) -> ast.expr:
     """How an argument is written; the whole call, where it is one of several behind a star."""
-    has_stars = any(isinstance(each, ast.Starred) for each in node.args)
-    return node if has_stars or place >= len(node.args) else node.args[place]
+    written = [*node.args, *(each.value for each in node.keywords)]
+    has_stars = any(isinstance(each, ast.Starred) for each in node.args) or any(not each.arg for each in node.keywords)
+    return node if has_stars or place >= len(written) else written[place]
 
 
 def _poison(fixed: Scope, name: str) -> None:
@@ -127,29 +137,25 @@ def _changed_by(function: Any, args: list[Any]) -> Any:
     return owner if isinstance(owner, MutableSequence | MutableMapping | MutableSet) and name in _CHANGING else None
 
 
-def _contents(value: Any, seen: set[int]) -> Iterator[tuple[Any, Any]]:
-    """The lists, dicts, sets and arrays in a value, and a copy of what each holds."""
-    if id(value) in seen:
-        return
-    seen.add(id(value))
+def _only_looks(function: Any) -> bool:
+    return any(function is each for each in _ONLY_LOOKING)
+
+
+def _may_change(value: Any) -> bool:
+    return isinstance(value, list | dict | set | np.ndarray)
+
+
+def _contents(value: Any) -> bytes | list[Any]:
+    """What a list, a dict, a set or an array holds now."""
     if isinstance(value, np.ndarray):
-        yield value, value.tobytes()
-    elif isinstance(value, list | dict | set):
-        yield value, _items(value)
-    if isinstance(value, list | tuple | dict | set):
-        for each in _items(value):
-            yield from _contents(each, seen)
-
-
-def _items(value: Any) -> list[Any]:
+        return value.tobytes()
     return [each for pair in value.items() for each in pair] if isinstance(value, dict) else list(value)
 
 
-def _is_same(value: Any, copy: Any) -> bool:
-    if isinstance(value, np.ndarray):
-        return bool(value.tobytes() == copy)
-    items = _items(value)
-    return len(items) == len(copy) and all(new is old for new, old in zip(items, copy, strict=True))
+def _is_same(contents: bytes | list[Any], before: bytes | list[Any]) -> bool:
+    if isinstance(contents, bytes):
+        return contents == before
+    return len(contents) == len(before) and all(new is old for new, old in zip(contents, before, strict=True))
 
 
 def _first_name(written: ast.AST) -> str | None:
@@ -169,15 +175,15 @@ def _holds(interp: KernelInterpreter, scope: Scope, wanted: Any) -> bool:
     """Whether a variable that the scope sees has the value, or has it somewhere inside."""
     variables = [value for each in scope.chain() for value in each.variables.values()]
     outside = (interp.around.closure, interp.around.globals)
-    return any(_is_among(values, wanted, set()) for values in (variables, *(names.values() for names in outside)))
+    values = (*variables, *(value for names in outside for value in names.values()))
+    seen: set[int] = set()
+    return any(each is wanted for value in values for each in _reached(value, seen))
 
 
-def _is_among(values: Iterable[Any], wanted: Any, seen: set[int]) -> bool:
-    for value in values:
-        if value is wanted:
-            return True
-        if isinstance(value, list | tuple | set | dict) and id(value) not in seen:
-            seen.add(id(value))
-            if _is_among(value.values() if isinstance(value, dict) else value, wanted, seen):
-                return True
-    return False
+def _reached(value: Any, seen: set[int]) -> Iterator[Any]:
+    """The value, and what is in it if it is a list, a tuple, a set or a dict."""
+    yield value
+    if isinstance(value, list | tuple | set | dict) and id(value) not in seen:
+        seen.add(id(value))
+        for each in value.values() if isinstance(value, dict) else value:
+            yield from _reached(each, seen)

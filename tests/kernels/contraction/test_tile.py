@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
 
@@ -11,7 +12,7 @@ from relaxdsl.errors import KernelError
 from relaxdsl.kernels.contraction.core import core_module
 from relaxdsl.kernels.contraction.engine import target_machine
 from relaxdsl.kernels.contraction.names import PARAMETERS
-from relaxdsl.kernels.contraction.operands import GATHERED, STRIDED, WINDOWS, Layout
+from relaxdsl.kernels.contraction.operands import GATHERED, STRIDED, WINDOWS
 from relaxdsl.kernels.contraction.rights import UNROLLED
 from relaxdsl.kernels.contraction.tile import (
     COLUMN_GROUP,
@@ -65,13 +66,10 @@ def test_a_width_that_is_none_is_refused(monkeypatch):
     ],
 )
 def test_the_tile_is_made_of_the_vectors_asked_for(cpu, features, vector_bits, registers, instruction):
-    machine = target_machine(cpu, features)
-    if "x86_64" not in machine.triple:
-        pytest.skip("not x86")
     tile = tile_for(32, vector_bits, registers)
-    assembly = machine.emit_assembly(parsed_for(machine, core_module("float32", tile, tuple(PARAMETERS))))
+    assembly = assembly_for(cpu, features, "float32", tile)
     for layout, spacings in ((STRIDED, 2 + tile.packs_left), (GATHERED, 1), (WINDOWS, 2)):
-        tiles = tiles_of(assembly, tile, layout, instruction)
+        tiles = tiles_of(assembly, tile_name(tile.rows, tile.vectors, layout), instruction)
         assert len(tiles) == spacings
         for name, body in tiles.items():
             counts = {part: len(re.findall(instruction, part)) for part in body.split(".LBB")}
@@ -81,23 +79,29 @@ def test_the_tile_is_made_of_the_vectors_asked_for(cpu, features, vector_bits, r
 
 
 def test_every_size_of_tiles_fits_into_the_registers():
-    machine = target_machine("skylake-avx512", "+avx512f,+fma")
+    instruction, tile = r"vfmadd\d+ps", tile_for(32, 512, 32)
+    assembly = assembly_for("skylake-avx512", "+avx512f,+fma", "float32", tile)
+    sizes = itertools.product((STRIDED, GATHERED, WINDOWS), range(1, tile.most_rows + 1), range(1, tile.vectors + 1))
+    for layout, rows, vectors in sizes:
+        tiles = tiles_of(assembly, tile_name(rows, vectors, layout), instruction)
+        assert tiles, (layout, rows, vectors)
+        for name, body in tiles.items():
+            loops = [part for part in body.split(".LBB") if len(re.findall(instruction, part)) >= rows * vectors]
+            assert loops, name
+            assert not any(re.search(ON_STACK, loop) for loop in loops), f"{name} does not fit into the registers"
+
+
+def assembly_for(cpu: str, features: str, dtype: str, tile: Tile) -> str:
+    """The assembly of a whole core."""
+    machine = target_machine(cpu, features)
     if "x86_64" not in machine.triple:
         pytest.skip("not x86")
-    tile = tile_for(32, 512, 32)
-    assembly = machine.emit_assembly(parsed_for(machine, core_module("float32", tile, tuple(PARAMETERS))))
-    for rows in range(1, tile.most_rows + 1):
-        for vectors in range(1, tile.vectors + 1):
-            name = tile_name(rows, vectors)
-            body = re.split(rf"\n{name}(?:_other)?:", assembly)[-1].split(".cfi_endproc")[0]
-            loops = [part for part in body.split(".LBB") if len(re.findall(r"vfmadd\d+ps", part)) >= rows * vectors]
-            assert loops, name
-            assert not any(re.search(ON_STACK, loop) for loop in loops), name
+    return machine.emit_assembly(parsed_for(machine, core_module(dtype, tile, tuple(PARAMETERS))))
 
 
-def tiles_of(assembly: str, tile: Tile, layout: Layout, instruction: str) -> dict[str, str]:
-    """The functions that compute tiles with all rows and vectors, by name: one for each way they may be spaced."""
-    parts = re.split(rf"\n({tile_name(tile.rows, tile.vectors, layout)}(?:_usual_\d|_other)?):", assembly)
+def tiles_of(assembly: str, tile: str, instruction: str) -> dict[str, str]:
+    """The functions that compute tiles of one size, by name: one for each way they may be spaced."""
+    parts = re.split(rf"\n({tile}(?:_usual_\d|_other)?):", assembly)
     bodies = {name: body.split(".cfi_endproc")[0] for name, body in zip(parts[1::2], parts[2::2], strict=True)}
     return {name: body for name, body in bodies.items() if re.search(instruction, body)}
 
@@ -112,10 +116,7 @@ def tiles_of(assembly: str, tile: Tile, layout: Layout, instruction: str) -> dic
     ],
 )
 def test_bytes_are_multiplied_by_pairs(cpu, features, vector_bits, registers, instruction):
-    machine = target_machine(cpu, features)
-    if "x86_64" not in machine.triple:
-        pytest.skip("not x86")
     tile = tile_for(32, vector_bits, registers)
-    assembly = machine.emit_assembly(parsed_for(machine, core_module("int8", tile, tuple(PARAMETERS))))
-    for name, body in tiles_of(assembly, tile, STRIDED, instruction).items():
+    assembly = assembly_for(cpu, features, "int8", tile)
+    for name, body in tiles_of(assembly, tile_name(tile.rows, tile.vectors), instruction).items():
         assert len(re.findall(instruction, body)) >= tile.rows * tile.vectors * UNROLLED, name
