@@ -9,6 +9,7 @@ from relaxdsl.dataclass import dataclass
 from relaxdsl.errors import ArgumentError, Span, display_name, nearest
 from relaxdsl.passes.memory_picture import picture, table_as_html
 from relaxdsl.runtime.frame import WORKSPACE_ALIGNMENT
+from relaxdsl.runtime.placement import bytes_taken
 from relaxdsl.runtime.threads import get_num_threads
 from relaxdsl.types.dims import Dim, Symbol, evaluate, symbols_of, value_of_size
 
@@ -56,7 +57,8 @@ class PlanAt:
 
     Args:
         sizes: the values of the symbols, the number of threads among them where it counts.
-        workspace_bytes: of the workspace. output_bytes: of the results.
+        workspace_bytes: of the workspace.
+        output_bytes: of the results, and a page more for each large one.
         live_bytes: the most bytes of the workspace that are in use at once.
     """
 
@@ -133,7 +135,7 @@ class MemoryPlan:
         values = self._values(caller, sizes)
         placed = [each for each in self.buffers if each.where == "workspace" and each.offset is not None]
         buffers = tuple(_buffer_at(each, values) for each in placed)
-        outputs = [evaluate(each.size_bytes, values) for each in self.buffers if each.where == "output"]
+        outputs = [bytes_taken(evaluate(each.size_bytes, values)) for each in self.buffers if each.where == "output"]
         return PlanAt(
             self.function, values, evaluate(self.workspace, values), sum(outputs), _most_live(buffers), buffers
         )

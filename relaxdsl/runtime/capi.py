@@ -73,9 +73,10 @@ Py_IncRef = _python_function("Py_IncRef")
 PyArray_DescrFromType = _numpy_function(45)
 PyArray_FromAny = _numpy_function(69)
 PyArray_New = _numpy_function(93)
+PyArray_SetBaseObject = _numpy_function(282)
 
 # NumPy's numbers of dtypes: bool, then integers, then floats.
-BOOL_NUMBER, FIRST_INT_NUMBER, FIRST_FLOAT_NUMBER = 0, 1, 11
+BOOL_NUMBER, FIRST_INT_NUMBER, BYTE_NUMBER, FIRST_FLOAT_NUMBER = 0, 1, 2, 11
 
 
 class _MethodDef(ctypes.Structure):

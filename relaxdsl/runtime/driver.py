@@ -12,10 +12,8 @@ from __future__ import annotations
 
 from relaxdsl.runtime.capi import (
     ARRAY_DATA,
-    ARRAY_TYPE,
     Py_DecRef,
     Py_GetRecursionLimit,
-    PyArray_New,
     PyErr_CheckSignals,
     PyErr_Clear,
     PyEval_RestoreThread,
@@ -39,6 +37,7 @@ from relaxdsl.runtime.encoding import (
 from relaxdsl.runtime.frame import CALLER, CAPACITY, DEPTH, NEXT, OUT, PC, ROOT, SLOTS, STATE, TOUCHED, UNTIL
 from relaxdsl.runtime.holding import held_at, hold, let_go
 from relaxdsl.runtime.native import call, load, stack_words, store
+from relaxdsl.runtime.new_arrays import first_argument, new_array
 from relaxdsl.runtime.output_arrays import (
     UNUSUAL,
     allocate_outputs,
@@ -204,10 +203,10 @@ def allocate(state: int, frame: int, step: int) -> int:
     sizes = slots + 8 * load(load(state + 8 * TABLE))
     elements = 1
     for axis in range(count):
-        size = load(slots + 8 * load(step + 40 + 8 * axis))
+        size = load(slots + 8 * load(step + 48 + 8 * axis))
         store(sizes + 8 * axis, size)
         elements = elements * size
-    array = call(PyArray_New, ARRAY_TYPE, count, sizes, load(step + 8), 0, 0, 0, 0, 0)
+    array = new_array(load(step + 8), count, sizes, load(step + 40), first_argument(state, frame))
     if array == 0:
         return 0
     store(slots + 8 * load(step + 24), load(array + ARRAY_DATA))

@@ -5,7 +5,8 @@
 
     CALL           address extent count slot…
     SHARED_CALL    address extent count work threads per_thread scratch_count slot… scratch_bytes…
-    ALLOCATE       dtype number, count of sizes, pointer slot, place among the held objects, size slot…
+    ALLOCATE       dtype number, count of sizes, pointer slot, place among the held objects, bytes of an element,
+                   size slot…
     CALL_FUNCTION  state address, count a, count b, count c, count d, then
                    a argument slots, b places of objects in arguments, c result slots, d places of results
 
@@ -58,7 +59,7 @@ STOPPED, LEFT, FAILED, LATE = range(4)
 PLAIN_WIDTH = 4
 CALL_WIDTH = 4
 SHARED_CALL_WIDTH = 8
-ALLOCATE_WIDTH = 5
+ALLOCATE_WIDTH = 6
 CALL_FUNCTION_WIDTH = 6
 FIRST_PC = 1
 
@@ -136,7 +137,8 @@ def _encode_step(step: Instruction, targets: Sequence[int], held: Held) -> list[
             return [JUMP, targets[step.target], 0, 0]
         case Allocate(leaf=leaf):
             place = held.arrays[leaf.pointer]
-            return [ALLOCATE, np.dtype(leaf.dtype).num, len(leaf.sizes), leaf.pointer, place, *leaf.sizes]
+            dtype = np.dtype(leaf.dtype)
+            return [ALLOCATE, dtype.num, len(leaf.sizes), leaf.pointer, place, dtype.itemsize, *leaf.sizes]
         case CallFunction():
             return _encode_function_call(step, held)
         case HostCall():

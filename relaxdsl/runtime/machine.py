@@ -9,12 +9,12 @@ import atexit
 import ctypes
 import time
 
-from relaxdsl.runtime import driver, entry, holding, output_arrays, parallel, threads, vm
+from relaxdsl.runtime import driver, entry, holding, new_arrays, output_arrays, parallel, threads, vm
 from relaxdsl.runtime.capi import BuiltinMaker
 from relaxdsl.runtime.native import NativeCode
 
 _started = time.perf_counter()
-_parts = (vm, holding, output_arrays, driver, entry, parallel)
+_parts = (vm, holding, new_arrays, output_arrays, driver, entry, parallel)
 _code = NativeCode([function for part in _parts for function in part.FUNCTIONS])
 
 make_entry = BuiltinMaker("enter", _code.address("enter"))

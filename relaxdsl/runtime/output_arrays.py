@@ -18,7 +18,6 @@ from relaxdsl.runtime.capi import (
     WRITEABLE,
     Py_DecRef,
     Py_IncRef,
-    PyArray_New,
     PyLong_FromLongLong,
     PyTuple_GetItem,
     PyTuple_New,
@@ -28,6 +27,7 @@ from relaxdsl.runtime.capi import (
 from relaxdsl.runtime.frame import SLOTS
 from relaxdsl.runtime.holding import held_at, hold
 from relaxdsl.runtime.native import call, load, load_byte, load_int32, store
+from relaxdsl.runtime.new_arrays import first_argument, new_array
 from relaxdsl.runtime.signature import (
     ARGUMENT_ROW_COUNT,
     INT,
@@ -57,11 +57,12 @@ def allocate_outputs(state: int, frame: int) -> int:
     refuses.
     """
     row = output_row(state)
+    beside = first_argument(state, frame)
     touched = 0
     for _ in range(load(state + 8 * OUTPUT_ROW_COUNT)):
         if load(row) == TENSOR:
             slot = frame + 8 * SLOTS + 8 * load(row + 24)
-            array = call(PyArray_New, ARRAY_TYPE, load(row + 16), slot + 8, load(row + 8), 0, 0, 0, 0, 0)
+            array = new_array(load(row + 8), load(row + 16), slot + 8, load(row + 32), beside)
             if array == 0:
                 return UNUSUAL
             hold(state, frame, load(row + 40), array)
