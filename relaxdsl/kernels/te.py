@@ -32,7 +32,7 @@ from relaxdsl.ir.te import Compute, Element, Tensor
 from relaxdsl.kernels import te_functions
 from relaxdsl.kernels.te_functions import *  # noqa: F403 - the scalar functions are part of relax.te
 from relaxdsl.kernels.te_functions import cast, max_value, min_value
-from relaxdsl.types.dims import Dim, SymInt, free_symbols
+from relaxdsl.types.dims import Dim, DimCompare, SymInt, free_symbols
 from relaxdsl.types.dtype import canonical_dtype, is_bool, is_float
 
 __all__ = [  # noqa: PLE0604 - the scalar functions are part of relax.te
@@ -55,6 +55,11 @@ Body: TypeAlias = "ScalarLike | tuple[ScalarLike, ...] | list[ScalarLike]"
 
 #: Axes are symbols named "hint.number": no size has such a name, so an axis never collides with one.
 _counter = itertools.count()
+#: What is meant where such a reduction gets another condition in place of an axis.
+_JOINED_BY = {
+    "all": "conditions are joined by te.logical_and(a, b)",
+    "any": "conditions are joined by te.logical_or(a, b)",
+}
 #: The reduction axis behind the dim that ``reduce_axis`` returned.
 _reduce_axes: WeakKeyDictionary[SymInt, ReduceAxis] = WeakKeyDictionary()
 
@@ -307,6 +312,8 @@ def _resolved_axes(name: str, axis: Axes) -> tuple[ReduceAxis, ...]:
     found = tuple(_reduce_axes.get(each) if isinstance(each, SymInt) else None for each in given)
     for each, resolved in zip(given, found, strict=True):
         if resolved is None:
+            if name in _JOINED_BY and isinstance(each, DimCompare | ScalarExpr):
+                raise KernelError(f"{name}: the axis is a condition", hint=_JOINED_BY[name])
             raise KernelError(
                 f"{name}: axis={each!r} is not a reduction axis", hint="make it with te.reduce_axis(extent)"
             )

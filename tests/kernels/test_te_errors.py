@@ -57,6 +57,14 @@ MISTAKES = {
         lambda: te.sum(v[n - 1], axis=n),
         "sum: axis=n is not a reduction axis\n   hint: make it with te.reduce_axis(extent)",
     ),
+    "all of two conditions": (
+        lambda: te.compute((m,), lambda i: te.all(i > 0, i < 3), "y"),
+        "all: the axis is a condition\n   hint: conditions are joined by te.logical_and(a, b)",
+    ),
+    "any of two elements": (
+        lambda: te.compute((n,), lambda i: te.any(v[i] > 0, v[i] < 3), "y"),
+        "any: the axis is a condition\n   hint: conditions are joined by te.logical_or(a, b)",
+    ),
     "no axis": (
         lambda: te.sum(v[k], axis=()),
         "sum: no axis to reduce over\n   hint: pass axis=te.reduce_axis(extent)",
