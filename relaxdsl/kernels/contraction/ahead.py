@@ -1,6 +1,8 @@
 """What tiles fetch while they multiply: lines of memory that will be used after their own.
 
-One every few steps: if many were fetched at once, a tile would wait for them before its own.
+One every few steps: if many were fetched at once, a tile would wait for them before its own. They come in the order in
+which memory has them, as far as may be, since it gives neighbours fastest. A table says where they are, for a tile has
+no time to compute that.
 """
 
 from __future__ import annotations
@@ -8,53 +10,87 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from relaxdsl.dataclass import dataclass
-from relaxdsl.kernels.contraction.emitter import Emitter
+from relaxdsl.kernels.contraction.emitter import INT64, Emitter
+from relaxdsl.kernels.contraction.library import Library
 from relaxdsl.kernels.contraction.rights import UNROLLED
+
+#: Neighbouring lines that are fetched before those of the next run.
+LINES = 8
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Ahead:
-    """``lines`` neighbouring lines of memory at each of ``runs`` places, which are ``spacing`` elements apart.
+    """``blocks`` of :data:`LINES` neighbouring lines of each of ``runs`` of memory, ``spacing`` elements apart.
 
+    ``offsets`` is a table of where the lines of the first block are, run by run, as many as a tile may fetch.
     ``PARAMETERS`` are those of functions that pass it on.
     """
 
-    PARAMETERS: ClassVar[str] = "ahead* ahead_spacing ahead_runs ahead_lines"
+    PARAMETERS: ClassVar[str] = "ahead* ahead_spacing ahead_runs ahead_blocks ahead_offsets&"
 
     source: Any
     spacing: Any
     runs: Any
-    lines: Any
+    blocks: Any
+    offsets: Any
 
     @property
-    def arguments(self) -> tuple[Any, Any, Any, Any]:
-        return self.source, self.spacing, self.runs, self.lines
+    def arguments(self) -> tuple[Any, ...]:
+        return self.source, self.spacing, self.runs, self.blocks, self.offsets
 
     @staticmethod
-    def nothing(source: Any) -> Ahead:
+    def nothing(library: Library, source: Any) -> Ahead:
         """No lines; ``source`` is any address."""
-        return Ahead(source, 0, 0, 0)
+        return Ahead(source, 0, 0, 0, neighbours(library))
 
     @staticmethod
-    def run(emit: Emitter, source: Any, size: Any) -> Ahead:
+    def run(library: Library, emit: Emitter, source: Any, size: Any) -> Ahead:
         """So many neighbouring elements."""
-        return Ahead(source, emit.line_lanes, emit.quotient(size, emit.line_lanes), 1)
+        block = _block(emit)
+        return Ahead(source, block, emit.add(emit.quotient(size, block), 1), 1, neighbours(library))
+
+    @staticmethod
+    def of_runs(emit: Emitter, source: Any, spacing: Any, runs: Any, length: Any, offsets: Any) -> Ahead:
+        """Runs of so many elements, wherever in a line they start; ``offsets`` as :func:`emit_offsets` makes them."""
+        return Ahead(source, spacing, runs, emit.add(emit.quotient(length, _block(emit)), 1), offsets)
 
     def when(self, emit: Emitter, condition: Any, otherwise: Ahead) -> Ahead:
         """This, or the other."""
         return Ahead(*emit.choose(condition, self.arguments, otherwise.arguments))
 
     def share(self, emit: Emitter, number: Any, depth: Any, own: Any) -> tuple[Any, Any]:
-        """Of a tile with this number, and so many steps: where it starts, and how far apart its lines are.
+        """Of a tile with this number, and so many steps: where it starts, and the table of its lines.
 
         Args:
-            own: what a tile fetches for which nothing is left, again and again: an element that it uses anyway.
+            own: where a tile starts for which nothing is left: at elements that it uses anyway.
         """
-        fetched = emit.larger(emit.quotient(depth, UNROLLED), 1)
+        fetched = emit.larger(emit.quotient(depth, UNROLLED * LINES), 1)
         tiles = emit.larger(emit.quotient(emit.add(self.runs, emit.sub(fetched, 1)), fetched), 1)
-        line = emit.quotient(number, tiles)
-        first = emit.mul(emit.sub(number, emit.mul(line, tiles)), fetched)
-        place = emit.at(self.source, emit.add(emit.mul(line, emit.line_lanes), emit.mul(first, self.spacing)))
-        is_needed = emit.compare("<", line, self.lines)
-        step = emit.builder.select(is_needed, emit.integer(self.spacing), emit.integer(0))
-        return emit.builder.select(is_needed, place, own), step
+        block = emit.quotient(number, tiles)
+        first = emit.mul(emit.sub(number, emit.mul(block, tiles)), fetched)
+        place = emit.at(self.source, emit.add(emit.mul(block, _block(emit)), emit.mul(first, self.spacing)))
+        return emit.builder.select(emit.compare("<", block, self.blocks), place, own), self.offsets
+
+
+def emit_offsets(library: Library, emit: Emitter, is_wanted: Any, spacing: Any) -> Any:
+    """If wanted, a table for runs so far apart; it lasts until the function returns."""
+    count = library.tile.depth // UNROLLED
+    with emit.builder.goto_entry_block():
+        table = emit.builder.alloca(INT64, count)
+    with emit.builder.if_then(is_wanted), emit.loop(0, count // LINES) as run:
+        for line in range(LINES):
+            offset = emit.add(emit.mul(run, spacing), line * emit.line_lanes)
+            emit.store(offset, table, emit.add(emit.mul(run, LINES), line))
+    return table
+
+
+def neighbours(library: Library) -> Any:
+    """The table of neighbouring lines: a constant."""
+    tile = library.tile
+    most, step = max(tile.panel_depth, tile.window_depth), tile.line_lanes
+    return library.table("neighbouring_lines", range(0, most // UNROLLED * step, step))
+
+
+def _block(emit: Emitter) -> int:
+    """How many elements :data:`LINES` have."""
+    return LINES * emit.line_lanes

@@ -13,11 +13,11 @@ from functools import partial
 from typing import Any
 
 from relaxdsl.dataclass import dataclass
-from relaxdsl.kernels.contraction.ahead import Ahead
+from relaxdsl.kernels.contraction.ahead import Ahead, emit_offsets
 from relaxdsl.kernels.contraction.emitter import INT64, Emitter, Integer
 from relaxdsl.kernels.contraction.library import Library
 from relaxdsl.kernels.contraction.operands import GATHERED, STRIDED, Gathered, Layout, Strided
-from relaxdsl.kernels.contraction.packing import emit_panels
+from relaxdsl.kernels.contraction.packing import emit_panels, emit_rows
 from relaxdsl.kernels.contraction.rights import UNROLLED
 from relaxdsl.kernels.contraction.tile import (
     COLUMN_GROUP,
@@ -26,7 +26,7 @@ from relaxdsl.kernels.contraction.tile import (
     PACKED_ROWS,
     PACKED_STEPS,
 )
-from relaxdsl.kernels.contraction.tiles import emit_tiles, tile_name
+from relaxdsl.kernels.contraction.tiles import call_tile, emit_tiles
 from relaxdsl.kernels.contraction.ways import FROM_PANELS, IN_PLACE, PACKING, emit_packs_left
 
 NO_PANELS = 0
@@ -42,6 +42,8 @@ def emit_blocks(library: Library, layouts: Sequence[Layout]) -> None:
     for layout in layouts:
         packs_left = library.may_pack_left(layout)
         emit_panels(library, layout, packs_left)
+        if layout is STRIDED and library.numbers.is_read_in_place:
+            emit_rows(library)
         _emit_right_group(library, layout)
         _emit_all_panels(library, layout)
         if packs_left:
@@ -64,13 +66,10 @@ def _emit_all_panels(library: Library, layout: Layout) -> None:
     n, k, *right, first, count, panels = emit.function.args
     operand = layout.operand(emit, *right)
     stop = emit.smaller(n, emit.mul(emit.add(first, count), COLUMN_GROUP))
-    with (
-        depths(emit, k, k, library.tile.panel_depth) as (start, depth),
-        emit.loop(emit.mul(first, COLUMN_GROUP), stop, COLUMN_GROUP) as column,
-    ):
-        width = emit.smaller(COLUMN_GROUP, emit.sub(stop, column))
+    column = emit.mul(first, COLUMN_GROUP)
+    with depths(emit, k, k, library.tile.panel_depth) as (start, depth):
         group = emit.at(panels, _group_offset(library, emit, n, start, column, depth))
-        arguments = (width, 0, depth, depth, *operand.moved(column, start).arguments, group)
+        arguments = (emit.sub(stop, column), 0, depth, depth, *operand.moved(column, start).arguments, group)
         library.call(emit, f"right_group{layout.suffix}", arguments)
     emit.builder.ret(emit.integer(0))
 
@@ -117,8 +116,9 @@ def _emit_right_group(library: Library, layout: Layout) -> None:
 
     There is nothing after their ``width`` columns, or they are groups of :data:`.PACKED_COLUMNS`.
 
-    Some of all of them at a time, so that a page of memory is read at once. Where the steps are neighbours, it is read
-    at once anyway. Tables are looked into before, which takes as long as many steps.
+    Rows that are runs of memory are packed one after the other. Of what is otherwise spaced, some steps of all panels
+    are packed at a time, so that a page of memory is read at once. Where the steps are neighbours, it is read at once
+    anyway. Tables are looked into before, which takes as long as many steps.
     """
     parameters = f"width above depth panel_depth {layout.parameters('b', 'b_columns', 'b_steps')} group*"
     emit = library.function(f"right_group{layout.suffix}", parameters)
@@ -127,7 +127,13 @@ def _emit_right_group(library: Library, layout: Layout) -> None:
     chunk = emit.integer(PACKED_STEPS if layout is STRIDED else GATHERED_STEPS)
     if layout is STRIDED:
         chunk = emit.builder.select(emit.compare("==", operand.steps, 1), emit.integer(library.tile.panel_depth), chunk)
-    with emit.loop(0, depth, chunk) as start, emit.loop(0, width, PACKED_COLUMNS) as base:
+    whole = emit.integer(0)
+    if isinstance(operand, Strided) and library.numbers.is_read_in_place:
+        are_runs = emit.compare("==", operand.places, 1)
+        whole = emit.builder.select(are_runs, emit.multiple_below(width, PACKED_COLUMNS), whole)
+        sizes = (whole, above, depth, panel_depth)
+        library.call(emit, "right_rows", (*sizes, operand.source, operand.steps, group))
+    with emit.loop(0, depth, chunk) as start, emit.loop(whole, width, PACKED_COLUMNS) as base:
         steps = emit.smaller(chunk, emit.sub(depth, start))
         extent = emit.smaller(PACKED_COLUMNS, emit.sub(width, base))
         with emit.parts(0, extent, partial(library.next_columns, emit)) as (place, panel):
@@ -177,6 +183,9 @@ def _emit_all_tiles(library: Library, layout: Layout) -> None:
     if _may_be_in_place(library, layout):
         is_before = emit.compare("==", right[0], FROM_PANELS)
         most = emit.builder.select(is_before, most, emit.integer(library.tile.depth))
+        way, _, b_steps, b_columns = right
+        spacing = emit.builder.select(emit.compare("==", b_columns, 1), b_steps, b_columns)
+        offsets = emit_offsets(library, emit, emit.compare("==", way, PACKING), spacing)
     with emit.loop(0, rows, PACKED_ROWS) as above, depths(emit, k, steps, most) as (start, panel_depth):
         depth = emit.smaller(panel_depth, emit.sub(steps, start))
         height = emit.smaller(PACKED_ROWS, emit.sub(rows, above))
@@ -192,10 +201,10 @@ def _emit_all_tiles(library: Library, layout: Layout) -> None:
             kind = _left_layout(library, layout)
             tiles = _Tiles(library, emit, kind, height, depth, lefts, c_rows, sets)
             if _may_be_in_place(library, layout):
-                ahead = _packed_next(emit, right, (base, first_column, stop), (start, depth, steps))
+                ahead = _packed_next(library, emit, right, offsets, (base, first_column, stop), (start, depth, steps))
                 tiles.multiply(right, (start, column), width, before, packed, ahead, goal)
             else:
-                tiles.multiply_panels(width, before, Ahead.nothing(panels), goal)
+                tiles.multiply_panels(width, before, Ahead.nothing(library, panels), goal)
     emit.builder.ret(emit.integer(0))
 
 
@@ -272,7 +281,7 @@ class _Tiles:
         operand = Strided(emit, b, b_columns, b_steps).moved(column, start)
         is_in_place = emit.compare("==", source, IN_PLACE)
         in_place = emit.builder.select(is_in_place, emit.multiple_below(width, lanes), emit.integer(0))
-        self._multiply(in_place, (operand.source, 1, b_steps, NO_PANELS, 0), Ahead.nothing(b), goal)
+        self._multiply(in_place, (operand.source, 1, b_steps, NO_PANELS, 0), Ahead.nothing(self.library, b), goal)
         rest, width = operand.moved(in_place, 0), emit.sub(width, in_place)
         is_before = emit.compare("==", source, FROM_PANELS)
         with emit.builder.if_then(emit.builder.not_(is_before)):
@@ -295,11 +304,17 @@ class _Tiles:
 
 
 def _packed_next(
-    emit: Emitter, right: list[Any], columns: tuple[Any, Any, Any], steps: tuple[Any, Any, Any]
+    library: Library,
+    emit: Emitter,
+    right: list[Any],
+    offsets: Any,
+    columns: tuple[Any, Any, Any],
+    steps: tuple[Any, Any, Any],
 ) -> Ahead:
     """What a call will pack after this group: the group to its right, or the first one of the next steps, if any.
 
     Args:
+        offsets: the table of where its lines are.
         columns: where this group starts, and the call's first column and the one after its last.
         steps: where this group starts, how deep it is, and how many there are.
     """
@@ -311,11 +326,11 @@ def _packed_next(
     count = emit.smaller(depth, emit.sub(all_steps, step))
     width = emit.smaller(PACKED_COLUMNS, emit.sub(stop, column))
     source = Strided(emit, b, b_columns, b_steps).moved(column, step).source
-    by_rows = Ahead(source, b_steps, count, emit.add(emit.quotient(width, emit.line_lanes), 1))
-    by_columns = Ahead(source, b_columns, width, emit.add(emit.quotient(count, emit.line_lanes), 1))
+    by_rows = Ahead.of_runs(emit, source, b_steps, count, width, offsets)
+    by_columns = Ahead.of_runs(emit, source, b_columns, width, count, offsets)
     are_rows, are_columns = emit.compare("==", b_columns, 1), emit.compare("==", b_steps, 1)
     is_packed = emit.all(emit.compare("==", way, PACKING), emit.compare(">", count, 0), emit.any(are_rows, are_columns))
-    return by_rows.when(emit, are_rows, by_columns).when(emit, is_packed, Ahead.nothing(b))
+    return by_rows.when(emit, are_rows, by_columns).when(emit, is_packed, Ahead.nothing(library, b))
 
 
 def _emit_group_of_tiles(library: Library, layout: Layout) -> None:
@@ -330,9 +345,10 @@ def _emit_group_of_tiles(library: Library, layout: Layout) -> None:
     parameters = f"height width depth {operands} c* c_rows is_first"
     emit = library.function(f"group_of_tiles{layout.suffix}", parameters)
     height, width, depth, *given, c, c_rows, is_first = emit.function.args
-    *a, b, b_tiles, b_steps, extent, before = given[:-4]
-    tile, are_panels, ahead = library.tile, emit.compare("!=", extent, NO_PANELS), Ahead(*given[-4:])
-    are_next = emit.all(are_panels, emit.compare("==", ahead.lines, 0))
+    ahead_count = len(Ahead.PARAMETERS.split())
+    *a, b, b_tiles, b_steps, extent, before = given[:-ahead_count]
+    tile, are_panels, ahead = library.tile, emit.compare("!=", extent, NO_PANELS), Ahead(*given[-ahead_count:])
+    are_next = emit.all(are_panels, emit.compare("==", ahead.blocks, 0))
     tiles = emit.quotient(emit.add(height, tile.rows - 1), tile.rows)
     stop, most = emit.add(before, width), emit.builder.select(are_panels, extent, width)
     with emit.parts(0, most, partial(library.next_columns, emit)) as (start, panel):
@@ -345,7 +361,7 @@ def _emit_group_of_tiles(library: Library, layout: Layout) -> None:
             right = (source, emit.builder.select(are_panels, panel, b_steps))
             size = emit.mul(panel, b_tiles)
             following = emit.at(b, emit.mul(emit.add(start, panel), b_tiles))
-            fetched = Ahead.run(emit, following, size).when(emit, are_next, ahead)
+            fetched = Ahead.run(library, emit, following, size).when(emit, are_next, ahead)
             tiles_before = emit.mul(emit.quotient(start, tile.columns), tiles)
             first = emit.builder.select(are_next, emit.integer(0), tiles_before)
             with emit.parts(0, height, partial(library.next_rows, emit, layout)) as (row, rows):
@@ -354,10 +370,5 @@ def _emit_group_of_tiles(library: Library, layout: Layout) -> None:
                 goal = emit.at(c, emit.add(emit.mul(row, c_rows), emit.sub(column, before)))
                 share = fetched.share(emit, number, depth, source)
                 arguments = (depth, *left, *right, *share, goal, c_rows, is_first, last)
-                is_whole = emit.all(emit.compare("==", rows, tile.rows), emit.compare("==", wide, tile.columns))
-                with emit.builder.if_else(is_whole) as (whole, part):
-                    with whole:
-                        library.call(emit, tile_name(tile.rows, tile.vectors, layout), arguments)
-                    with part:
-                        library.call(emit, f"tile{layout.suffix}", (rows, emit.quotient(wide, tile.lanes), *arguments))
+                call_tile(library, emit, layout, rows, wide, arguments)
     emit.builder.ret(emit.integer(0))

@@ -51,9 +51,9 @@ from relaxdsl.kernels.contraction.tile import Tile
 from relaxdsl.kernels.contraction.ways import DIRECT, FROM_PANELS, emit_way
 
 
-def core_module(dtype: str, tile: Tile, entries: Sequence[str]) -> ir.Module:
-    """The LLVM IR of a core with all entries of some :data:`.FAMILIES`."""
-    library = Library(tile, numbers_for(dtype))
+def core_module(dtype: str, tile: Tile, entries: Sequence[str], widest_bits: int) -> ir.Module:
+    """The LLVM IR of a core with all entries of some :data:`.FAMILIES`, for vectors of at most ``widest_bits``."""
+    library = Library(tile, numbers_for(dtype), has_registers=tile.lanes * tile.bits <= widest_bits)
     emit_blocks(library, [each for each in LAYOUTS if f"contract{each.suffix}" in entries])
     _emit_clear(library.function("clear", "rows columns c* c_rows"))
     if "contract" in entries:

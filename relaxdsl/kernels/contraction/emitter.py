@@ -35,12 +35,16 @@ class CarryingLoop:
 
 
 class Emitter:
-    """Writes the body of one function over floats of type ``real`` and vectors of ``lanes`` of them."""
+    """Writes the body of one function over floats of type ``real`` and vectors of ``lanes`` of them.
 
-    def __init__(self, function: ir.Function, real: ir.Type, lanes: int) -> None:
+    ``has_registers``: the machine has registers for such vectors.
+    """
+
+    def __init__(self, function: ir.Function, real: ir.Type, lanes: int, has_registers: bool) -> None:
         self.function = function
         self.real = real
         self.lanes = lanes
+        self.has_registers = has_registers
         self.vector = ir.VectorType(real, lanes)
         self.builder = ir.IRBuilder(function.append_basic_block("entry"))
 
@@ -166,7 +170,7 @@ class Emitter:
 
         Else LLVM reads the operands of several steps first, for which there are no registers.
         """
-        if self.lanes == 1:  # as a vector that LLVM has no register for
+        if self.lanes == 1 or not self.has_registers:  # LLVM ends the process where it has none for a vector
             return list(vectors)
         kind, count = vectors[0].type, len(vectors)
         constraints = [*[f"={VECTOR_REGISTER}"] * count, *map(str, range(count)), "~{memory}"]

@@ -19,6 +19,7 @@ from relaxdsl.kernels.contraction.names import BYTE_DTYPES, ENGINE_DTYPES, FAMIL
 from relaxdsl.kernels.contraction.tile import Tile, element_bits, host_tile
 from relaxdsl.kernels.disk import object_code
 from relaxdsl.kernels.object_code import LoadedObject, native_target, parsed_for
+from relaxdsl.kernels.vectors import widest_vector_bits
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -68,7 +69,8 @@ def compile_core(dtype: str, tile: Tile, entries: tuple[str, ...]) -> bytes:
     from relaxdsl.kernels.contraction.core import core_module  # seldom needed: the disk has the core
 
     machine = target_machine(llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten())
-    made: bytes = machine.emit_object(parsed_for(machine, core_module(dtype, tile, entries)))
+    module = core_module(dtype, tile, entries, widest_vector_bits())
+    made: bytes = machine.emit_object(parsed_for(machine, module))
     return made
 
 

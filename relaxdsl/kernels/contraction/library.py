@@ -19,10 +19,14 @@ _OPERANDS = ("a*", "b*", "source*")
 
 @dataclass(slots=True)
 class Library:
-    """The functions of one core under construction."""
+    """The functions of one core under construction.
+
+    ``has_registers``: the machine has registers for the tile's vectors.
+    """
 
     tile: Tile
     numbers: Numbers
+    has_registers: bool
     module: ir.Module = field(default_factory=lambda: ir.Module("relaxdsl_contraction"))
     functions: dict[str, ir.Function] = field(default_factory=dict)
 
@@ -41,11 +45,20 @@ class Library:
         for argument, each in zip(made.args, names, strict=True):
             argument.name = each.rstrip("*&")
         self.functions[name] = made
-        return Emitter(made, self.numbers.total, self.tile.lanes)
+        return Emitter(made, self.numbers.total, self.tile.lanes, self.has_registers)
 
     def call(self, emit: Emitter, name: str, arguments: Sequence[Any], is_last: bool = False) -> Any:
         """What the function gives; where that is the last thing that the caller does, it takes over its place."""
         return emit.builder.call(self.functions[name], [emit.integer(each) for each in arguments], tail=is_last)
+
+    def table(self, name: str, numbers: Sequence[int]) -> Any:
+        """The address of a constant table of this name."""
+        if name not in self.module.globals:
+            kind = ir.ArrayType(INT64, len(numbers))
+            made = ir.GlobalVariable(self.module, kind, name)
+            made.linkage, made.global_constant = "internal", True
+            made.initializer = ir.Constant(kind, list(numbers))
+        return self.module.globals[name].bitcast(INT64.as_pointer())
 
     def may_pack_left(self, layout: Layout) -> bool:
         """Whether left operands of this layout are ever packed; those always are that tiles cannot read in place."""

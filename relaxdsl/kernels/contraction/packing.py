@@ -22,6 +22,9 @@ from relaxdsl.kernels.contraction.operands import Gathered, Layout, Strided
 from relaxdsl.kernels.contraction.tile import PACKED_STEPS
 from relaxdsl.kernels.contraction.transposition import half_transposed, has_half_square, transposed
 
+#: A row that is packed with others is long if it has more elements than this; how many rows ahead are fetched then, and
+#: of shorter ones.
+LONG_ROW, ROWS_AHEAD_IF_LONG, ROWS_AHEAD = 384, 2, 4
 #: How to read one step of a strip as vectors, given where the step is; and the condition under which this is right.
 _Reading = tuple[Any, Callable[[Any], list[Any]]]
 
@@ -39,6 +42,32 @@ def emit_panels(library: Library, layout: Layout, has_left: bool) -> None:
     width, *arguments = emit.function.args
     _emit_strip(library, emit, library.tile.lanes, width, arguments, layout)
     _emit_right_panel(library, library.function(f"right_panel{layout.suffix}", parameters), layout)
+
+
+def emit_rows(library: Library) -> None:
+    """``right_rows(width, above, depth, panel_depth, source, steps, group)``: packs whole panels row by row.
+
+    That is the order in which rows come from memory fastest. A row some steps ahead is fetched: the fewer, the longer
+    they are, so that the first-level cache holds them.
+    """
+    emit = library.function("right_rows", "width above depth panel_depth source* steps group*")
+    width, above, depth, panel_depth, source, steps, group = emit.function.args
+    columns, lanes = library.tile.columns, library.tile.lanes
+    are_long = emit.compare(">", width, LONG_ROW)
+    distance = emit.builder.select(are_long, emit.integer(ROWS_AHEAD_IF_LONG), emit.integer(ROWS_AHEAD))
+    ahead, panel_size = emit.mul(distance, steps), emit.mul(columns, panel_depth)
+    with emit.loop(0, depth) as step:
+        goal = emit.at(group, emit.mul(emit.add(above, step), columns))
+        start = emit.at(source, emit.mul(step, steps))
+        with emit.carrying_loop(0, width, [start, goal], columns) as loop:
+            place, target = loop.values
+            for first in range(0, columns, emit.line_lanes):
+                emit.prefetch(place, emit.add(ahead, first))
+            vectors = [emit.load_vector(place, first) for first in range(0, columns, lanes)]
+            for number, vector in enumerate(vectors):
+                emit.store_vector(vector, target, number * lanes)
+            loop.following += [emit.at(place, columns), emit.at(target, panel_size)]
+    emit.builder.ret(emit.integer(0))
 
 
 def _emit_right_panel(library: Library, emit: Emitter, layout: Layout) -> None:

@@ -29,7 +29,7 @@ GRANULE = COLUMN_GROUP // 4
 #: is in the second-level cache besides the left one. A multiple of every tile's columns.
 PACKED_COLUMNS = 96
 #: Up to so many columns, a left operand is read where it is: packing it would take too long beside using it.
-NARROW = 256
+NARROW = 128
 #: What the caches hold and fetch at a time.
 LINE_BYTES = 64
 #: Rows of memory whose distance is a multiple of so many bytes meet in the same few sets of the caches. Processors with
@@ -41,8 +41,9 @@ PACKED_STEPS = 16
 GATHERED_STEPS = 96
 #: Elements after packed operands that packing may write.
 BLOCK_MARGIN = 16
-#: Up to so many rows use the right operand so few times that each call packs what it uses, just before it does.
-FEW = 192
+#: Up to so many rows use the right operand so few times that each call packs what it uses, just before it does. It may
+#: be more rows where the operand has more than :data:`IN_PLACE_SIZE` elements: all its panels would not fit a cache.
+FEW, FEW_IF_LARGE = 192, 384
 #: Up to so many rows, wide tiles use a right operand that is not too large where it is.
 WIDE_IN_PLACE_ROWS = 512
 #: A right operand of so many elements stays in the first-level cache: tiles read it where it is.
@@ -50,8 +51,8 @@ CACHED = 4096
 #: Up to so many rows are computed without packing, where the strides allow it.
 SKINNY = 8
 #: A right operand of up to so many elements is used where it is by products of few rows: packing it would take a fifth
-#: of their time. One of two tiles' rows or less may be larger, and so few rows use any.
-IN_PLACE_SIZE, TWO_TILES_SIZE, ALWAYS_IN_PLACE_ROWS = 1 << 20, 1 << 22, 4
+#: of their time. One of two wide tiles' rows or less may be larger, and so few rows use any.
+IN_PLACE_SIZE, WIDE_TWO_TILES_SIZE, ALWAYS_IN_PLACE_ROWS = 1 << 20, 1 << 22, 4
 #: Up to so many products are computed without packing.
 SMALL = 32 * 32 * 32
 
@@ -73,6 +74,11 @@ class Tile:
     @property
     def columns(self) -> int:
         return self.lanes * self.vectors
+
+    @property
+    def line_lanes(self) -> int:
+        """How many elements a line of the caches has."""
+        return LINE_BYTES * 8 // self.bits
 
     @property
     def depth(self) -> int:
@@ -113,7 +119,16 @@ class Tile:
     @property
     def in_place_rows(self) -> int:
         """Up to so many rows use the right operand where it is."""
-        return WIDE_IN_PLACE_ROWS if self.is_wide else 8 * self.rows
+        return WIDE_IN_PLACE_ROWS if self.is_wide else 2 * self.rows
+
+    @property
+    def two_tiles_size(self) -> int:
+        """Up to so many elements of it, whatever is between its rows, products of two tiles' rows or less do, too.
+
+        A narrow tile reads a line of each row before the next line of any: memory gives it that at a third of the speed
+        at which it gives whole rows.
+        """
+        return WIDE_TWO_TILES_SIZE if self.is_wide else 0
 
     @property
     def alias_bytes(self) -> int:

@@ -12,16 +12,16 @@ from relaxdsl.kernels.contraction.library import Library
 from relaxdsl.kernels.contraction.operands import STRIDED, Layout
 from relaxdsl.kernels.contraction.rights import UNROLLED, Right
 
-_REST = "ahead* ahead_step c* c_rows is_first last"
+_REST = "ahead* ahead_offsets& c* c_rows is_first last"
 
 
 def emit_tiles(library: Library, layout: Layout) -> None:
-    """``tile(rows, vectors, depth, a, …, b, …, ahead, ahead_step, c, c_rows, is_first, last)``, for a layout of the
+    """``tile(rows, vectors, depth, a, …, b, …, ahead, ahead_offsets, c, c_rows, is_first, last)``, for a layout of the
     operands, sets a tile.
 
     Or it adds to it, if it is not the first. It has ``rows`` by ``vectors`` vectors, at most as many as the library's
     tile, and ``last`` columns of the last vector; all of that vector are there in ``b``. Meanwhile it may fetch
-    elements from ``ahead`` on, ``ahead_step`` apart (:mod:`.ahead`).
+    what is ``ahead`` (:mod:`.ahead`).
     """
     rows_range, vectors_range = range(1, library.most_rows(layout) + 1), range(1, library.tile.vectors + 1)
     for rows in rows_range:
@@ -41,6 +41,17 @@ def emit_tiles(library: Library, layout: Layout) -> None:
             emit.builder.branch(end)
     emit.builder.position_at_end(end)
     emit.builder.ret(emit.integer(0))
+
+
+def call_tile(library: Library, emit: Emitter, layout: Layout, rows: Any, columns: Any, arguments: Any) -> None:
+    """Calls the tile with so many rows, and columns in whole vectors."""
+    tile = library.tile
+    is_whole = emit.all(emit.compare("==", rows, tile.rows), emit.compare("==", columns, tile.columns))
+    with emit.builder.if_else(is_whole) as (whole, part):
+        with whole:
+            library.call(emit, tile_name(tile.rows, tile.vectors, layout), arguments)
+        with part:
+            library.call(emit, f"tile{layout.suffix}", (rows, emit.quotient(columns, tile.lanes), *arguments))
 
 
 def _parameters(library: Library, layout: Layout) -> str:
@@ -92,7 +103,7 @@ def _usual(
 
 def _emit_sum(library: Library, emit: Emitter, rows: int, vectors: int, left: Left, right: Right) -> None:
     """A tile's function. With all rows, it has a loop over several steps at a time, and one over those left over."""
-    depth, *_, ahead, ahead_step, c, c_rows, is_first, last = emit.function.args
+    depth, *_, ahead, ahead_offsets, c, c_rows, is_first, last = emit.function.args
     goals = [
         (emit.at(c, emit.mul(c_rows, row)), vector * emit.lanes) for row in range(rows) for vector in range(vectors)
     ]
@@ -104,20 +115,20 @@ def _emit_sum(library: Library, emit: Emitter, rows: int, vectors: int, left: Le
     loops = ((0, depth, 1),) if whole is None else ((0, whole, UNROLLED), (whole, depth, 1))
     lefts, rights = left.places, right.places
     for start, stop, steps in loops:
-        with emit.carrying_loop(start, stop, [ahead, *rights, *lefts, *totals], steps) as loop:
-            ahead, *values = loop.values
+        with emit.carrying_loop(start, stop, [ahead_offsets, *rights, *lefts, *totals], steps) as loop:
+            ahead_offsets, *values = loop.values
             rights, lefts, totals = _parted(values, len(rights), len(lefts))
             if steps > 1:
-                emit.prefetch(ahead, 0)
-                ahead = emit.moved(ahead, ahead_step)
+                emit.prefetch(ahead, emit.load(ahead_offsets, 0))
+                ahead_offsets = emit.at(ahead_offsets, 1)
             for _ in range(steps):
                 if steps == 1:
                     right.fetch(rights)
                 columns = right.vectors(rights)
                 totals = _step(library, emit, left.elements(lefts), columns, totals, is_one_of_many=steps > 1)
                 rights, lefts = right.moved(rights), left.moved(lefts)
-            loop.following += [ahead, *rights, *lefts, *totals]
-        ahead, *values = loop.values
+            loop.following += [ahead_offsets, *rights, *lefts, *totals]
+        ahead_offsets, *values = loop.values
         rights, lefts, totals = _parted(values, len(rights), len(lefts))
     if is_frequent:
         with emit.builder.if_then(emit.compare("==", last, emit.lanes)):

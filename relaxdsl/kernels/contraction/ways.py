@@ -12,13 +12,13 @@ from relaxdsl.kernels.contraction.tile import (
     ALWAYS_IN_PLACE_ROWS,
     CACHED,
     FEW,
+    FEW_IF_LARGE,
     IN_PLACE_SIZE,
     NARROW,
     PACKED_COLUMNS,
     PACKED_ROWS,
     SKINNY,
     SMALL,
-    TWO_TILES_SIZE,
     Tile,
 )
 from relaxdsl.types.dims import Dim, ceildiv, dim_max, dim_min, floordiv
@@ -43,12 +43,14 @@ def emit_way(emit: Emitter, tile: Tile) -> None:
     # Where rows alias, what a tile reads is gone from the cache before the third one needs it.
     are_apart = emit.builder.not_(emit.are_aliases(b_steps, tile.alias_bytes))
     are_few = emit.all(emit.compare("<=", m, tile.in_place_rows), emit.compare("<=", size, IN_PLACE_SIZE), are_apart)
-    are_two_tiles = emit.all(emit.compare("<=", m, 2 * tile.rows), emit.compare("<=", size, TWO_TILES_SIZE))
+    are_two_tiles = emit.all(emit.compare("<=", m, 2 * tile.rows), emit.compare("<=", size, tile.two_tiles_size))
     is_cheap = emit.any(
         emit.compare("<=", size, CACHED), are_few, are_two_tiles, emit.compare("<=", m, ALWAYS_IN_PLACE_ROWS)
     )
     emit.give_back(emit.all(are_rows, is_cheap), IN_PLACE)
-    emit.give_back(emit.compare("<=", m, FEW), PACKING)
+    is_large = emit.compare(">", size, IN_PLACE_SIZE)
+    most = emit.builder.select(is_large, emit.integer(FEW_IF_LARGE), emit.integer(FEW))
+    emit.give_back(emit.compare("<=", m, most), PACKING)
     emit.builder.ret(emit.integer(FROM_PANELS))
 
 
@@ -97,7 +99,8 @@ class Product:
         """1 where panels of the right operand may be needed before the first call, 0 where they are not."""
         if self.right is None or self.are_bytes:
             return 1
-        most = max(FEW, self._rows_in_place)
+        few = FEW_IF_LARGE if self._is_certainly_large else FEW
+        most = max(few, self._rows_in_place)
         return dim_min(1, floordiv(self.rows, most + 1))
 
     @property
@@ -137,10 +140,26 @@ class Product:
         is_whole = isinstance(self.columns, int) and self.columns % lanes == 0 and not self.ends_anywhere
         rest = 0 if is_whole else lanes
         most = dim_min(PACKED_COLUMNS, self.columns + lanes - 1)
-        if in_place >= FEW:
+        if in_place >= FEW_IF_LARGE:
             return rest
-        are_more, are_few = floordiv(self.rows, in_place + 1), 1 - dim_min(1, floordiv(self.rows, FEW + 1))
+        few = FEW_IF_LARGE if self._may_be_large else FEW
+        are_more, are_few = floordiv(self.rows, in_place + 1), 1 - dim_min(1, floordiv(self.rows, few + 1))
         return dim_max(rest, most * dim_min(are_more, are_few))
+
+    @property
+    def _size(self) -> int | None:
+        """How many elements the right operand has, if that is known."""
+        columns, depth = self.columns, self.depth
+        return columns * depth if isinstance(columns, int) and isinstance(depth, int) else None
+
+    @property
+    def _is_certainly_large(self) -> bool:
+        """Whether every piece is."""
+        return self._size is not None and self._size > IN_PLACE_SIZE and not self.ends_anywhere
+
+    @property
+    def _may_be_large(self) -> bool:
+        return self._size is None or self._size > IN_PLACE_SIZE
 
     @property
     def _rows_in_place(self) -> int:
@@ -149,10 +168,10 @@ class Product:
         columns, steps = self.right
         if columns != 1:
             return 0
-        if not isinstance(self.columns, int) or not isinstance(self.depth, int):
-            return ALWAYS_IN_PLACE_ROWS
-        size, found = self.columns * self.depth, ALWAYS_IN_PLACE_ROWS
-        if size <= TWO_TILES_SIZE:
+        size, found = self._size, ALWAYS_IN_PLACE_ROWS
+        if size is None:
+            return found
+        if size <= self.tile.two_tiles_size:
             found = max(found, 2 * self.tile.rows)
         if size <= IN_PLACE_SIZE and isinstance(steps, int) and not self._are_aliases(steps, self.tile.alias_bytes):
             found = max(found, self.tile.in_place_rows)

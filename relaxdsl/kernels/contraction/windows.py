@@ -7,18 +7,19 @@ packed, one after the other, so that the offset of a step is its number times th
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
-from llvmlite import ir
-
+from relaxdsl.kernels.contraction.ahead import neighbours
 from relaxdsl.kernels.contraction.blocks import depths
 from relaxdsl.kernels.contraction.emitter import INT64, Emitter
 from relaxdsl.kernels.contraction.library import Library
 from relaxdsl.kernels.contraction.operands import GATHERED, WINDOWS
 from relaxdsl.kernels.contraction.packing import emit_panels
 from relaxdsl.kernels.contraction.tile import PACKED_ROWS
-from relaxdsl.kernels.contraction.tiles import emit_tiles, tile_name
+from relaxdsl.kernels.contraction.tiles import call_tile, emit_tiles
 
 #: In the table of strips: this one is packed. No strip starts there.
 PACKED = -(1 << 62)
@@ -29,7 +30,6 @@ def emit_helpers(library: Library) -> None:
     if "right_strip_gathered" not in library.functions:  # all entries may be in one core
         emit_panels(library, GATHERED, has_left=False)
     emit_tiles(library, WINDOWS)
-    _emit_rows_of_tiles(library)
 
 
 def emit_pack(library: Library, emit: Emitter) -> None:
@@ -55,15 +55,13 @@ def emit_pack(library: Library, emit: Emitter) -> None:
 
 
 def emit_contract(library: Library, emit: Emitter) -> None:
-    """By steps of the sum, then row blocks, then tiles' columns."""
+    """By steps of the sum, then tile by tile."""
     rows, columns, k, a, a_rows, a_steps, b, b_steps, strips, c, c_rows, panels = emit.function.args
     tile = library.tile
     with depths(emit, k, k, library.tile.window_depth) as (start, most):
         depth = emit.smaller(most, emit.sub(k, start))
         is_first = emit.builder.zext(emit.compare("==", start, 0), INT64)
-        parts = emit.parts(0, columns, partial(library.next_columns, emit))
-        with emit.loop(0, rows, PACKED_ROWS) as above, parts as (column, most_columns):
-            height = emit.smaller(PACKED_ROWS, emit.sub(rows, above))
+        with _tiles(library, emit, rows, columns) as (above, height, column, most_columns):
             width = emit.smaller(most_columns, emit.sub(columns, column))
             left = emit.at(a, emit.add(emit.mul(above, a_rows), emit.mul(start, a_steps)))
             goal = emit.at(c, emit.add(emit.mul(above, c_rows), column))
@@ -71,46 +69,38 @@ def emit_contract(library: Library, emit: Emitter) -> None:
             for vector in range(tile.vectors):
                 # Of a tile with fewer vectors, the last one stands for those that are not there.
                 own = emit.smaller(emit.add(column, vector * tile.lanes), emit.sub(columns, 1))
-                place = emit.quotient(own, tile.lanes)
-                first = emit.load(strips, place)
+                strip = emit.quotient(own, tile.lanes)
+                first = emit.load(strips, strip)
                 is_run = emit.compare("!=", first, PACKED)
-                packed = emit.at(panels, emit.mul(emit.add(emit.mul(place, k), start), tile.lanes))
+                packed = emit.at(panels, emit.mul(emit.add(emit.mul(strip, k), start), tile.lanes))
                 right.append(emit.builder.select(is_run, emit.at(b, first), packed))
                 right.append(emit.builder.select(is_run, emit.at(b_steps, start), _multiples(library)))
-            operands = (left, a_rows, a_steps, *right)
-            library.call(emit, "rows_of_tiles", (height, width, depth, *operands, goal, c_rows, is_first))
+            wide = library.whole_vectors(emit, width)
+            last = emit.sub(tile.lanes, emit.sub(wide, width))
+            operands = (depth, left, a_rows, a_steps, *right, left, neighbours(library), goal, c_rows, is_first, last)
+            call_tile(library, emit, WINDOWS, height, wide, operands)
     emit.builder.ret(emit.integer(0))
+
+
+@contextmanager
+def _tiles(library: Library, emit: Emitter, rows: Any, columns: Any) -> Iterator[tuple[Any, Any, Any, Any]]:
+    """A loop over tiles: the first row and how many there are, the first column and how many there are at most.
+
+    Of narrow tiles, neighbours follow each other: their windows share most of what they read, which stays in a small
+    first-level cache besides a few rows of the left operand. Wide tiles keep their columns for a block of rows.
+    """
+    next_rows, next_columns = partial(library.next_rows, emit, WINDOWS), partial(library.next_columns, emit)
+    if not library.tile.is_wide:
+        with emit.parts(0, rows, next_rows) as above, emit.parts(0, columns, next_columns) as column:
+            yield *above, *column
+        return
+    with emit.loop(0, rows, PACKED_ROWS) as first, emit.parts(0, columns, next_columns) as column:
+        stop = emit.smaller(rows, emit.add(first, PACKED_ROWS))
+        with emit.parts(first, stop, next_rows) as above:
+            yield *above, *column
 
 
 def _multiples(library: Library) -> Any:
     """The offsets of the steps of a packed strip: a constant table."""
-    name, depth, lanes = "multiples", library.tile.window_depth, library.tile.lanes
-    if name not in library.module.globals:
-        kind = ir.ArrayType(INT64, depth)
-        made = ir.GlobalVariable(library.module, kind, name)
-        made.linkage, made.global_constant = "internal", True
-        made.initializer = ir.Constant(kind, [lanes * step for step in range(depth)])
-    return library.module.globals[name].bitcast(INT64.as_pointer())
-
-
-def _emit_rows_of_tiles(library: Library) -> None:
-    """``height`` rows of one tile's columns."""
-    tile = library.tile
-    rights = WINDOWS.right.parameters(tile)
-    parameters = f"height width depth left* a_rows a_steps {rights} c* c_rows is_first"
-    emit = library.function("rows_of_tiles", parameters)
-    height, width, depth, left, a_rows, a_steps, *right, c, c_rows, is_first = emit.function.args
-    wide = library.whole_vectors(emit, width)
-    last = emit.sub(tile.lanes, emit.sub(wide, width))
-    with emit.parts(0, height, partial(library.next_rows, emit, WINDOWS)) as (row, rows):
-        goal = emit.at(c, emit.mul(row, c_rows))
-        first = emit.at(left, emit.mul(row, a_rows))
-        operands = (depth, first, a_rows, a_steps, *right, first, 0, goal, c_rows, is_first, last)
-        is_whole = emit.all(emit.compare("==", rows, tile.rows), emit.compare("==", wide, tile.columns))
-        with emit.builder.if_else(is_whole) as (whole, part):
-            with whole:
-                library.call(emit, tile_name(tile.rows, tile.vectors, WINDOWS), operands)
-            with part:
-                vectors = emit.quotient(wide, tile.lanes)
-                library.call(emit, f"tile{WINDOWS.suffix}", (rows, vectors, *operands))
-    emit.builder.ret(emit.integer(0))
+    depth, lanes = library.tile.window_depth, library.tile.lanes
+    return library.table("multiples", range(0, depth * lanes, lanes))

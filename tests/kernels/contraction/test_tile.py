@@ -96,7 +96,7 @@ def assembly_for(cpu: str, features: str, dtype: str, tile: Tile) -> str:
     machine = target_machine(cpu, features)
     if "x86_64" not in machine.triple:
         pytest.skip("not x86")
-    return machine.emit_assembly(parsed_for(machine, core_module(dtype, tile, tuple(PARAMETERS))))
+    return machine.emit_assembly(parsed_for(machine, core_module(dtype, tile, tuple(PARAMETERS), 512)))
 
 
 def tiles_of(assembly: str, tile: str, instruction: str) -> dict[str, str]:
