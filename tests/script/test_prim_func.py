@@ -258,6 +258,24 @@ def test_schedules_of_kernels() -> None:
     assert_structural_equal(parse_kernel_source(script(sch.func), {}), sch.func)
 
 
+def test_one_axis_with_or_without_a_comma() -> None:
+    @relax.prim_func
+    def without(x: T.Buffer((n,), "float32"), y: T.Buffer((n,), "float32")):
+        for i in range(n):
+            with T.block("y"):
+                vi = T.axis.remap("S", [i])
+                y[vi] = x[vi] * 2.0
+
+    @relax.prim_func
+    def with_comma(x: T.Buffer((n,), "float32"), y: T.Buffer((n,), "float32")):
+        for i in range(n):
+            with T.block("y"):
+                (vi,) = T.axis.remap("S", [i])
+                y[vi] = x[vi] * 2.0
+
+    assert without.script().replace("without", "with_comma") == with_comma.script()
+
+
 def test_loops_run_as_they_are_written() -> None:
     @relax.prim_func
     def copy(x: T.Buffer((n, m), "float32"), y: T.Buffer((n, m), "float32")):

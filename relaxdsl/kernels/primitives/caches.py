@@ -25,7 +25,7 @@ from relaxdsl.kernels.primitives.tree import (
 def cache_read(func: PrimFunc, names: UniqueNames, block: str, buffer: str | int) -> tuple[PrimFunc, str]:
     """The kernel with a copy for the block to read, and the copying block; see :meth:`.Schedule.cache_read`."""
     path, reader = block_path(func, block, "cache_read")
-    source = buffer_called(func, reader, buffer, "cache_read", is_read=True)
+    source = buffer_called(func, reader, buffer, "cache_read")
     for each in touches(top_statement(path)):
         if each.buffer is source and each.is_write:
             headline = f"cache_read: {each.owner} writes {source.name} in the same loops"
@@ -40,7 +40,7 @@ def cache_read(func: PrimFunc, names: UniqueNames, block: str, buffer: str | int
 def cache_write(func: PrimFunc, names: UniqueNames, block: str, buffer: str | int) -> tuple[PrimFunc, str]:
     """The kernel with a block that writes a copy, and the block that copies back; see :meth:`.Schedule.cache_write`."""
     path, writer = block_path(func, block, "cache_write")
-    target = buffer_called(func, writer, buffer, "cache_write", is_written=True)
+    target = buffer_called(func, writer, buffer, "cache_write")
     require_only_writer(func, writer, "cache_write")
     for each in touches(top_statement(path)):
         if each.buffer is target and each.block is not writer:

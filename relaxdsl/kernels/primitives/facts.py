@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from itertools import chain
 
 from relaxdsl.ir.loops import Block, Buffer, For, PrimFunc, Store, walk
 from relaxdsl.kernels.patterns import bare_name
@@ -26,18 +27,34 @@ def writes_of(block: Block) -> tuple[Buffer, ...]:
     return tuple(dict.fromkeys(found))
 
 
-def buffer_called(
-    func: PrimFunc, block: Block, buffer: str | int, step: str, *, is_read: bool = False, is_written: bool = False
-) -> Buffer:
-    """One of the buffers that a block reads, or writes, or of both, by its name or its place among them."""
-    among = {"reads": reads_of(block) if is_read else (), "writes": writes_of(block) if is_written else ()}
-    known = dict.fromkeys((*among["reads"], *among["writes"]))
-    found = [each for place, each in enumerate(known) if buffer in (each.name, place)]
-    if not found:
+#: Among which buffers of a block a step looks for the one that it takes.
+_AMONG = {"cache_read": ("reads",), "cache_write": ("writes",), "transform_layout": ("reads", "writes")}
+
+
+def buffer_called(func: PrimFunc, block: Block, buffer: str | int, step: str) -> Buffer:
+    """The buffer of a block that a step takes, by its name or its place."""
+    among = _among(block, step)
+    place = place_of_buffer(block, buffer, step)
+    if place is None:
         lists = (f"{verb} {', '.join(each.name for each in some)}" for verb, some in among.items() if some)
-        there_are = " and ".join(lists) or f"{'reads' if is_read else 'writes'} none"
+        there_are = " and ".join(lists) or f"{next(iter(among))} none"
         refuse(func, f"{step}: block {block.name} {there_are}, not {buffer}", block.name)
-    return found[0]
+    return _known(among)[place]
+
+
+def place_of_buffer(block: Block, buffer: str | int, step: str) -> int | None:
+    """The place of the buffer among those that a step may take; None if it is none of them."""
+    known = _known(_among(block, step))
+    return next((place for place, each in enumerate(known) if buffer in (each.name, place)), None)
+
+
+def _among(block: Block, step: str) -> dict[str, Sequence[Buffer]]:
+    touched = {"reads": reads_of(block), "writes": writes_of(block)}
+    return {verb: tuple(touched[verb]) for verb in _AMONG[step]}
+
+
+def _known(among: dict[str, Sequence[Buffer]]) -> list[Buffer]:
+    return list(dict.fromkeys(chain.from_iterable(among.values())))
 
 
 def only_store(func: PrimFunc, block: Block, step: str) -> Store:

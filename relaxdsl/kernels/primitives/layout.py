@@ -65,7 +65,7 @@ def transform_layout(func: PrimFunc, block: str, buffer: str | int, index_map: I
     """The kernel with a scratch buffer in another layout; see :meth:`.Schedule.transform_layout`."""
     step = "transform_layout"
     _, found = block_path(func, block, step)
-    old = buffer_called(func, found, buffer, step, is_read=True, is_written=True)
+    old = buffer_called(func, found, buffer, step)
     if old.scope == "global":
         refuse(
             func, f"{step}: {old.name} is an argument of the kernel", block, hint="use cache_read or cache_write first"

@@ -17,6 +17,7 @@ from relaxdsl.ir.loops import Stmt as Statement
 from relaxdsl.ir.module import IRModule
 from relaxdsl.ir.names import UniqueNames
 from relaxdsl.ir.print_graph import script
+from relaxdsl.kernels.primitives.facts import place_of_buffer
 from relaxdsl.kernels.primitives.layout import IndexMap
 from relaxdsl.kernels.primitives.trace import BlockRef, LoopRef, Step, Trace
 from relaxdsl.kernels.primitives.tree import block_path, blocks_in, names_in
@@ -41,6 +42,10 @@ def recorded(method: Callable[Concatenate[S, P], R]) -> Callable[Concatenate[S, 
             raise ScheduleError(message, hint=f"write sch.{method.__name__}({usage})") from None
         given = [self._given(method, place, each) for place, each in enumerate(args)]
         named = {name: self._given(method, name, each) for name, each in kwargs.items()}
+        if "buffer" in signature.parameters:
+            bound = signature.bind(self, *given, **named)
+            self._place_buffer(method.__name__, bound.arguments)
+            (_, *given), named = bound.args, bound.kwargs
         result = method(self, *given, **named)
         self._steps.append(Step(method.__name__, tuple(given), MappingProxyType(named), result))  # type: ignore[arg-type]
         return result
@@ -147,6 +152,18 @@ class RecordedSteps:
             return value
         known = (ref for step in self._steps for ref in step.results)
         return BlockRef(value) if BlockRef(value) in known else self.get_block(value)
+
+    def _place_buffer(self, step: str, arguments: dict[str, Any]) -> None:
+        """Replaces a buffer's name by its place, which is the same in kernels that differ in names."""
+        block = arguments["block"]
+        if isinstance(block, BlockRef) and isinstance(arguments["buffer"], str):
+            _, found = block_path(self._func, block.name, step)
+            place = place_of_buffer(found, arguments["buffer"], step)
+            arguments["buffer"] = arguments["buffer"] if place is None else place
+
+    def take_over(self, other: Self) -> None:
+        """Makes this schedule what ``other`` is, a copy of it to which more was done."""
+        self._func, self._names, self._steps = other._func, other._names, other._steps
 
     def _require_own(self, step: str, ref: LoopRef | BlockRef) -> None:
         """Refuses what no step of this schedule has given, whatever its name: the trace could not say where it is from.

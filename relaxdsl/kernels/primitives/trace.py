@@ -101,18 +101,20 @@ class Trace:
     def apply_to(self, schedule: Schedule) -> None:
         """Does all steps to the kernel of ``schedule``.
 
-        If that kernel has the structure of the one the trace was made for, blocks are matched by position, else by
-        name.
+        If that kernel has the structure of the one the trace was made for, dtypes and sizes that are numbers included,
+        blocks are matched by position, else by name.
 
         Raises:
-            ScheduleError: a step does not fit the kernel; ``schedule`` is none.
+            ScheduleError: a step does not fit the kernel, and nothing is done to it; ``schedule`` is none.
         """
         if not hasattr(type(schedule), "block_names"):
             raise ScheduleError(f"apply_to: {schedule!r} is no schedule", hint="make one: relax.Schedule(kernel)")
         blocks = schedule.block_names
         is_same = schedule.structure == self.kernel
         renamed = dict(zip(self.blocks, blocks, strict=True)) if is_same else {}
-        _Replay(schedule, renamed).run(self)
+        done = schedule.copy()
+        _Replay(done, renamed).run(self)
+        schedule.take_over(done)
 
 
 # ------------------------------------------------------------------------------------------------------------ writing

@@ -219,8 +219,15 @@ def _named(interp: KernelInterpreter, name: str, value: Any) -> Any:
             if scope != "register":
                 interp.scratch.append(buffer)
             return BufferView(interp, buffer)
-        case AxisBinding():
-            return add_axis(interp, value, name)
+        case AxisBinding() | (AxisBinding(),):
+            (axis,) = value if isinstance(value, tuple) else (value,)
+            return add_axis(interp, axis, name)
+        case (AxisBinding(), *_):
+            raise ScriptError(
+                f"{name} is {len(value)} axes",
+                hint=f"write a name for each: {', '.join(f'v{each}' for each in range(len(value)))} = T.axis.remap(…)",
+                span=current_context().span,
+            )
         case MatchedBuffer(param=param, type=type_):
             buffer = interp.new_buffer(name, type_)
             interp.params[param] = buffer

@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from schedule_kernels import chain, matmul, row_sums
 
@@ -73,6 +74,39 @@ def test_a_trace_fits_a_kernel_of_the_same_structure():
     sch.trace.apply_to(other)
     assert "for r_q_fused in T.parallel(columns * rows):" in str(other)
     assert str(other.trace).splitlines()[1:] == str(sch.trace).splitlines()[1:]
+
+
+def test_buffers_are_found_whatever_their_names():
+    sch = relax.Schedule(matmul())
+    sch.cache_read("c", "b")
+    copied = sch.cache_write("c", "c")
+    sch.transform_layout("c", "c_cache", lambda i, j: (j, i))
+    sch.parallel(sch.get_loops(copied)[0])
+    assert [line.partition(" = ")[2] or line for line in str(sch.trace).splitlines()][1:4] == [
+        "sch.cache_read(b0, 1)",
+        "sch.cache_write(b0, 0)",
+        "sch.transform_layout(b0, 2, lambda i, j: (j, i))",
+    ]
+    other = relax.Schedule(other_matmul())
+    sch.trace.apply_to(other)
+    assert other.structure == sch.structure
+    assert str(other.trace) == str(sch.trace).replace('"c"', '"y"')
+    rng = np.random.default_rng(0)
+    x, w = rng.random((5, 3), "float32"), rng.random((3, 4), "float32")
+    np.testing.assert_array_equal(relax.prim_func(other)(x, w), relax.prim_func(sch)(x, w))
+
+
+def test_a_trace_that_does_not_fit_does_nothing():
+    sch = relax.Schedule(row_sums())
+    before, steps = str(sch), str(sch.trace)
+    block = sch.block_names[0]
+    made = relax.Schedule(matmul())
+    made.parallel(made.get_loops("c")[0])
+    data = made.trace.as_json().replace('"c"', f'"{block}"')
+    with pytest.raises(relax.ScheduleError) as caught:
+        relax.Trace.from_json(data).apply_to(sch)
+    assert str(caught.value).startswith("replay: step 2, l1, l2, l3 = sch.get_loops(b0)")
+    assert (str(sch), str(sch.trace)) == (before, steps)
 
 
 def test_a_trace_refuses_a_kernel_without_its_blocks():
