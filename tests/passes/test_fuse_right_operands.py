@@ -110,6 +110,32 @@ def test_the_bits_are_those_of_an_operand_in_memory_and_the_same_on_all_threads(
             np.testing.assert_array_equal(results[0], product.run(x, operand))
 
 
+@relax.function
+def times_doubled(x: relax.Tensor[("rows", "depth"), "float32"], w: relax.Tensor[("depth", "columns"), "float32"]):
+    return x @ (w * 2)
+
+
+@relax.function
+def sums_of_columns(x: relax.Tensor[("rows", "columns"), "float32"]):
+    return relax.sum(x * 3, axis=0)
+
+
+def test_few_rows_have_the_same_bits_on_all_threads() -> None:
+    before = relax.get_num_threads()
+    for rows, depth, columns in ((4, 255, 4096), (3, 255, 4096), (1, 1025, 2047), (1, 255, 4096)):
+        random = np.random.default_rng(depth)
+        x, w = (random.standard_normal(shape, "float32") for shape in ((rows, depth), (depth, columns)))
+        products, sums = [], []
+        for count in (1, 2, 3, 4):
+            relax.set_num_threads(count)
+            products.append(times_doubled(x, w))
+            sums.append(sums_of_columns(w))
+        relax.set_num_threads(before)
+        for each in (products, sums):
+            for other in each[1:]:
+                np.testing.assert_array_equal(other, each[0])
+
+
 # ----------------------------------------------------------------------------------------------- weights in few bits
 
 

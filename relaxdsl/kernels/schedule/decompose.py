@@ -118,12 +118,11 @@ def _lower_nest(nest: Nest) -> Stmt:
     if nest.block.init is None:
         return _around(nest.spatial, _around(nest.reduce, body, "serial"), "parallel")
     init = _bound(nest.block, nest.block.init)
-    update = reordered(body, has_few_steps(nest.reduce))
-    inner = _innermost_loop(nest, update)
+    inner = _innermost_loop(nest, body)
     reduce = tuple(sorted(nest.reduce, key=lambda loop: loop is inner))
-    if isinstance(update, Store) and nest.reduce and nest.spatial and inner is nest.spatial[-1]:
-        return _accumulates_in_row(nest.spatial, reduce, init, update)
-    return _accumulates_in_registers(nest.spatial, reduce, init, update)
+    if isinstance(body, Store) and nest.reduce and nest.spatial and inner is nest.spatial[-1]:
+        return _accumulates_in_row(nest.spatial, reduce, init, reordered(body, keeps_order=True))
+    return _accumulates_in_registers(nest.spatial, reduce, init, reordered(body, has_few_steps(nest.reduce)))
 
 
 def _around(loops: tuple[For, ...], body: Stmt, kind: LoopKind) -> Stmt:
@@ -149,10 +148,11 @@ def _accumulates_in_registers(spatial: tuple[For, ...], reduce: tuple[For, ...],
     return _around(spatial, sequence(start, _around(reduce, step, "serial"), *results), "parallel")
 
 
-def _accumulates_in_row(spatial: tuple[For, ...], reduce: tuple[For, ...], init: Stmt, update: Store) -> Stmt:
+def _accumulates_in_row(spatial: tuple[For, ...], reduce: tuple[For, ...], init: Stmt, update: Stmt) -> Stmt:
     """The last spatial axis is innermost, so that a step of the reduction adds to a contiguous row."""
     *outer, row = spatial
     *others, last = reduce
+    assert isinstance(update, Store)
     passes = sequence(*_passes(last, row, update))
     body = sequence(_row_loop(row, init, "init"), _around(tuple(others), passes, "serial"))
     return _around(tuple(outer), body, "parallel")
@@ -183,16 +183,16 @@ def _passes(loop: For, row: For, update: Store) -> Iterator[For]:
         yield replace(loop, var=rest, start=done, extent=extent - done, body=_row_loop(row, step, "rest"))
 
 
-def reordered(update: Stmt, is_short: bool = False) -> Stmt:
+def reordered(update: Stmt, keeps_order: bool = False) -> Stmt:
     """``s = s + a * b`` on floats becomes ``s = fast_add(s, fast_multiply(a, b))``: see :data:`REORDERED`.
 
     So does a maximum or minimum.
 
     Args:
-        is_short: there are so few terms that LLVM writes them out, for several rows at once and for the rows left over.
-            They keep their order, so that no result depends on which it was.
+        keeps_order: several sums are formed at once, in vectors, and those left over one by one, since their terms are
+            few, or each is added to a row. No result may depend on which of them it was.
     """
-    functions = FUSED if is_short else REORDERED
+    functions = FUSED if keeps_order else REORDERED
     if not isinstance(update, Store) or not is_float(update.buffer.dtype):
         return update
     match update.value:

@@ -83,7 +83,7 @@ def _written_out(nest: Nest, init: Store, update: Store) -> Stmt:
     points: list[dict[str, Dim]] = [
         dict(zip((axis.var for axis in axes), point, strict=True)) for point in product(*ranges)
     ]
-    step = reordered(update, is_short=True)
+    step = reordered(update, keeps_order=True)
     assert isinstance(step, Store)
     store = unrolled(step, points[1:], _after_first(init, step, points[0]))
     spatial = tuple(each for each in nest.block.iter_vars if each.kind == "spatial")

@@ -39,12 +39,12 @@ def matmul_of_scaled_bytes(args, lo, hi):
                             row_9 = row_8 + k * 4
                             row_10 = row_6 + k * p * 4
                             for j_1 in range(piece_width):
-                                out[row_7 + j_1] = fast_add(fast_add(fast_add(fast_add(out[row_7 + j_1], fast_multiply(x[row_9], float32(w[row_10 + j_1]) * scale[row_6 + j_1])), fast_multiply(x[row_9 + 1], float32(w[row_10 + j_1 + p]) * scale[row_6 + j_1])), fast_multiply(x[row_9 + 2], float32(w[row_10 + j_1 + 2 * p]) * scale[row_6 + j_1])), fast_multiply(x[row_9 + 3], float32(w[row_10 + j_1 + 3 * p]) * scale[row_6 + j_1]))
+                                out[row_7 + j_1] = multiply_add(x[row_9 + 3], float32(w[row_10 + j_1 + 3 * p]) * scale[row_6 + j_1], multiply_add(x[row_9 + 2], float32(w[row_10 + j_1 + 2 * p]) * scale[row_6 + j_1], multiply_add(x[row_9 + 1], float32(w[row_10 + j_1 + p]) * scale[row_6 + j_1], multiply_add(x[row_9], float32(w[row_10 + j_1]) * scale[row_6 + j_1], out[row_7 + j_1]))))
                         for k_rest in range(n // 4 * 4, n):
                             row_11 = row_8 + k_rest
                             row_12 = row_6 + k_rest * p
                             for j_1_rest in range(piece_width):
-                                out[row_7 + j_1_rest] = fast_add(out[row_7 + j_1_rest], fast_multiply(x[row_11], float32(w[row_12 + j_1_rest]) * scale[row_6 + j_1_rest]))
+                                out[row_7 + j_1_rest] = multiply_add(x[row_11], float32(w[row_12 + j_1_rest]) * scale[row_6 + j_1_rest], out[row_7 + j_1_rest])
                 elif 0 < min(m // 193, 1):
                     contract_packed_float32(min(m - 192 * item_index, 192), p, row_6, piece_width, n, n, 1, x, row_5, n, 1, out, row_4, p, scaled_panels, 0, block, 0)
                 else:

@@ -25,11 +25,11 @@ def softmax_of_columns(args, lo, hi):
         for k_1 in range(m // 4):
             row_3 = k_1 * n * 4
             for j_2 in range(column_block * 2048, min(n, 2048 * column_block + 2048)):
-                total[j_2] = fast_add(fast_add(fast_add(fast_add(total[j_2], e[row_3 + j_2]), e[row_3 + j_2 + n]), e[row_3 + j_2 + 2 * n]), e[row_3 + j_2 + 3 * n])
+                total[j_2] = fused_add(fused_add(fused_add(fused_add(total[j_2], e[row_3 + j_2]), e[row_3 + j_2 + n]), e[row_3 + j_2 + 2 * n]), e[row_3 + j_2 + 3 * n])
         for k_1_rest in range(m // 4 * 4, m):
             row_4 = k_1_rest * n
             for j_2_rest in range(column_block * 2048, min(n, 2048 * column_block + 2048)):
-                total[j_2_rest] = fast_add(total[j_2_rest], e[row_4 + j_2_rest])
+                total[j_2_rest] = fused_add(total[j_2_rest], e[row_4 + j_2_rest])
         for i_1 in range(m):
             row_5 = i_1 * n
             for j_3 in range(column_block * 2048, min(n, 2048 * column_block + 2048)):
