@@ -117,6 +117,12 @@ def _operand(arg: Any, position: int, inputs: int) -> Expr:
 
 
 def _result_type(out: Any) -> Type:
+    if any(isinstance(each, Expr) for each in (out if isinstance(out, list | tuple) else (out,))):
+        raise ScriptError(
+            "call_tir: a tensor stands where the type of the result does",
+            hint="the arguments are a tuple: relax.call_tir(kernel, (x, w))",
+            span=current_context().span,
+        )
     return TupleType(tuple(map(as_type, out))) if isinstance(out, list | tuple) else as_type(out)
 
 
