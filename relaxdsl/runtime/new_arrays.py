@@ -12,14 +12,14 @@ from relaxdsl.runtime.capi import (
     PyArray_New,
     PyArray_SetBaseObject,
 )
-from relaxdsl.runtime.frame import SLOTS
+from relaxdsl.runtime.frame import SLOTS, WORKSPACE_ALIGNMENT
 from relaxdsl.runtime.native import call, load, stack_words, store
 from relaxdsl.runtime.placement import LARGE_BYTES, PAGE_BYTES
 from relaxdsl.runtime.signature import ARGUMENT_ROW_COUNT, ROW_WIDTH, ROWS, TENSOR
 
 IN_PAGE = PAGE_BYTES - 1
 HALF_A_PAGE = PAGE_BYTES // 2
-IN_LINE = 63
+IN_LINE = WORKSPACE_ALIGNMENT - 1
 
 
 def new_array(number: int, count: int, sizes: int, item_bytes: int, argument: int) -> int:

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import tracemalloc
-from collections.abc import Callable
-from typing import Any
-
 import numpy as np
 import pytest
 
@@ -15,6 +11,7 @@ from relaxdsl.ir.check import check_module
 from relaxdsl.ir.equal import assert_structural_equal
 from relaxdsl.ir.print_graph import script_with_constants
 from relaxdsl.script.parse_text import parse_source
+from tests.allocations import allocated
 
 m, n = relax.dims("m n")
 b = relax.dims("b", upper=64)
@@ -44,22 +41,6 @@ def bounded(x: relax.Tensor[(b, 4), "float32"], y: relax.Tensor[(100, 4), "float
 def unique_sums(x: relax.Tensor[(m,), "float32"]):
     u = relax.unique(x)
     return relax.sum(relax.exp(u) / relax.max(u))
-
-
-def allocated(call: Callable[[], Any]) -> tuple[Any, int]:
-    """A call's result, and the bytes that NumPy has for arrays after it and had not before."""
-
-    def numpy_bytes() -> int:
-        domain = tracemalloc.DomainFilter(True, np.lib.tracemalloc_domain)
-        traces = tracemalloc.take_snapshot().filter_traces([domain])
-        return sum(trace.size for trace in traces.traces)
-
-    tracemalloc.start()
-    try:
-        before = numpy_bytes()
-        return call(), numpy_bytes() - before
-    finally:
-        tracemalloc.stop()
 
 
 @pytest.mark.parametrize("function", [spread, flat], ids=lambda f: f.ir.name)

@@ -5,7 +5,7 @@ import pytest
 
 import relaxdsl as relax
 from relaxdsl.runtime.placement import LARGE_BYTES, PAGE_BYTES, bytes_taken
-from tests.passes.test_memory_plan import allocated
+from tests.allocations import allocated
 
 m, n = relax.dims("m n")
 

@@ -39,15 +39,15 @@ class Ahead:
         return self.source, self.spacing, self.runs, self.blocks, self.offsets
 
     @staticmethod
-    def nothing(library: Library, source: Any) -> Ahead:
+    def nothing(library: Library, emit: Emitter, source: Any) -> Ahead:
         """No lines; ``source`` is any address."""
-        return Ahead(source, 0, 0, 0, neighbours(library))
+        return Ahead(source, 0, 0, 0, neighbours(library, emit))
 
     @staticmethod
     def run(library: Library, emit: Emitter, source: Any, size: Any) -> Ahead:
         """So many neighbouring elements."""
         block = _block(emit)
-        return Ahead(source, block, emit.add(emit.quotient(size, block), 1), 1, neighbours(library))
+        return Ahead(source, block, emit.add(emit.quotient(size, block), 1), 1, neighbours(library, emit))
 
     @staticmethod
     def of_runs(emit: Emitter, source: Any, spacing: Any, runs: Any, length: Any, offsets: Any) -> Ahead:
@@ -84,11 +84,10 @@ def emit_offsets(library: Library, emit: Emitter, is_wanted: Any, spacing: Any) 
     return table
 
 
-def neighbours(library: Library) -> Any:
+def neighbours(library: Library, emit: Emitter) -> Any:
     """The table of neighbouring lines: a constant."""
-    tile = library.tile
-    most, step = max(tile.panel_depth, tile.window_depth), tile.line_lanes
-    return library.table("neighbouring_lines", range(0, most // UNROLLED * step, step))
+    most = max(library.tile.panel_depth, library.tile.window_depth) // UNROLLED
+    return library.table("neighbouring_lines", range(0, most * emit.line_lanes, emit.line_lanes))
 
 
 def _block(emit: Emitter) -> int:

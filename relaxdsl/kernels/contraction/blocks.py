@@ -42,7 +42,7 @@ def emit_blocks(library: Library, layouts: Sequence[Layout]) -> None:
     for layout in layouts:
         packs_left = library.may_pack_left(layout)
         emit_panels(library, layout, packs_left)
-        if layout is STRIDED and library.numbers.is_read_in_place:
+        if _may_be_in_place(library, layout):
             emit_rows(library)
         _emit_right_group(library, layout)
         _emit_all_panels(library, layout)
@@ -128,7 +128,7 @@ def _emit_right_group(library: Library, layout: Layout) -> None:
     if layout is STRIDED:
         chunk = emit.builder.select(emit.compare("==", operand.steps, 1), emit.integer(library.tile.panel_depth), chunk)
     whole = emit.integer(0)
-    if isinstance(operand, Strided) and library.numbers.is_read_in_place:
+    if _may_be_in_place(library, layout):
         are_runs = emit.compare("==", operand.places, 1)
         whole = emit.builder.select(are_runs, emit.multiple_below(width, PACKED_COLUMNS), whole)
         sizes = (whole, above, depth, panel_depth)
@@ -181,9 +181,9 @@ def _emit_all_tiles(library: Library, layout: Layout) -> None:
         packed = emit.at(block, emit.mul(left_rows, emit.smaller(k, library.tile.panel_depth)))
     most = emit.integer(library.tile.panel_depth)
     if _may_be_in_place(library, layout):
-        is_before = emit.compare("==", right[0], FROM_PANELS)
-        most = emit.builder.select(is_before, most, emit.integer(library.tile.depth))
         way, _, b_steps, b_columns = right
+        is_before = emit.compare("==", way, FROM_PANELS)
+        most = emit.builder.select(is_before, most, emit.integer(library.tile.depth))
         spacing = emit.builder.select(emit.compare("==", b_columns, 1), b_steps, b_columns)
         offsets = emit_offsets(library, emit, emit.compare("==", way, PACKING), spacing)
     with emit.loop(0, rows, PACKED_ROWS) as above, depths(emit, k, steps, most) as (start, panel_depth):
@@ -204,7 +204,7 @@ def _emit_all_tiles(library: Library, layout: Layout) -> None:
                 ahead = _packed_next(library, emit, right, offsets, (base, first_column, stop), (start, depth, steps))
                 tiles.multiply(right, (start, column), width, before, packed, ahead, goal)
             else:
-                tiles.multiply_panels(width, before, Ahead.nothing(library, panels), goal)
+                tiles.multiply_panels(width, before, Ahead.nothing(library, emit, panels), goal)
     emit.builder.ret(emit.integer(0))
 
 
@@ -281,7 +281,7 @@ class _Tiles:
         operand = Strided(emit, b, b_columns, b_steps).moved(column, start)
         is_in_place = emit.compare("==", source, IN_PLACE)
         in_place = emit.builder.select(is_in_place, emit.multiple_below(width, lanes), emit.integer(0))
-        self._multiply(in_place, (operand.source, 1, b_steps, NO_PANELS, 0), Ahead.nothing(self.library, b), goal)
+        self._multiply(in_place, (operand.source, 1, b_steps, NO_PANELS, 0), Ahead.nothing(self.library, emit, b), goal)
         rest, width = operand.moved(in_place, 0), emit.sub(width, in_place)
         is_before = emit.compare("==", source, FROM_PANELS)
         with emit.builder.if_then(emit.builder.not_(is_before)):
@@ -330,7 +330,7 @@ def _packed_next(
     by_columns = Ahead.of_runs(emit, source, b_columns, width, count, offsets)
     are_rows, are_columns = emit.compare("==", b_columns, 1), emit.compare("==", b_steps, 1)
     is_packed = emit.all(emit.compare("==", way, PACKING), emit.compare(">", count, 0), emit.any(are_rows, are_columns))
-    return by_rows.when(emit, are_rows, by_columns).when(emit, is_packed, Ahead.nothing(library, b))
+    return by_rows.when(emit, are_rows, by_columns).when(emit, is_packed, Ahead.nothing(library, emit, b))
 
 
 def _emit_group_of_tiles(library: Library, layout: Layout) -> None:

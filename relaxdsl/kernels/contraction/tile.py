@@ -76,11 +76,6 @@ class Tile:
         return self.lanes * self.vectors
 
     @property
-    def line_lanes(self) -> int:
-        """How many elements a line of the caches has."""
-        return LINE_BYTES * 8 // self.bits
-
-    @property
     def depth(self) -> int:
         """Steps of the sum in one pass over the tiles."""
         return DEPTH * 32 // self.bits
