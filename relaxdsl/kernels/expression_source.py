@@ -15,11 +15,12 @@ from relaxdsl.errors import InternalError, KernelError
 from relaxdsl.ir.conditions import joined_by
 from relaxdsl.ir.loops import Buffer
 from relaxdsl.ir.scalar import SUMMING, Apply, Cast, Const, Index, IndexValue, Load, ScalarExpr, Select
+from relaxdsl.kernels.dtypes import unsupported_dtype
 from relaxdsl.kernels.math import supported_functions
 from relaxdsl.kernels.offsets import Offsets
 from relaxdsl.types.dims import Dim, free_symbols, substitute
 from relaxdsl.types.dims import symbol as size_symbol
-from relaxdsl.types.dtype import DTYPES, UNSUPPORTED_BY_KERNELS, is_bool, is_float
+from relaxdsl.types.dtype import KERNEL_DTYPES, is_bool, is_float
 
 # How tightly an expression binds, as in Python's grammar.
 TERNARY, OR, AND, NOT, COMPARISON, BIT_OR, BIT_XOR, BIT_AND, SUM, PRODUCT, UNARY, ATOM = range(12)
@@ -167,7 +168,7 @@ class ExpressionPrinter:
 
     def checked(self, dtype: str) -> str:
         """``dtype``, if kernels have it."""
-        if dtype in UNSUPPORTED_BY_KERNELS:
+        if dtype not in KERNEL_DTYPES:
             raise unsupported_dtype(self.kernel, dtype)
         return dtype
 
@@ -205,14 +206,6 @@ class ExpressionPrinter:
 
     def _exact(self, text: Text, dtype: str, exact: bool) -> Text:
         return text if exact else Text(f"{self.checked(dtype)}({text.code})")
-
-
-def unsupported_dtype(kernel: str, dtype: str) -> KernelError:
-    """The error of a kernel that computes in a dtype that kernels do not have."""
-    taken = ", ".join(each for each in DTYPES if each not in UNSUPPORTED_BY_KERNELS)
-    headline = f"{kernel}: kernels do not compute in {dtype}"
-    hint = "use float32, for parameters as well; convert arrays before the call: x.astype(np.float32)"
-    return KernelError(headline, details=[f"they take {taken}"], hint=hint)
 
 
 def _level(tree: ast.expr) -> int:

@@ -110,7 +110,8 @@ def compile_kernel(prim_func: PrimFunc) -> CompiledKernel:
     """The machine code of a kernel in block form. A kernel of equal structure is compiled once in a process.
 
     Raises:
-        KernelError: the kernel uses a dtype or a function that kernels do not have.
+        DTypeError: the kernel uses a dtype that kernels do not compute in.
+        KernelError: it uses a function that they do not have.
         InternalError: the generated source does not compile.
     """
     key = structural_key(prim_func)

@@ -24,6 +24,7 @@ from relaxdsl.ir.graph import Call, Constant, Expr, PrimValue, Tuple
 from relaxdsl.ir.loops import Buffer
 from relaxdsl.ir.scalar import COMPARISON_NAMES, ScalarExpr, const
 from relaxdsl.ir.te import Tensor
+from relaxdsl.operators.kernel_dtypes import require_kernel_dtypes
 from relaxdsl.operators.registry import Operator, define, get
 from relaxdsl.types.dims import Dim, DimCompare, SymInt, symbol
 from relaxdsl.types.dtype import canonical_dtype, promote
@@ -324,7 +325,11 @@ def infer_type(definition: Operator, operands: Mapping[str, Expr | None], attrs:
     if definition.type_rule is not None:
         return definition.type_rule(**operands, **attrs)
     te_operands = {name: te_operand(operand, name, definition.name) for name, operand in operands.items()}
-    return type_of_te(run_body(definition, te_operands, attrs))
+    result = run_body(definition, te_operands, attrs)
+    with call_context(accept_undecided=lambda *_: True, on_requirement=None):
+        body = functools.partial(run_body, definition)
+        require_kernel_dtypes(definition.name, body, te_operands, attrs, result)
+    return type_of_te(result)
 
 
 def run_body(definition: Operator, te_operands: Mapping[str, Any], attrs: Mapping[str, Any]) -> Any:

@@ -17,6 +17,7 @@ from relaxdsl.kernels.access_errors import error_of_access, names_of_axes
 from relaxdsl.kernels.access_sites import AxisValue, Site, sites_of
 from relaxdsl.kernels.accesses import is_variable
 from relaxdsl.kernels.create import create_prim_func
+from relaxdsl.kernels.dtypes import unsupported_dtype, unsupported_nodes
 from relaxdsl.kernels.out_of_range import KnownSizes, find_example, is_proved
 from relaxdsl.operators.calls import constant, current_context
 from relaxdsl.types.dims import SymInt
@@ -47,7 +48,7 @@ def call_te(
     Raises:
         KernelError: ``fn`` returned something else than TE tensors.
         KernelError: the kernel reads outside of its inputs, for some sizes that may be.
-        DTypeError: an argument that TE has no form for.
+        DTypeError: an argument that TE has no form for, or a dtype that kernels do not compute in.
     """
     kwargs = dict(kwargs)
     name = kwargs.pop("primfunc_name_hint", None) or getattr(fn, "__name__", "kernel")
@@ -55,6 +56,7 @@ def call_te(
     try:
         with user_compares(False):
             kernel = _described(fn, args, kwargs, "kernel" if name == "<lambda>" else name, inputs)
+            _require_dtypes(kernel)
             _require_in_range(kernel, known)
             return call_kernel(add_function(kernel, kernel.name), kernel, inputs.expressions)
     except RelaxError as error:
@@ -71,6 +73,12 @@ def _described(
     with while_reading(TE), user_compares(True):
         result = fn(*te_args, **te_kwargs)
     return create_prim_func(inputs.tensors, _outputs(result, name), name)
+
+
+def _require_dtypes(kernel: PrimFunc) -> None:
+    """Returns unless the kernel computes in a dtype that kernels do not have."""
+    for _, node in unsupported_nodes(kernel):
+        raise unsupported_dtype(kernel.name, node.dtype)
 
 
 def _require_in_range(kernel: PrimFunc, known: Callable[[], KnownSizes]) -> None:

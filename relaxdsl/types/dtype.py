@@ -14,8 +14,8 @@ SIGNED = ("int8", "int16", "int32", "int64")
 UNSIGNED = ("uint8", "uint16", "uint32", "uint64")
 FLOATS = ("float16", "float32", "float64")
 DTYPES = ("bool", *SIGNED, *UNSIGNED, *FLOATS)
-#: Known to the type system, but no kernel computes in them.
-UNSUPPORTED_BY_KERNELS = frozenset({"float16"})
+#: Those that kernels compute in.
+KERNEL_DTYPES = tuple(dtype for dtype in DTYPES if dtype != "float16")
 
 _PYTHON_TYPES: dict[type, str] = {bool: "bool", int: "int64", float: "float64"}
 

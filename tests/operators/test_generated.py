@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 import operator_cases as cases
 import pytest
 from operator_cases import Case
 
-from relaxdsl.operators.registry import Mistake, Operator
+from relaxdsl.errors import DTypeError
+from relaxdsl.ir.graph import Call
+from relaxdsl.kernels.create import create_prim_func
+from relaxdsl.kernels.jit import compile_kernel
+from relaxdsl.operators.registry import Mistake, Operator, Sample, TensorSample
 
 CASES = cases.all_cases()
 MISTAKES = cases.all_mistakes()
@@ -87,3 +94,41 @@ def test_host_agrees_with_the_reference(case: Case) -> None:
         actual = result if isinstance(result, tuple | list) else (result,)
         for got, wanted in zip(actual, expected, strict=True):
             cases.assert_agrees(np.asarray(got), wanted, case.sample.tolerance, f"{case} at {dict(sizes)}")
+
+
+# ------------------------------------------------------------------------------------ dtypes that kernels do not have
+
+
+def _in_half(case: Case) -> Sample:
+    """The sample with float16 in place of float32."""
+
+    def half(value: Any) -> Any:
+        if isinstance(value, TensorSample) and value.dtype == "float32":
+            return replace(value, dtype="float16")
+        return type(value)(map(half, value)) if isinstance(value, list | tuple) else value
+
+    return replace(case.sample, args=half(case.sample.args))
+
+
+HALF_CASES = [case for case in KERNEL_CASES if _in_half(case) != case.sample]
+
+@pytest.mark.parametrize("case", HALF_CASES, ids=str)
+def test_float16_is_refused_at_the_call_or_computed_nowhere(case: Case) -> None:
+    name = case.definition.name
+    call = _call_or_error(case)
+    if isinstance(call, Call):
+        operands, outputs = cases.te_of(case.definition, call)
+        compile_kernel(create_prim_func(cases.placeholders(operands), outputs, name))
+    elif call.headline == f"{name}: kernels do not compute in float16":
+        assert call.details[-1].startswith(f"{name} takes ")
+        assert "float32" in call.details[-1]
+    else:  # it takes no floats
+        assert call.headline.startswith(f"{name}: ")
+        assert "float16" in call.headline
+
+
+def _call_or_error(case: Case) -> Call | DTypeError:
+    try:
+        return cases.call_of(case.definition, _in_half(case))
+    except DTypeError as error:
+        return error

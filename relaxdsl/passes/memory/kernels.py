@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from relaxdsl.dataclass import dataclass
-from relaxdsl.errors import InternalError, KernelError, Span
+from relaxdsl.errors import DTypeError, InternalError, KernelError, Span
 from relaxdsl.ir.graph import GlobalVar
 from relaxdsl.ir.loops import PrimFunc, substitute_buffers
 from relaxdsl.ir.module import IRModule
@@ -37,7 +37,8 @@ class KernelTable:
         if kernel not in self.compiled:
             try:
                 self.compiled[kernel] = compile_kernel(kernel)
-            except (KernelError, InternalError) as error:  # others, such as a variable's, have no place in the program
+            # Others, such as that of a variable of the environment, have no place in the program.
+            except (KernelError, DTypeError, InternalError) as error:
                 error.at(span)
                 raise
         return self.compiled[kernel]

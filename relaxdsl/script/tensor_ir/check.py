@@ -9,18 +9,16 @@ from collections.abc import Collection, Iterator, Mapping
 from itertools import islice
 
 from relaxdsl.errors import KernelError, RelaxError
-from relaxdsl.ir.loops import Buffer, For, PrimFunc, walk
+from relaxdsl.ir.loops import Buffer, For, PrimFunc
 from relaxdsl.ir.scalar import Load, ScalarExpr
 from relaxdsl.kernels.access_errors import error_of_access, hint_for, renamed
 from relaxdsl.kernels.access_sites import sites_of
-from relaxdsl.kernels.accesses import expressions, nodes
-from relaxdsl.kernels.expression_source import unsupported_dtype
+from relaxdsl.kernels.dtypes import unsupported_dtype, unsupported_nodes
 from relaxdsl.kernels.first_reads import unset_reads_of
 from relaxdsl.kernels.independence import Conflict, conflicts_of
 from relaxdsl.kernels.out_of_range import Values, find_example, is_proved
 from relaxdsl.kernels.races import Race, races_of
 from relaxdsl.script.tensor_ir.interpreter import Places
-from relaxdsl.types.dtype import UNSUPPORTED_BY_KERNELS
 
 
 def errors_of(
@@ -52,11 +50,9 @@ def errors_of(
 
 
 def _of_unsupported_dtypes(kernel: PrimFunc, places: Places) -> Iterator[RelaxError]:
-    for stmt in walk(kernel.body):
-        for node in (each for expr in expressions(stmt) for each in nodes(expr)):
-            if node.dtype in UNSUPPORTED_BY_KERNELS:
-                place = places.get(node) if isinstance(node, Load) else None
-                yield unsupported_dtype(kernel.name, node.dtype).at(place or places.get(stmt))
+    for stmt, node in unsupported_nodes(kernel):
+        place = places.get(node) if isinstance(node, Load) else None
+        yield unsupported_dtype(kernel.name, node.dtype).at(place or places.get(stmt))
 
 
 def _of_conflict(kernel: PrimFunc, conflict: Conflict, places: Places, shown: Mapping[str, str]) -> RelaxError:
