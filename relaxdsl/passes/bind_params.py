@@ -16,7 +16,7 @@ from relaxdsl.ir.visit import copy_function, substitute, used_globals
 from relaxdsl.operators.calls import constant
 from relaxdsl.passes.known_types import require_known
 from relaxdsl.runtime.arguments import ArgumentReader, shown_signature
-from relaxdsl.runtime.program import IntLeaf, ObjectLeaf, ShapeLeaf, TensorLeaf, Tree, TupleTree
+from relaxdsl.runtime.program import Declaration, IntLeaf, ObjectLeaf, ShapeLeaf, TensorLeaf, Tree, TupleTree
 from relaxdsl.runtime.slots import SlotAllocator
 from relaxdsl.types.dims import Dim, symbols_of, value_of_size
 from relaxdsl.types.match import plan_binding, unify_types
@@ -112,8 +112,9 @@ def _expressions(name: str, bound: Sequence[Var], values: Mapping[str, Any]) -> 
         require_known(f"{name}.bind", f"parameter {param.name}", param.type, None)
     slots = SlotAllocator()
     trees = [slots.tree(*param) for param in params]
-    read = ArgumentReader(f"{name}.bind", params, trees).read((), {param.name: values[param.name] for param in bound})
-    leaves = (value for _, value in read)
+    places = Declaration(params={param.name: param.span for param in bound})
+    reader = ArgumentReader(f"{name}.bind", params, trees, places)
+    leaves = (value for _, value in reader.read((), {param.name: values[param.name] for param in bound}))
     return [_expression(tree, leaves) for tree in trees]
 
 

@@ -56,6 +56,7 @@ from relaxdsl.runtime.program import (
     Branch,
     CallFunction,
     Check,
+    Declaration,
     HostCall,
     Instruction,
     IntLeaf,
@@ -121,9 +122,9 @@ class _Lowering:
         self._branch_depth = 0
 
     def program(self) -> Program:
-        function = self._function
+        function, params = self._function, self._function.params
         self._slots.span = function.span
-        plan = plan_binding([(param.name, param.type) for param in function.params])
+        plan = plan_binding([(param.name, param.type) for param in params])
         bind_sizes(plan, self._arguments, self._early, function.name, function.span)
         for cast in early_sizes(function).casts:
             self._early_casts.add(cast)
@@ -146,6 +147,7 @@ class _Lowering:
             constants=tuple(self._constants.arrays.values()),
             objects=tuple(self._objects.get(index) for index in range(self._slots.object_count)),
             symbols=tuple(self._early.symbols().items()),
+            declaration=Declaration(function.span, {each.name: each.span for each in params}, function.ret_type),
         )
 
     # ------------------------------------------------------------------------------------- bindings

@@ -90,6 +90,10 @@ class Activation:
         """The sizes of a tensor, once they are known."""
         return tuple(int(self._slots[slot]) for slot in leaf.sizes)
 
+    def size(self, slot: int) -> int:
+        """A size, once it is known."""
+        return int(self._slots[slot])
+
     def value(self, tree: Tree) -> Any:
         """What a Python function gets for ``tree``."""
         match tree:

@@ -15,9 +15,11 @@ from typing import Any
 
 import numpy as np
 
+from relaxdsl.dataclass import dataclass
 from relaxdsl.errors import ArgumentError, nearest
-from relaxdsl.runtime.program import IntLeaf, ObjectLeaf, ShapeLeaf, TensorLeaf, Tree, TupleTree
-from relaxdsl.types.types import Type
+from relaxdsl.runtime.program import Declaration, IntLeaf, ObjectLeaf, ShapeLeaf, TensorLeaf, Tree, TupleTree
+from relaxdsl.types.dims import Dim
+from relaxdsl.types.types import TensorType, TupleType, Type
 
 Params = Sequence[tuple[str, Type]]
 Conversion = tuple[TensorLeaf | IntLeaf | ShapeLeaf | ObjectLeaf, Any]
@@ -26,17 +28,18 @@ Conversion = tuple[TensorLeaf | IntLeaf | ShapeLeaf | ObjectLeaf, Any]
 class ArgumentReader:
     """Reads the arguments of one function and explains what does not fit."""
 
-    def __init__(self, function: str, params: Params, trees: Sequence[Tree]) -> None:
+    def __init__(self, function: str, params: Params, trees: Sequence[Tree], declaration: Declaration) -> None:
         self.function = function
         self.params = params
         self.trees = trees
+        self.declaration = declaration
         self.names = [name for name, _ in params]
 
     def read(self, args: Sequence[Any], keywords: Mapping[str, Any]) -> list[Conversion]:
         """Each leaf with its value, an array converted to plain layout. Raises ArgumentError."""
         conversions: list[Conversion] = []
-        for name, tree, value in zip(self.names, self.trees, self.ordered(args, keywords), strict=True):
-            self._convert(name, tree, value, conversions)
+        for param, tree, value in zip(self.params, self.trees, self.ordered(args, keywords), strict=True):
+            self._convert(_Place(*param), tree, value, conversions)
         return conversions
 
     def arrays(self, args: Sequence[Any], keywords: Mapping[str, Any]) -> Iterator[tuple[str, np.ndarray]]:
@@ -67,108 +70,158 @@ class ArgumentReader:
 
     def _check_keyword(self, name: str, given: Mapping[str, Any]) -> None:
         if name in given:
-            raise self._error(f"{self.function}: argument {name} is given twice")
+            raise self._signature_error(f"{self.function}: argument {name} is given twice")
         if name not in self.names:
             close = nearest(name, self.names)
             hint = None if close is None else f"did you mean {close}?"
-            raise self._error(f"{self.function}: there is no argument {name}", hint)
+            raise self._signature_error(f"{self.function}: there is no argument {name}", hint=hint)
 
     def _count_error(self, count: int, detail: str) -> ArgumentError:
         expected = f"{len(self.names)} argument{'' if len(self.names) == 1 else 's'}"
-        headline = f"{self.function}: expected {expected}, got {count}"
-        return ArgumentError(headline, details=[detail, self.signature()])
+        return self._signature_error(f"{self.function}: expected {expected}, got {count}", detail)
+
+    def _signature_error(self, headline: str, *details: str, hint: str | None = None) -> ArgumentError:
+        details = (*details, self.signature())
+        return ArgumentError(headline, details=details, hint=hint, span=self.declaration.span)
 
     # ---------------------------------------------------------------------------------------------------------- values
 
-    def _convert(self, path: str, tree: Tree, value: Any, conversions: list[Conversion]) -> None:
+    def _convert(self, place: _Place, tree: Tree, value: Any, conversions: list[Conversion]) -> None:
         match tree:
             case TupleTree():
-                for place, (part, item) in enumerate(zip(tree.fields, self._items(path, tree, value), strict=True)):
-                    self._convert(f"{path}[{place}]", part, item, conversions)
+                items = self._items(place, tree, value)
+                for index, (part, item) in enumerate(zip(tree.fields, items, strict=True)):
+                    self._convert(place.item(index), part, item, conversions)
             case TensorLeaf():
-                conversions.append((tree, self._array(path, tree, value)))
+                conversions.append((tree, self._array(place, tree, value)))
             case IntLeaf():
-                conversions.append((tree, self._int(path, value)))
+                conversions.append((tree, self._int(place, value)))
             case ShapeLeaf():
-                conversions.append((tree, self._shape(path, tree, value)))
+                conversions.append((tree, self._shape(place, tree, value)))
             case ObjectLeaf():
                 conversions.append((tree, value))
 
-    def _items(self, path: str, tree: TupleTree, value: Any) -> Sequence[Any]:
+    def _items(self, place: _Place, tree: TupleTree, value: Any) -> Sequence[Any]:
         if not isinstance(value, tuple | list):
-            raise self._expected(path, "a tuple", value)
+            raise self._expected(place, "a tuple", value)
         if len(value) != len(tree.fields):
-            raise self._error(f"{self._at(path)}: expected {len(tree.fields)} items, got {len(value)}")
+            raise self._error(place, f"expected {len(tree.fields)} items, got {len(value)}")
         return value
 
-    def _array(self, path: str, leaf: TensorLeaf, value: Any) -> np.ndarray:
+    def _array(self, place: _Place, leaf: TensorLeaf, value: Any) -> np.ndarray:
         dtype, ndim = np.dtype(leaf.dtype), len(leaf.sizes)
         if ndim == 0 and isinstance(value, bool | int | float) and not isinstance(value, np.generic):
-            return self._number(path, dtype, value)
+            return self._number(place, dtype, value)
         if ndim == 0 and isinstance(value, np.generic):
             value = np.asarray(value)
-        self._check_is_array(path, dtype, value)
+        self._check_is_array(place, dtype, value)
         if value.dtype != dtype and value.dtype.newbyteorder("=") != dtype:
-            hint = f'{path}.astype("{dtype.name}")'
-            raise self._error(f"{self._at(path)}: expected dtype {dtype.name}, got {value.dtype.name}", hint)
+            hint = f'{place.path}.astype("{dtype.name}")'
+            raise self._error(place, f"expected dtype {dtype.name}, got {value.dtype.name}", hint, value)
         if value.ndim != ndim:
             axes = f"{ndim} {'axis' if ndim == 1 else 'axes'}"
-            raise self._error(f"{self._at(path)}: expected {axes}, got {value.ndim}: shape {value.shape}")
+            raise self._error(place, f"expected {axes}, got {value.ndim}", _with_axes(place, value), value)
         try:
             return plain_array(value, dtype)
         except MemoryError:
             needs = f"its copy in plain layout needs {value.nbytes:,} bytes"
-            raise MemoryError(f"{self._at(path)}: not enough memory: {needs}") from None
+            raise MemoryError(f"{self._at(place)}: not enough memory: {needs}") from None
 
-    def _check_is_array(self, path: str, dtype: np.dtype[Any], value: Any) -> None:
+    def _check_is_array(self, place: _Place, dtype: np.dtype[Any], value: Any) -> None:
         if is_plain(value):
             return
         if isinstance(value, np.ndarray):
-            headline = f"{self._at(path)}: expected a plain array, got {type(value).__name__}"
-            raise self._error(headline, f"np.asarray({path})")
-        raise self._expected(path, "an array", value, f'np.asarray({path}, dtype="{dtype.name}")')
+            what = f"expected a plain array, got {type(value).__name__}"
+            raise self._error(place, what, f"np.asarray({place.path})")
+        raise self._expected(place, "an array", value, f'np.asarray({place.path}, dtype="{dtype.name}")')
 
-    def _number(self, path: str, dtype: np.dtype[Any], value: float) -> np.ndarray:
+    def _number(self, place: _Place, dtype: np.dtype[Any], value: float) -> np.ndarray:
         accepted = {bool: "b", int: "iuf", float: "f"}[bool if isinstance(value, bool) else type(value)]
         if dtype.kind in accepted:
             number = _to_dtype(value, dtype)
             if number is not None and (isinstance(value, float) or number.item() == value):
                 return number
-        raise self._error(f"{self._at(path)}: {dtype.name} cannot hold {value!r}")
+        raise self._error(place, f"{dtype.name} cannot hold {value!r}")
 
-    def _int(self, path: str, value: Any) -> int:
+    def _int(self, place: _Place, value: Any) -> int:
         if isinstance(value, bool):  # Python counts it as 0 or 1; as an integer argument it is a mistake
-            raise self._expected(path, "an integer", value)
+            raise self._expected(place, "an integer", value)
         try:
             number = index(value)
         except TypeError:
-            raise self._expected(path, "an integer", value) from None
+            raise self._expected(place, "an integer", value) from None
         if not -(2**63) <= number < 2**63:
-            raise self._error(f"{self._at(path)}: {number} does not fit 64 bits")
+            raise self._error(place, f"{number} does not fit 64 bits")
         return number
 
-    def _shape(self, path: str, leaf: ShapeLeaf, value: Any) -> tuple[int, ...]:
+    def _shape(self, place: _Place, leaf: ShapeLeaf, value: Any) -> tuple[int, ...]:
         if not isinstance(value, tuple | list):
-            raise self._expected(path, "a shape (a tuple of integers)", value)
+            raise self._expected(place, "a shape (a tuple of integers)", value)
         if len(value) != len(leaf.slots):
-            raise self._error(f"{self._at(path)}: expected {len(leaf.slots)} sizes, got {len(value)}")
-        return tuple(self._int(f"{path}[{axis}]", size) for axis, size in enumerate(value))
+            raise self._error(place, f"expected {len(leaf.slots)} sizes, got {len(value)}")
+        return tuple(self._int(place.item(axis), size) for axis, size in enumerate(value))
 
     # ---------------------------------------------------------------------------------------------------------- errors
 
-    def _at(self, path: str) -> str:
-        return f"{self.function}: argument {path}"
+    def _at(self, place: _Place) -> str:
+        return f"{self.function}: argument {place.path}"
 
-    def _expected(self, path: str, what: str, value: Any, hint: str | None = None) -> ArgumentError:
-        return self._error(f"{self._at(path)}: expected {what}, got {type(value).__name__}", hint)
+    def _expected(self, place: _Place, what: str, value: Any, hint: str | None = None) -> ArgumentError:
+        return self._error(place, f"expected {what}, got {type(value).__name__}", hint)
 
-    def _error(self, headline: str, hint: str | None = None) -> ArgumentError:
-        return ArgumentError(headline, details=[self.signature()], hint=hint)
+    def _error(
+        self, place: _Place, what: str, hint: str | None = None, array: np.ndarray | None = None
+    ) -> ArgumentError:
+        """The error of one argument, at its parameter; ``array`` is what was passed."""
+        details = [f"declared: {shown_type(place.kind)}"]
+        details += [] if array is None else [f"passed:   {described(array)}"]
+        span = self.declaration.params.get(place.param) or self.declaration.span
+        return ArgumentError(f"{self._at(place)}: {what}", details=details, hint=hint, span=span)
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """An argument, or an item of one: its parameter, its type, and how it is written, such as ``x[0]``."""
+
+    param: str
+    kind: Type
+    indices: tuple[int, ...] = ()
+
+    @property
+    def path(self) -> str:
+        return self.param + "".join(f"[{each}]" for each in self.indices)
+
+    def item(self, index: int) -> _Place:
+        """An item of a tuple, or a size of a shape, which has no type of its own."""
+        kind = self.kind.fields[index] if isinstance(self.kind, TupleType) else self.kind
+        return _Place(self.param, kind, (*self.indices, index))
+
+
+def _with_axes(place: _Place, array: np.ndarray) -> str | None:
+    """What has one axis more or less than the array, and a shape that the parameter takes."""
+    path, shape = place.path, array.shape
+    views = {f"{path}[None]": (1, *shape), f"{path}[..., None]": (*shape, 1)}
+    views |= {f"{path}[0]": shape[1:]} if shape[:1] == (1,) else {}
+    views |= {f"{path}[..., 0]": shape[:-1]} if shape[-1:] == (1,) else {}
+    declared = place.kind.shape if isinstance(place.kind, TensorType) else None
+    for view, sizes in views.items():
+        if declared is not None and len(sizes) == len(declared) and _may_fit(sizes, declared):
+            return f"{view} has the shape {sizes}"
+    return None
+
+
+def _may_fit(sizes: Sequence[int], declared: Sequence[Dim]) -> bool:
+    return all(size == dim or not isinstance(dim, int) for size, dim in zip(sizes, declared, strict=True))
+
+
+def described(array: np.ndarray) -> str:
+    """An array as errors show it."""
+    return f"{array.dtype.name} array of shape {array.shape}"
 
 
 def shown_signature(function: str, params: Params) -> str:
     """A function as errors show it."""
-    return f"{function}({', '.join(f'{name}: {_short(kind)}' for name, kind in params)})"
+    return f"{function}({', '.join(f'{name}: {shown_type(kind)}' for name, kind in params)})"
 
 
 def _arrays_in(path: str, value: Any) -> Iterator[tuple[str, np.ndarray]]:
@@ -199,5 +252,6 @@ def _to_dtype(value: float, dtype: np.dtype[Any]) -> np.ndarray | None:
         return None
 
 
-def _short(kind: Type) -> str:
+def shown_type(kind: Type) -> str:
+    """A type as errors of calls show it."""
     return str(kind).replace("relax.", "")

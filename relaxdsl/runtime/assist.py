@@ -96,7 +96,7 @@ class Assistant:
             arrays = [new_array(self._program, frame.slots, leaf) for leaf in leaves]
         else:
             (out, inputs), frame.given = frame.given, None
-            arrays = self._outputs.check(out, activation.shape, inputs)
+            arrays = self._outputs.check(out, activation, inputs)
         for leaf, array in zip(leaves, arrays, strict=True):
             activation.place(leaf, array)
 

@@ -107,12 +107,13 @@ class Executable:
     def _assistant(self) -> Assistant:
         from relaxdsl.runtime.assist import Assistant  # imports llvmlite
 
-        outputs = OutputChecker(self.program.name, self.program.output, self._late_pointers)
+        outputs = OutputChecker(self.program, self._late_pointers)
         return Assistant(self.program, self._table, outputs, self._make_frame)
 
     @cached_property
     def _reader(self) -> ArgumentReader:
-        return ArgumentReader(self.program.name, self.params, self.program.arguments)
+        program = self.program
+        return ArgumentReader(program.name, self.params, program.arguments, program.declaration)
 
     @cached_property
     def _late_pointers(self) -> frozenset[int]:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from relaxdsl.dataclass import dataclass
 from relaxdsl.errors import ArgumentError
-from relaxdsl.runtime.arguments import is_plain
-from relaxdsl.runtime.program import TensorLeaf, Tree, TupleTree, tensors_of
+from relaxdsl.runtime.activation import Activation
+from relaxdsl.runtime.arguments import described, is_plain, shown_type
+from relaxdsl.runtime.program import Program, TensorLeaf, Tree, TupleTree, tensors_of
+from relaxdsl.types.dims import free_symbols
+from relaxdsl.types.types import TupleType, Type, dims_of
 
-ShapeOf = Callable[[TensorLeaf], tuple[int, ...]]
 Named = tuple[str, np.ndarray]
 """An array, and what messages call it."""
 
@@ -23,20 +26,25 @@ class OutputChecker:
         late_pointers: slots that the body fills with addresses of new arrays: outputs in them do not exist before.
     """
 
-    def __init__(self, function: str, output: Tree, late_pointers: Collection[int]) -> None:
-        self._function = function
-        self._output = output
+    def __init__(self, program: Program, late_pointers: Collection[int]) -> None:
+        self._program = program
         self._late_pointers = late_pointers
 
     @property
     def early_leaves(self) -> list[TensorLeaf]:
         """The tensors among the outputs that there are before the body runs."""
-        return [leaf for leaf in tensors_of(self._output) if leaf.pointer not in self._late_pointers]
+        return [leaf for leaf in tensors_of(self._program.output) if leaf.pointer not in self._late_pointers]
 
-    def check(self, out: Any, shape_of: ShapeOf, inputs: Sequence[Named]) -> list[np.ndarray]:
-        """The arrays for the output leaves, in order. Raises ArgumentError."""
+    def check(self, out: Any, activation: Activation, inputs: Sequence[Named]) -> list[np.ndarray]:
+        """The arrays for the output leaves, in order. Raises ArgumentError.
+
+        Args:
+            activation: the call, whose sizes are known.
+            inputs: the arrays that it reads.
+        """
         outputs: list[Named] = []
-        self._collect("out", self._output, out, shape_of, outputs)
+        whole = _Output("out", self._program.output, self._program.declaration.result)
+        self._collect(whole, out, activation, outputs)
         for place, (path, array) in enumerate(outputs):
             for other, known in outputs[:place]:
                 if _overlap(array, known):
@@ -44,38 +52,84 @@ class OutputChecker:
             for name, known in inputs:
                 if _overlap(array, known):
                     hint = "arguments are never written: pass another array"
-                    raise self._error(path, f"overlaps argument {name} in memory", hint)
+                    raise self._error(path, f"overlaps argument {name} in memory", hint=hint)
         return [array for _, array in outputs]
 
-    def _collect(self, path: str, tree: Tree, out: Any, shape_of: ShapeOf, outputs: list[Named]) -> None:
-        match tree:
-            case TensorLeaf():
-                self._check_array(path, tree, out, shape_of)
-                outputs.append((path, out))
-            case TupleTree():
-                if not isinstance(out, tuple) or len(out) != len(tree.fields):
-                    raise self._error(path, f"expected a tuple of {len(tree.fields)}, got {_describe(out)}")
-                for place, (part, item) in enumerate(zip(tree.fields, out, strict=True)):
-                    self._collect(f"{path}[{place}]", part, item, shape_of, outputs)
+    def _collect(self, output: _Output, out: Any, activation: Activation, outputs: list[Named]) -> None:
+        match output.tree:
+            case TensorLeaf() as leaf:
+                self._check_array(output, leaf, out, activation)
+                outputs.append((output.path, out))
+            case TupleTree(fields=fields):
+                if not isinstance(out, tuple) or len(out) != len(fields):
+                    raise self._unlike(output, f"expected a tuple of {len(fields)}", _kind_of(out), activation)
+                for part, item in zip(output.fields(), out, strict=True):
+                    self._collect(part, item, activation, outputs)
             case _:
-                raise self._error(path, "this output is no array, so it cannot be written into one")
+                raise self._error(output.path, "this output is no array, so it cannot be written into one")
 
-    def _check_array(self, path: str, leaf: TensorLeaf, out: Any, shape_of: ShapeOf) -> None:
+    def _check_array(self, output: _Output, leaf: TensorLeaf, out: Any, activation: Activation) -> None:
         if leaf.pointer in self._late_pointers:
-            raise self._error(path, "the size of this output is known only after the call")
+            raise self._error(output.path, "the size of this output is known only after the call")
         if not is_plain(out):
-            raise self._error(path, f"expected an array, got {type(out).__name__}")
+            raise self._unlike(output, "expected an array", type(out).__name__, activation)
+        shape = activation.shape(leaf)
         if out.dtype != leaf.dtype:
-            raise self._error(path, f"expected dtype {leaf.dtype}, got {out.dtype}")
-        if out.shape != shape_of(leaf):
-            raise self._error(path, f"expected shape {shape_of(leaf)}, got {out.shape}")
+            raise self._unlike(output, f"expected dtype {leaf.dtype}", str(out.dtype), activation, out)
+        if out.shape != shape:
+            raise self._unlike(output, f"expected shape {shape}", str(out.shape), activation, out)
         if not (out.flags.c_contiguous and out.flags.aligned):
-            raise self._error(path, _layout_mistake(out))
+            raise self._error(output.path, _layout_mistake(out))
         if not out.flags.writeable:
-            raise self._error(path, "is read-only")
+            raise self._error(output.path, "is read-only")
 
-    def _error(self, path: str, what: str, hint: str | None = None) -> ArgumentError:
-        return ArgumentError(f"{self._function}: {path}: {what}", hint=hint)
+    def _unlike(
+        self, output: _Output, wanted: str, given: str, activation: Activation, array: np.ndarray | None = None
+    ) -> ArgumentError:
+        """The error of what is not like the output: its type, the sizes of this call, and how to make it."""
+        sizes = {name: activation.size(slot) for name, slot in self._program.symbols}
+        details = [] if output.kind is None else [f"result: {output.declared(sizes)}"]
+        details += [] if array is None else [f"passed: {described(array)}"]
+        fitting = self._fitting(output.tree, activation)
+        hint = None if fitting is None else f"{output.path} may be {fitting}"
+        return self._error(output.path, f"{wanted}, got {given}", *details, hint=hint)
+
+    def _fitting(self, tree: Tree, activation: Activation) -> str | None:
+        """What makes arrays for an output; None where their sizes are not known yet, or where it is no array."""
+        if isinstance(tree, TensorLeaf):
+            is_known = tree.pointer not in self._late_pointers
+            return f'np.empty({activation.shape(tree)}, "{tree.dtype}")' if is_known else None
+        parts = [self._fitting(each, activation) for each in tree.fields] if isinstance(tree, TupleTree) else [None]
+        texts = [each for each in parts if each is not None]
+        return f"({', '.join(texts)}{',' * (len(texts) == 1)})" if len(texts) == len(parts) else None
+
+    def _error(self, path: str, what: str, *details: str, hint: str | None = None) -> ArgumentError:
+        program = self._program
+        headline = f"{program.name}: {path}: {what}"
+        return ArgumentError(headline, details=details, hint=hint, span=program.declaration.span)
+
+
+@dataclass(frozen=True, slots=True)
+class _Output:
+    """An output or a part of it: how it is written, such as ``out[0]``, and its type if that is known."""
+
+    path: str
+    tree: Tree
+    kind: Type | None
+
+    def fields(self) -> list[_Output]:
+        """The parts of a tuple."""
+        assert isinstance(self.tree, TupleTree)
+        kinds = self.kind.fields if isinstance(self.kind, TupleType) else [None] * len(self.tree.fields)
+        parts = enumerate(zip(self.tree.fields, kinds, strict=True))
+        return [_Output(f"{self.path}[{place}]", tree, kind) for place, (tree, kind) in parts]
+
+    def declared(self, sizes: Mapping[str, int]) -> str:
+        """The type, and what the sizes in it are."""
+        assert self.kind is not None
+        names = dict.fromkeys(name for dim in dims_of(self.kind) for name in free_symbols(dim) if name in sizes)
+        values = ", ".join(f"{name} = {sizes[name]}" for name in names)
+        return f"{shown_type(self.kind)}, here {values}" if values else shown_type(self.kind)
 
 
 def _overlap(one: np.ndarray, other: np.ndarray) -> bool:
@@ -88,5 +142,5 @@ def _layout_mistake(out: np.ndarray) -> str:
     return f"expected a C-contiguous array, got strides {out.strides} of shape {out.shape}"
 
 
-def _describe(out: Any) -> str:
+def _kind_of(out: Any) -> str:
     return f"a tuple of {len(out)}" if isinstance(out, tuple) else type(out).__name__

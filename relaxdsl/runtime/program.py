@@ -15,7 +15,7 @@ outputs and workspace exist, and the *body* calls kernels.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import field
 from typing import Any, Protocol
 
@@ -23,6 +23,7 @@ import numpy as np
 
 from relaxdsl.dataclass import dataclass
 from relaxdsl.errors import RelaxError, Span
+from relaxdsl.types.types import Type
 
 WORKSPACE_SLOT = 0
 WORKSPACE_SIZE_SLOT = 1
@@ -302,6 +303,15 @@ class Slot:
 
 
 @dataclass(frozen=True, slots=True)
+class Declaration:
+    """What the user wrote of a function, for the messages of calls: where it and its parameters are, and its result."""
+
+    span: Span | None = None
+    params: Mapping[str, Span | None] = field(default_factory=dict)
+    result: Type | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Program:
     """A function, ready to run.
 
@@ -319,6 +329,7 @@ class Program:
     constants: tuple[np.ndarray, ...] = ()
     objects: tuple[Any, ...] = ()
     symbols: tuple[tuple[str, int], ...] = ()
+    declaration: Declaration = field(default_factory=lambda: Declaration())
 
     @property
     def leaves_compiled_code(self) -> bool:

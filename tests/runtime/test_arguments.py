@@ -16,6 +16,7 @@ from relaxdsl.types.types import PrimType, ShapeType, TensorType, TupleType, Typ
 M, N, K = dims("m n k")
 X = np.zeros((2, 64), np.float32)
 W = np.zeros((64, 3), np.float32)
+DECLARED = 'declared: Tensor((n, 64), "float32")'
 SIGNATURE = 'f(x: Tensor((n, 64), "float32"), w: Tensor((64, m), "float32"))'
 
 
@@ -54,7 +55,8 @@ def test_dtype() -> None:
     wrong = X.astype(np.float64)
     assert message(F, wrong, W) == [
         "f: argument x: expected dtype float32, got float64",
-        SIGNATURE,
+        DECLARED,
+        "passed:   float64 array of shape (2, 64)",
         'hint: x.astype("float32")',
     ]
     assert message(F, X.astype(object), W)[0] == "f: argument x: expected dtype float32, got object"
@@ -62,15 +64,29 @@ def test_dtype() -> None:
 
 
 def test_rank() -> None:
-    assert message(F, X[0], W) == ["f: argument x: expected 2 axes, got 1: shape (64,)", SIGNATURE]
+    assert message(F, X[0], W) == [
+        "f: argument x: expected 2 axes, got 1",
+        DECLARED,
+        "passed:   float32 array of shape (64,)",
+        "hint: x[None] has the shape (1, 64)",
+    ]
     one = function(("x", TensorType((N,), "float32")))
-    assert message(one, X)[0] == "f: argument x: expected 1 axis, got 2: shape (2, 64)"
+    assert message(one, X) == [
+        "f: argument x: expected 1 axis, got 2",
+        'declared: Tensor((n,), "float32")',
+        "passed:   float32 array of shape (2, 64)",
+    ]
+    assert message(F, W[:, :1, None], W)[-1] == "passed:   float32 array of shape (64, 1, 1)"
+    assert message(F, X[:, :, None], W)[-1] == "hint: x[..., 0] has the shape (2, 64)"
+    assert message(F, X[None], W)[-1] == "hint: x[0] has the shape (2, 64)"
+    last = function(("x", TensorType((N, 1), "float32")))
+    assert message(last, X[0])[-1] == "hint: x[..., None] has the shape (64, 1)"
 
 
 def test_not_an_array() -> None:
     assert message(F, [1.0], W) == [
         "f: argument x: expected an array, got list",
-        SIGNATURE,
+        DECLARED,
         'hint: np.asarray(x, dtype="float32")',
     ]
     assert message(F, None, W)[0] == "f: argument x: expected an array, got NoneType"
@@ -81,7 +97,7 @@ def test_not_an_array() -> None:
 def test_array_subclasses(kind: Any) -> None:
     assert message(F, X.view(kind), W) == [
         f"f: argument x: expected a plain array, got {kind.__name__}",
-        SIGNATURE,
+        DECLARED,
         "hint: np.asarray(x)",
     ]
 
@@ -93,7 +109,7 @@ def test_numbers_for_tensors_without_axes() -> None:
     for dtype, value in [("uint8", 300), ("uint8", -1), ("int64", 2.0), ("float32", True), ("bool", 1)]:
         assert message(takes(dtype), value) == [
             f"f: argument x: {dtype} cannot hold {value!r}",
-            f'f(x: Tensor((), "{dtype}"))',
+            f'declared: Tensor((), "{dtype}")',
         ]
     assert message(takes("float32"), 2**24 + 1)[0] == "f: argument x: float32 cannot hold 16777217"
     assert message(takes("float32"), np.float64(1))[0] == "f: argument x: expected dtype float32, got float64"
@@ -103,9 +119,9 @@ def test_numbers_for_tensors_without_axes() -> None:
 def test_ints_and_shapes() -> None:
     f = function(("k", PrimType("int64", K)), ("s", ShapeType((M, N))))
     assert message(f, 1.5, (1, 2))[0] == "f: argument k: expected an integer, got float"
-    signature = 'f(k: Prim("int64", value=k), s: Shape((m, n)))'
-    assert message(f, True, (1, 2)) == ["f: argument k: expected an integer, got bool", signature]
-    assert message(f, 1, (True, 2)) == ["f: argument s[0]: expected an integer, got bool", signature]
+    integer = "expected an integer, got bool"
+    assert message(f, True, (1, 2)) == [f"f: argument k: {integer}", 'declared: Prim("int64", value=k)']
+    assert message(f, 1, (True, 2)) == [f"f: argument s[0]: {integer}", "declared: Shape((m, n))"]
     assert message(f, 2**63, (1, 2))[0] == "f: argument k: 9223372036854775808 does not fit 64 bits"
     assert message(f, 1, 2)[0] == "f: argument s: expected a shape (a tuple of integers), got int"
     assert message(f, 1, (1,))[0] == "f: argument s: expected 2 sizes, got 1"

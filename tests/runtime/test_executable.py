@@ -295,12 +295,21 @@ def misaligned(shape: tuple[int, ...]) -> np.ndarray:
     return np.empty(25, np.uint8)[1:].view(np.float32).reshape(shape)
 
 
+FITTING = '   hint: out may be np.empty((2, 3), "float32")'
+
+
 @pytest.mark.parametrize(
     ("out", "message"),
     [
-        ([1], "expected an array, got list"),
-        (np.empty((2, 3)), "expected dtype float32, got float64"),
-        (np.empty((2, 4), np.float32), "expected shape (2, 3), got (2, 4)"),
+        ([1], f"expected an array, got list\n{FITTING}"),
+        (
+            np.empty((2, 3)),
+            f"expected dtype float32, got float64\n   passed: float64 array of shape (2, 3)\n{FITTING}",
+        ),
+        (
+            np.empty((2, 4), np.float32),
+            f"expected shape (2, 3), got (2, 4)\n   passed: float32 array of shape (2, 4)\n{FITTING}",
+        ),
         (np.empty((3, 2), np.float32).T, "expected a C-contiguous array, got strides (4, 8) of shape (2, 3)"),
         (misaligned((2, 3)), "expected an aligned array: the address is no multiple of 4"),
         (read_only((2, 3)), "is read-only"),
@@ -407,7 +416,7 @@ def test_out_tuple() -> None:
     ]:
         with pytest.raises(ArgumentError) as caught:
             pair()(x, out=wrong)
-        assert str(caught.value) == message
+        assert caught.value.headline == message
 
 
 def test_out_for_an_int() -> None:
