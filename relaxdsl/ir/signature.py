@@ -39,6 +39,8 @@ def bind_kernel_symbols(kernel: PrimFunc, args: Sequence[Expr]) -> dict[str, Dim
     """
     inputs, extra = args[: len(kernel.inputs)], args[len(kernel.inputs) :]
     unbound = unbound_symbols(kernel)
+    if unbound and len(args) == len(kernel.inputs):
+        raise _sizes_missing(kernel, unbound)
     if len(args) != len(kernel.inputs) + len(unbound):
         wanted = [buffer.name for buffer in kernel.inputs] + list(unbound)
         raise ShapeError(f"{kernel.name}: expected {len(wanted)} arguments ({', '.join(wanted)}), got {len(args)}")
@@ -51,6 +53,21 @@ def bind_kernel_symbols(kernel: PrimFunc, args: Sequence[Expr]) -> dict[str, Dim
         _check_buffer(kernel, buffer, _tensor_type(kernel, buffer, arg), values)
     _check_bounds(kernel, values)
     return values
+
+
+def _sizes_missing(kernel: PrimFunc, names: Sequence[str]) -> ShapeError:
+    """The error of a call without integers for the sizes that no input has."""
+    sizes, them = ("size", "it") if len(names) == 1 else ("sizes", "them")
+    args = _in_parentheses([*(buffer.name for buffer in kernel.inputs), *names])
+    hint = f"pass {them} after the inputs: {args}"
+    if {name for buffer in kernel.outputs for size in buffer.shape for name in free_symbols(size)} >= set(names):
+        types = [str(tensor_type(buffer.shape, buffer.dtype)) for buffer in kernel.outputs]
+        hint += f", or give the result's type: out={types[0] if len(types) == 1 else _in_parentheses(types)}"
+    return ShapeError(f"{kernel.name}: no input tells the {sizes} {', '.join(names)}", hint=hint)
+
+
+def _in_parentheses(items: Sequence[str]) -> str:
+    return f"({items[0]},)" if len(items) == 1 else f"({', '.join(items)})"
 
 
 def output_type(kernel: PrimFunc, values: Mapping[str, Dim]) -> Type:

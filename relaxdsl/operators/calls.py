@@ -59,10 +59,10 @@ class CallContext:
 _context: ContextVar[CallContext] = ContextVar("relaxdsl_call_context", default=CallContext())  # noqa: B039 (frozen)
 _fresh_numbers = itertools.count()
 
-#: What PyTorch and NumPy call arguments that have other names here.
+#: What PyTorch, NumPy and TVM call arguments that have other names here.
 ARGUMENTS_ELSEWHERE = {
     "attn_mask": ("bias",), "dim": ("axis",), "input": ("x", "data"), "is_causal": ("causal_mask",),
-    "keepdim": ("keepdims",), "other": ("x2",), "stride": ("strides",),
+    "keepdim": ("keepdims",), "other": ("x2",), "out_sinfo": ("out",), "stride": ("strides",),
 }  # fmt: skip
 
 
@@ -168,26 +168,33 @@ def make_call(definition: Operator, args: Sequence[Any], kwargs: Mapping[str, An
 
 
 def _bind_arguments(definition: Operator, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
-    parameters = definition.signature.parameters
     args, kwargs = _as_printed(definition, args, kwargs)
-    for name in kwargs:
-        if name not in parameters:
-            known = [each for each in ARGUMENTS_ELSEWHERE.get(name, ()) if each in parameters]
-            close = known[0] if known else nearest(name, parameters)
+    return bind_arguments(definition.name, definition.signature, args, kwargs)
+
+
+def bind_arguments(
+    name: str, signature: inspect.Signature, args: Sequence[Any], kwargs: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The arguments of a call by name, and the others' defaults.
+
+    Raises:
+        ScriptError: wrong number or names of arguments; says what the function ``name`` takes.
+    """
+    parameters = signature.parameters
+    shown = [f"{name}{_show_signature(signature)}"]
+    takes_any = any(each.kind is each.VAR_KEYWORD for each in parameters.values())
+    for keyword in () if takes_any else kwargs:
+        if keyword not in parameters:
+            known = [each for each in ARGUMENTS_ELSEWHERE.get(keyword, ()) if each in parameters]
+            close = known[0] if known else nearest(keyword, parameters)
+            hint = f"did you mean {close!r}?" if close is not None else None
             raise ScriptError(
-                f"{definition.name}: unknown argument {name!r}",
-                details=[f"{definition.name}{_show_signature(definition)}"],
-                hint=f"did you mean {close!r}?" if close is not None else None,
-                span=_context.get().span,
+                f"{name}: unknown argument {keyword!r}", details=shown, hint=hint, span=_context.get().span
             )
     try:
-        bound = definition.signature.bind(*args, **kwargs)
+        bound = signature.bind(*args, **kwargs)
     except TypeError as error:
-        raise ScriptError(
-            f"{definition.name}: {error}",
-            details=[f"{definition.name}{_show_signature(definition)}"],
-            span=_context.get().span,
-        ) from None
+        raise ScriptError(f"{name}: {error}", details=shown, span=_context.get().span) from None
     bound.apply_defaults()
     return dict(bound.arguments)
 
@@ -205,12 +212,9 @@ def _as_printed(
     return (args, kwargs) if named.keys() & kwargs else ((), {**named, **kwargs})
 
 
-def _show_signature(definition: Operator) -> str:
-    shown = [
-        parameter.name if parameter.default is parameter.empty else f"{parameter.name}={parameter.default!r}"
-        for parameter in definition.signature.parameters.values()
-    ]
-    return f"({', '.join(shown)})"
+def _show_signature(signature: inspect.Signature) -> str:
+    bare = [each.replace(annotation=each.empty) for each in signature.parameters.values()]
+    return str(inspect.Signature(bare))
 
 
 def _plain(value: Any) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import builtins
+import inspect
 import linecache
 import math
 import os
@@ -17,7 +18,7 @@ import numpy as np
 from relaxdsl.errors import RelaxError, ScriptError, display_name
 from relaxdsl.ir.graph import Expr, GlobalVar, Var
 from relaxdsl.ir.loops import PrimFunc
-from relaxdsl.operators.calls import as_expr
+from relaxdsl.operators.calls import as_expr, bind_arguments
 from relaxdsl.operators.numpy_protocol import operator_hint, refuse
 from relaxdsl.script.expressions import as_dim, as_operand, items_of
 from relaxdsl.script.interpreter import Interpreter, expression
@@ -32,6 +33,7 @@ from relaxdsl.types.reading import reading
 from relaxdsl.types.symint import shown, user_compares
 from relaxdsl.types.types import ShapeType, TupleType, with_named_sizes
 
+_PACKAGE_NAME = f"{__name__.partition('.')[0]}."
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 Intrinsic: TypeAlias = Callable[..., Any]
@@ -117,6 +119,8 @@ def _call_native(interp: Interpreter, node: ast.Call, function: Any, args: list[
         raise
     except Exception as error:
         name = getattr(function, "__name__", type(function).__name__)
+        if isinstance(error, TypeError) and (getattr(function, "__module__", None) or "").startswith(_PACKAGE_NAME):
+            bind_arguments(name, inspect.signature(function), args, kwargs)
         raise ScriptError(
             f"{name}: {type(error).__name__}: {error}",
             details=list(_helper_lines(error.__traceback__)),

@@ -137,6 +137,8 @@ def _with_sizes(kernel: PrimFunc, args: Sequence[Expr], out: Type | None) -> Seq
     if not unbound or len(args) != len(kernel.inputs):
         return args
     results = () if out is None else out.fields if isinstance(out, TupleType) else (out,)
+    if not all(isinstance(each, TensorType) and each.shape is not None for each in results):
+        return args
     buffers = kernel.params[: len(args) + len(results)]
     declared = [(buffer.name, tensor_type(buffer.shape, buffer.dtype)) for buffer in buffers]
     try:
