@@ -8,7 +8,7 @@ Loop variables and reduction axes are dims too: symbols with a range.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 import numpy as np
 
@@ -75,7 +75,8 @@ class ScalarExpr:
     """A scalar expression of one dtype. Operators build nodes; numbers and dims take the other operand's dtype."""
 
     __slots__ = ()
-    __array_ufunc__ = None
+    __array_ufunc__: ClassVar[Any] = None
+    """What NumPy calls for ``np.exp(x[i])``: set by :mod:`relaxdsl.operators.numpy_protocol`."""
 
     dtype: str
 
@@ -212,6 +213,18 @@ class ScalarExpr:
         raise KernelError(headline, hint=reading().functions)
 
     __int__ = __complex__ = __float__
+
+    def __round__(self, digits: int | None = None) -> ScalarExpr:
+        raise _python_function("round")
+
+    def __floor__(self) -> ScalarExpr:
+        raise _python_function("floor")
+
+    def __ceil__(self) -> ScalarExpr:
+        raise _python_function("ceil")
+
+    def __trunc__(self) -> ScalarExpr:
+        raise _python_function("trunc")
 
     def __bool__(self) -> bool:
         words = reading().words
@@ -366,12 +379,20 @@ def _no_element(value: object) -> KernelError:
     buffer = getattr(value, "buffer", None)
     if buffer is not None:
         return whole_is_no_element(buffer)
+    if isinstance(value, np.ndarray):
+        hint = "make it an argument, and index it like the others: w[i]"
+        return KernelError(f"an array of shape {value.shape} is no element", hint=hint)
     if value in DTYPES:
         return KernelError(
             f"the dtype {value!r} is no element",
             hint=f'it stands after what is converted: {reading().words}.cast(x[i], "{value}")',
         )
     return KernelError(f"{value!r} is no element", hint=getattr(value, "instead", None) or reading().functions)
+
+
+def _python_function(name: str) -> KernelError:
+    hint = f"write {reading().words}.{name}(x[i])"
+    return KernelError(f"{name}: a function of Python cannot take an element", hint=hint)
 
 
 def element_of(buffer: Buffer) -> str:

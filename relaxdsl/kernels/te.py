@@ -272,7 +272,7 @@ def comm_reducer(
         ``reduce(value_or_tuple, axis)``.
     """
 
-    def reduce(values: ScalarLike | tuple[ScalarLike, ...], axis: Axes) -> ScalarExpr | tuple[Reduce, ...]:
+    def reduce(values: ScalarLike | tuple[ScalarLike, ...], axis: Axes = ()) -> ScalarExpr | tuple[Reduce, ...]:
         sources = tuple(map(as_scalar, values if isinstance(values, tuple) else (values,)))
         combiner = _combiner(name, fcombine, fidentity, sources, isinstance(values, tuple))
         axes = _resolved_axes(name, axis)
@@ -305,10 +305,16 @@ def _components(name: str, which: str, values: object, sources: tuple[ScalarExpr
     return tuple(cast(as_scalar(value, each.dtype), each.dtype) for value, each in zip(given, sources, strict=True))
 
 
+def reduction_hint(name: str) -> str:
+    """How a reduction is written."""
+    call = f"te.{name}(x[i, k], axis=k)" if name in __all__ else "axis=k"
+    return f"write k = te.reduce_axis(n) before the te.compute, where n is the size to go over, and {call} in it"
+
+
 def _resolved_axes(name: str, axis: Axes) -> tuple[ReduceAxis, ...]:
     given = axis if isinstance(axis, tuple | list) else (axis,)
     if not given:
-        raise KernelError(f"{name}: no axis to reduce over", hint="pass axis=te.reduce_axis(extent)")
+        raise KernelError(f"{name}: no axis to reduce over", hint=reduction_hint(name))
     found = tuple(_reduce_axes.get(each) if isinstance(each, SymInt) else None for each in given)
     for each, resolved in zip(given, found, strict=True):
         if resolved is None:
@@ -336,17 +342,17 @@ def _number(expr: ScalarLike) -> ScalarExpr:
     return cast(value, "int64") if is_bool(value.dtype) else value
 
 
-def sum(expr: ScalarLike, axis: Axes) -> Reduce:
+def sum(expr: ScalarLike, axis: Axes = ()) -> Reduce:
     """The sum; bools are counted as int64, other dtypes keep theirs."""
     return _reduction("sum", "add", 0, _number(expr), axis)
 
 
-def prod(expr: ScalarLike, axis: Axes) -> Reduce:
+def prod(expr: ScalarLike, axis: Axes = ()) -> Reduce:
     """The product; bools are counted as int64, other dtypes keep theirs."""
     return _reduction("prod", "multiply", 1, _number(expr), axis)
 
 
-def max(expr: ScalarLike, axis: Axes) -> Reduce:
+def max(expr: ScalarLike, axis: Axes = ()) -> Reduce:
     """The greatest value, NaN if there is one; of nothing, the dtype's least value (-inf for floats)."""
     value = as_scalar(expr)
     if is_bool(value.dtype):
@@ -355,7 +361,7 @@ def max(expr: ScalarLike, axis: Axes) -> Reduce:
     return _reduction("max", "maximum", least, value, axis)
 
 
-def min(expr: ScalarLike, axis: Axes) -> Reduce:
+def min(expr: ScalarLike, axis: Axes = ()) -> Reduce:
     """The least value, NaN if there is one; of nothing, the dtype's greatest value (inf for floats)."""
     value = as_scalar(expr)
     if is_bool(value.dtype):
@@ -364,12 +370,12 @@ def min(expr: ScalarLike, axis: Axes) -> Reduce:
     return _reduction("min", "minimum", greatest, value, axis)
 
 
-def all(expr: ScalarLike, axis: Axes) -> Reduce:
+def all(expr: ScalarLike, axis: Axes = ()) -> Reduce:
     """Whether every value is true (not zero)."""
     return _reduction("all", "logical_and", True, cast(as_scalar(expr), "bool"), axis)
 
 
-def any(expr: ScalarLike, axis: Axes) -> Reduce:
+def any(expr: ScalarLike, axis: Axes = ()) -> Reduce:
     """Whether some value is true (not zero)."""
     return _reduction("any", "logical_or", False, cast(as_scalar(expr), "bool"), axis)
 

@@ -18,8 +18,9 @@ import numpy as np
 from relaxdsl.errors import RelaxError, ScriptError, display_name
 from relaxdsl.ir.graph import Expr, GlobalVar, Var
 from relaxdsl.ir.loops import PrimFunc
+from relaxdsl.ir.scalar import ScalarExpr
 from relaxdsl.operators.calls import as_expr, bind_arguments
-from relaxdsl.operators.numpy_protocol import operator_hint, refuse
+from relaxdsl.operators.numpy_protocol import element_hint, operator_hint, refuse
 from relaxdsl.script.expressions import as_dim, as_operand, items_of
 from relaxdsl.script.interpreter import Interpreter, expression
 from relaxdsl.script.names import instead_of
@@ -116,6 +117,8 @@ def _call_native(interp: Interpreter, node: ast.Call, function: Any, args: list[
         raise
     except RelaxError as error:
         error.details += tuple(_helper_lines(error.__traceback__))
+        if getattr(function, "__module__", None) == "math" and any(isinstance(each, ScalarExpr) for each in args):
+            error.hint = element_hint(function.__name__, "x[i]")
         raise
     except Exception as error:
         name = getattr(function, "__name__", type(function).__name__)

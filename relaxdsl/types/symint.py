@@ -71,8 +71,9 @@ class SymInt:
 
     __slots__ = ("__weakref__", "_bounds", "_names", "_sort_key", "_symbols", "_terms", "_text", "polynomial")
 
-    # NumPy must let our reflected operators answer instead of looking for the elements of a SymInt.
-    __array_ufunc__: ClassVar[None] = None
+    # NumPy must let our reflected operators answer instead of looking for the elements of a SymInt. Set to what says so
+    # of functions by relaxdsl.operators.numpy_protocol.
+    __array_ufunc__: ClassVar[Any] = None
 
     polynomial: Polynomial
     _terms: tuple[Term, ...] | None

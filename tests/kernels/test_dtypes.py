@@ -19,6 +19,7 @@ from relaxdsl.kernels.create import create_prim_func
 from relaxdsl.kernels.jit import compile_kernel
 from relaxdsl.types.dims import dims
 from relaxdsl.types.dtype import KERNEL_DTYPES, is_float
+from relaxdsl.types.symint import user_compares
 
 n = dims("n")
 NUMBERS = [each for each in KERNEL_DTYPES if each != "bool"]
@@ -328,3 +329,30 @@ def test_a_number_of_a_choice_that_does_not_fit_is_refused():
 def test_bits_beside_a_choice_between_numbers():
     x = te.placeholder((n,), "uint64", "x")
     assert (x[0] & te.if_then_else(x[0] > 0, 1, 2)).dtype == "uint64"
+
+
+LEFT_OF_ELEMENTS = [
+    *(operator.add, operator.sub, operator.mul, operator.truediv, operator.floordiv, operator.mod, operator.pow),
+    *(operator.and_, operator.or_, operator.xor, operator.lshift, operator.rshift),
+    *(operator.eq, operator.ne, operator.lt, operator.le, operator.gt, operator.ge),
+]
+
+
+@pytest.mark.parametrize("function", LEFT_OF_ELEMENTS, ids=lambda each: each.__name__)
+def test_numpy_numbers_left_of_elements(function):
+    number, values = np.int64(2), np.arange(1, 5)
+    x = te.placeholder((n,), "int64", "x")
+    with user_compares(True):
+        out = te.compute((n,), lambda i: function(number, x[i]), "out")
+    np.testing.assert_array_equal(run([x], [out], [values], n=4)[0], function(number, values))
+
+
+def test_numpy_numbers_left_of_divmod_and_sizes():
+    x = te.placeholder((n,), "int64", "x")
+    out = te.compute((n,), lambda i: divmod(np.int64(7), x[i]), "out")
+    quotients, remainders = run([x], list(out), [np.arange(1, 5)], n=4)
+    np.testing.assert_array_equal(quotients, 7 // np.arange(1, 5))
+    np.testing.assert_array_equal(remainders, 7 % np.arange(1, 5))
+    assert np.int64(2) + n is n + 2
+    assert np.int64(2) * n is n * 2
+    assert (np.int64(2) == x[0]) is False

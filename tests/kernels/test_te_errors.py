@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 
 import relaxdsl as relax
@@ -19,6 +20,7 @@ x = te.placeholder((m, n), name="x")
 k = te.reduce_axis(n, "k")
 v = te.placeholder((n,), name="v")
 
+BEFORE = "write k = te.reduce_axis(n) before the te.compute, where n is the size to go over"
 MISTAKES = {
     "too few indices": (
         lambda: te.compute((m,), lambda i: x[i]),
@@ -67,8 +69,59 @@ MISTAKES = {
     ),
     "no axis": (
         lambda: te.sum(v[k], axis=()),
-        "sum: no axis to reduce over\n   hint: pass axis=te.reduce_axis(extent)",
+        f"sum: no axis to reduce over\n   hint: {BEFORE}, and te.sum(x[i, k], axis=k) in it",
     ),
+    "axis left out": (
+        lambda: te.compute((m,), lambda i: te.max(x[i, k])),
+        f"max: no axis to reduce over\n   hint: {BEFORE}, and te.max(x[i, k], axis=k) in it",
+    ),
+    "axis of a reducer left out": (
+        lambda: te.comm_reducer(lambda a, b: a * b, lambda dtype: 1, "product")(v[k]),
+        f"product: no axis to reduce over\n   hint: {BEFORE}, and axis=k in it",
+    ),
+    "ufunc": (
+        lambda: te.compute((n,), lambda i: np.arctan2(v[i], 1)),
+        "np.arctan2: a NumPy function cannot take an element\n   hint: write te.atan2(x[i], y)",
+    ),
+    "ufunc that there is not": (
+        lambda: te.compute((n,), lambda i: np.heaviside(v[i], 1)),
+        "np.heaviside: a NumPy function cannot take an element\n"
+        "   hint: functions of elements are those of te: te.exp(x[i])",
+    ),
+    "operator as a ufunc": (
+        lambda: te.compute((n,), lambda i: np.add(v[i], 1)),
+        "np.add: a NumPy function cannot take an element\n   hint: write x[i] + y",
+    ),
+    "reduction of NumPy": (
+        lambda: te.compute((n,), lambda i: np.sum(v[i])),
+        "np.add.reduce: a NumPy function cannot take an element\n"
+        f"   hint: {BEFORE}, and te.sum(x[i, k], axis=k) in it",
+    ),
+    "accumulation of NumPy": (
+        lambda: te.compute((n,), lambda i: np.add.accumulate(v[i])),
+        "np.add.accumulate: a NumPy function cannot take an element\n"
+        "   hint: functions of elements are those of te: te.exp(x[i])",
+    ),
+    "ufunc of a whole tensor": (
+        lambda: te.compute((n,), lambda i: np.exp(x)),
+        "np.exp: x is no element\n   hint: write te.exp(x[i, j])",
+    ),
+    "ufunc of a size": (
+        lambda: np.sqrt(n),
+        "np.sqrt: the size `n` is not a number yet: it is not known when compiling\n"
+        '   hint: for a size as a number, write relax.astype(n, "float32")',
+    ),
+    "array beside an element": (
+        lambda: te.compute((n,), lambda i: np.ones(3) * v[i]),
+        "an array of shape (3,) is no element\n   hint: make it an argument, and index it like the others: w[i]",
+    ),
+    **{
+        f"Python's {name}": (
+            lambda function=function: te.compute((n,), lambda i: function(v[i])),
+            f"{name}: a function of Python cannot take an element\n   hint: write te.{name}(x[i])",
+        )
+        for name, function in [("round", round), ("floor", math.floor), ("ceil", math.ceil), ("trunc", math.trunc)]
+    },
     "axis given twice": (lambda: te.sum(v[k], axis=(k, k)), "sum: an axis is given twice"),
     "axis that is not used": (
         lambda: te.compute((m,), lambda i: te.sum(x[i, 0], axis=k), "y"),
