@@ -79,10 +79,19 @@ def _common_mistakes(name: str, letters: str) -> list[Mistake]:
         mistake(ShapeError, f"{headline} 4\n   {first} is 3\n   {second} is 4", data, weight),
         mistake(
             ShapeError,
-            f"{headline} 8\n   {first:{len(second) + 15}} is 3\n   {second} times groups=2 is 8",
+            f"{headline} 8\n   {first:{len(second) + 15}} is 3\n   {second} times groups=2 is 8\n"
+            "   hint: groups=2 does not divide the 3 channels of data",
             data,
             weight,
             groups=2,
+        ),
+        mistake(
+            ShapeError,
+            f"{headline} 12\n   {first:{len(second) + 15}} is 3\n   {second} times groups=3 is 12\n"
+            "   hint: with groups=3, axis 1 of weight is 3 / 3 = 1",
+            data,
+            weight,
+            groups=3,
         ),
         mistake(ShapeError, wrong_rank, tensor("n"), weight),
         mistake(DTypeError, wrong_dtype, tensor("n", 3, *sizes, dtype="bool"), weight),

@@ -346,11 +346,18 @@ def _require_channels(given: Attributes, x: te.Tensor, w: te.Tensor) -> None:
 
 
 def _hint_for_channels(given: Attributes, x: te.Tensor, w: te.Tensor) -> str | None:
-    """The layout of data whose last axis has the channels that the kernel needs."""
+    """The layout of data whose last axis has the channels that the kernel needs, or what the groups ask for."""
     plain, last = f"NC{given.letters}", f"N{given.letters}C"
     needed = given.kernel.sizes(w.shape)["I"] * given.groups
-    is_last = given.data.text == plain and prove_equal(x.shape[-1], needed) is Proof.YES
-    return f'if the channels are the last axis, pass data_layout="{last}"' if is_last else None
+    if given.data.text == plain and prove_equal(x.shape[-1], needed) is Proof.YES:
+        return f'if the channels are the last axis, pass data_layout="{last}"'
+    channels, groups = given.data.sizes(x.shape)["C"], given.groups
+    if groups == 1 or not isinstance(channels, int) or not isinstance(groups, int):
+        return None
+    if channels % groups:
+        return f"groups={groups} does not divide the {channels} channels of {x.name}"
+    axes = _shown_axes(given.kernel.axes_of("I"))
+    return f"with groups={groups}, {axes} of {w.name} is {channels} / {groups} = {channels // groups}"
 
 
 def _shown_axes(axes: Sequence[int]) -> str:
