@@ -6,6 +6,7 @@ sum is a product of matrices, whose cost depends on the order: see :mod:`relaxds
 
 from __future__ import annotations
 
+import re
 import string
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -33,6 +34,11 @@ from relaxdsl.types.dtype import is_bool
 from relaxdsl.types.symint import user_compares
 
 _NAME = "einsum"
+_TOKEN = re.compile(r"[A-Za-z, ]|->|\.\.\.|(?P<unknown>.)", re.DOTALL)
+_FORM = (
+    "an index is a letter, a comma stands between operands, and one '->' before the result; '...' stands once in an "
+    "operand, or in the result, for the axes that have no index"
+)
 
 # ----------------------------------------------------------------------------------------------------------- subscripts
 
@@ -45,12 +51,14 @@ def parse_subscripts(text: object, operands: Sequence[Operand]) -> Subscripts:
     """
     if not isinstance(text, str):
         raise ShapeError(f"{_NAME}: subscripts must be text such as 'ij,jk->ik', got {type(text).__name__}")
+    _require_form(text)
     left, arrow, right = text.replace(" ", "").partition("->")
     terms = left.split(",")
     if len(terms) != len(operands):
-        raise ShapeError(f"{_NAME}: {text!r} has subscripts for {len(terms)} operands, got {len(operands)}")
-    for term in (*terms, right):
-        _require_letters(text, term)
+        raise ShapeError(
+            f"{_NAME}: {text!r} has subscripts for {len(terms)} operand{'s' * (len(terms) > 1)}, got {len(operands)}",
+            hint="write the indices of every operand, with commas between them: 'ij,jk->ik'",
+        )
     unused = [letter for letter in string.ascii_letters if letter not in text]
     hidden = [_hidden_axes(text, *each) for each in enumerate(zip(terms, operands, strict=True))]
     letters = "".join(unused[: max(hidden)])
@@ -62,13 +70,20 @@ def parse_subscripts(text: object, operands: Sequence[Operand]) -> Subscripts:
     return Subscripts(inputs, output)
 
 
-def _require_letters(text: str, term: str) -> None:
-    wrong = next((each for each in term.replace("...", "", 1) if each not in string.ascii_letters), None)
-    if wrong is not None:
-        raise ShapeError(
-            f"{_NAME}: {wrong!r} in {text!r} is not an index",
-            hint="indices are letters; an ellipsis '...' stands for the axes that have none, once for each operand",
-        )
+def _require_form(text: str) -> None:
+    """The subscripts are letters, commas, one arrow, and an ellipsis for each operand and the result at most."""
+    has_arrow = has_ellipsis = False
+    for token in _TOKEN.finditer(text):
+        what = token.group()
+        is_twice = (what == "->" and has_arrow) or (what == "..." and has_ellipsis)
+        if is_twice or (what == "," and has_arrow) or token.lastgroup == "unknown":
+            raise ShapeError(
+                f"{_NAME}: {what!r} at position {token.start()} of the subscripts cannot stand there",
+                details=[f"'{text}'", " " * (token.start() + 1) + "^" * len(what)],
+                hint=_FORM,
+            )
+        has_arrow |= what == "->"
+        has_ellipsis = what == "..." or (has_ellipsis and what not in (",", "->"))
 
 
 def _hidden_axes(text: str, position: int, term_and_operand: tuple[str, Operand]) -> int:
@@ -221,7 +236,13 @@ _DEFINITION = define(
     ],
     mistakes=[
         mistake(ShapeError, "einsum: subscripts must be text such as 'ij,jk->ik', got int", (_X, _Y), 1),
-        mistake(ShapeError, "einsum: 'ij->ji' has subscripts for 1 operands, got 2", (_X, _Y), "ij->ji"),
+        mistake(
+            ShapeError,
+            "einsum: 'ij->ji' has subscripts for 1 operand, got 2\n"
+            "   hint: write the indices of every operand, with commas between them: 'ij,jk->ik'",
+            (_X, _Y),
+            "ij->ji",
+        ),
         mistake(
             ShapeError,
             "einsum: operand 1 has 2 axes, and 'jkl' in 'ij,jkl->il' has 3 indices\n"
@@ -231,8 +252,10 @@ _DEFINITION = define(
         ),
         mistake(
             ShapeError,
-            "einsum: '1' in 'i1,1k->ik' is not an index\n"
-            "   hint: indices are letters; an ellipsis '...' stands for the axes that have none, once for each operand",
+            "einsum: '1' at position 1 of the subscripts cannot stand there\n"
+            "   'i1,1k->ik'\n"
+            "     ^\n"
+            f"   hint: {_FORM}",
             (_X, _Y),
             "i1,1k->ik",
         ),
