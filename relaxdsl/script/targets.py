@@ -11,6 +11,7 @@ from relaxdsl.ir.graph import Expr
 from relaxdsl.operators.calls import as_expr
 from relaxdsl.script.expressions import items_of
 from relaxdsl.script.interpreter import Interpreter
+from relaxdsl.types.types import TensorType
 
 
 def assign(interp: Interpreter, target: ast.expr, value: Any) -> None:
@@ -51,10 +52,24 @@ def _assign_item(interp: Interpreter, target: ast.Subscript, value: Any) -> None
     if isinstance(container, Expr):
         raise ScriptError(
             "a tensor does not change: its elements cannot be assigned",
-            hint="make a new one, with relax.where or relax.concat",
+            hint=_instead_of_storing(target, container, interp.evaluate(target.slice)),
             span=interp.source.span(target),
         )
     container[interp.evaluate(target.slice)] = interp.bind(value, ast.unparse(target.value))
+
+
+def _instead_of_storing(target: ast.Subscript, tensor: Expr, index: Any) -> str:
+    """How a tensor with other elements is made; ``index`` says which are meant."""
+    name = ast.unparse(target.value)
+    if isinstance(index, Expr) and isinstance(index.type, TensorType) and index.type.dtype == "bool":
+        return f"make a new one: {name} = relax.where({ast.unparse(target.slice)}, value, {name})"
+    mask = f"relax.arange({name}.shape[0])"
+    ndim = tensor.type.ndim if isinstance(tensor.type, TensorType) else 1
+    mask += f"[{', '.join([':', *['None'] * (ndim - 1)])}]" if ndim > 1 else ""
+    return (
+        f"make a new one: {name} = relax.where(mask, value, {name}), where `{mask} == i` is the mask of {name}[i]; "
+        "or join parts with relax.concat"
+    )
 
 
 def assign_exactly(interp: Interpreter, name: str, value: Any, *, is_bound: bool) -> None:
