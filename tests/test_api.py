@@ -152,6 +152,22 @@ def test_every_stage_prints() -> None:
     assert str(stages).count("# ---- ") == len(stages)
 
 
+def test_stages_have_names() -> None:
+    stages = layer.lower()
+    with pytest.raises(KeyError) as error:
+        stages["lops"]
+    assert str(error.value) == (
+        "there is no stage 'lops'\n"
+        "   the stages are typed, inline, eliminate, fold, legalize, fuse, memory, loops, source, vm\n"
+        "   hint: did you mean 'loops'?"
+    )
+    with pytest.raises(relax.RelaxError) as other:
+        stages[0]
+    assert str(other.value) == f"there is no stage 0\n   the stages are {', '.join(stages)}"
+    assert stages.get("lops") is None
+    assert "vm" in stages
+
+
 def test_source_is_python() -> None:
     compile(layer.source(), "<kernels>", "exec")
     assert layer.source().count("def ") == 1

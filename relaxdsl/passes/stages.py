@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
+from relaxdsl.errors import RelaxError, nearest
 from relaxdsl.ir.print_graph import script
 from relaxdsl.passes.pipeline import Compiled
 from relaxdsl.runtime.listing import format_program
+
+
+class UnknownStageError(RelaxError, KeyError):
+    """There is no stage of this name."""
+
+    def __init__(self, stage: object, known: Sequence[str]) -> None:
+        close = nearest(stage, known) if isinstance(stage, str) else None
+        super().__init__(
+            f"there is no stage {stage!r}",
+            details=[f"the stages are {', '.join(known)}"],
+            hint=None if close is None else f"did you mean {close!r}?",
+        )
 
 
 class Stages(Mapping[str, str]):
@@ -16,7 +29,12 @@ class Stages(Mapping[str, str]):
         self._texts = dict(texts)
 
     def __getitem__(self, stage: str) -> str:
+        if stage not in self._texts:
+            raise UnknownStageError(stage, tuple(self))
         return self._texts[stage]
+
+    def __contains__(self, stage: object) -> bool:
+        return stage in self._texts
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._texts)
