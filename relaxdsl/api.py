@@ -21,7 +21,7 @@ from relaxdsl.ir.loops import PrimFunc
 from relaxdsl.ir.module import IRModule
 from relaxdsl.ir.print_graph import script
 from relaxdsl.ir.symbol_bounds import module_with_declared_bounds, with_declared_bounds
-from relaxdsl.kernel_function import KernelFunction
+from relaxdsl.kernel_function import WRAPPED, KernelFunction
 from relaxdsl.kernels.primitives.schedule import Schedule
 from relaxdsl.locks import COMPILING
 from relaxdsl.script.parse import ParsedProgram, parse_function
@@ -163,8 +163,7 @@ class CompiledFunction:
         copy = CompiledFunction(
             self.ir, self.module, accepted=self._accepted, parse_seconds=self._parse_seconds, code=self._code
         )
-        names = (*functools.WRAPPER_ASSIGNMENTS, "__wrapped__")
-        copy.__dict__.update({name: self.__dict__[name] for name in names if name in self.__dict__})
+        copy.__dict__.update({name: self.__dict__[name] for name in WRAPPED if name in self.__dict__})
         return copy
 
     def __deepcopy__(self, memo: Any) -> CompiledFunction:
@@ -461,9 +460,11 @@ def function(
 def _python_function(fn: object, decorator: str) -> FunctionType:
     if isinstance(fn, FunctionType):
         return fn
-    if isinstance(fn, CompiledFunction | KernelFunction):
-        kind = "kernel" if isinstance(fn, KernelFunction) else "relax function"
-        raise ScriptError(f"{decorator}: {fn.__name__} is a {kind} already")
+    if isinstance(fn, CompiledFunction):
+        raise ScriptError(f"{decorator}: {fn.__name__} is a relax function already")
+    if isinstance(fn, KernelFunction):
+        hint = f"relax.prim_func({fn.__name__}, debug=True) is the same kernel in debug mode"
+        raise ScriptError(f"{decorator}: {fn.__name__} is a kernel already", hint=hint)
     what = f"the class {fn.__name__}" if isinstance(fn, type) else repr(fn)
     hint = "classes take @relax.module" if isinstance(fn, type) else f"write one with def below @{decorator}"
     raise ScriptError(f"{decorator}: {what} is no Python function", hint=hint)
@@ -488,7 +489,8 @@ def prim_func(
     """Decorator: the Python function, read from its source, as a kernel: loops over elements of buffers.
 
     The last parameters are the outputs: those that it writes. Integers may follow, for sizes that no shape has.
-    A schedule's kernel as it is now, or another PrimFunc, is made callable.
+    A schedule's kernel as it is now, or another PrimFunc, is made callable. With ``debug``, so is a kernel that is
+    callable already: another one, in debug mode or not.
 
     Args:
         attrs: attributes that the kernel carries.
@@ -514,12 +516,19 @@ def prim_func(
         python_function = _python_function(fn, "relax.prim_func")
         if is_in_class(python_function):
             return cast(KernelFunction, ModuleMember(python_function, KernelOptions(attrs, debug)))
+        started = time.perf_counter()
         parsed = parse_kernel(python_function, attrs)
         checked = parsed.in_debug_mode() if is_debug(debug) else None
-        kernel = KernelFunction(parsed.prim_func, CompiledFunction, checked, parsed.span)
+        compile = functools.partial(CompiledFunction, parse_seconds=time.perf_counter() - started)
+        kernel = KernelFunction(parsed.prim_func, compile, checked, parsed)
         functools.update_wrapper(kernel, fn)
         return kernel
 
+    if isinstance(fn, PrimFunc | Schedule | KernelFunction) and attrs is not None:
+        name = fn.__name__ if isinstance(fn, KernelFunction) else fn.name if isinstance(fn, PrimFunc) else fn.func.name
+        raise ScriptError(f"relax.prim_func: {name} has its attributes already", hint="give them where it is defined")
+    if isinstance(fn, KernelFunction) and debug is not None:
+        return fn.with_debug(debug)
     if isinstance(fn, PrimFunc | Schedule):
         return _callable_kernel(fn if isinstance(fn, PrimFunc) else fn.func, debug)
     return decorate if fn is None else decorate(fn)

@@ -2,25 +2,34 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from relaxdsl.display import show, to_html
-from relaxdsl.errors import ArgumentError, Span
+from relaxdsl.errors import ArgumentError
 from relaxdsl.ir.graph import Expr, Function
 from relaxdsl.ir.loops import PrimFunc
 from relaxdsl.ir.module import IRModule
 from relaxdsl.ir.print_graph import script
 from relaxdsl.locks import COMPILING
+from relaxdsl.script.tensor_ir.parse import ParsedKernel
 from relaxdsl.trace.builder import current_builder
-from relaxdsl.trace.debug import DebugKernel
+from relaxdsl.trace.debug import DebugKernel, debug_kernel
 from relaxdsl.trace.kernel_programs import program_of
 from relaxdsl.trace.statements import call_tir
 from relaxdsl.types.symint import user_compares
 
 if TYPE_CHECKING:
+    from relaxdsl.passes.comparison import Comparison
+    from relaxdsl.passes.explanation import Explanation
+    from relaxdsl.passes.stages import Stages
     from relaxdsl.saved.program import SavedProgram
+
+
+WRAPPED = (*functools.WRAPPER_ASSIGNMENTS, "__wrapped__")
+"""What functions and kernels have of the Python function that they were read from."""
 
 
 class Runnable(Protocol):
@@ -34,6 +43,15 @@ class Runnable(Protocol):
 
     def compiled_kernels(self) -> Sequence[Any]:
         """Its kernels in machine code."""
+
+    def lower(self) -> Any:
+        """Its stages."""
+
+    def explain(self) -> Any:
+        """What was decided about it."""
+
+    def check(self, /, *args: Any, **keywords: Any) -> Any:
+        """The reference beside it."""
 
     def profile(self, /, *args: Any, repeats: int | None = None, **keywords: Any) -> Any:
         """How long a call takes."""
@@ -51,13 +69,14 @@ class KernelFunction:
         ir: PrimFunc,
         compile: Callable[[Function, IRModule], Runnable],
         debug: DebugKernel | None = None,
-        span: Span | None = None,
+        parsed: ParsedKernel | None = None,
     ) -> None:
         self.ir = ir
         self.debug = debug
         """The kernel that checks its accesses, in debug mode; None also where all are proved to be in range."""
-        self.span = span
+        self.span = None if parsed is None else parsed.span
         """Where the source defines it."""
+        self._parsed = parsed
         self.__name__ = ir.name
         self.__qualname__ = ir.name
         self._compile = compile
@@ -75,12 +94,13 @@ class KernelFunction:
         """
         if any(isinstance(each, Expr) for each in (*args, *keywords.values())):
             return self._call_in_program(args, keywords)
-        if keywords or len(args) > len(self.ir.inputs):
-            self._refuse_outputs(args, keywords)
+        self._refuse_outputs(args, keywords)
         return self._runnable()(*args, **keywords)
 
     def _refuse_outputs(self, args: tuple[Any, ...], keywords: Mapping[str, Any]) -> None:
         """Refuses outputs among the arguments, where TVM has them: calls allocate them."""
+        if not keywords and len(args) <= len(self.ir.inputs):
+            return
         names = [each.name for each in self.ir.outputs]
         extra = args[len(self.ir.inputs) :]
         is_array = bool(extra) and hasattr(extra[0], "__dlpack__")
@@ -122,8 +142,17 @@ class KernelFunction:
         return saved_kernel(self.ir, doc=self.__dict__.get("__doc__"), is_debug=self.debug is not None)
 
     def __copy__(self) -> KernelFunction:
-        copy = KernelFunction(self.ir, self._compile, self.debug, self.span)
-        copy.__doc__ = self.__doc__
+        return self._with_debug(self.debug)
+
+    def with_debug(self, debug: bool) -> KernelFunction:
+        """This kernel, in debug mode or not."""
+        if not debug:
+            return self._with_debug(None)
+        return self._with_debug(self._parsed.in_debug_mode() if self._parsed is not None else debug_kernel(self.ir))
+
+    def _with_debug(self, debug: DebugKernel | None) -> KernelFunction:
+        copy = KernelFunction(self.ir, self._compile, debug, self._parsed)
+        copy.__dict__.update({name: self.__dict__[name] for name in WRAPPED if name in self.__dict__})
         return copy
 
     def __deepcopy__(self, memo: Any) -> KernelFunction:
@@ -141,8 +170,34 @@ class KernelFunction:
         """The generated Python, as numba compiles it."""
         return self._runnable().source()
 
+    def lower(self) -> Stages:
+        """The kernel as it was read, its loops as they run, the generated source, the VM's table; prints as text."""
+        from relaxdsl.passes.stages import stages_of_kernel
+
+        return stages_of_kernel(self.script(), self._runnable().lower())
+
+    def explain(self) -> Explanation:
+        """Sizes and what binds them, checks, loops, what threads share, compile time; prints as text."""
+        from relaxdsl.passes.explanation import explain_kernel
+
+        made = self._runnable()
+        in_order = () if self._parsed is None else self._parsed.in_order
+        return explain_kernel(made.explain(), made.compiled_kernels(), in_order)
+
+    def check(self, /, *args: Any, **keywords: Any) -> Comparison:
+        """Runs the reference interpreter beside the machine code on the arguments of a call.
+
+        Returns:
+            The comparison: true if the outputs agree; prints where they do not.
+        """
+        from relaxdsl.passes.comparison import comparison_of_kernel
+
+        self._refuse_outputs(args, keywords)
+        return comparison_of_kernel(self._runnable().check(*args, **keywords))
+
     def profile(self, /, *args: Any, repeats: int | None = None, **keywords: Any) -> Any:
         """How long the kernel takes, and how near that is to what the machine can do; see ``CompiledFunction``'s."""
+        self._refuse_outputs(args, keywords)
         return self._runnable().profile(*args, repeats=repeats, **keywords)
 
     def __str__(self) -> str:

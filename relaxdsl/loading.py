@@ -82,7 +82,8 @@ def _restored(file: SavedFile, where: str, code: FileCode | None) -> Loaded:
     made: CompiledFunction | KernelFunction
     if not isinstance(parsed, ParsedProgram):
         debug = parsed.in_debug_mode() if program.is_debug else None
-        made = KernelFunction(parsed.prim_func, functools.partial(CompiledFunction, code=code), debug)
+        compile = functools.partial(CompiledFunction, parse_seconds=time.perf_counter() - started, code=code)
+        made = KernelFunction(parsed.prim_func, compile, debug)
     elif program.kind == "module":
         return CompiledModule(parsed.module, code=code)
     else:

@@ -367,7 +367,11 @@ def copied(x: T.Buffer((n,), "float32"), y: T.Buffer((n,), "float32")):
 @pytest.mark.parametrize(
     ("decorated", "message"),
     [
-        (copied, "relax.prim_func: copied is a kernel already"),
+        (
+            copied,
+            "relax.prim_func: copied is a kernel already\n"
+            "   hint: relax.prim_func(copied, debug=True) is the same kernel in debug mode",
+        ),
         (layer, "relax.prim_func: layer is a relax function already"),
         (5, "relax.prim_func: 5 is no Python function\n   hint: write one with def below @relax.prim_func"),
     ],

@@ -44,7 +44,7 @@ LAZY = {"numba", "llvmlite", "sympy", "scipy", "IPython", "pygments"}
 # Of our own rooms, imported when something is first compiled or saved, for the sake of `import relaxdsl`.
 LATE = {
     "api": ("relaxdsl.passes.", "relaxdsl.runtime.executable", "relaxdsl.saved."),
-    "kernel_function": ("relaxdsl.saved.",),
+    "kernel_function": ("relaxdsl.passes.", "relaxdsl.saved."),
     "loading": ("relaxdsl.saved.",),
 }
 

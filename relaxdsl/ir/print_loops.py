@@ -25,6 +25,7 @@ from relaxdsl.ir.loops import (
     Seq,
     Stmt,
     Store,
+    sub_statements,
     walk,
 )
 from relaxdsl.ir.names import UniqueNames, as_identifier
@@ -77,6 +78,13 @@ _LOOPS = {"serial": "range", "parallel": "T.parallel", "vectorized": "T.vectoriz
 def add_prim_func(lines: Lines, function: PrimFunc, name: str | None = None) -> None:
     """Adds the kernel's script to ``lines``, under ``name`` if it is given."""
     _KernelPrinter(lines, function).function(as_identifier(name or function.name))
+
+
+def loop_headers(function: PrimFunc) -> list[str]:
+    """The first line of each loop of the kernel, indented; of the rest, what it calls."""
+    lines = Lines()
+    _LoopPrinter(lines, function).stmt(function.body)
+    return lines.text
 
 
 def format_scalar(expr: ScalarExpr) -> str:
@@ -315,6 +323,20 @@ class _KernelPrinter:
         sources = ", ".join(map(self.scalar, expr.sources))
         index = "" if expr.index == 0 and len(expr.sources) == 1 else f", index={expr.index}"
         return f"T.reduce({format_string(expr.combiner.name)}, {sources}, axes={axes}{index})"
+
+
+class _LoopPrinter(_KernelPrinter):
+    """Prints the loops of a kernel, without what they do."""
+
+    def stmt(self, stmt: Stmt) -> None:
+        match stmt:
+            case For() | Parts():
+                super().stmt(stmt)
+            case CallExtern(function=function):
+                self.lines.add(f"{function}(…)")
+            case _:
+                for inner in sub_statements(stmt):
+                    self.stmt(inner)
 
 
 def _infix(expr: ScalarExpr) -> tuple[str, tuple[ScalarExpr, ...]] | None:

@@ -19,8 +19,8 @@ from relaxdsl.kernels.primitives.private import is_private
 from relaxdsl.types.dims import Dim, substitute
 
 
-def unproved_loops(kernel: PrimFunc) -> Iterator[For]:
-    """The parallel loops of which two steps may touch an element that one of them writes.
+def unproved_loops(kernel: PrimFunc) -> Iterator[tuple[For, Buffer]]:
+    """The parallel loops of which two steps may touch an element that one of them writes, and of which buffer.
 
     Writes of elements that data chooses are taken to be meant; but not where steps read what they write there.
     """
@@ -32,8 +32,10 @@ def unproved_loops(kernel: PrimFunc) -> Iterator[For]:
         ]
         pairs = conflicting_pairs(_where_they_run(found, (*around, loop)))
         outside = {each.var for each in around}
-        if any(_may_meet(a, b, [loop.var], outside) for a, b in pairs if not _is_taken_to_be_meant(a, b)):
-            yield loop
+        decided = (pair for pair in pairs if not _is_taken_to_be_meant(*pair))
+        met = next((a.buffer for a, b in decided if _may_meet(a, b, [loop.var], outside)), None)
+        if met is not None:
+            yield loop, met
 
 
 def _parallel_loops(stmt: Stmt, around: tuple[For, ...] = ()) -> Iterator[tuple[tuple[For, ...], For]]:

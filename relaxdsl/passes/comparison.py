@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -82,6 +83,13 @@ def compare(
         detail = difference_of(expected, run(*args))
         difference = None if detail is None else Difference("the result", function.span, detail)
     return Comparison(function.name, len(compiled.kernels), difference)
+
+
+def comparison_of_kernel(call: Comparison) -> Comparison:
+    """The comparison of a kernel, from that of the program that calls it."""
+    if call.difference is None:
+        return call
+    return replace(call, difference=replace(call.difference, name="the result"))
 
 
 def _in_native_order(arg: Any) -> Any:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 from relaxdsl.dataclass import dataclass
 from relaxdsl.errors import Span
 from relaxdsl.ir.graph import Function, Var
+from relaxdsl.ir.print_loops import loop_headers
 from relaxdsl.ir.visit import all_bindings
 from relaxdsl.kernels.jit import CompiledKernel
 from relaxdsl.kernels.work import SHARED_FROM
@@ -72,6 +76,8 @@ class Explanation:
         cache on the disk.
         kernels_shared: the names of the others, which functions before it had in equal structure.
         code_in_file: of a function that was loaded, what became of the machine code in its file.
+        loops: of a kernel written by hand, the first lines of its loops as they run.
+        in_order: of such a kernel, the loops written as ``T.parallel`` that run in order, and why.
     """
 
     function: str
@@ -87,6 +93,8 @@ class Explanation:
     kernels_shared: tuple[str, ...]
     seconds: dict[str, float]
     code_in_file: str = ""
+    loops: tuple[str, ...] = ()
+    in_order: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         return str(self)  # what a notebook or a prompt shows
@@ -97,6 +105,8 @@ class Explanation:
         lines += _section("checks on every call", [_placed(each.relation, each.span) for each in self.checks])
         lines += _section("accepted, to be checked at run time", self.accepted)
         lines += _section("kernels, in order", [_kernel_line(each) for each in self.kernels])
+        lines += _section("loops, as they run", self.loops)
+        lines += _section("T.parallel, but in order on one thread", self.in_order)
         lines += _section("computed when compiling", self.computed)
         lines += _section("copies", self.copies)
         lines += _section("steps in Python", self.steps_in_python)
@@ -141,6 +151,24 @@ def explain(
         seconds=seconds,
         code_in_file=code_in_file,
     )
+
+
+def explain_kernel(call: Explanation, kernels: Sequence[CompiledKernel], in_order: tuple[str, ...]) -> Explanation:
+    """The explanation of a kernel written by hand.
+
+    Args:
+        call: that of the program that calls the kernel.
+        kernels: what it was compiled to: one kernel, in debug mode and what copies its outputs.
+        in_order: the loops written as parallel that run in order.
+    """
+    schedules = {kernel.name: _schedule_of(kernel) for kernel in kernels}
+    facts = (replace(fact, fusion=schedules[fact.name]) for fact in call.kernels)
+    loops = (line for kernel in kernels for line in loop_headers(kernel.scheduled))
+    return replace(call, kernels=tuple(facts), loops=tuple(loops), in_order=in_order)
+
+
+def _schedule_of(kernel: CompiledKernel) -> str:
+    return "runs as it is written" if kernel.prim_func.attrs.get("scheduled") else "has the default schedule"
 
 
 def _size_name(slot: Slot) -> str:

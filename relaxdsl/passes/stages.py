@@ -51,6 +51,11 @@ class Stages(Mapping[str, str]):
         return f"<stages {', '.join(self)}>"
 
 
+def stages_of_kernel(typed: str, call: Mapping[str, str]) -> Stages:
+    """The stages of a kernel; ``typed`` is its script, ``call`` are those of the program that calls it."""
+    return Stages({"typed": typed, **{name: call[name] for name in ("loops", "source", "vm")}})
+
+
 def stages_of(typed: str, compiled: Compiled) -> Stages:
     """The stages of a compiled function; ``typed`` is its script."""
     texts = {"typed": typed}

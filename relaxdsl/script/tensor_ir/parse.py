@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from types import FunctionType, MappingProxyType
 from typing import Any
 
 from relaxdsl.dataclass import dataclass
 from relaxdsl.errors import RelaxError, Span
-from relaxdsl.ir.loops import For, PrimFunc, Stmt, map_statements, sub_statements, walk
+from relaxdsl.ir.loops import Buffer, For, PrimFunc, Stmt, map_statements, sub_statements, walk
 from relaxdsl.kernels.steps_apart import unproved_loops
 from relaxdsl.script import parse as programs
 from relaxdsl.script.interpreter import Frame
@@ -31,12 +31,15 @@ _LOADED = (programs, blocks, expressions, loops, statements)
 @dataclass(frozen=True, slots=True)
 class ParsedKernel:
     """A kernel; where its name and its accesses are in the user's source, and what its loops and axes are called there.
+
+    ``in_order`` tells of loops written as parallel that run in order, since their steps are not proved to be apart.
     """
 
     prim_func: PrimFunc
     span: Span | None
     places: Places
     shown: Mapping[str, str]
+    in_order: tuple[str, ...] = ()
 
     def in_debug_mode(self) -> DebugKernel | None:
         """The kernel that checks its accesses and knows their lines; None if there is nothing to check."""
@@ -77,9 +80,10 @@ def parse_kernel_node(
                 interp.report(error)
         if interp.errors:
             raise interp.errors[0]
-        if is_checked:
-            kernel = _in_order_unless_proved(kernel, interp.places)
-        return ParsedKernel(kernel, source.name_span(node), interp.places, interp.shown)
+        unproved = tuple(unproved_loops(kernel)) if is_checked else ()
+        kernel = _in_order(kernel, {loop.var for loop, _ in unproved}, interp.places)
+        told = tuple(_why_in_order(loop, buffer, interp.shown) for loop, buffer in unproved)
+        return ParsedKernel(kernel, source.name_span(node), interp.places, interp.shown, told)
     except RelaxError as error:
         errors = [*interp.errors, error] if error not in interp.errors else interp.errors
         first, *others = errors
@@ -94,13 +98,17 @@ def _as_it_runs(kernel: PrimFunc) -> PrimFunc:
     return replace(kernel, attrs=MappingProxyType({**kernel.attrs, "scheduled": True}))
 
 
-def _in_order_unless_proved(kernel: PrimFunc, places: Places) -> PrimFunc:
-    """The kernel with those parallel loops serial whose steps may meet in an element."""
-    unproved = {loop.var for loop in unproved_loops(kernel)}
+def _why_in_order(loop: For, buffer: Buffer, shown: Mapping[str, str]) -> str:
+    name = shown.get(loop.var, loop.var)
+    return f"{name}: two steps may touch the same element of {buffer.name}"
+
+
+def _in_order(kernel: PrimFunc, loops: Collection[str], places: Places) -> PrimFunc:
+    """The kernel with some parallel loops serial."""
 
     def visit(stmt: Stmt) -> Stmt:
         inner = map_statements(stmt, visit)
-        if isinstance(stmt, For) and stmt.var in unproved:
+        if isinstance(stmt, For) and stmt.var in loops:
             assert isinstance(inner, For)
             return replace(inner, kind="serial")
         if all(new is old for new, old in zip(sub_statements(inner), sub_statements(stmt), strict=True)):
@@ -108,7 +116,7 @@ def _in_order_unless_proved(kernel: PrimFunc, places: Places) -> PrimFunc:
         places[inner] = places.get(stmt)
         return inner
 
-    return replace(kernel, body=visit(kernel.body)) if unproved else kernel
+    return replace(kernel, body=visit(kernel.body)) if loops else kernel
 
 
 def _read(interp: KernelInterpreter, node: ast.FunctionDef) -> PrimFunc:

@@ -1,0 +1,218 @@
+"""What a kernel says of itself, as functions do: ``lower``, ``explain``, ``check``; and kernels in debug mode."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+from typing import Any
+
+import numpy as np
+import pytest
+
+import relaxdsl as relax
+from relaxdsl import tir as T
+from relaxdsl.passes import comparison
+
+n, m = relax.dims("n m")
+
+
+@relax.prim_func
+def softmax(x: T.Buffer((n, m), "float32"), y: T.Buffer((n, m), "float32")):
+    """Each row."""
+    for i in T.parallel(n):
+        total = T.float32(0)
+        for j in range(m):
+            y[i, j] = T.exp(x[i, j])
+            total += y[i, j]
+        for j in T.vectorized(m):
+            y[i, j] /= total
+
+
+@relax.prim_func
+def twice_and_sums(x: T.Buffer((n, m), "float32"), y: T.Buffer((n, m), "float32"), s: T.Buffer((n,), "float32")):
+    for i, j in T.grid(n, m):
+        with T.block("y"):
+            vi, vj = T.axis.remap("SS", [i, j])
+            y[vi, vj] = x[vi, vj] * 2.0
+    for i, j in T.grid(n, m):
+        with T.block("s"):
+            vi, vj = T.axis.remap("SR", [i, j])
+            with T.init():
+                s[vi] = 0.0
+            s[vi] += y[vi, vj]
+
+
+@relax.prim_func
+def rolled(x: T.Buffer((n,), "float32"), y: T.Buffer((n,), "float32")):
+    for row in T.parallel(n):
+        y[(row + 1) % n] = x[row]
+
+
+@relax.prim_func
+def gather(x: T.Buffer((m,), "float32"), index: T.Buffer((n,), "int64"), y: T.Buffer((n,), "float32")):
+    for i in T.parallel(n):
+        y[i] = x[index[i]]
+
+
+X = np.arange(6, dtype="float32").reshape(2, 3) / 8
+
+
+def without_times(explanation: object) -> str:
+    head, _, times = str(explanation).rpartition("\n")
+    assert times.startswith("compile time: parse ")
+    return "\n".join(line for line in head.splitlines() if not line.startswith("kernels compiled"))
+
+
+def line_of(kernel: Any) -> int:
+    return inspect.getsourcelines(kernel.__wrapped__)[1] + 1
+
+
+# ------------------------------------------------------------------------------------------------------------ explain
+
+
+def test_explain_shows_the_loops_and_what_threads_share() -> None:
+    explanation = softmax.explain()
+    assert without_times(explanation) == "\n".join(
+        [
+            "softmax: one compile for every shape",
+            "symbols:",
+            "   n is bound by argument x, axis 0",
+            "   m is bound by argument x, axis 1",
+            "kernels, in order:",
+            f"   softmax over n (test_kernel_function.py:{line_of(softmax)}:5); "
+            "threads share it if m * n * 20 >= 300000; runs as it is written",
+            "loops, as they run:",
+            "   for i in T.parallel(n):",
+            "       for j in range(m):",
+            "       for j1 in T.vectorized(m):",
+            "copies:",
+            "   argument x: only if it is not C-contiguous, aligned and of native byte order",
+        ]
+    )
+    assert explanation.seconds["parse"] > 0
+    assert explanation.loops[0] == "for i in T.parallel(n):"
+
+
+def test_explain_says_which_checks_are_made() -> None:
+    @relax.prim_func
+    def added(x: T.Buffer((n,), "float32"), y: T.Buffer((n,), "float32"), z: T.Buffer((n,), "float32")):
+        for i in range(n):
+            with T.block("z"):
+                vi = T.axis.spatial(n, i)
+                z[vi] = x[vi] + y[vi]
+
+    explanation = added.explain()
+    (check,) = explanation.checks
+    assert check.relation == "y.shape[0] == n"
+    (kernel,) = explanation.kernels
+    assert kernel.fusion == "has the default schedule"
+
+
+def test_explain_says_why_a_parallel_loop_runs_in_order() -> None:
+    text = without_times(rolled.explain())
+    assert "one thread; runs as it is written\nloops, as they run:\n   for row in range(n):\n" in text
+    why = "   row: two steps may touch the same element of y\n"
+    assert f"T.parallel, but in order on one thread:\n{why}" in text
+
+
+def test_explain_shows_calls_of_the_engine() -> None:
+    @relax.prim_func
+    def product(a: T.Buffer((n, m), "float32"), b: T.Buffer((m, n), "float32"), c: T.Buffer((n, n), "float32")):
+        for i, j, r in T.grid(n, n, m):
+            with T.block("c"):
+                vi, vj, vr = T.axis.remap("SSR", [i, j, r])
+                with T.init():
+                    c[vi, vj] = 0.0
+                c[vi, vj] += a[vi, vr] * b[vr, vj]
+
+    assert any(line.strip() == "contract_float32(…)" for line in product.explain().loops)
+
+
+# -------------------------------------------------------------------------------------------------------------- lower
+
+
+def test_lower_shows_the_kernel_on_its_way_down() -> None:
+    stages = softmax.lower()
+    assert list(stages) == ["typed", "loops", "source", "vm"]
+    assert stages["typed"] == softmax.script()
+    assert "y[i * m + j] = T.exp(x[i * m + j])" in stages["loops"]
+    assert stages["source"].strip() == softmax.source().strip()
+    assert stages["vm"].startswith("program softmax(x: float32(n, m)) -> ")
+
+
+# -------------------------------------------------------------------------------------------------------------- check
+
+
+def test_check_agrees() -> None:
+    result = softmax.check(X)
+    assert result
+    assert str(result) == "softmax: everything agrees with the reference (1 kernel)"
+    assert twice_and_sums.check(x=X)
+
+
+def test_check_shows_where_an_output_differs(monkeypatch: pytest.MonkeyPatch) -> None:
+    right = comparison.kernel_outputs
+
+    def wrong(*args: Any) -> Any:
+        first, second = right(*args)
+        return [first, second + 1]
+
+    monkeypatch.setattr(comparison, "kernel_outputs", wrong)
+    result = twice_and_sums.check(np.zeros((2, 3), "float32"))
+    assert not result
+    assert str(result) == (
+        f"twice_and_sums: the result (test_kernel_function.py:{line_of(twice_and_sums)}:5) is the first to differ: "
+        "[1] 2 of 2 elements, first at (0,): expected 0.0, got 1.0"
+    )
+
+
+@pytest.mark.parametrize("method", ["check", "profile"])
+def test_outputs_are_no_arguments(method: str) -> None:
+    with pytest.raises(relax.ArgumentError) as caught:
+        getattr(softmax, method)(X, X)
+    assert str(caught.value) == (
+        "softmax: y is an output, which the call makes and returns\n"
+        "   hint: to have it written into an array of yours, pass out=y"
+    )
+
+
+# --------------------------------------------------------------------------------------------------------- debug mode
+
+
+def test_a_kernel_in_debug_mode_is_another_kernel() -> None:
+    checked = relax.prim_func(gather, debug=True)
+    index = np.array([0, 3])
+    with pytest.raises(relax.KernelError) as caught:
+        checked(np.zeros(3, "float32"), index)
+    place = line_of(gather) + 2
+    assert str(caught.value) == "\n".join(
+        [
+            "gather: x, axis 0: the index index[i] is out of range",
+            f"   --> test_kernel_function.py:{place}:16",
+            "   |",
+            f"{place} |         y[i] = x[index[i]]",
+            "   |                ^^^^^^^^^^^",
+            "   it is 3, and the size is 3",
+            "   hint: guard it with `if` or T.if_then_else, or loop over fewer elements",
+        ]
+    )
+    assert gather.debug is None
+    assert (checked.__wrapped__, checked.ir) == (gather.__wrapped__, gather.ir)
+    assert relax.prim_func(checked, debug=False).debug is None
+    assert copy.copy(checked).debug is checked.debug
+
+
+def test_a_kernel_without_source_in_debug_mode() -> None:
+    plain = relax.prim_func(gather.ir)
+    with pytest.raises(relax.KernelError) as caught:
+        relax.prim_func(plain, debug=True)(np.zeros(3, "float32"), np.array([0, 3]))
+    assert caught.value.headline == "gather: x, axis 0: the index index[i] is out of range"
+
+
+@pytest.mark.parametrize("made", [softmax, softmax.ir, relax.Schedule(softmax)], ids=["kernel", "ir", "schedule"])
+def test_attributes_are_given_where_a_kernel_is_defined(made: Any) -> None:
+    with pytest.raises(relax.ScriptError) as caught:
+        relax.prim_func(made, attrs={"a": 1})
+    assert str(caught.value) == (
+        "relax.prim_func: softmax has its attributes already\n   hint: give them where it is defined"
+    )
