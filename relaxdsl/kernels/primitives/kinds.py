@@ -33,6 +33,7 @@ def vectorize(func: PrimFunc, loop: str) -> PrimFunc:
 def unroll(func: PrimFunc, loop: str) -> PrimFunc:
     """The kernel with a loop whose iterations are written out; see :meth:`.Schedule.unroll`."""
     _, old = loop_path(func, loop, "unroll")
+    _require_no_other_kind(func, old, "unrolled", "unroll")
     if not isinstance(old.extent, int):
         hint = f"split it first: sch.split({loop}, factors=[None, 4])"
         refuse(func, f"unroll: {loop} runs {old.extent} times, which is no number", loop, hint=hint)
@@ -69,12 +70,20 @@ def _refuse_many_steps(func: PrimFunc, step: str, steps: int, loop: str) -> NoRe
 
 def _with_kind(func: PrimFunc, name: str, kind: LoopKind, step: str) -> PrimFunc:
     path, loop = loop_path(func, name, step)
+    _require_no_other_kind(func, loop, kind, step)
     block = reduced_by(loop)
     if block is not None:
         hint = "split it and use rfactor, which gives the parts of the reduction results of their own"
         refuse(func, f"{step}: {name} runs over the reduction of block {block.name}", name, hint=hint)
     _require_independent(func, loops_on(path), loop, step)
     return replaced(func, loop, replace(loop, kind=kind))
+
+
+def _require_no_other_kind(func: PrimFunc, loop: For, kind: LoopKind, step: str) -> None:
+    """Refuses a loop that is to run in another way already; the same way twice is none more."""
+    if loop.kind not in ("serial", kind):
+        hint = f"split it while it is serial; then one part can be {loop.kind} and the other {kind}"
+        refuse(func, f"{step}: {loop.var} is {loop.kind} already", loop.var, hint=hint)
 
 
 def _require_independent(func: PrimFunc, on_path: tuple[For, ...], loop: For, step: str) -> None:

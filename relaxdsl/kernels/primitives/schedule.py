@@ -189,7 +189,8 @@ class Schedule(RecordedSteps):
         before: ``for i in range(n):``, after: ``for i in T.parallel(n):``
 
         Raises:
-            ScheduleError: it runs over a reduction; two iterations may touch an element that one of them writes.
+            ScheduleError: it runs over a reduction; two iterations may touch an element that one of them writes; it is
+                vectorized or unrolled already.
         """
         self._func = kinds.parallel(self._func, loop_name("parallel", loop))
 
@@ -211,7 +212,7 @@ class Schedule(RecordedSteps):
         before: ``for i in range(4):``, after: ``for i in T.unrolled(4):``
 
         Raises:
-            ScheduleError: how often it runs is no number, or too large a one.
+            ScheduleError: how often it runs is no number, or too large a one; it is parallel or vectorized already.
         """
         self._func = kinds.unroll(self._func, loop_name("unroll", loop))
 

@@ -77,11 +77,18 @@ class TensorIntrin:
             ScheduleError: there is none.
         """
         if name not in cls._known:
-            close = nearest(name, cls._known)
             raise ScheduleError(
-                f"tensorize: there is no intrinsic {name}", hint=f"did you mean {close}?" if close else None
+                f"tensorize: there is no intrinsic {name}",
+                details=[f"there are {', '.join(cls._known)}"] if cls._known else ["none is registered"],
+                hint=cls._instead_of(name),
             )
         return cls._known[name]
+
+    @classmethod
+    def _instead_of(cls, name: str) -> str:
+        close = nearest(name, cls._known)
+        register = f'relax.TensorIntrin.register("{name}", description, implementation) makes one'
+        return f"did you mean {close}?" if close else register
 
 
 def tensorize(func: PrimFunc, names: UniqueNames, loop: str, intrinsic: str) -> PrimFunc:

@@ -158,13 +158,6 @@ def copy_described(x: T.Buffer((n,), "float32"), y: T.Buffer((n,), "float32"), n
 
 
 @case
-def tensorize_refuses_an_unknown_intrinsic() -> relax.Schedule:
-    sch = start("chain")
-    sch.tensorize(sch.get_loops("t")[1], "double8")
-    return sch
-
-
-@case
 def tensorize_refuses_to_pass_the_address_of_a_part() -> relax.Schedule:
     x, y = double_described.ir.params
     passed = replace(double_described.ir, body=CallExtern("double", (x, y), (y,)))

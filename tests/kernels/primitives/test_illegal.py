@@ -130,6 +130,29 @@ def double_4_in_two_steps(x: T.Buffer((4,), "int64"), y: T.Buffer((4,), "int64")
 relax.TensorIntrin.register("double_4_in_two_steps", double_4, double_4_in_two_steps)
 
 
+REGISTER = 'relax.TensorIntrin.register("{}", description, implementation) makes one'
+
+
+@pytest.mark.parametrize(
+    ("known", "name", "message"),
+    [
+        (["double4", "sum8"], "double8", "   there are double4, sum8\n   hint: did you mean double4?"),
+        (["double4", "sum8"], "wmma", f"   there are double4, sum8\n   hint: {REGISTER.format('wmma')}"),
+        ([], "wmma", f"   none is registered\n   hint: {REGISTER.format('wmma')}"),
+    ],
+)
+def test_tensorize_refuses_an_unknown_intrinsic(
+    monkeypatch: pytest.MonkeyPatch, known: list[str], name: str, message: str
+) -> None:
+    monkeypatch.setattr(relax.TensorIntrin, "_known", {})
+    for each in known:
+        relax.TensorIntrin.register(each, double_4, double_4)
+    sch = relax.Schedule(double_4)
+    with pytest.raises(relax.ScheduleError) as caught:
+        sch.tensorize(sch.get_loops("y")[0], name)
+    assert str(caught.value) == f"tensorize: there is no intrinsic {name}\n{message}"
+
+
 def test_tensorize_refuses_a_buffer_that_is_two_of_the_description() -> None:
     @relax.prim_func
     def kernel(y: T.Buffer((4,), "int64")):

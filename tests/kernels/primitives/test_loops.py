@@ -559,6 +559,37 @@ def test_unroll_refuses_what_is_too_long():
     assert_refuses(lambda: sch.unroll(i_0), message + loops + hint)
 
 
+KINDS = {
+    "parallel": ("parallel", "T.parallel"),
+    "vectorize": ("vectorized", "T.vectorized"),
+    "unroll": ("unrolled", "T.unroll"),
+}
+
+
+@pytest.mark.parametrize("second", KINDS)
+@pytest.mark.parametrize("first", KINDS)
+def test_a_loop_runs_in_one_way(first: str, second: str) -> None:
+    sch = relax.Schedule(double(4))
+    (i,) = sch.get_loops("y")
+    getattr(sch, first)(i)
+    before = str(sch)
+    if first == second:
+        getattr(sch, second)(i)
+        assert str(sch) == before
+        return
+    (kind, written), (other, _) = KINDS[first], KINDS[second]
+    message = f"""
+    {second}: i is {kind} already
+       for i in {written}(4):  # <-- i
+           with T.block("y"):
+               v_i, = T.axis.remap("S", [i])
+               y[v_i] = x[v_i] * T.float32(2.0)
+       hint: split it while it is serial; then one part can be {kind} and the other {other}
+    """
+    assert_refuses(lambda: getattr(sch, second)(i), message)
+    assert str(sch) == before
+
+
 def test_a_block_with_unrolled_steps_is_not_moved_into_many():
     @relax.prim_func
     def kernel(x: T.Buffer((100, 100), "float32"), y: T.Buffer((100, 100), "float32")):
