@@ -19,7 +19,7 @@ from relaxdsl.ir.names import UniqueNames
 from relaxdsl.ir.print_graph import script
 from relaxdsl.kernels.primitives.facts import place_of_buffer
 from relaxdsl.kernels.primitives.layout import IndexMap
-from relaxdsl.kernels.primitives.trace import BlockRef, LoopRef, Step, Trace
+from relaxdsl.kernels.primitives.trace import BlockRef, LoopRef, Parameter, Step, Trace
 from relaxdsl.kernels.primitives.tree import block_path, blocks_in, names_in
 from relaxdsl.kernels.structural_key import structural_key
 
@@ -82,7 +82,7 @@ class RecordedSteps:
     @property
     def trace(self) -> Trace:
         """The steps so far."""
-        return Trace(self.structure, self.block_names, tuple(self._steps))
+        return Trace(self.structure, self.block_names, tuple(self.parameters.values()), tuple(self._steps))
 
     @property
     def structure(self) -> str:
@@ -93,6 +93,12 @@ class RecordedSteps:
     def block_names(self) -> tuple[str, ...]:
         """The names of the blocks at the start, in order."""
         return tuple(block.name for block in blocks_in(self._start.body))
+
+    @property
+    def parameters(self) -> dict[str, Parameter]:
+        """What the kernel takes, by name."""
+        params = self._start.params
+        return {each.name: Parameter(each.dtype, tuple(map(str, each.shape))) for each in params}
 
     def copy(self) -> Self:
         """A schedule of the kernel as it is now, with the same trace, which goes its own way from here.

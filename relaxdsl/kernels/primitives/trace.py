@@ -54,6 +54,24 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
+class Parameter:
+    """What a kernel takes: the dtype and the sizes of a buffer, as text."""
+
+    dtype: str
+    shape: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"{self.dtype}({', '.join(self.shape)})"
+
+    def is_like(self, other: Parameter) -> bool:
+        """Whether they differ in the names of sizes at most."""
+        if (self.dtype, len(self.shape)) != (other.dtype, len(other.shape)):
+            return False
+        sizes = zip(self.shape, other.shape, strict=True)
+        return all(a == b or not (a.isdigit() or b.isdigit()) for a, b in sizes)
+
+
+@dataclass(frozen=True, slots=True)
 class Trace:
     """What was done to a kernel, in order.
 
@@ -63,10 +81,12 @@ class Trace:
     Args:
         kernel: identifies the structure of the kernel it was made for.
         blocks: the names of that kernel's blocks, in order.
+        parameters: what that kernel takes, for messages.
     """
 
     kernel: str
     blocks: tuple[str, ...]
+    parameters: tuple[Parameter, ...]
     steps: tuple[Step, ...] = field(default=())
 
     def __str__(self) -> str:
@@ -80,7 +100,9 @@ class Trace:
         """The trace as JSON text, for :meth:`from_json`."""
         names = _Names()
         steps = [names.as_data(step) for step in self.steps]
-        return json.dumps({"kernel": self.kernel, "blocks": self.blocks, "steps": steps})
+        parameters = [[each.dtype, each.shape] for each in self.parameters]
+        head = {"kernel": self.kernel, "blocks": self.blocks, "parameters": parameters}
+        return json.dumps({**head, "steps": steps})
 
     @classmethod
     def from_json(cls, text: str) -> Trace:
@@ -92,7 +114,8 @@ class Trace:
         try:
             data = json.loads(text)
             steps = tuple(_step_of(each) for each in data["steps"])
-            return cls(data["kernel"], tuple(data["blocks"]), steps)
+            parameters = tuple(Parameter(dtype, tuple(shape)) for dtype, shape in data["parameters"])
+            return cls(data["kernel"], tuple(data["blocks"]), parameters, steps)
         except KeyError as error:
             raise ScheduleError(f"Trace.from_json: the text is no trace: it has no {error}") from None
         except (ValueError, TypeError, AttributeError) as error:
@@ -109,12 +132,26 @@ class Trace:
         """
         if not hasattr(type(schedule), "block_names"):
             raise ScheduleError(f"apply_to: {schedule!r} is no schedule", hint="make one: relax.Schedule(kernel)")
-        blocks = schedule.block_names
-        is_same = schedule.structure == self.kernel
-        renamed = dict(zip(self.blocks, blocks, strict=True)) if is_same else {}
+        other = None if schedule.structure == self.kernel else self._other_kernel(schedule)
+        renamed = dict(zip(self.blocks, schedule.block_names, strict=True)) if other is None else {}
         done = schedule.copy()
-        _Replay(done, renamed).run(self)
+        _Replay(done, renamed, other).run(self)
         schedule.take_over(done)
+
+    def _other_kernel(self, schedule: Schedule) -> str:
+        """How the kernel of ``schedule`` is known to differ from the trace's."""
+        own = schedule.parameters
+        unlike = ((name, a, b) for (name, a), b in zip(own.items(), self.parameters, strict=False) if not a.is_like(b))
+        name, mine, theirs = next(unlike, (None, None, None))
+        if len(own) != len(self.parameters):
+            what = f"with {len(self.parameters)} parameters, not {len(own)}"
+        elif name is not None:
+            what = f"where {name} is {theirs}, not {mine}"
+        elif len(self.blocks) != len(schedule.block_names):
+            what = f"with the blocks {', '.join(self.blocks)}"
+        else:
+            what = "with other loops or statements"
+        return f"the trace is of another kernel, {what}; so blocks are found by name"
 
 
 # ------------------------------------------------------------------------------------------------------------ writing
@@ -202,9 +239,10 @@ def _value_of(data: Any) -> Any:
 class _Replay:
     """Does the steps of a trace, keeping track of which loop is which."""
 
-    def __init__(self, schedule: Schedule, blocks: Mapping[str, str]) -> None:
+    def __init__(self, schedule: Schedule, blocks: Mapping[str, str], other: str | None) -> None:
         self._schedule = schedule
         self._blocks = blocks
+        self._other = () if other is None else (other,)
         self._refs: dict[Ref, Ref] = {}
 
     def run(self, trace: Trace) -> None:
@@ -214,7 +252,8 @@ class _Replay:
             try:
                 result = self._call(step)
             except ScheduleError as error:
-                raise ScheduleError(f"{place}: {error.headline}", details=error.details, hint=error.hint) from None
+                details = (*self._other, *error.details)
+                raise ScheduleError(f"{place}: {error.headline}", details=details, hint=error.hint) from None
             self._bind(step, result, place)
 
     def _call(self, step: Step) -> Result:
@@ -239,5 +278,6 @@ class _Replay:
     def _bind(self, step: Step, result: Result, place: str) -> None:
         given = Step("", (), {}, result).results
         if len(given) != len(step.results):
-            raise ScheduleError(f"{place}: the trace's kernel has {len(step.results)} there, this one {len(given)}")
+            headline = f"{place}: the trace's kernel has {len(step.results)} there, this one {len(given)}"
+            raise ScheduleError(headline, details=self._other)
         self._refs.update(zip(step.results, given, strict=True))

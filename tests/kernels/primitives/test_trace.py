@@ -13,6 +13,7 @@ import relaxdsl as relax
 from relaxdsl import te
 from relaxdsl.ir.loops import PrimFunc
 from relaxdsl.kernels.create import create_prim_func
+from relaxdsl.types.dims import Dim
 
 m, n, p = relax.dims("m n p")
 
@@ -111,6 +112,7 @@ def test_a_trace_refuses_a_kernel_without_its_blocks():
         tiled(matmul()).trace.apply_to(relax.Schedule(row_sums()))
     expected = """
     replay: step 1, b0 = sch.get_block("c"): get_block: there is no block c
+       the trace is of another kernel, with 3 parameters, not 2; so blocks are found by name
        for i, k in T.grid(m, n):
            with T.block("s"):
                v_i, v_k = T.axis.remap("SR", [i, k])
@@ -129,7 +131,37 @@ def test_a_trace_refuses_a_kernel_with_fewer_loops():
     other = relax.Schedule(create_prim_func([x], [te.compute((n,), lambda i: x[i] + 1.0, name="t")], "one"))
     with pytest.raises(relax.ScheduleError) as caught:
         sch.trace.apply_to(other)
-    assert str(caught.value) == "replay: step 2, l1, l2 = sch.get_loops(b0): the trace's kernel has 2 there, this one 1"
+    assert str(caught.value) == (
+        "replay: step 2, l1, l2 = sch.get_loops(b0): the trace's kernel has 2 there, this one 1\n"
+        "   the trace is of another kernel, where x is float32(m, n), not float32(n); so blocks are found by name"
+    )
+
+
+def doubled(dtype: str, size: Dim, name: str, stages: int = 1, factor: int = 2) -> PrimFunc:
+    x = te.placeholder((size,), dtype, name="x")
+    y = te.compute((size,), lambda i: x[i] * factor, name="first" if stages > 1 else name)
+    result = te.compute((size,), lambda i: y[i] + y[size - 1 - i], name=name) if stages > 1 else y
+    return create_prim_func([x], [result], "doubled")
+
+
+@pytest.mark.parametrize(
+    ("kernel", "difference"),
+    [
+        (doubled("float64", n, "t"), "where x is float32(n), not float64(n)"),
+        (doubled("float32", 8, "t"), "where x is float32(n), not float32(8)"),
+        (doubled("float32", p, "t", stages=2), "with the blocks y"),
+        (doubled("float32", n, "t", factor=3), "with other loops or statements"),
+    ],
+)
+def test_a_trace_says_how_its_kernel_differs(kernel: PrimFunc, difference: str) -> None:
+    sch = relax.Schedule(doubled("float32", n, "y"))
+    sch.parallel(sch.get_loops("y")[0])
+    trace = relax.Trace.from_json(sch.trace.as_json())
+    with pytest.raises(relax.ScheduleError) as caught:
+        trace.apply_to(relax.Schedule(kernel))
+    headline, first, *_ = str(caught.value).splitlines()
+    assert headline == 'replay: step 1, b0 = sch.get_block("y"): get_block: there is no block y'
+    assert first == f"   the trace is of another kernel, {difference}; so blocks are found by name"
 
 
 def test_a_text_that_is_no_trace():
