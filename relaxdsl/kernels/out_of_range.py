@@ -243,11 +243,14 @@ class Walk:
     used: frozenset[str]
     is_along_ends: bool = False
     steps: int = field(default=0)
+    is_whole: bool = field(default=True)
+    """Whether no point was left out for the limit, or since a condition depends on data."""
 
     def points(self, values: Values, facts: tuple[Fact, ...]) -> Iterator[Values]:
         """The values of all names, outermost first, at every point where all conditions certainly hold."""
         self.steps += 1
         if self.steps > _STEP_LIMIT:
+            self.is_whole = False
             return
         if not facts:
             yield values
@@ -268,6 +271,7 @@ class Walk:
                     yield {**values, var: value}
             case Condition(expr, holds):
                 truth = value_of(expr, values)
+                self.is_whole &= truth is not None
                 if truth is not None and bool(truth) is holds:
                     yield values
 

@@ -8,6 +8,7 @@ from itertools import permutations
 
 from relaxdsl.ir.loops import Block, For, IterVar, PrimFunc, Stmt
 from relaxdsl.kernels.primitives.dependence import Guard, touches
+from relaxdsl.kernels.primitives.examples import shown_left_out
 from relaxdsl.kernels.primitives.regions import Span, folded, ranges_of
 from relaxdsl.kernels.primitives.tree import Path, block_path, loops_on, refuse, variable
 from relaxdsl.types.dims import Dim, dim_min, free_symbols, substitute
@@ -34,12 +35,13 @@ def _require_places(func: PrimFunc, block: Block, axes: Sequence[IterVar], step:
     guards = _guards_of(func.body, block)
     tiles = groups_of(block.iter_vars, loops)
     if any(guard is None or not any(_is_last_tile(guard, each) for each in tiles) for guard in guards):
-        refuse(func, f"{step}: block {block.name} is computed under a condition", block.name)
+        headline = f"{step}: block {block.name} is computed under a condition"
+        refuse(func, headline, block.name, example=shown_left_out(func, block, block.iter_vars))
     for group in groups_of(axes, loops):
         if not _is_covered(group, loops, guards):
             names = " and ".join(axis.var for axis in group)
             headline = f"{step}: the loops around block {block.name} may not run over all of {names}"
-            refuse(func, headline, block.name)
+            refuse(func, headline, block.name, example=shown_left_out(func, block, group))
 
 
 def is_run_everywhere(block: Block, axes: Sequence[IterVar], within: Path) -> bool:

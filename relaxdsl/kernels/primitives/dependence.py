@@ -24,7 +24,7 @@ from relaxdsl.ir.loops import (
     loop_variable,
     sub_statements,
 )
-from relaxdsl.ir.scalar import Apply, Index, IndexValue, ScalarExpr
+from relaxdsl.ir.scalar import Apply, Index, IndexValue, Load, ScalarExpr
 from relaxdsl.ir.visit_loops import scalars_of
 from relaxdsl.kernels.accesses import flat_index, index_dims, loads_of
 from relaxdsl.kernels.patterns import bare_name, spatial_variables
@@ -48,6 +48,7 @@ class Touch:
         own_indices: over the axes of ``block``, as they are written.
         loops: those around it, outermost first.
         guards: the conditions around it.
+        node: the load or the store; None where a function gets the buffer.
     """
 
     buffer: Buffer
@@ -57,6 +58,7 @@ class Touch:
     block: Block | None
     loops: tuple[For, ...]
     guards: tuple[Guard, ...]
+    node: Load | Store | None = None
 
     @property
     def owner(self) -> str:
@@ -97,9 +99,10 @@ class _Surroundings:
                 return substitute(left, self.bindings), substitute(right, self.bindings)
         return None
 
-    def touch(self, buffer: Buffer, indices: tuple[Index, ...], is_write: bool) -> Touch:
+    def touch(self, node: Load | Store) -> Touch:
+        indices, is_write = node.indices, isinstance(node, Store)
         bound = tuple(each if isinstance(each, ScalarExpr) else substitute(each, self.bindings) for each in indices)
-        return Touch(buffer, bound, is_write, indices, self.block, self.loops, self.guards)
+        return Touch(node.buffer, bound, is_write, indices, self.block, self.loops, self.guards, node)
 
 
 def touches(stmt: Stmt, around: Sequence[For] = ()) -> list[Touch]:
@@ -109,10 +112,10 @@ def touches(stmt: Stmt, around: Sequence[For] = ()) -> list[Touch]:
 
 def _touches(stmt: Stmt, around: _Surroundings) -> Iterator[Touch]:
     for expr in scalars_of(stmt):
-        yield from (around.touch(load.buffer, load.indices, False) for load in loads_of(expr))
+        yield from (around.touch(load) for load in loads_of(expr))
     match stmt:
-        case Store(buffer, indices):
-            yield around.touch(buffer, indices, True)
+        case Store():
+            yield around.touch(stmt)
         case CallExtern(arguments=arguments, written=written):
             for buffer in (each for each in arguments if isinstance(each, Buffer)):
                 yield Touch(buffer, None, buffer in written, (), around.block, around.loops, around.guards)

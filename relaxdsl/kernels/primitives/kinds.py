@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import NoReturn
 
 from relaxdsl.ir.loops import MOST_STEPS_UNROLLED, For, LoopKind, PrimFunc, steps_written_out, walk
+from relaxdsl.kernels.out_of_range import Values
 from relaxdsl.kernels.primitives.dependence import (
     Sign,
     conflicting_pairs,
@@ -14,6 +16,7 @@ from relaxdsl.kernels.primitives.dependence import (
     reduced_by,
     touches,
 )
+from relaxdsl.kernels.primitives.examples import iterations, meeting_of
 from relaxdsl.kernels.primitives.private import is_private
 from relaxdsl.kernels.primitives.tree import loop_path, loops_on, refuse, replaced
 
@@ -88,16 +91,27 @@ def _require_no_other_kind(func: PrimFunc, loop: For, kind: LoopKind, step: str)
 
 def _require_independent(func: PrimFunc, on_path: tuple[For, ...], loop: For, step: str) -> None:
     """Refuses a loop of which one iteration may touch an element that another one writes."""
-    found = touches(loop, on_path[: on_path.index(loop)])
-    for a, b in conflicting_pairs(found):
-        if is_within_block(a.buffer, found) or is_private(func, a.buffer, loop):
-            continue
-        if may_meet(a, b, {loop.var: "<", **_any_inside(loop, a.loops)}):
-            first, then = ("write" if each.is_write else "read" for each in (a, b))
-            both = "write" if first == then else f"{first} and {then}"
-            refuse(
-                func, f"{step}: two iterations of {loop.var} may {both} the same element of {a.buffer.name}", loop.var
-            )
+    outside = on_path[: on_path.index(loop)]
+    found = touches(loop, outside)
+    wrong = [
+        (a, b)
+        for a, b in conflicting_pairs(found)
+        if not is_within_block(a.buffer, found)
+        and not is_private(func, a.buffer, loop)
+        and may_meet(a, b, {loop.var: "<", **_any_inside(loop, a.loops)})
+    ]
+    if wrong:
+        met = meeting_of(func, wrong, lambda one, other: _differ_in(loop, outside, one, other))
+        first, then = ("write" if each.is_write else "read" for each in (met.first, met.then))
+        both = "write" if first == then else f"{first} and {then}"
+        headline = f"{step}: two iterations of {loop.var} may {both} the same element of {met.first.buffer.name}"
+        refuse(func, headline, loop.var, example=met.lines)
+
+
+def _differ_in(loop: For, outside: Sequence[For], one: Values, other: Values) -> bool:
+    """Whether these are two iterations of a loop, in one iteration of those outside of it."""
+    own, around = iterations([loop], one, other), iterations(outside, one, other)
+    return own[0] < own[1] and around[0] == around[1]
 
 
 def _any_inside(loop: For, loops: tuple[For, ...]) -> dict[str, Sign]:

@@ -9,6 +9,7 @@ from itertools import pairwise
 from relaxdsl.ir.loops import For, IfThenElse, PrimFunc, Stmt, may_multiply, sizes_of, substitute_variables
 from relaxdsl.ir.names import UniqueNames
 from relaxdsl.ir.scalar import Apply, IndexValue
+from relaxdsl.kernels.out_of_range import Values
 from relaxdsl.kernels.primitives.combining import ORDERLESS_HINT, combines_in_any_order
 from relaxdsl.kernels.primitives.dependence import (
     Sign,
@@ -22,6 +23,7 @@ from relaxdsl.kernels.primitives.dependence import (
     names_in_index,
     touches,
 )
+from relaxdsl.kernels.primitives.examples import iterations, meeting_of
 from relaxdsl.kernels.primitives.kinds import require_kinds
 from relaxdsl.kernels.primitives.private import is_private
 from relaxdsl.kernels.primitives.tree import at_leaves, blocks_in, loop_path, loops_on, nest, refuse, replaced, variable
@@ -202,13 +204,21 @@ def _require_order(func: PrimFunc, on_path: tuple[For, ...], chain: list[For], c
     """Refuses an order in which some element would be written, or read, before an iteration that comes first now."""
     outside = on_path[: on_path.index(chain[0])]
     found = touches(chain[0], outside)
-    for a, b in conflicting_pairs(found):
-        if is_within_block(a.buffer, found) or _is_one_sum(a, b) or is_private(func, a.buffer, chain[-1]):
-            continue
-        within = (each for each in (*a.loops, *b.loops) if each not in outside and each not in chain)
-        anyhow: dict[str, Sign] = {each.var: "*" for each in within}
-        if _reversed_signs(a, b, chain, changed, anyhow) is not None:
-            _refuse_order(func, a, b, chain, changed)
+    wrong = [
+        (a, b)
+        for a, b in conflicting_pairs(found)
+        if not is_within_block(a.buffer, found)
+        and not _is_one_sum(a, b)
+        and not is_private(func, a.buffer, chain[-1])
+        and _reversed_signs(a, b, chain, changed, _anyhow(a, b, (*outside, *chain))) is not None
+    ]
+    if wrong:
+        _refuse_order(func, wrong, outside, chain, changed)
+
+
+def _anyhow(a: Touch, b: Touch, decided: Sequence[For]) -> dict[str, Sign]:
+    """The loops around the accesses that are in any iteration."""
+    return {each.var: "*" for each in (*a.loops, *b.loops) if each not in decided}
 
 
 def _is_one_sum(a: Touch, b: Touch) -> bool:
@@ -216,15 +226,28 @@ def _is_one_sum(a: Touch, b: Touch) -> bool:
     return is_same_point(a, b) and a.block is not None and combines_in_any_order(a.block, a.buffer)
 
 
-def _refuse_order(func: PrimFunc, a: Touch, b: Touch, chain: list[For], changed: list[For]) -> None:
+def _refuse_order(
+    func: PrimFunc,
+    wrong: Sequence[tuple[Touch, Touch]],
+    outside: Sequence[For],
+    chain: Sequence[For],
+    changed: Sequence[For],
+) -> None:
+    def is_reversed(one: Values, other: Values) -> bool:
+        around, before, after = (iterations(loops, one, other) for loops in (outside, chain, changed))
+        return around[0] == around[1] and before[0] < before[1] and after[0] > after[1]
+
+    met = meeting_of(func, wrong, is_reversed)
     order = ", ".join(loop.var for loop in changed)
-    first, then = ("written" if each.is_write else "read" for each in (a, b))
+    first, then = ("written" if each.is_write else "read" for each in (met.first, met.then))
     moved = [loop.var for loop, now in zip(chain, changed, strict=True) if loop is not now]
-    if a.block is not None and is_same_point(a, b):
-        headline = f"reorder: in the order {order} block {a.block.name} may take steps before those that they need"
-        refuse(func, headline, *moved, hint=ORDERLESS_HINT)
-    headline = f"reorder: in the order {order} an element of {a.buffer.name} may be {then} before it is {first}"
-    refuse(func, headline, *moved, hint=f"now it is {first} first, in an earlier iteration")
+    block = met.first.block
+    if block is not None and is_same_point(met.first, met.then):
+        headline = f"reorder: in the order {order} block {block.name} may take steps before those that they need"
+        refuse(func, headline, *moved, hint=ORDERLESS_HINT, example=met.lines)
+    name = met.first.buffer.name
+    headline = f"reorder: in the order {order} an element of {name} may be {then} before it is {first}"
+    refuse(func, headline, *moved, hint=f"now it is {first} first, in an earlier iteration", example=met.lines)
 
 
 def _require_same_starts(func: PrimFunc, on_path: tuple[For, ...], chain: list[For], changed: list[For]) -> None:

@@ -5,7 +5,7 @@ Loops and blocks are found by name; every primitive looks them up anew, since re
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import NoReturn
 
@@ -192,13 +192,15 @@ def top_statement(path: Path) -> Stmt:
 # ----------------------------------------------------------------------------------------------------------- refusing
 
 
-def refuse(func: PrimFunc, headline: str, *marked: str, hint: str | None = None) -> NoReturn:
-    """Raises the ScheduleError that shows the kernel's loops, with those called ``marked`` pointed at.
+def refuse(
+    func: PrimFunc, headline: str, *marked: str, hint: str | None = None, example: Sequence[str] = ()
+) -> NoReturn:
+    """Raises the ScheduleError that shows an example, and the kernel's loops, with those called ``marked`` pointed at.
 
     Raises:
         ScheduleError: always.
     """
-    raise ScheduleError(headline, details=_shown_loops(func, marked), hint=hint)
+    raise ScheduleError(headline, details=(*example, *_shown_loops(func, marked)), hint=hint)
 
 
 def _shown_loops(func: PrimFunc, marked: tuple[str, ...]) -> list[str]:

@@ -10,6 +10,7 @@ import pytest
 
 import relaxdsl as relax
 from relaxdsl import tir as T
+from relaxdsl.ir.loops import Block, CallExtern, For, IterVar, PrimFunc, loop_variable
 
 n, m, k = relax.dims("n m k")
 
@@ -69,6 +70,114 @@ def test_reorder_looks_at_the_loops_within(
     with pytest.raises(relax.ScheduleError) as caught:
         step(relax.Schedule(kernel))
     assert str(caught.value).splitlines()[0] == headline
+
+
+def refusal(step: Callable[[], object]) -> list[str]:
+    with pytest.raises(relax.ScheduleError) as caught:
+        step()
+    return str(caught.value).splitlines()
+
+
+@pytest.mark.parametrize(
+    ("kernel", "step", "example"),
+    [
+        (
+            scan,
+            split_columns,
+            [
+                "   for n = 9, m = 9:",
+                "      i = 0, j_0 = 1, j_1 = 0: block t writes t[vi, vj], that is t[0, 8]",
+                "      i = 1, j_0 = 0, j_1 = 7: block t reads t[vi - 1, vj + 1], that is t[0, 8]",
+            ],
+        ),
+        (
+            far_scan,
+            split_rows,
+            [
+                "   for n = 5, m = 2:",
+                "      i_0 = 0, i_1 = 1, j = 1: block t writes t[vi, vj], that is t[1, 1]",
+                "      i_0 = 2, i_1 = 0, j = 0: block t reads t[vi - 3, vj + 1], that is t[1, 1]",
+            ],
+        ),
+        (
+            scan_in_space,
+            outer_two,
+            [
+                "   for n = 2, m = 2, k = 2:",
+                "      i = 0, j = 1, h = 0: block t writes t[vi, vj, vh], that is t[0, 1, 0]",
+                "      i = 1, j = 0, h = 1: block t reads t[vi - 1, vj + 1, vh - 1], that is t[0, 1, 0]",
+            ],
+        ),
+    ],
+)
+def test_reorder_shows_iterations_that_would_change_order(
+    kernel: Any, step: Callable[[relax.Schedule], None], example: list[str]
+) -> None:
+    assert refusal(lambda: step(relax.Schedule(kernel)))[1:4] == example
+
+
+def test_sizes_that_are_numbers_are_not_shown() -> None:
+    @relax.prim_func
+    def decayed(x: T.Buffer((2, 6), "float32"), y: T.Buffer((2,), "float32")):
+        for i, j in T.grid(2, 6):
+            with T.block("y"):
+                vi, vj = T.axis.remap("SR", [i, j])
+                with T.init():
+                    y[vi] = 0.0
+                y[vi] = y[vi] * 0.5 + x[vi, vj]
+
+    sch = relax.Schedule(decayed)
+    _, j = sch.get_loops("y")
+    j_0, j_1 = sch.split(j, factors=[None, 2])
+    assert refusal(lambda: sch.reorder(j_1, j_0))[1:3] == [
+        "   i = 0, j_0 = 0, j_1 = 1: block y reads y[vi], that is y[0]",
+        "   i = 0, j_0 = 1, j_1 = 0: block y writes y[vi], that is y[0]",
+    ]
+
+
+def test_accesses_are_named_if_no_example_is_found() -> None:
+    @relax.prim_func
+    def scattered(x: T.Buffer((n,), "float32"), index: T.Buffer((n,), "int64"), y: T.Buffer((n,), "float32")):
+        for i in range(n):
+            y[index[i]] = x[i]
+            with T.block("y"):
+                vi = T.axis.spatial(n, i)
+                y[vi] = x[vi]
+
+    sch = relax.Schedule(scattered)
+    lines = refusal(lambda: sch.parallel(sch.get_loops("y")[0]))
+    assert lines[:3] == [
+        "parallel: two iterations of i may write the same element of y",
+        "   a statement outside of blocks writes y[index[i]]",
+        "   for i in range(n):  # <-- i",
+    ]
+
+
+def test_a_function_that_gets_a_buffer_touches_all_of_it() -> None:
+    x, y = double_4.ir.params
+    block = Block("y", (IterVar("v", n, "spatial", loop_variable("i", n)),), CallExtern("f", (x, y), (y,)))
+    sch = relax.Schedule(PrimFunc("kernel", (x, y), 1, ("n",), For("i", n, block)))
+    lines = refusal(lambda: sch.parallel(sch.get_loops("y")[0]))
+    assert lines[:2] == ["parallel: two iterations of i may write the same element of y", "   block y writes y"]
+
+
+def test_what_data_decides_is_no_example() -> None:
+    @relax.prim_func
+    def positive(x: T.Buffer((n,), "float32"), y: T.Buffer((n,), "float32")):
+        t = T.alloc_buffer((n,), "float32")
+        for i in range(n):
+            if x[i] > 0:
+                with T.block("t"):
+                    vi = T.axis.spatial(n, i)
+                    t[vi] = x[vi]
+        for i in range(n):
+            with T.block("y"):
+                vi = T.axis.spatial(n, i)
+                y[vi] = t[vi]
+
+    sch = relax.Schedule(positive)
+    lines = refusal(lambda: sch.compute_at("t", sch.get_loops("y")[0]))
+    assert lines[:2] == ["compute_at: block t is computed under a condition", "   for i in range(n):"]
 
 
 def test_a_bound_stands_outside_of_a_condition_on_data() -> None:

@@ -398,8 +398,10 @@ def test_reorder_refuses_to_cross_a_dependence():
     i, j = sch.get_loops("y")
     assert_refuses(
         lambda: sch.reorder(j, i),
-        "reorder: in the order j, i an element of y may be read before it is written"
-        + UPDATE.format("vi, vj + 2")
+        "reorder: in the order j, i an element of y may be read before it is written\n"
+        "   for m = 2, n = 2:\n"
+        "      i = 0, j = 1: block y writes y[vi + 1, vj + 1], that is y[1, 2]\n"
+        "      i = 1, j = 0: block y reads y[vi, vj + 2], that is y[1, 2]" + UPDATE.format("vi, vj + 2")
         + "\n   hint: now it is written first, in an earlier iteration",
     )
 
@@ -454,7 +456,10 @@ def test_parallel_refuses_iterations_that_depend_on_one_another():
     i, j = sch.get_loops("y")
     assert_refuses(
         lambda: sch.parallel(j),
-        "parallel: two iterations of j may write and read the same element of y"
+        "parallel: two iterations of j may write and read the same element of y\n"
+        "   for m = 1, n = 2:\n"
+        "      i = 0, j = 0: block y writes y[vi + 1, vj + 1], that is y[1, 1]\n"
+        "      i = 0, j = 1: block y reads y[vi + 1, vj], that is y[1, 1]"
         + UPDATE.format("vi + 1, vj").replace("<-- i, j", "<-- j"),
     )
     sch.parallel(i)
@@ -466,6 +471,9 @@ def test_reorder_refuses_what_would_make_a_parallel_loop_wrong():
     sch.parallel(j)
     message = """
     reorder: two iterations of j may write and read the same element of y
+       for m = 2, n = 2:
+          j = 0, i = 0: block y writes y[vi + 1, vj + 1], that is y[1, 1]
+          j = 1, i = 1: block y reads y[vi, vj], that is y[1, 1]
        for j in T.parallel(n):  # <-- j
            for i in range(m):
                with T.block("y"):
@@ -483,6 +491,9 @@ def test_parallel_refuses_iterations_that_write_the_same():
     sch = relax.Schedule(PrimFunc("pairs", (x, y), 1, ("n",), For("i", n, block)))
     message = """
     parallel: two iterations of i may write the same element of y
+       for n = 2:
+          i = 0: block y writes y[v], that is y[0]
+          i = 1: block y writes y[v], that is y[0]
        for i in range(n):  # <-- i
            with T.block("y"):
                v = T.axis.spatial(n, i // 2)
@@ -513,6 +524,9 @@ def test_parallel_refuses_scratch_that_is_not_filled_without_gaps():
     r, _ = sch.get_loops("y")
     message = """
 parallel: two iterations of r may write the same element of t
+   for m = 2:
+      r = 0, i = 0: block t writes t[v_i + v_i // 3], that is t[0]
+      r = 1, i = 0: block t writes t[v_i + v_i // 3], that is t[0]
    for r in range(m):  # <-- r
        for i in range(6):
            with T.block("t"):
