@@ -58,6 +58,12 @@ def iterations(loops: Iterable[For], one: Values, other: Values) -> tuple[list[i
     return [one.get(name, 0) for name in names], [other.get(name, 0) for name in names]
 
 
+def differ_in(loop: For, outside: Sequence[For], one: Values, other: Values) -> bool:
+    """Whether the first is an earlier iteration of a loop than the other, in one iteration of those outside of it."""
+    own, around = iterations([loop], one, other), iterations(outside, one, other)
+    return own[0] < own[1] and around[0] == around[1]
+
+
 def _for_sizes(func: PrimFunc, values: Values, lines: Iterable[str]) -> list[str]:
     sizes = _shown(values, func.symbols)
     return [f"for {sizes}:", *(f"   {line}" for line in lines)] if sizes else list(lines)

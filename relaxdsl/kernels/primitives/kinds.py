@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import NoReturn
 
 from relaxdsl.ir.loops import MOST_STEPS_UNROLLED, For, LoopKind, PrimFunc, steps_written_out, walk
-from relaxdsl.kernels.out_of_range import Values
 from relaxdsl.kernels.primitives.dependence import (
     Sign,
     conflicting_pairs,
@@ -16,7 +15,7 @@ from relaxdsl.kernels.primitives.dependence import (
     reduced_by,
     touches,
 )
-from relaxdsl.kernels.primitives.examples import iterations, meeting_of
+from relaxdsl.kernels.primitives.examples import differ_in, meeting_of
 from relaxdsl.kernels.primitives.private import is_private
 from relaxdsl.kernels.primitives.tree import loop_path, loops_on, refuse, replaced
 
@@ -101,17 +100,11 @@ def _require_independent(func: PrimFunc, on_path: tuple[For, ...], loop: For, st
         and may_meet(a, b, {loop.var: "<", **_any_inside(loop, a.loops)})
     ]
     if wrong:
-        met = meeting_of(func, wrong, lambda one, other: _differ_in(loop, outside, one, other))
+        met = meeting_of(func, wrong, partial(differ_in, loop, outside))
         first, then = ("write" if each.is_write else "read" for each in (met.first, met.then))
         both = "write" if first == then else f"{first} and {then}"
         headline = f"{step}: two iterations of {loop.var} may {both} the same element of {met.first.buffer.name}"
         refuse(func, headline, loop.var, example=met.lines)
-
-
-def _differ_in(loop: For, outside: Sequence[For], one: Values, other: Values) -> bool:
-    """Whether these are two iterations of a loop, in one iteration of those outside of it."""
-    own, around = iterations([loop], one, other), iterations(outside, one, other)
-    return own[0] < own[1] and around[0] == around[1]
 
 
 def _any_inside(loop: For, loops: tuple[For, ...]) -> dict[str, Sign]:

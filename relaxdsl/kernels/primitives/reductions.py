@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import pairwise
 
 from relaxdsl.ir.loops import Block, For, IfThenElse, IterVar, PrimFunc, Stmt
@@ -13,6 +14,7 @@ from relaxdsl.ir.scalar import ScalarExpr
 from relaxdsl.kernels.accesses import both_of, expression_dims
 from relaxdsl.kernels.primitives.coverage import groups_of, is_run_everywhere, loops_for
 from relaxdsl.kernels.primitives.dependence import Sign, Touch, may_meet, names_along, touches
+from relaxdsl.kernels.primitives.examples import differ_in, meeting_of
 from relaxdsl.kernels.primitives.guards import under
 from relaxdsl.kernels.primitives.tree import (
     Path,
@@ -125,13 +127,15 @@ def _require_set_once(func: PrimFunc, path: Path, block: Block, place: For) -> N
     """Refuses if an element is computed more than once: its initial value would be set once, for all times."""
     inside = loops_on(path[path.index(place) :])
     reduced = reduce_loops(path, block)
+    outside = loops_on(path[: path.index(place)])
     written = [each for each in touches(func.body) if each.block is block and each.is_write]
     for loop in (each for each in inside if each not in reduced):
         signs: dict[str, Sign] = {each.var: "*" for each in inside}
         for each in written:
             if may_meet(each, each, {**signs, loop.var: "<"}):
                 again = f"iterations of {loop.var} compute the same elements of {each.buffer.name}"
-                refuse(func, f"decompose_reduction: {again}", loop.var)
+                met = meeting_of(func, [(each, each)], partial(differ_in, loop, outside))
+                refuse(func, f"decompose_reduction: {again}", loop.var, example=met.lines)
 
 
 def _require_own_results(func: PrimFunc, path: Path, block: Block, place: For) -> None:
