@@ -139,7 +139,7 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
 def _hidden_folders() -> tuple[str, ...]:
     """Where the lines are that a notebook's user has not written: in this package and in IPython."""
     files = (module.__file__ for name, module in sys.modules.items() if name in ("IPython", "relaxdsl"))
-    return tuple(os.path.dirname(file) for file in files if file is not None)
+    return tuple(os.path.join(os.path.dirname(file), "") for file in files if file is not None)
 
 
 def _draw(span: Span) -> list[str]:

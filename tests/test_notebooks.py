@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,9 @@ from jupyter_client.manager import AsyncKernelManager
 from nbclient import NotebookClient
 
 import relaxdsl as relax
+from relaxdsl import te
+from relaxdsl import tir as T
+from relaxdsl.kernels.create import create_prim_func
 
 NOTEBOOKS = sorted((Path(__file__).parent.parent / "notebooks").glob("*.ipynb"))
 
@@ -69,6 +73,63 @@ def without_accidents(notebook: Any) -> Any:
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)
     return notebook
+
+
+n = relax.dims("n")
+
+
+def read_a_function() -> None:
+    @relax.function
+    def after(x: relax.Tensor[(n,), "float32"]):
+        return x @ "weights"
+
+
+def read_a_kernel() -> None:
+    @relax.prim_func
+    def after(x: T.Buffer((n,), "float32"), y: T.Buffer((n,), "float32")):
+        for i in range(n):
+            y[i] = x[i + 1]
+
+
+def schedule_a_kernel() -> None:
+    x = te.placeholder((n,), "float32", name="x")
+    sch = relax.Schedule(create_prim_func([x], [te.compute((n,), lambda i: x[i] * 2.0, name="y")], "double"))
+    sch.reorder(*sch.get_loops("y"))
+
+
+def replay_a_trace() -> None:
+    relax.Trace.from_json("[]")
+
+
+def compute_a_tensor() -> None:
+    te.compute((n,), lambda i: "x")
+
+
+def emit_a_tensor() -> None:
+    @relax.function
+    def after(x: relax.Tensor[(n,), "float32"]):
+        return relax.emit_te(lambda x: te.compute((n,), lambda i: x[i + 1]), x)
+
+
+@pytest.mark.parametrize(
+    "step",
+    [read_a_function, read_a_kernel, schedule_a_kernel, replay_a_trace, compute_a_tensor, emit_a_tensor],
+)
+def test_a_notebook_shows_no_lines_but_the_users(step: Callable[[], None]) -> None:
+    with pytest.raises(relax.RelaxError) as raised:
+        step()
+    *places, blank, message = raised.value._render_traceback_()
+    assert len(places) == 2  # in the test, and in the step
+    assert all(place.startswith("test_notebooks.py:") for place in places)
+    assert (blank, message) == ("", f"{type(raised.value).__name__}: {raised.value}")
+
+
+def test_a_folder_beside_the_package_is_the_users(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its name may begin as that of the package does."""
+    monkeypatch.setattr(relax, "__file__", f"{str(Path(__file__).parent)[:-1]}/__init__.py")
+    with pytest.raises(relax.RelaxError) as raised:
+        replay_a_trace()
+    assert any(place.startswith("test_notebooks.py:") for place in raised.value._render_traceback_())
 
 
 def test_a_notebook_shows_all_lines_of_a_defect() -> None:
