@@ -83,14 +83,19 @@ class Chain:
 
     @property
     def granule(self) -> int:
-        """Pieces are multiples of so many columns: of tiles, and of blocks of columns that a stage or a producer needs
+        """Pieces are multiples of so many columns."""
+        return math.lcm(GRANULE, self.least_granule)
+
+    @property
+    def least_granule(self) -> int:
+        """Pieces must be multiples of so many: of tiles, and of blocks of columns that a stage or a producer needs
         together, such as a head. All of them divide :data:`.COLUMN_GROUP`.
         """
         roles = (role for variables in self.roles.variables for role in variables.values())
         orders = (self.evaluated[buffer].order for buffer in self._evaluated_here)
         blocks = (*(role.scale for role in roles), *(each.granule for each in orders if not each.is_by_steps))
         tile = host_tile(element_bits(self.contraction.result.buffer.dtype))
-        return math.lcm(GRANULE, tile.columns, *blocks)
+        return math.lcm(tile.columns, *blocks)
 
     @property
     def _evaluated_here(self) -> list[Buffer]:

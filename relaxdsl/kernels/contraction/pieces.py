@@ -7,6 +7,8 @@ by columns  one right operand for all of the batch     a row block by some  befo
                                                        columns              phase of its own
 by groups   one for each matrix, and stages that need  a group of columns,  for the piece
             no whole rows                              many rows
+by tiles    the same, or one for all, used where it    some columns, many   group by group, as far as it is not
+            is as far as it is in strips               rows                 in strips
 by rows     one for each matrix, and others            a row block          before its matrix's first piece
 =========== ========================================== ==================== ===============================
 """
@@ -45,6 +47,8 @@ from relaxdsl.types.dims import Dim, ceildiv, dim_max, dim_min, floordiv
 
 #: Blocks of rows for which a group of columns is packed where every matrix of a batch has a right operand of its own.
 BLOCKS_OF_GROUP = 8
+#: Up to so many columns in strips are packed for all rows, and once for all threads, if nothing else depends on them.
+FEW_IN_STRIPS = 2 * COLUMN_GROUP
 #: No identifiers, so that no size and no other loop has these names.
 _OUTER, _INNER, _GROUP = "item.index", "piece.index", "group.index"
 _WIDTH = "piece.width"
@@ -71,16 +75,16 @@ class Pieces:
         """What is done once, and then the pieces."""
         chain = self.chain
         has_own = any(each.depends_on(each.right, each.batch) for each in chain.contractions)
-        is_by_group = has_own and chain.has_columns and chain.main == 0
+        is_by_group = (has_own or self._has_many_strips) and chain.has_columns and chain.main == 0
         if has_own and not is_by_group:
             self.chain = chain.in_whole_rows()
         self.support = support_of(self.chain)
         if not has_own and self.chain.has_columns:
             self.height = PACKED_ROWS
         self._take_local(is_by_group)
-        yield from self._tables_and_calls(has_own, is_by_group)
+        yield from self._tables_and_calls(has_own or is_by_group, is_by_group)
         if is_by_group:
-            yield self._by_group()
+            yield self._by_tile() if self.chain.has_strips(self.chain.contraction) else self._by_group()
         elif has_own:
             yield self._by_rows()
         else:
@@ -102,6 +106,13 @@ class Pieces:
     def _batch(self) -> tuple[Dim, ...]:
         contraction = self.chain.contraction
         return tuple(contraction.extents[name] for name in contraction.batch)
+
+    @property
+    def _has_many_strips(self) -> bool:
+        """Whether columns that tiles read where they are may be so many that packing all before would take longer."""
+        columns = self._columns
+        are_few = isinstance(columns, int) and columns <= FEW_IN_STRIPS
+        return self.chain.has_strips(self.chain.contraction) and not are_few
 
     @property
     def _all_columns(self) -> Span:
@@ -193,22 +204,45 @@ class Pieces:
         return 1 + (PARTS_PER_THREAD - 1) * dim_min(1, floordiv(self._rows, streamed + 1))
 
     def _by_group(self) -> Stmt:
-        groups, all_blocks = ceildiv(self._columns, COLUMN_GROUP), ceildiv(self._rows, self.height)
-        spans = ceildiv(all_blocks, BLOCKS_OF_GROUP)
+        groups, spans = ceildiv(self._columns, COLUMN_GROUP), self._spans_of_blocks
         count = math.prod(self._batch, start=1) * groups * spans
         rest, span = _divided(loop_variable(_OUTER, count), spans)
         matrix, group = _divided(rest, groups)
         first = group * COLUMN_GROUP
         columns = Span(first, dim_min(COLUMN_GROUP, self._columns - first))
+        return For(_OUTER, count, self._group(matrix, columns, span), "parallel")
+
+    def _by_tile(self) -> Stmt:
+        """The same, where the order of sums does not depend on how wide a group is: threads share tiles."""
+        spans, granule = self._spans_of_blocks, self.chain.least_granule
+        inner, in_group = _at_least_one(ceildiv(self._columns, granule)), COLUMN_GROUP // granule
+
+        def body(item: Dim, lower: Dim, upper: Dim) -> Stmt:
+            matrix, span = _divided(item, spans)
+            start = floordiv(lower, in_group)
+            groups = ceildiv(dim_min(upper, inner), in_group) - start
+            group = loop_variable(_GROUP, ceildiv(inner, in_group))
+            first = dim_max(lower, group * in_group) * granule
+            stop = dim_min(upper * granule, (group + 1) * COLUMN_GROUP, self._columns)
+            return For(_GROUP, groups, self._group(matrix, Span(first, stop - first), span), start=start)
+
+        return parts_of_pairs(_OUTER, math.prod(self._batch, start=1) * spans, inner, body)
+
+    @property
+    def _spans_of_blocks(self) -> Dim:
+        return ceildiv(ceildiv(self._rows, self.height), BLOCKS_OF_GROUP)
+
+    def _group(self, matrix: Dim, columns: Span, span: Dim) -> Stmt:
+        """A group of columns of a span of blocks."""
         start = span * BLOCKS_OF_GROUP
-        blocks = dim_min(BLOCKS_OF_GROUP, all_blocks - start)
+        blocks = dim_min(BLOCKS_OF_GROUP, ceildiv(self._rows, self.height) - start)
         block = loop_variable(_INNER, blocks)
         piece = Piece(self._matrix(matrix), self._block(block), columns)
         calls = self.calls[self.chain.main]
         packing = () if calls.panels is None else (calls.pack_piece(piece.batch, columns),)
         product = self._product(self.chain.main, piece, lambda: calls.contract_piece(piece, columns))
         body = sequence(product, *self._after(piece))
-        return For(_OUTER, count, sequence(*packing, For(_INNER, blocks, body, start=start)), "parallel")
+        return sequence(*packing, For(_INNER, blocks, body, start=start))
 
     def _by_rows(self) -> Stmt:
         """Matrices that share their right operands come one after the other."""

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from relaxdsl.ir.loops import Buffer, PrimFunc, Seq, Stmt, Store, sequence, substitute_buffers
-from relaxdsl.kernels.accesses import accesses, buffers_touched
+from relaxdsl.ir.scalar import Index, Load
+from relaxdsl.kernels.accesses import buffers_touched, expressions, loads_of
 from relaxdsl.kernels.contraction.match import contraction_of
 from relaxdsl.kernels.schedule.decompose import nest_of
 
@@ -68,8 +69,13 @@ def _made_of(stmt: Stmt, product: Buffer) -> Buffer | None:
     if nest is None or nest.block.init is not None or not isinstance(nest.block.body, Store):
         return None
     store = nest.block.body
-    reads = [each for each in accesses(store) if not each.is_write]
-    at = {each.indices for each in reads if each.buffer is product}
+    reads = [load for expr in expressions(store) for load in loads_of(expr)]
+    at = {_place(each) for each in reads if each.buffer is product}
     is_like = (store.buffer.shape, store.buffer.dtype) == (product.shape, product.dtype)
-    is_own = at == {store.indices} and not any(each.buffer is store.buffer for each in reads)
+    is_own = at == {_place(store)} and not any(each.buffer is store.buffer for each in reads)
     return store.buffer if is_like and is_own else None
+
+
+def _place(access: Load | Store) -> tuple[Index, ...]:
+    """Where an access is, on the axes that have more than one place."""
+    return tuple(index for index, size in zip(access.indices, access.buffer.shape, strict=True) if size != 1)

@@ -53,6 +53,15 @@ def test_a_product_that_is_not_like_the_output_keeps_its_memory(func):
     assert scratch_of(func) == ["product"]
 
 
+def test_an_axis_with_one_place_may_be_read_there_by_its_number():
+    """``product[0, j]`` is read where ``out[i, j]`` is written, with ``i`` below 1."""
+    x, w = te.placeholder((1, k), name="x"), te.placeholder((k, n), name="w")
+    axis = te.reduce_axis(k, name="r")
+    product = te.compute((1, n), lambda i, j: te.sum(x[i, axis] * w[axis, j], axis), name="product")
+    out = te.compute((1, n), lambda i, j: product[0, j] + 1, name="out")
+    assert scratch_of(create_prim_func([x, w], [out], "kernel")) == []
+
+
 def test_an_output_that_shares_memory_with_an_input_holds_nothing_before():
     func = kernel()
     places = {each.name: place for place, each in enumerate(func.params)}

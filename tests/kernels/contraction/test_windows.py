@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from engine_calls import Array, Division, Tables, assert_whole, call, core_for, gathered_product, memory_for
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from relaxdsl.ir.loops import PrimFunc
 from relaxdsl.kernels import te
 from relaxdsl.kernels.contraction.engine import Core
-from relaxdsl.kernels.contraction.tile import COLUMN_GROUP
+from relaxdsl.kernels.contraction.pieces import BLOCKS_OF_GROUP
+from relaxdsl.kernels.contraction.tile import COLUMN_GROUP, PACKED_ROWS, host_tile
 from relaxdsl.kernels.contraction.ways import Product as Known
 from relaxdsl.kernels.contraction.windows import PACKED
 from relaxdsl.kernels.create import create_prim_func
+from relaxdsl.kernels.jit import compile_kernel, run_kernel
 from relaxdsl.kernels.schedule.pipeline import schedule
 from relaxdsl.kernels.source import kernel_source
-from relaxdsl.types.dims import Dim, dims
+from relaxdsl.types.dims import Dim, dims, free_symbols, substitute
 
 DTYPES = ("float32", "float64")
 WIDTHS = (32, 128, 256, 512)
@@ -98,6 +102,18 @@ def _source(channels_last: bool) -> str:
     return kernel_source(schedule(create_prim_func([x, weight], [made], "conv")))
 
 
+def _of_one_image(channels: Dim, height: Dim, width: Dim, filters: Dim) -> PrimFunc:
+    """The same of one image, which no other operand has more than one of."""
+    x = te.placeholder((channels, height + 2, width + 2), name="x")
+    weight = te.placeholder((filters, channels, 3, 3), name="weight")
+    k, u, v = (te.reduce_axis(size, name=name) for size, name in ((channels, "k"), (3, "u"), (3, "v")))
+
+    def body(o: Dim, i: Dim, j: Dim) -> te.Tensor:
+        return te.sum(x[k, i + u, j + v] * weight[o, k, u, v], (k, u, v))
+
+    return create_prim_func([x, weight], [te.compute((filters, height, width), body, name="out")], "conv")
+
+
 def test_a_convolution_reads_its_windows_where_they_are() -> None:
     source = _source(channels_last=False)
     assert "pack_windows_float32(" in source
@@ -107,3 +123,33 @@ def test_a_convolution_reads_its_windows_where_they_are() -> None:
 
 def test_with_channels_last_the_windows_are_the_left_operand() -> None:
     assert "contract_gathered_float32(" in _source(channels_last=True)
+
+
+@pytest.mark.parametrize(("size", "are_packed_before"), [((h, w), False), ((20, 20), False), ((14, 14), True)])
+def test_few_columns_are_packed_for_all_threads(size: tuple[Dim, Dim], are_packed_before: bool) -> None:
+    source = kernel_source(schedule(_of_one_image(c, *size, f)))
+    assert ("pack_gathered_float32(" in source) == are_packed_before
+    assert ("contract_windows_float32(" in source) != are_packed_before
+
+
+@pytest.mark.parametrize("sizes", [(3, 1, 1, 5), (5, 7, 9, 20), (2, 30, 31, 100), (8, 10, 12, 1600), (4, 0, 3, 2)])
+def test_threads_share_an_image_by_tiles_and_get_the_same_bits(sizes: tuple[int, int, int, int]) -> None:
+    channels, height, width, filters = sizes
+    compiled = compile_kernel(_of_one_image(c, h, w, f))
+    columns = host_tile(32).columns
+    (extent,) = (each for each in compiled.extents if {"h", "w"} <= set(free_symbols(each)))
+    tiles = max(1, -(-height * width // columns)) * -(-filters // (PACKED_ROWS * BLOCKS_OF_GROUP))
+    assert substitute(extent, dict(zip("chwf", sizes, strict=True))) == tiles
+    random = np.random.default_rng(height)
+    x = random.standard_normal((channels, height + 2, width + 2), "float32")
+    weight = random.standard_normal((filters, channels, 3, 3), "float32")
+    wanted = None
+    for parts in (1, 2, 3, 7):
+        result = np.full((filters, height, width), np.nan, "float32")
+        run_kernel(compiled, [x, weight, result], dict(zip("chwf", sizes, strict=True)), parts=parts)
+        if wanted is None:
+            wanted = result
+            corners = ((u, v, x[:, u : u + height, v : v + width]) for u in range(3) for v in range(3))
+            sums = [np.einsum("chw,fc->fhw", seen.astype("float64"), weight[:, :, u, v]) for u, v, seen in corners]
+            np.testing.assert_allclose(result, sum(sums), rtol=1e-4, atol=1e-4)
+        np.testing.assert_array_equal(result, wanted)
