@@ -192,11 +192,12 @@ class _Prover:
         if isinstance(atom, FloorDiv):
             return self._without_division(dim, atom)
         assert isinstance(atom, Min | Max)
-        slope, _ = split_linear(dim, atom)
-        # min is at most each argument, max at least: where the slope's sign suits, one argument is enough.
-        suits = self.is_non_negative(slope if isinstance(atom, Max) else -slope)
-        choices = (self.is_non_negative(_replace(dim, atom, arg)) for arg in atom.args)
-        return any(choices) if suits else all(choices)
+        slope, rest = split_linear(dim, atom)
+        # min is at most each argument, max at least: where the slope's sign suits, one argument is enough. The slope
+        # is that of the atom's value, which may be in it again.
+        if self.is_non_negative(slope if isinstance(atom, Max) else -slope):
+            return any(self.is_non_negative(slope * arg + rest) for arg in atom.args)
+        return all(self.is_non_negative(_replace(dim, atom, arg)) for arg in atom.args)
 
     def _without_division(self, dim: SymInt, atom: FloorDiv) -> bool:
         """For ``d >= 1`` and ``q = x // d``: ``x - d + 1 <= d * q <= x``; ``p >= 0`` follows from ``d * p > -d``."""

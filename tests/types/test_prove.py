@@ -84,6 +84,8 @@ LESS_EQUAL: list[tuple[Dim, Dim, Proof]] = [
     (dim_min(m, n), m + n, YES),
     (m, dim_max(m, n), YES),
     (dim_max(m, n), m + n, YES),
+    (n * dim_max(n, 2), dim_max(n, 2) ** 2, YES),
+    (n * dim_min(n, 2), dim_min(n, 2) ** 2, UNKNOWN),  # 6 and 4 for n = 3
     (n, n * k, YES),
     (n * t, 5 * n, YES),
     (n * (m // 2), n * m, YES),
