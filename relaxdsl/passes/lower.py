@@ -39,6 +39,7 @@ from relaxdsl.ir.module import IRModule
 from relaxdsl.ir.signature import bind_kernel_symbols, unbound_symbols
 from relaxdsl.operators import registry
 from relaxdsl.passes.kernel_calls import Constants, KernelCall, KernelCaller
+from relaxdsl.passes.limits import Limits
 from relaxdsl.passes.memory.early import early_sizes
 from relaxdsl.passes.memory.kernels import KernelTable
 from relaxdsl.passes.memory.values import size_bytes
@@ -71,6 +72,7 @@ from relaxdsl.runtime.program import (
     value_slots,
 )
 from relaxdsl.runtime.slots import DimCompiler, SlotAllocator
+from relaxdsl.trace.known_sizes import known_sizes
 from relaxdsl.trace.memory_calls import (
     ALLOC_OWN,
     ALLOC_STORAGE,
@@ -82,7 +84,6 @@ from relaxdsl.trace.memory_calls import (
 from relaxdsl.types.bounds import bounded_symbols
 from relaxdsl.types.dims import Dim, free_symbols, is_symbol, substitute
 from relaxdsl.types.match import plan_binding
-from relaxdsl.types.prove import Proof, prove_less_equal
 from relaxdsl.types.types import AnyType, TensorType, TupleType, Type, dims_of
 
 
@@ -119,6 +120,9 @@ class _Lowering:
         self._early_casts: set[MatchCast] = set()
         self._unchecked: dict[Dim, Span | None] = {}
         """Sizes that are checked last of all in the prologue: an operator's own requirement says more."""
+        self._computed: list[int] = []
+        """Slots of sizes that the prologue computes even if nothing reads them."""
+        self._limits = Limits(known_sizes(function.params, ()).sizes)
         self._branch_depth = 0
 
     def program(self) -> Program:
@@ -136,7 +140,7 @@ class _Lowering:
             self._slots.span = span
             self._require(dim, 0, f"the size {dim} is negative", span)
         self._workspace.finish()
-        read_after = (WORKSPACE_SIZE_SLOT, *value_slots(output), *self._early.symbols().values())
+        read_after = (WORKSPACE_SIZE_SLOT, *value_slots(output), *self._early.symbols().values(), *self._computed)
         return Program(
             name=function.name,
             slots=self._slots.slots(),
@@ -148,6 +152,7 @@ class _Lowering:
             objects=tuple(self._objects.get(index) for index in range(self._slots.object_count)),
             symbols=tuple(self._early.symbols().items()),
             declaration=Declaration(function.span, {each.name: each.span for each in params}, function.ret_type),
+            computed=tuple(self._computed),
         )
 
     # ------------------------------------------------------------------------------------- bindings
@@ -264,7 +269,7 @@ class _Lowering:
     def _require_sizes(self, shape: tuple[Dim, ...], span: Span | None) -> None:
         """Checks sizes that could be negative, such as ``m - k + 1``."""
         for dim in shape:
-            if prove_less_equal(0, dim) is Proof.YES:
+            if self._limits.hold(dim, 0):
                 continue
             if self._early.can_compute(dim) and not self._branch_depth:
                 self._unchecked.setdefault(dim, span)
@@ -272,10 +277,18 @@ class _Lowering:
                 self._require(dim, 0, f"the size {dim} is negative", span)
 
     def _require(self, dim: Dim, least: int, message: str, span: Span | None) -> None:
-        """Checks ``dim >= least``, in the prologue if it can be computed there and the code is not in a branch."""
+        """Checks ``dim >= least``, in the prologue if it can be computed there and the code is not in a branch.
+
+        Of what cannot fail, computing the dim remains, which fails if it divides by zero or does not fit 64 bits.
+        """
         is_early = self._early.can_compute(dim) and not self._branch_depth
         dims = self._early if is_early else self._late
         slot = dims.slot_of(dim)
+        if self._limits.hold(dim, least):
+            self._computed += [slot] if is_early else []
+            return
+        if is_early:
+            self._limits.add(dim, least)
         failure = _too_small(f"{self._function.name}: {message}", dim, slot)
         dims.steps.append(Check("at_least", slot, self._slots.constant(least), failure, span))
 

@@ -70,7 +70,8 @@ def _holds(relation: str, left: int, right: int) -> bool:
 
 def _check_needed(program: Program, values: Sequence[int]) -> None:
     """Raises for the first size too large that one which is needed is computed from."""
-    needed = {WORKSPACE_SIZE_SLOT, *(step.left for step in program.prologue if isinstance(step, Check))}
+    needed = {WORKSPACE_SIZE_SLOT, *program.computed}
+    needed.update(step.left for step in program.prologue if isinstance(step, Check))
     needed.update(slot for step in program.body for slot in exact_slots(step))
     needed.update(value_slots(program.output), (slot for _, slot in program.symbols))
     first: Arith | None = None

@@ -317,7 +317,8 @@ class Program:
 
     ``constants`` are the arrays whose addresses the slots' initial values hold. ``objects`` is the frame's object
     list at the start of a call: as long as the largest index needs, None where a leaf gets its object during the
-    call. ``symbols`` are the names of sizes and the slots that hold them after the prologue.
+    call. ``symbols`` are the names of sizes and the slots that hold them after the prologue. ``computed`` are slots of
+    sizes that must have a value, though no step may read it.
     """
 
     name: str
@@ -330,6 +331,7 @@ class Program:
     objects: tuple[Any, ...] = ()
     symbols: tuple[tuple[str, int], ...] = ()
     declaration: Declaration = field(default_factory=lambda: Declaration())
+    computed: tuple[int, ...] = ()
 
     @property
     def leaves_compiled_code(self) -> bool:

@@ -14,6 +14,7 @@ from relaxdsl.errors import ScriptError
 from relaxdsl.types.atoms import Symbol
 from relaxdsl.types.bounds import describe_bounds, has_bounds
 from relaxdsl.types.dims import Dim, free_symbols, is_symbol, symbols_of
+from relaxdsl.types.prove import Proof, prove_less_equal
 from relaxdsl.types.solve import Solution, solve_for
 from relaxdsl.types.symint import from_atom
 from relaxdsl.types.types import PrimType, ShapeType, TensorType, TupleType, Type
@@ -60,7 +61,7 @@ class Solve:
 class Require:
     """The bound symbol lies within its bounds, ``lower <= symbol`` and, if ``upper`` is given, ``symbol <= upper``.
 
-    ``is_size``: it is the size of an axis, which is never negative.
+    ``is_size``: it is never negative, as it is the size of an axis, or solved from one.
     """
 
     symbol: Symbol
@@ -173,7 +174,7 @@ class _Planner:
                 continue
             self._bound.add(step.symbol.name)
             yield step
-            is_size = isinstance(step, Bind) and occurrence.is_axis
+            is_size = occurrence.is_axis and _is_never_negative(step)
             if not is_size or has_bounds(step.symbol):
                 yield Require(step.symbol, step.source, is_size)
 
@@ -217,3 +218,8 @@ class _Planner:
                             f"{source.describe(self._names)} has {describe_bounds(each)}",
                         ),
                     )
+
+
+def _is_never_negative(step: Bind | Solve) -> bool:
+    """Whether what a symbol is bound to is not, if the size found is not."""
+    return isinstance(step, Bind) or prove_less_equal(0, step.solution.value) is Proof.YES

@@ -13,7 +13,7 @@ from relaxdsl.ir.graph import Constant, ShapeExpr, Tuple
 from relaxdsl.operators.calls import constant
 from relaxdsl.passes.memory.offsets import whole_lines
 from relaxdsl.runtime.packed import register_packed
-from relaxdsl.runtime.program import Allocate, CallKernel, HostCall
+from relaxdsl.runtime.program import Allocate, CallKernel, Check, HostCall
 from relaxdsl.trace.packed_calls import call_dps_packed, call_packed, call_pure_packed
 from relaxdsl.types.constructors import Prim, Shape, Tensor
 from relaxdsl.types.constructors import Tuple as TupleOf
@@ -397,3 +397,49 @@ def test_a_size_that_divides_by_zero_in_a_branch_fails_only_there() -> None:
         quotient_in_a_branch(x, 0, True)
     assert error.value.headline == "quotient_in_a_branch: a size divides by zero: n // c"
     assert "relax.ones" in str(error.value)
+
+
+def checks_of(built: Built) -> list[Check]:
+    program = built.compiled.program
+    return [step for step in (*program.prologue, *program.body) if isinstance(step, Check)]
+
+
+def limits_of(built: Built) -> list[tuple[str, int]]:
+    """Which sizes are checked to be at least so large."""
+    slots = built.compiled.program.slots
+    limits = (each for each in checks_of(built) if each.relation == "at_least")
+    return [(slots[each.left].name, slots[each.right].initial) for each in limits]
+
+
+def test_what_cannot_fail_is_not_checked() -> None:
+    """Whatever asks: a padded input that is fused into its convolution has ``m + 2`` rows, and ``m`` may be 0."""
+
+    def body(bb: Any, x: Any, w: Any, y: Any) -> Any:
+        return [OP["conv2d"](x, w, padding=1), OP["max"](bb.emit(OP["reshape"](y, (2, k))), axis=0)]
+
+    built = build({"x": Tensor((1, 2, m, n), F32), "w": Tensor((2, 2, 3, 3), F32), "y": Tensor((2 * k,), F32)}, body)
+    assert "at_least" not in {step.relation for step in checks_of(built)}
+    for rows, columns in ((0, 0), (0, 3), (1, 1), (4, 5)):
+        check(built, array(1, 2, rows, columns), array(2, 2, 3, 3), array(rows * 2))
+
+
+def test_the_sizes_of_arguments_are_not_checked_again() -> None:
+    """``2 * m - 1`` may be negative, but not where an argument has so many elements."""
+    built = build({"x": Tensor((2 * m - 1,), F32), "y": Tensor((n + 1,), F32)}, lambda bb, x, y: [x, OP["exp"](y)])
+    assert limits_of(built) == [("n", 0)]
+    check(built, array(3), array(2))
+    with pytest.raises(ArgumentError) as error:
+        built.run(array(3), array(0))
+    assert str(error.value) == "main: argument y, axis 0: got 0, which makes n = -1, but n is at least 0"
+
+
+def test_what_can_fail_is_checked() -> None:
+    params = {"x": Tensor((1, 2, m, n), F32), "w": Tensor((2, 2, 3, 3), F32)}
+    built = build(params, lambda bb, x, w: OP["conv2d"](x, w))
+    # Nothing that follows from these is checked: a table of the kernel has (m - 2) * (n - 2) elements.
+    assert limits_of(built) == [("m - 2", 0), ("n - 2", 0)]
+    check(built, array(1, 2, 2, 3), array(2, 2, 3, 3))
+    with pytest.raises(ArgumentError) as error:
+        built.run(array(1, 2, 1, 3), array(2, 2, 3, 3))
+    message = "main: nn.conv2d: the kernel is larger than the padded data along H\n   m - 2 is -1"
+    assert str(error.value) == message

@@ -35,13 +35,13 @@ from relaxdsl.types.dims import dims, symbol
 from relaxdsl.types.match import Source
 from relaxdsl.types.types import AnyType, PrimType, ShapeType, TensorType
 
-M, N = dims("m n")
+M = dims("m")
 
 
 def test_every_instruction() -> None:
     params = [
         ("x", TensorType((M, 4), "float32")),
-        ("y", TensorType((2 * N,), "bool")),
+        ("y", TensorType((2 * symbol("n", lower=1),), "bool")),
         ("k", PrimType("int64")),
         ("s", ShapeType((M,))),
         ("how", AnyType()),
@@ -94,16 +94,17 @@ slots
     10  out.shape[0]
     11  2
     12  n
-    13  0
+    13  1
     14  4
     15  m * 4
-    16  weights (constant)
-    17  16
-    18  m * 16
+    16  0
+    17  weights (constant)
+    18  16
+    19  m * 16
 prologue
      0  check y.shape[0] % 2 == 0
      1  n = y.shape[0] // 2
-     2  check n >= 0
+     2  check n >= 1
      3  check x.shape[1] == 4
      4  check s.shape[0] == m
      5  m * 4 = 4 * m
