@@ -1,4 +1,4 @@
-"""Memory plans in notebooks: a table, and a picture of which bytes are in use when."""
+"""Memory plans in notebooks: a picture of which bytes are in use when."""
 
 from __future__ import annotations
 
@@ -35,7 +35,8 @@ def picture(buffers: Sequence[Drawn], total: int, title: str) -> str:
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{HEIGHT}" font-family="sans-serif" '
         f'font-size="11"><text x="{MARGIN}" y="20" font-size="13">{escape(title)}</text>'
         f'<text x="{MARGIN}" y="{HEIGHT - 20}">instructions 0 to {end}</text>'
-        f'<text x="4" y="{MARGIN}">{total:,} bytes</text><text x="4" y="{HEIGHT - MARGIN}">0</text>'
+        f'<text x="{MARGIN}" y="{MARGIN - 6}">{total:,} bytes</text>'
+        f'<text x="{MARGIN - 12}" y="{HEIGHT - MARGIN}">0</text>'
         f'{frame} fill="none" stroke="#999"/>{boxes}</svg>'
     )
 
@@ -50,10 +51,3 @@ def _box(buffer: Drawn, colour: str, x_scale: float, y_scale: float) -> str:
         f'<g><title>{escape(tip)}</title><rect x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}" '
         f'fill="{colour}" fill-opacity="0.6" stroke="{colour}"/>{label}</g>'
     )
-
-
-def table_as_html(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table in HTML."""
-    head = "".join(f"<th>{escape(each)}</th>" for each in header)
-    body = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows)
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"

@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from textwrap import wrap
 from typing import Literal
 
 from relaxdsl.dataclass import dataclass
 from relaxdsl.errors import ArgumentError, Span, display_name, nearest
-from relaxdsl.passes.memory_picture import picture, table_as_html
+from relaxdsl.passes.memory_picture import picture
 from relaxdsl.runtime.frame import WORKSPACE_ALIGNMENT
 from relaxdsl.runtime.placement import bytes_taken
+from relaxdsl.runtime.tables import as_html, as_text, lines_as_html
 from relaxdsl.runtime.threads import get_num_threads
 from relaxdsl.types.dims import Dim, Symbol, evaluate, symbols_of, value_of_size
+from relaxdsl.types.readable import readable
+
+_HEADINGS = ("buffer", "type", "bytes", "where", "in use", "lines", "shares")
+_WIDEST, _LINE = 32, 110
+"""How many characters a size may have in a cell, and a line below the table."""
+
+WHILE_IT_RUNS = "while its kernel runs"
+"""What is said of memory that only a kernel needs."""
 
 Where = Literal["workspace", "output", "view", "late"]
 """``late``: allocated once its size is known, which depends on data."""
@@ -81,12 +91,16 @@ class PlanAt:
     def __str__(self) -> str:
         rows = [("buffer", "bytes", "offset", "in use")]
         rows += [(each.name, f"{each.size_bytes:,}", f"{each.offset:,}", _span(each)) for each in self.buffers]
-        sizes = ", ".join(f"{name} = {value}" for name, value in self.sizes.items())
         total = f"workspace: {self.workspace_bytes:,} bytes, of which {self.live_bytes:,} in use at once"
-        return "\n".join([f"{self.function} at {sizes or 'all sizes'}", *_aligned(rows), total])
+        return "\n".join([self._title, *_indented(rows), total])
 
     def _repr_html_(self) -> str:
-        return picture(self.buffers, self.workspace_bytes, f"{self.function} at {dict(self.sizes)}")
+        return picture(self.buffers, self.workspace_bytes, self._title)
+
+    @property
+    def _title(self) -> str:
+        sizes = ", ".join(f"{name} = {value}" for name, value in self.sizes.items())
+        return f"{self.function} at {sizes or 'all sizes'}"
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -165,22 +179,25 @@ class MemoryPlan:
         return str(self)  # what a notebook or a prompt shows
 
     def __str__(self) -> str:
-        rows = [("buffer", "type", "bytes", "where", "in use", "lines", "shares"), *self._rows()]
-        return "\n".join([f"{self.function}: workspace of {self.workspace} bytes", *_aligned(rows)])
+        title, rows, notes = self._table()
+        return "\n".join([title, *_indented([_HEADINGS, *rows]), *notes])
 
-    def _rows(self) -> Iterator[tuple[str, ...]]:
-        for each in self.buffers:
-            shape = ", ".join(map(str, each.shape)) + ("," if len(each.shape) == 1 else "")
-            where = f"workspace[{each.offset}]" if each.where == "workspace" else each.where
-            lines = _lines(each)
-            yield (
-                *(each.name, f"{each.dtype}({shape})", str(each.size_bytes), where),
-                *(f"{each.first}..{each.last}", lines, each.shares or ""),
-            )
+    def _table(self) -> tuple[str, list[tuple[str, ...]], list[str]]:
+        """What stands above the table, its rows, and what stands below: sizes too long for a cell."""
+        sizes = _Sizes()
+        title = f"{self.function}: workspace of {sizes.cell(self.workspace)} bytes"
+        rows = [self._row(each, sizes) for each in self.buffers]
+        return title, rows, list(sizes.notes())
+
+    def _row(self, buffer: PlannedBuffer, sizes: _Sizes) -> tuple[str, ...]:
+        type_, size = _type(buffer, sizes), sizes.cell(buffer.size_bytes)
+        where = buffer.where if buffer.offset is None else f"workspace[{sizes.cell(buffer.offset)}]"
+        in_use = f"{buffer.first}..{buffer.last}"
+        return buffer.name, type_, size, where, in_use, _lines(buffer), buffer.shares or ""
 
     def _repr_html_(self) -> str:
-        header = ("buffer", "type", "bytes", "where", "in use", "lines", "shares")
-        html = table_as_html(header, list(self._rows()))
+        title, rows, notes = self._table()
+        html = lines_as_html([title]) + as_html(_HEADINGS, rows) + lines_as_html(notes)
         if any(each.where == "late" for each in self.buffers):
             return html
         sizes = {each.name: _reference(each) for each in self.symbols if each.name != self.threads}
@@ -211,17 +228,47 @@ def _span(buffer: BufferAt) -> str:
     return f"{buffer.first}..{buffer.last}"
 
 
+def _type(buffer: PlannedBuffer, sizes: _Sizes) -> str:
+    """The type of a tensor; nothing for bytes that a kernel needs, of which there is only the size to tell."""
+    if buffer.dtype == "uint8" and buffer.shape == (buffer.size_bytes,) and buffer.shares == WHILE_IT_RUNS:
+        return ""
+    return f"{buffer.dtype}({', '.join(map(sizes.cell, buffer.shape))}{',' * (len(buffer.shape) == 1)})"
+
+
 def _lines(buffer: PlannedBuffer) -> str:
     spans = [each for each in (buffer.first_line, buffer.last_line) if each is not None]
-    texts = dict.fromkeys(f"{display_name(each.file)}:{each.line}" for each in spans)
-    return " – ".join(texts)
+    places = dict.fromkeys((display_name(each.file), each.line) for each in spans)
+    names = dict.fromkeys(name for name, _ in places)
+    if len(names) == 1:
+        return f"{next(iter(names))}:{'–'.join(str(line) for _, line in places)}"
+    return " – ".join(f"{name}:{line}" for name, line in places)
 
 
-def _aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return [
-        "   " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
-    ]
+class _Sizes:
+    """Sizes as cells of a table; long ones as numbers, with notes below that say what they are."""
+
+    def __init__(self) -> None:
+        self._long: dict[str, str] = {}
+
+    def cell(self, dim: Dim) -> str:
+        """The size, or the number of its note."""
+        text = readable(dim)
+        return text if len(text) <= _WIDEST else self._long.setdefault(text, f"#{len(self._long) + 1}")
+
+    def notes(self) -> Iterator[str]:
+        """A paragraph for each long size, whose lines end after whole terms."""
+        width = max(map(len, self._long.values()), default=0)
+        for text, number in self._long.items():
+            start = f"   {number.ljust(width)} = "
+            kept = text.replace(" + ", "\n+ ").replace(" ", "\xa0").replace("\n", " ")
+            lines = wrap(kept, _LINE, initial_indent=start, subsequent_indent=" " * len(start), break_long_words=False)
+            yield from (line.replace("\xa0", " ") for line in lines)
+        if any("[" in text for text in self._long):
+            yield "   [condition] is 1 where that is so, else 0"
+
+
+def _indented(rows: Sequence[tuple[str, ...]]) -> list[str]:
+    return [f"   {line}" for line in as_text(rows)]
 
 
 def symbols_in_order(dims: Sequence[Dim]) -> tuple[Symbol, ...]:

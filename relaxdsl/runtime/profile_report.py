@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import html
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from relaxdsl.dataclass import dataclass
 from relaxdsl.errors import Span
 from relaxdsl.runtime.limits import Limits
+from relaxdsl.runtime.tables import as_html, as_text, lines_as_html
 
 _HEADINGS = ("kernel", "time", "share", "GB/s", "GFLOP/s", "of the limit", "threads", "written at")
-_CODE_FONT = "font-family: var(--jp-code-font-family, monospace)"
+_NUMBERS = frozenset({1, 2, 3, 4, 5, 6})
+"""The columns that hold numbers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,17 +95,19 @@ class Profile:
         return str(self)  # what a notebook or a prompt shows
 
     def __str__(self) -> str:
-        rows = [_HEADINGS, *self._rows()]
-        widths = [max(len(row[column]) for row in rows) for column in range(len(_HEADINGS))]
-        lines = [_aligned(row, widths) for row in rows]
+        lines = as_text(self._table(), _NUMBERS)
         return "\n".join([lines[0], "-" * len(lines[0]), *lines[1:], "", *self._remarks()])
 
     def _repr_html_(self) -> str:
-        cells = "".join(_html_row(row, "td") for row in self._rows())
-        remarks = "".join(f"<div>{html.escape(line)}</div>" for line in self._remarks())
-        return f'<table style="{_CODE_FONT}">{_html_row(_HEADINGS, "th")}{cells}</table>{remarks}'
+        header, *rows = self._table()
+        return as_html(header, rows, _NUMBERS) + lines_as_html(tuple(self._remarks()))
 
     # ---- rows
+
+    def _table(self) -> list[tuple[str, ...]]:
+        """The headings and the rows; without the places where nothing has one, as in a kernel that no file defines."""
+        table = [_HEADINGS, *self._rows()]
+        return table if any(row[-1] for row in table[1:]) else [row[:-1] for row in table]
 
     def _rows(self) -> Iterator[tuple[str, ...]]:
         total = self.kernel_seconds or 1.0
@@ -167,17 +170,6 @@ class Profile:
 def _event(name: str, kind: str, row: int, start_s: float, seconds: float, about: dict[str, Any]) -> dict[str, Any]:
     times = {"ts": start_s * 1e6, "dur": seconds * 1e6}
     return {"name": name, "cat": kind, "ph": "X", **times, "pid": 0, "tid": row, "args": about}
-
-
-def _aligned(row: Sequence[str], widths: Sequence[int]) -> str:
-    """The row's cells under one another: names to the left, numbers to the right."""
-    is_left = [column in (0, len(row) - 1) for column in range(len(row))]
-    cells = zip(row, widths, is_left, strict=True)
-    return "  ".join(cell.ljust(width) if left else cell.rjust(width) for cell, width, left in cells).rstrip()
-
-
-def _html_row(row: Sequence[str], cell: str) -> str:
-    return f"<tr>{''.join(f'<{cell}>{html.escape(text)}</{cell}>' for text in row)}</tr>"
 
 
 def _rate(rate: float | None) -> str:

@@ -204,8 +204,17 @@ def test_html_shows_the_same() -> None:
     shown = PROFILE._repr_html_()
     assert shown.startswith("<table")
     assert shown.count("<tr>") == 5
-    assert "<td>50% of compute</td>" in shown
+    assert '<td style="text-align: left; white-space: nowrap">matmul</td>' in shown
+    assert '<td style="text-align: right; white-space: nowrap">50% of compute</td>' in shown
     assert "a call takes 3.1 ms" in shown
+
+
+def test_a_column_of_places_is_shown_where_there_are_any() -> None:
+    nowhere = replace(PROFILE, timings=PROFILE.timings[1::2])
+    assert "written at" in str(PROFILE)
+    assert "written at" not in str(nowhere)
+    assert "written at" not in nowhere._repr_html_()
+    assert str(nowhere).splitlines()[0].endswith("threads")
 
 
 def test_trace_events(tmp_path: Path) -> None:

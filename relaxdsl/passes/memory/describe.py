@@ -10,7 +10,7 @@ from relaxdsl.passes.memory.offsets import Piece
 from relaxdsl.passes.memory.plan import Plan, WorkPiece
 from relaxdsl.passes.memory.values import Buffer, Group
 from relaxdsl.passes.memory.walk import ViewStep
-from relaxdsl.passes.memory_plan import MemoryPlan, PlannedBuffer, Where, symbols_in_order
+from relaxdsl.passes.memory_plan import WHILE_IT_RUNS, MemoryPlan, PlannedBuffer, Where, symbols_in_order
 from relaxdsl.types.dims import Dim, Symbol, substitute
 from relaxdsl.types.prove import Proof, prove_equal, prove_less_equal
 from relaxdsl.types.symint import from_atom
@@ -69,9 +69,7 @@ class _Describer:
         if piece is None:
             return self._described(work.buffer.name, "late", work.buffer.shape, dtype, None, self._end, None)
         when = piece.first, piece.last
-        return self._described(
-            piece.name, "workspace", (work.size,), "uint8", piece.offset, when, "while its kernel runs"
-        )
+        return self._described(piece.name, "workspace", (work.size,), "uint8", piece.offset, when, WHILE_IT_RUNS)
 
     def _views(self) -> Iterator[PlannedBuffer]:
         walk = self._plan.results.walk
