@@ -180,10 +180,10 @@ class CompiledFunction:
         show(self.script())
 
     def lower(self) -> Stages:
-        """The program after each pass, the loops of its kernels, and the VM's table; prints as text."""
+        """The program after each pass, the loops of its kernels, and the VM's table, by name; prints what changed."""
         from relaxdsl.passes.stages import stages_of
 
-        return stages_of(self.script(), self._get_compiled())
+        return stages_of(self.script(), self._get_compiled(), to_html)
 
     def source(self) -> str:
         """The generated Python of the kernels, as numba compiles it."""

@@ -174,7 +174,7 @@ class KernelFunction:
         """The kernel as it was read, its loops as they run, the generated source, the VM's table; prints as text."""
         from relaxdsl.passes.stages import stages_of_kernel
 
-        return stages_of_kernel(self.script(), self._runnable().lower())
+        return stages_of_kernel(self.script(), self._runnable().lower(), to_html)
 
     def explain(self) -> Explanation:
         """Sizes and what binds them, checks, loops, what threads share, compile time; prints as text."""

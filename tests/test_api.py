@@ -168,6 +168,17 @@ def test_stages_have_names() -> None:
     assert "vm" in stages
 
 
+def test_stages_that_change_nothing_are_shown_in_a_line() -> None:
+    stages = layer.lower()
+    assert stages["inline"] == stages["eliminate"] == stages["fold"]
+    assert "\n\n# ---- eliminate: changed nothing\n\n# ---- fold: changed nothing\n\n# ---- legalize ---" in str(stages)
+    assert str(stages).count("relax.matmul(x, w)") == 2
+    html = stages._repr_html_()
+    assert html.count("<details>") == html.count("</details>") == len(stages) - 2
+    assert f"<summary>inline ({len(stages['inline'].splitlines())} lines)</summary>" in html
+    assert ">eliminate: changed nothing</div>" in html
+
+
 def test_source_is_python() -> None:
     compile(layer.source(), "<kernels>", "exec")
     assert layer.source().count("def ") == 1
@@ -184,7 +195,7 @@ def test_explain_says_what_was_decided() -> None:
     assert list(explanation.seconds) == ["parse", "passes", "codegen", "numba", "load", "lower", "machine"]
     text = str(explanation)
     assert text.startswith("layer: one compile for every shape\nsymbols:\n   n is bound by argument x, axis 0\n")
-    assert "fuses matmul, add, relu; ends here because its result is returned" in text
+    assert "\n      fuses matmul, add, relu\n      ends here because its result is returned\n" in text
     line = layer.__wrapped__.__code__.co_firstlineno
     assert f"x.shape[1] == 4 (test_api.py:{line + 1}:5)" in text
 
@@ -203,6 +214,18 @@ def test_explain_says_which_arguments_may_be_copied() -> None:
         f"arrays in argument pairs: only those that are not {plain}",
     )
 
+    @relax.function
+    def first(x: tensor, y: tensor, pair: relax.Tuple(tensor, tensor), other: relax.Tuple(tensor)):
+        return x
+
+    found = first.explain()
+    assert found.copies[:2] == (
+        f"arguments x, y: only those that are not {plain}",
+        f"arrays in arguments pair, other: only those that are not {plain}",
+    )
+    line = first.__wrapped__.__code__.co_firstlineno + 1
+    assert re.fullmatch(rf"an output that no kernel writes \(copy\) \(test_api.py:{line}:\d+\)", found.copies[2])
+
 
 def test_explain_shows_sizes_and_says_where_long_ones_are() -> None:
     @relax.function
@@ -211,17 +234,64 @@ def test_explain_shows_sizes_and_says_where_long_ones_are() -> None:
 
     (kernel,) = dense.explain().kernels
     packed_from = 513 if host_tile(32).is_wide else 193
-    assert [phase.extent for phase in kernel.phases] == [f"min(n // {packed_from}, 1) * 3", "(n + 191) // 192 * 11"]
+    assert [phase.extent for phase in kernel.phases] == ["3", "ceil(n / 192) * 11"]
+    assert [phase.runs_if for phase in kernel.phases] == [(f"n >= {packed_from}",), ()]
     tensors = [relax.Tensor((f"size_of_the_axis_number_{number}",), "float32") for number in range(4)]
 
     @relax.function
     def joined(parts: relax.Tuple(tensors)):
         return relax.concat([parts[0], parts[1], parts[2], parts[3]])
 
-    (kernel,) = joined.explain().kernels
+    explanation = joined.explain()
+    (kernel,) = explanation.kernels
     name = re.fullmatch(r"a long size \((%\d+) in lower\(\)\['vm'\]\)", kernel.phases[0].extent)
     assert name is not None
     assert f"  {name[1]} = " in joined.lower()["vm"]
+    is_shared = r"threads share it if its work, a long size \(%\d+ in lower\(\)\['vm'\]\), is >= 300000\n"
+    assert re.search(is_shared, str(explanation))
+
+
+def test_explain_gives_every_fact_a_line() -> None:
+    """In the same order for every kernel."""
+    vector = relax.Tensor((512,), "float32")
+
+    @relax.function
+    def mlp(x: relax.Tensor[(n, 784), "float32"], up: relax.Tensor[(784, 512), "float32"], shift: vector):
+        return relax.nn.softmax(relax.nn.relu(x @ up + shift) + shift)
+
+    packed_from = 513 if host_tile(32).is_wide else 193
+    line = mlp.__wrapped__.__code__.co_firstlineno
+    found = str(mlp.explain())
+    assert found.startswith(
+        f"""\
+mlp: one compile for every shape
+symbols:
+   n is bound by argument x, axis 0
+checks on every call:
+   x.shape[1] == 784 (test_api.py:{line + 1}:9)
+   up.shape[0] == 784, up.shape[1] == 512 (test_api.py:{line + 1}:9)
+   shift.shape[0] == 512 (test_api.py:{line + 1}:9)
+kernels, in order:
+   fused_matmul_add_relu_add_softmax (test_api.py:{line + 2}:16)
+      fuses matmul, add, relu, add, softmax
+      ends here because its result is returned
+      phase 1 makes up_panels of up
+         only if n >= {packed_from}: else phase 2 reads up itself
+         over 3
+         threads share it
+      phase 2 makes softmax of x, up, shift, up_panels
+"""
+    )
+    assert re.search(r"\nmemory:\n   a workspace.*: memory_plan\(\) says ", found)
+    assert re.search(r"\nmachine code:\n   kernels compiled for this function: \d\n", found)
+
+
+def test_explain_says_where_there_is_no_workspace() -> None:
+    @relax.function
+    def shifted(x: relax.Tensor[(n,), "float32"]):
+        return x + 1
+
+    assert "\nmemory:\n   no workspace\ncopies:\n" in str(shifted.explain())
 
 
 def test_explain_counts_a_kernel_for_the_function_that_compiled_it() -> None:
@@ -239,7 +309,8 @@ def test_explain_counts_a_kernel_for_the_function_that_compiled_it() -> None:
     assert alone.seconds["numba"] > 0
     assert (again.kernels_compiled, again.kernels_shared) == (0, ("fused_add_tanh",))
     assert again.seconds["codegen"] == again.seconds["numba"] == 0
-    assert "kernels compiled for this function: 0; shared with functions before it: fused_add_tanh\n" in str(again)
+    code = "kernels compiled for this function: 0\n   shared with functions before it: fused_add_tanh\n"
+    assert f"\nmachine code:\n   {code}" in str(again)
 
 
 def test_check_agrees_and_is_true() -> None:

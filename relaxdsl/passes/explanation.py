@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from itertools import groupby
 
 from relaxdsl.dataclass import dataclass
 from relaxdsl.errors import Span
-from relaxdsl.ir.graph import Function, Var
+from relaxdsl.ir.graph import Function
 from relaxdsl.ir.print_loops import loop_headers
 from relaxdsl.ir.visit import all_bindings
 from relaxdsl.kernels.jit import CompiledKernel
@@ -22,8 +23,14 @@ from relaxdsl.runtime.program import (
     Slot,
     tensors_of,
 )
+from relaxdsl.types.dims import Dim, substitute
 from relaxdsl.types.match import Bind, Solve, plan_binding
+from relaxdsl.types.prove import Proof, prove_less_equal
+from relaxdsl.types.readable import conditions_of, readable, readable_at_least, where
 from relaxdsl.types.types import TensorType, TupleType, Type
+
+_MOST = 80
+"""A size with a longer text is not shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,23 +51,32 @@ class CheckFact:
 
 @dataclass(frozen=True, slots=True)
 class PhaseFact:
-    """A phase of a kernel: its range, and the estimate of its scalar operations.
+    """A phase of a kernel: what it makes, its range, and when threads share that.
 
-    Threads share the range where the work is large. None: they never do.
+    Args:
+        makes, reads: names of the kernel's parameters, and of memory that its phases share.
+        runs_if: conditions on sizes without which there is nothing to do.
+        extent: the length of the range.
+        work: the estimate of its scalar operations; threads share the range where it is large. None: they never do.
+        shared_if: the same as a condition on sizes; empty if it always holds.
     """
 
+    makes: tuple[str, ...]
+    reads: tuple[str, ...]
+    runs_if: tuple[str, ...]
     extent: str
     work: str | None
+    shared_if: str
 
 
 @dataclass(frozen=True, slots=True)
 class KernelFact:
-    """A kernel call: the kernel, its phases, the user's line, and why it stands alone."""
+    """A kernel call: the kernel, the user's line, what it is made of and why it ends there, and its phases."""
 
     name: str
-    phases: tuple[PhaseFact, ...]
     span: Span | None
-    fusion: str
+    facts: tuple[str, ...]
+    phases: tuple[PhaseFact, ...]
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -75,6 +91,7 @@ class Explanation:
         kernels_compiled: how many kernels were compiled for this function. kernels_loaded: how many came from the
         cache on the disk.
         kernels_shared: the names of the others, which functions before it had in equal structure.
+        workspace: what memory a call needs besides its results.
         code_in_file: of a function that was loaded, what became of the machine code in its file.
         loops: of a kernel written by hand, the first lines of its loops as they run.
         in_order: of such a kernel, the loops written as ``T.parallel`` that run in order, and why.
@@ -88,6 +105,7 @@ class Explanation:
     computed: tuple[str, ...]
     copies: tuple[str, ...]
     steps_in_python: tuple[str, ...]
+    workspace: str
     kernels_compiled: int
     kernels_loaded: int
     kernels_shared: tuple[str, ...]
@@ -102,23 +120,27 @@ class Explanation:
     def __str__(self) -> str:
         lines = [f"{self.function}: one compile for every shape"]
         lines += _section("symbols", [f"{each.name} is bound by {each.bound_by}" for each in self.symbols])
-        lines += _section("checks on every call", [_placed(each.relation, each.span) for each in self.checks])
+        lines += _section("checks on every call", list(_check_lines(self.checks)))
         lines += _section("accepted, to be checked at run time", self.accepted)
-        lines += _section("kernels, in order", [_kernel_line(each) for each in self.kernels])
+        lines += _section("kernels, in order", [line for each in self.kernels for line in _kernel_lines(each)])
         lines += _section("loops, as they run", self.loops)
         lines += _section("T.parallel, but in order on one thread", self.in_order)
         lines += _section("computed when compiling", self.computed)
+        lines += _section("memory", [self.workspace])
         lines += _section("copies", self.copies)
         lines += _section("steps in Python", self.steps_in_python)
-        compiled = f"kernels compiled for this function: {self.kernels_compiled}"
+        lines += _section("machine code", list(self._code_lines()))
+        times = ", ".join(f"{part} {seconds:.2f} s" for part, seconds in self.seconds.items())
+        return "\n".join([*lines, f"compile time: {times}"])
+
+    def _code_lines(self) -> Iterator[str]:
+        yield f"kernels compiled for this function: {self.kernels_compiled}"
         if self.kernels_loaded:
-            origin = "its file or the cache" if self.code_in_file else "the cache"
-            compiled += f"; loaded from {origin}: {self.kernels_loaded}"
+            yield f"loaded from {'its file or the cache' if self.code_in_file else 'the cache'}: {self.kernels_loaded}"
         if self.kernels_shared:
-            compiled += f"; shared with functions before it: {', '.join(self.kernels_shared)}"
-        times = ", ".join(f"{part} {seconds:.3f} s" for part, seconds in self.seconds.items())
-        saved = [f"machine code in {self.code_in_file}"] if self.code_in_file else []
-        return "\n".join([*lines, compiled, *saved, f"compile time: {times}"])
+            yield f"shared with functions before it: {', '.join(self.kernels_shared)}"
+        if self.code_in_file:
+            yield f"machine code in {self.code_in_file}"
 
 
 def explain(
@@ -133,18 +155,20 @@ def explain(
         code_in_file: what became of the machine code of a file.
     """
     program = compiled.program
-    names = [_size_name(slot) for slot in program.slots]
+    names = [_in_program(slot) for slot in program.slots]
     steps = (*program.prologue, *program.body)
     calls = [step for step in program.body if isinstance(step, CallKernel)]
+    by_kernel = groupby(calls, lambda each: each.note)
     return Explanation(
         function=source.name,
         symbols=_symbols(source, compiled),
         checks=tuple(_check(step, names) for step in steps if isinstance(step, Check)),
         accepted=accepted,
-        kernels=tuple(_kernel(each, names) for each in _by_kernel(calls)),
+        kernels=tuple(_kernel(tuple(group), names) for _, group in by_kernel),
         computed=_computed(compiled),
-        copies=_copies(source, calls),
+        copies=tuple(_copies(source, calls)),
         steps_in_python=tuple(text for step in program.body if (text := _step_in_python(step)) is not None),
+        workspace=_workspace(compiled.memory.layout.size),
         kernels_compiled=sum(kernel.numba_seconds > 0 for kernel in compiled.kernels),
         kernels_loaded=sum(kernel.load_seconds > 0 for kernel in compiled.kernels),
         kernels_shared=tuple(kernel.name for kernel in compiled.kernels if _is_shared(kernel)),
@@ -162,7 +186,7 @@ def explain_kernel(call: Explanation, kernels: Sequence[CompiledKernel], in_orde
         in_order: the loops written as parallel that run in order.
     """
     schedules = {kernel.name: _schedule_of(kernel) for kernel in kernels}
-    facts = (replace(fact, fusion=schedules[fact.name]) for fact in call.kernels)
+    facts = (replace(fact, facts=(schedules[fact.name],)) for fact in call.kernels)
     loops = (line for kernel in kernels for line in loop_headers(kernel.scheduled))
     return replace(call, kernels=tuple(facts), loops=tuple(loops), in_order=in_order)
 
@@ -171,9 +195,17 @@ def _schedule_of(kernel: CompiledKernel) -> str:
     return "runs as it is written" if kernel.prim_func.attrs.get("scheduled") else "has the default schedule"
 
 
-def _size_name(slot: Slot) -> str:
+def _in_program(slot: Slot) -> str:
     """The size in a slot, or where to find one that is too long to be its slot's name."""
     return f"a long size ({slot.name} in lower()['vm'])" if slot.name.startswith("%") else slot.name
+
+
+def _workspace(size: Dim) -> str:
+    if size == 0:
+        return "no workspace"
+    bytes_needed = _text(size, "")
+    much = f" of {bytes_needed} bytes" if bytes_needed else ""
+    return f"a workspace{much}: memory_plan() says {'what' if much else 'how large it is, and what'} is where"
 
 
 def _is_shared(kernel: CompiledKernel) -> bool:
@@ -207,24 +239,44 @@ def _new_names(step: HostCall | CallFunction, compiled: Compiled, known: set[str
 _RELATIONS = {"equal": "==", "at_least": ">=", "divisible": "is divisible by"}
 
 
-def _check(step: Check, names: list[str]) -> CheckFact:
+def _check(step: Check, names: Sequence[str]) -> CheckFact:
     return CheckFact(f"{names[step.left]} {_RELATIONS[step.relation]} {names[step.right]}", step.span)
 
 
-def _by_kernel(calls: list[CallKernel]) -> list[list[CallKernel]]:
-    """The calls, those of one kernel's phases together."""
-    found: list[list[CallKernel]] = []
-    for call in calls:
-        if found and found[-1][-1].phase < call.phase:
-            found[-1].append(call)
-        else:
-            found.append([call])
-    return found
+def _kernel(calls: Sequence[CallKernel], names: Sequence[str]) -> KernelFact:
+    first = calls[0]
+    return KernelFact(first.kernel.name, first.span, first.note.facts, tuple(_phase(each, names) for each in calls))
 
 
-def _kernel(calls: list[CallKernel], names: list[str]) -> KernelFact:
-    phases = (PhaseFact(names[each.extent], names[each.sharing.work] if each.sharing else None) for each in calls)
-    return KernelFact(calls[0].kernel.name, tuple(phases), calls[0].span, calls[0].note)
+def _phase(call: CallKernel, names: Sequence[str]) -> PhaseFact:
+    kernel = call.kernel
+    assert isinstance(kernel, CompiledKernel)
+    phase = kernel.interface.phases[call.phase]
+    buffers = [each.name for each in (*kernel.prim_func.params, *kernel.shared)]
+    extent, work = (substitute(each, call.note.sizes) for each in (phase.extent, phase.work))
+    conditions = conditions_of(extent)
+    made = [buffers[place] for place in sorted(phase.writes)]
+    return PhaseFact(
+        makes=tuple(made),
+        reads=tuple(name for place in sorted(phase.reads) if (name := buffers[place]) not in made),
+        runs_if=tuple(text for _, text in conditions),
+        extent=_text(where(extent, conditions), names[call.extent]),
+        work=None if call.sharing is None else _text(work, names[call.sharing.work]),
+        shared_if="" if call.sharing is None else _shared_if(where(work, conditions), names[call.sharing.work]),
+    )
+
+
+def _shared_if(work: Dim, name: str) -> str:
+    if prove_less_equal(SHARED_FROM, work) is Proof.YES:
+        return ""
+    condition = readable_at_least(work, SHARED_FROM)
+    return condition if len(condition) <= _MOST else f"its work, {name}, is >= {SHARED_FROM}"
+
+
+def _text(dim: Dim, otherwise: str) -> str:
+    """The dim as text, or something else where that is too long to be read."""
+    text = readable(dim)
+    return text if len(text) <= _MOST else otherwise
 
 
 def _computed(compiled: Compiled) -> tuple[str, ...]:
@@ -235,21 +287,19 @@ def _computed(compiled: Compiled) -> tuple[str, ...]:
     return tuple(_placed(binding.var.name, binding.span) for binding in dropped)
 
 
-def _copies(source: Function, calls: list[CallKernel]) -> tuple[str, ...]:
-    return (
-        *(text for param in source.params if (text := _copy_of_argument(param)) is not None),
-        *(f"an output that no kernel writes ({call.kernel.name})" for call in calls if call.kernel.name == "copy"),
-    )
-
-
-def _copy_of_argument(param: Var) -> str | None:
-    """When an argument is copied; None if it holds no array."""
+def _copies(source: Function, calls: Sequence[CallKernel]) -> Iterator[str]:
+    tensors = [param.name for param in source.params if isinstance(param.type, TensorType)]
+    tuples = [param.name for param in source.params if param.name not in tensors and _holds_tensor(param.type)]
     plain = "C-contiguous, aligned and of native byte order"
-    if isinstance(param.type, TensorType):
-        return f"argument {param.name}: only if it is not {plain}"
-    if _holds_tensor(param.type):
-        return f"arrays in argument {param.name}: only those that are not {plain}"
-    return None
+    if len(tensors) == 1:
+        yield f"argument {tensors[0]}: only if it is not {plain}"
+    elif tensors:
+        yield f"arguments {', '.join(tensors)}: only those that are not {plain}"
+    if tuples:
+        yield f"arrays in argument{'s'[: len(tuples) - 1]} {', '.join(tuples)}: only those that are not {plain}"
+    for call in calls:
+        if call.kernel.name == "copy":
+            yield _placed("an output that no kernel writes (copy)", call.span)
 
 
 def _holds_tensor(type_: Type) -> bool:
@@ -268,15 +318,45 @@ def _step_in_python(step: Instruction) -> str | None:
             return None
 
 
-def _kernel_line(fact: KernelFact) -> str:
-    ranges = ", then ".join(each.extent for each in fact.phases)
-    threads = ", then ".join(map(_sharing, fact.phases))
-    placed = _placed(f"{fact.name} over {ranges}", fact.span)
-    return placed + "".join(f"; {part}" for part in (threads, fact.fusion) if part)
+def _check_lines(checks: Iterable[CheckFact]) -> Iterator[str]:
+    """A line for each check; those of one argument's sizes stand together."""
+    for (_, span), group in groupby(checks, lambda each: (each.relation.partition(".shape[")[0], each.span)):
+        yield _placed(", ".join(each.relation for each in group), span)
 
 
-def _sharing(phase: PhaseFact) -> str:
-    return "one thread" if phase.work is None else f"threads share it if {phase.work} >= {SHARED_FROM}"
+def _kernel_lines(fact: KernelFact) -> Iterator[str]:
+    yield _placed(fact.name, fact.span)
+    yield from (f"   {each}" for each in fact.facts)
+    is_divided = len(fact.phases) > 1
+    indent = "      " if is_divided else "   "
+    for number, phase in enumerate(fact.phases, start=1):
+        if is_divided:
+            made, read = ", ".join(phase.makes), ", ".join(phase.reads)
+            yield f"   phase {number} makes {made}{' of ' if read else ''}{read}"
+        yield from (f"{indent}{line}" for line in (*_condition_lines(number, fact.phases), *_range_lines(phase)))
+
+
+def _condition_lines(number: int, phases: Sequence[PhaseFact]) -> Iterator[str]:
+    """When a phase has something to do, and what a later one does without it."""
+    phase = phases[number - 1]
+    if not phase.runs_if:
+        return
+    condition = f"only if {' and '.join(phase.runs_if)}"
+    for later, other in enumerate(phases[number:], start=number + 1):
+        instead = [name for name in phase.reads if name in other.reads]
+        if instead and not set(phase.makes).isdisjoint(other.reads):
+            yield f"{condition}: else phase {later} reads {', '.join(instead)} itself"
+            return
+    yield condition
+
+
+def _range_lines(phase: PhaseFact) -> Iterator[str]:
+    if phase.extent != "1":
+        yield f"over {phase.extent}"
+    if phase.work is None:
+        yield "one thread"
+    else:
+        yield f"threads share it if {phase.shared_if}" if phase.shared_if else "threads share it"
 
 
 def _placed(text: str, span: Span | None) -> str:

@@ -339,7 +339,7 @@ class _Fuser:
         consumer = reader.kernel
         first, second = self._kind(producer), self._kind(consumer)
         if Kind.OPAQUE in (first, second):
-            return "the analysis does not see through one of them"
+            return _why_opaque(producer if first is Kind.OPAQUE else consumer)
         if second is Kind.CONTRACTION:
             is_free = is_plain and is_permutation(producer)
             return "" if is_free else "a contraction reads each element many times"
@@ -441,3 +441,9 @@ def _key(uses: Sequence[KernelUse]) -> Hashable:
 def _name(members: Sequence[_KernelBinding]) -> str:
     name = "_".join(("fused", *(member.kernel.name for member in members)))
     return name if len(name) <= MAX_NAME else name[:MAX_NAME].rstrip("_") + "_etc"
+
+
+def _why_opaque(kernel: PrimFunc) -> str:
+    """Why a kernel that is opaque is joined with no other."""
+    by_hand = kernel.attrs.get("scheduled", False)
+    return f"the loops of {kernel.name} {'stay as they were written' if by_hand else 'are of no kind that is fused'}"

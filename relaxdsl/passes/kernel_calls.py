@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import field
 
 import numpy as np
@@ -13,7 +13,7 @@ from relaxdsl.kernels.jit import CompiledKernel
 from relaxdsl.passes.memory.kernels import shareable_phases
 from relaxdsl.passes.memory.offsets import whole_lines
 from relaxdsl.passes.memory.values import size_bytes
-from relaxdsl.runtime.program import CallKernel, CountThreads, Sharing, TensorLeaf
+from relaxdsl.runtime.program import CallKernel, CountThreads, KernelNote, Sharing, TensorLeaf
 from relaxdsl.runtime.slots import DimCompiler, SlotAllocator
 from relaxdsl.types.dims import Dim, substitute
 
@@ -43,6 +43,7 @@ class KernelCall:
         tensors: inputs, then outputs. work: its own memory, shared before scratch.
         values: of its sizes.
         done: the phases that have run when compiling.
+        facts: what people are told of it, a text each.
     """
 
     kernel: CompiledKernel
@@ -51,7 +52,7 @@ class KernelCall:
     values: Mapping[str, Dim]
     done: frozenset[int] = frozenset()
     span: Span | None = None
-    note: str = ""
+    facts: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -71,12 +72,13 @@ class KernelCaller:
         """Adds the call: one instruction a phase, but for those that have run."""
         kernel = call.kernel
         shareable = shareable_phases(kernel, call.values, call.done)
+        note = KernelNote((*call.facts, *_made_before(call)), call.values)
         for number, extent in enumerate(kernel.extents):
             if number not in call.done:
                 sharing = self._sharing(call, number) if number in shareable else None
                 length = self.late.slot_of(substitute(extent, call.values))
                 args = self._arguments(call, number)
-                self.late.steps.append(CallKernel(kernel, args, length, call.span, _note(call), sharing, number))
+                self.late.steps.append(CallKernel(kernel, args, length, call.span, note, sharing, number))
 
     def thread_count(self) -> int:
         """The slot of the number of threads of a call, which the prologue finds out."""
@@ -104,11 +106,9 @@ class KernelCaller:
         return Sharing(self.late.slot_of(most), self.thread_count(), parts, tuple(map(self.late.slot_of, sizes)))
 
 
-def _note(call: KernelCall) -> str:
-    """What is said of the call, and what of it has been done already."""
-    if not call.done:
-        return call.note
+def _made_before(call: KernelCall) -> Iterator[str]:
+    """What of the call has been done when compiling."""
     phases = call.kernel.interface.phases
     made = sorted({place - len(call.tensors) for number in call.done for place in phases[number].writes})
-    names = ", ".join(call.kernel.shared[place].name for place in made)
-    return "; ".join(part for part in (call.note, f"{names} made when compiling") if part)
+    if made:
+        yield f"{', '.join(call.kernel.shared[place].name for place in made)} made when compiling"

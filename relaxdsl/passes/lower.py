@@ -230,7 +230,7 @@ class _Lowering:
                 values,
                 frozenset(call.attrs.get("done", ())),
                 call.span,
-                _fusion_note(kernel, call),
+                tuple(_facts(kernel, call)),
             )
         )
         return NOTHING
@@ -479,13 +479,15 @@ class _Lowering:
         return output
 
 
-def _fusion_note(kernel: PrimFunc, call: Call) -> str:
+def _facts(kernel: PrimFunc, call: Call) -> Iterator[str]:
     """What a kernel call is made of and why it ends there, for ``explain()``."""
     members = kernel.attrs.get("fused", ())
-    parts = [f"fuses {', '.join(members)}"] if members else []
-    parts += [f"written over {kernel.params[place].name}" for _, place in kernel.attrs.get("in_place", ())]
-    parts += [f"ends here because {call.attrs['boundary']}"] if "boundary" in call.attrs else []
-    return "; ".join(parts)
+    if members:
+        yield f"fuses {', '.join(members)}"
+    if "boundary" in call.attrs:
+        yield f"ends here because {call.attrs['boundary']}"
+    for _, place in kernel.attrs.get("in_place", ()):
+        yield f"written over {kernel.params[place].name}"
 
 
 def _too_small(message: str, dim: Dim, slot: int) -> Callable[[Sequence[int]], RelaxError]:

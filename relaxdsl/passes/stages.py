@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from relaxdsl.errors import RelaxError, nearest
 from relaxdsl.ir.print_graph import script
@@ -23,10 +23,15 @@ class UnknownStageError(RelaxError, KeyError):
 
 
 class Stages(Mapping[str, str]):
-    """Texts by stage, in order: ``typed``, one a pass, ``loops``, ``source``, ``vm``. Prints all of them."""
+    """Texts by stage, in order: ``typed``, one a pass, ``loops``, ``source``, ``vm``. Prints each that is new.
 
-    def __init__(self, texts: Mapping[str, str]) -> None:
+    Args:
+        to_html: highlights a text.
+    """
+
+    def __init__(self, texts: Mapping[str, str], to_html: Callable[[str], str]) -> None:
         self._texts = dict(texts)
+        self._to_html = to_html
 
     def __getitem__(self, stage: str) -> str:
         if stage not in self._texts:
@@ -43,24 +48,47 @@ class Stages(Mapping[str, str]):
         return len(self._texts)
 
     def __str__(self) -> str:
-        return "\n\n".join(
-            f"# ---- {name} " + "-" * (90 - len(name)) + f"\n{text.rstrip()}" for name, text in self.items()
-        )
+        return "\n\n".join("\n".join(self._printed(*each)) for each in self._new_texts())
 
     def __repr__(self) -> str:
         return f"<stages {', '.join(self)}>"
 
+    def _repr_html_(self) -> str:
+        return "".join(self._folded(*each) for each in self._new_texts())
 
-def stages_of_kernel(typed: str, call: Mapping[str, str]) -> Stages:
+    def _new_texts(self) -> Iterator[tuple[str, str | None]]:
+        """Each stage and its text, or None where that is the text of the stage before."""
+        before = None
+        for name, text in self.items():
+            yield name, None if text == before else text
+            before = text
+
+    def _printed(self, name: str, text: str | None) -> Iterator[str]:
+        if text is None:
+            yield f"# ---- {name}: changed nothing"
+        else:
+            yield f"# ---- {name} " + "-" * (90 - len(name))
+            yield text.rstrip()
+
+    def _folded(self, name: str, text: str | None) -> str:
+        """The text behind its name, which a click opens."""
+        if text is None:
+            return f'<div style="margin-left: 1em">{name}: changed nothing</div>'
+        count = len(text.splitlines())
+        lines = "1 line" if count == 1 else f"{count} lines"
+        return f"<details><summary>{name} ({lines})</summary>{self._to_html(text.rstrip())}</details>"
+
+
+def stages_of_kernel(typed: str, call: Mapping[str, str], to_html: Callable[[str], str]) -> Stages:
     """The stages of a kernel; ``typed`` is its script, ``call`` are those of the program that calls it."""
-    return Stages({"typed": typed, **{name: call[name] for name in ("loops", "source", "vm")}})
+    return Stages({"typed": typed, **{name: call[name] for name in ("loops", "source", "vm")}}, to_html)
 
 
-def stages_of(typed: str, compiled: Compiled) -> Stages:
+def stages_of(typed: str, compiled: Compiled, to_html: Callable[[str], str]) -> Stages:
     """The stages of a compiled function; ``typed`` is its script."""
     texts = {"typed": typed}
     texts |= {stage.name: script(stage.module) for stage in compiled.stages}
     texts["loops"] = "\n\n".join(script(kernel.scheduled) for kernel in compiled.kernels)
     texts["source"] = "\n\n".join(kernel.source.strip("\n") for kernel in compiled.kernels)
     texts["vm"] = format_program(compiled.program)
-    return Stages(texts)
+    return Stages(texts, to_html)

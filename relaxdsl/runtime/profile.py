@@ -264,7 +264,7 @@ class _Recorder:
             yield Timing(
                 call.kernel.name if isinstance(call, CallKernel) else call.name,
                 call.span,
-                call.note if isinstance(call, CallKernel) else "",
+                "; ".join(call.note.facts) if isinstance(call, CallKernel) else "",
                 self._seconds(step),
                 None if known is None else _evaluated(known.operations, sizes),
                 None if known is None else _evaluated(known.moved_bytes, sizes),

@@ -23,6 +23,7 @@ import numpy as np
 
 from relaxdsl.dataclass import dataclass
 from relaxdsl.errors import RelaxError, Span
+from relaxdsl.types.dims import Dim
 from relaxdsl.types.types import Type
 
 WORKSPACE_SLOT = 0
@@ -168,19 +169,32 @@ class CheckTrue:
     span: Span | None = field(default=None, compare=False)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class KernelNote:
+    """What is told to people of a kernel call; all its phases have the same one.
+
+    Args:
+        facts: what the kernel is made of, and why it ends there: a text each.
+        sizes: what the kernel's sizes are in the program's.
+    """
+
+    facts: tuple[str, ...] = ()
+    sizes: Mapping[str, Dim] = field(default_factory=dict)
+
+
 @dataclass(frozen=True, slots=True)
 class CallKernel:
     """Calls a phase of a kernel over its whole range: ``kernel([slots[a] for a in args], 0, slots[extent])``.
 
-    With ``sharing``, threads may share the range. ``note`` says for people what the kernel is made of, ``phase`` which
-    one it is; the kernel reads that from its arguments.
+    With ``sharing``, threads may share the range. ``note`` is for people; ``phase`` says which one it is, which the
+    kernel reads from its arguments.
     """
 
     kernel: Kernel
     args: tuple[int, ...]
     extent: int
     span: Span | None = field(default=None, compare=False)
-    note: str = field(default="", compare=False)
+    note: KernelNote = field(default=KernelNote(), compare=False)
     sharing: Sharing | None = None
     phase: int = 0
 

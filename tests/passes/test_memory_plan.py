@@ -66,7 +66,7 @@ def residual(
 
 
 def test_an_epilogue_works_in_place() -> None:
-    notes = [fact.fusion for fact in residual.explain().kernels]
+    notes = [fact.facts for fact in residual.explain().kernels]
     assert sum("written over kept" in note for note in notes) == 1
     random = np.random.default_rng(0)
     matrices = [random.standard_normal((96, 96)).astype("float32") / 10 for _ in range(2)]
@@ -152,6 +152,30 @@ def test_a_plan_at_given_sizes() -> None:
     assert str(at).splitlines()[-1] == "workspace: 6,464 bytes, of which 6,464 in use at once"
     assert "<svg" in plan._repr_html_()
     assert "in place of y" in plan._repr_html_()
+    assert ">spread at m = 1000</text>" in plan._repr_html_()
+
+
+def test_long_sizes_stand_below_the_table() -> None:
+    """A product's memory depends on how many rows there are, and on how many threads."""
+
+    @relax.function
+    def product(x: relax.Tensor[(m, 96), "float32"], w: relax.Tensor[(96, n), "float32"]):
+        return x @ w
+
+    plan = product.memory_plan()
+    title, header, *rest = str(plan).splitlines()
+    notes = [line for line in rest if line.startswith("   #")]
+    rows = rest[: rest.index(notes[0])]
+    assert title == "product: workspace of #1 bytes"
+    assert header.split() == ["buffer", "type", "bytes", "where", "in", "use", "lines", "shares"]
+    assert [line.split(" = ")[0] for line in notes] == [f"   #{number}" for number in range(1, len(notes) + 1)]
+    assert "float32(m, n)  m * n * 4  output" in rows[0]
+    assert all(" #" in row and row.endswith("  while its kernel runs") for row in rows[1:])
+    assert max(map(len, str(plan).splitlines())) <= 120
+    assert rest[-1] == "   [condition] is 1 where that is so, else 0"
+    html = plan._repr_html_()
+    assert f"\n{rest[-1]}</pre>" in html
+    assert "product: workspace of #1 bytes</pre><table" in html
 
 
 @pytest.mark.parametrize(

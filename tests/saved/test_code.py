@@ -56,7 +56,7 @@ def test_nothing_is_compiled_where_the_code_fits(path: Path) -> None:
     found = explained(path)
     assert (found.kernels_compiled, found.kernels_loaded) == (0, 1)
     assert found.code_in_file == "scores.rlx: used"
-    assert "kernels compiled for this function: 0; loaded from its file or the cache: 1" in str(found)
+    assert "kernels compiled for this function: 0\n   loaded from its file or the cache: 1\n" in str(found)
     assert "machine code in scores.rlx: used" in str(found)
 
 
