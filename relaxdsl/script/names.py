@@ -19,14 +19,16 @@ from relaxdsl.types.dims import SymInt
 
 _PACKED = "there is none yet; a Python function can do it: relax.call_pure_packed"
 _SCAN = "write its loop as a kernel, @relax.prim_func; or a Python function can do it: relax.call_pure_packed"
-_POOLING = "reshape and reduce: relax.max(relax.reshape(x, (n, c, h // 2, 2, w // 2, 2)), axis=(3, 5))"
+_WINDOWS = "relax.reshape(x[:, :, :h // 2 * 2, :w // 2 * 2], (n, c, h // 2, 2, w // 2, 2))"
+_POOLING = "reshape and reduce, with n, c, h, w = x.shape: relax.{}(" + _WINDOWS + ", axis=(3, 5))"
 #: What there is elsewhere and not here, and what to do instead.
 ABSENT = {
     **dict.fromkeys(("argsort", "sort", "topk"), _PACKED),
     **dict.fromkeys(("cumprod", "cumsum"), _SCAN),
-    **dict.fromkeys(("avg_pool2d", "max_pool2d"), _POOLING),
+    "avg_pool2d": _POOLING.format("mean"),
+    "max_pool2d": _POOLING.format("max"),
     "dropout": "leave it out: programs compute results, not gradients",
-    "pad": "join zeros to it: relax.concat([x, relax.zeros((2, n), x.dtype)], axis=0)",
+    "pad": "join zeros to it, here two rows: relax.concat([x, relax.zeros((2, *x.shape[1:]), x.dtype)], axis=0)",
 }
 
 #: The same for elements, in kernels and tensor expressions.
