@@ -27,7 +27,7 @@ from relaxdsl.ir.te import Tensor
 from relaxdsl.operators.kernel_dtypes import require_kernel_dtypes
 from relaxdsl.operators.registry import Operator, define, get
 from relaxdsl.types.dims import Dim, DimCompare, SymInt, symbol
-from relaxdsl.types.dtype import canonical_dtype, promote
+from relaxdsl.types.dtype import DTypeName, canonical_dtype, promote
 from relaxdsl.types.prove import Proof, prove_less_equal
 from relaxdsl.types.reading import reading
 from relaxdsl.types.symint import user_compares
@@ -223,6 +223,8 @@ def _plain(value: Any) -> Any:
         return value.item()
     if isinstance(value, np.dtype | type):
         return canonical_dtype(value)
+    if isinstance(value, DTypeName):
+        return str(value)
     if isinstance(value, list | tuple):
         return tuple(_plain(item) for item in value)
     if isinstance(value, PrimValue):

@@ -64,9 +64,11 @@ def _reader(
 
 
 def _made_of(stmt: Stmt, product: Buffer) -> Buffer | None:
-    """The buffer that the statement writes at the very place where it reads the product, which is like it."""
+    """The buffer that the statement writes, each element once, at the very place where it reads the product, which is
+    like it.
+    """
     nest = nest_of(stmt)
-    if nest is None or nest.block.init is not None or not isinstance(nest.block.body, Store):
+    if nest is None or nest.reduce or nest.block.init is not None or not isinstance(nest.block.body, Store):
         return None
     store = nest.block.body
     reads = [load for expr in expressions(store) for load in loads_of(expr)]

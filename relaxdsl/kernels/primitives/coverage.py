@@ -1,4 +1,6 @@
-"""Whether the loops around a block run it at every place of its axes, as a step takes for granted that moves it."""
+"""Whether the loops around a block run it at every place of its axes, and once where that matters, as a step takes for
+granted that moves it.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from itertools import permutations
 
 from relaxdsl.ir.loops import Block, For, IterVar, PrimFunc, Stmt
-from relaxdsl.kernels.primitives.dependence import Guard, touches
+from relaxdsl.kernels.primitives.dependence import Guard, names_along, touches
 from relaxdsl.kernels.primitives.examples import shown_left_out
 from relaxdsl.kernels.primitives.regions import Span, folded, ranges_of
 from relaxdsl.kernels.primitives.tree import Path, block_path, loops_on, refuse, variable
@@ -16,11 +18,41 @@ from relaxdsl.types.prove import Proof, prove_less_equal
 
 
 def require_all_places(func: PrimFunc, block: Block, step: str) -> None:
-    """Refuses if the block may not run at some place of its axes: under a condition, or in loops over a part of them.
+    """Refuses if the block may not run at some place of its axes: under a condition, or in loops over a part of them;
+    or a step of a sum at one more than once.
 
     The condition of a split loop's last tile only keeps the axes within their ranges.
     """
     _require_places(func, block, block.iter_vars, step)
+    require_no_step_again(func, block, step)
+    loops, guards = loops_on(block_path(func, block.name, step)[0]), _guards_of(func.body, block)
+    for group in groups_of(block.iter_vars, loops):
+        is_sum = _builds_on_itself(func, block) and any(axis.kind == "reduce" for axis in group)
+        if is_sum and not _is_covered(group, loops, guards, once=True):
+            names = " and ".join(axis.var for axis in group)
+            refuse(func, f"{step}: the loops around block {block.name} may run over {names} more than once", block.name)
+
+
+def require_no_step_again(func: PrimFunc, block: Block, step: str) -> None:
+    """Refuses if a loop that no axis uses repeats steps of a block that builds on its own results. Around all loops of
+    a reduction that is fine: it starts again there.
+    """
+    if not _builds_on_itself(func, block):
+        return
+    loops = loops_on(block_path(func, block.name, step)[0])
+    used, steps = loops_for(block.iter_vars, loops), names_along(block, "reduce")
+    has_begun = block.init is None
+    for loop in loops:
+        has_begun |= loop.var in steps
+        if has_begun and loop.var not in used and prove_less_equal(loop.extent, 1) is not Proof.YES:
+            headline = f"{step}: {loop.var} repeats steps of block {block.name}, since none of its axes uses it"
+            refuse(func, headline, loop.var, block.name)
+
+
+def _builds_on_itself(func: PrimFunc, block: Block) -> bool:
+    own = [each for each in touches(func.body) if each.block is block]
+    written = {each.buffer for each in own if each.is_write}
+    return any(not each.is_write and each.buffer in written for each in own)
 
 
 def require_all_results(func: PrimFunc, block: Block, step: str) -> None:
@@ -97,9 +129,11 @@ def _places(axes: Iterable[IterVar]) -> Dim:
     return math.prod(axis.extent for axis in axes)
 
 
-def _is_covered(axes: Sequence[IterVar], loops: Sequence[For], guards: Iterable[Guard]) -> bool:
+def _is_covered(
+    axes: Sequence[IterVar], loops: Sequence[For], guards: Iterable[Guard], once: bool = False
+) -> bool:
     """Whether the loops come by every place along the axes, numbered in some order of them, in each iteration of those
-    loops around that the axes do not use.
+    loops around that the axes do not use; and ``once`` only.
     """
     names = {name for axis in axes for name in free_symbols(axis.binding)}
     walking = [loop for loop in loops if loop.var in names]
@@ -107,28 +141,30 @@ def _is_covered(axes: Sequence[IterVar], loops: Sequence[For], guards: Iterable[
     own = [guard for guard in guards if guard is not None and names & set(free_symbols(guard[0]))]
     for order in permutations(axes):
         place, total = _place_along(order), _places(order)
-        span = _covered((place, place), walking, ranges, total) if all(each == (place, total) for each in own) else None
+        is_fine = all(each == (place, total) for each in own)
+        span = _covered((place, place), walking, ranges, total, once) if is_fine else None
         if span is not None and _is_least(span[0], 0, ranges) and _is_least(total - 1, span[1], ranges):
             return True
     return False
 
 
-def _covered(span: Span, loops: Sequence[For], known: dict[str, Span], total: Dim) -> Span | None:
-    """Of the places from 0 to ``total - 1``, a range that the loops run over without gaps if each of their innermost
-    iterations runs over ``span``; None if that can't be shown. It may be any loop that takes the smallest steps.
+def _covered(span: Span, loops: Sequence[For], known: dict[str, Span], total: Dim, once: bool) -> Span | None:
+    """Of the places from 0 to ``total - 1``, a range that the loops run over without gaps, and ``once``, if each of
+    their innermost iterations runs over ``span``; None if that can't be shown. It may be any loop that takes the
+    smallest steps.
     """
     bounding = {name for each in loops for name in (*free_symbols(each.start), *free_symbols(each.extent))}
     for loop in (each for each in reversed(loops) if each.var not in bounding):
         others = [each for each in loops if each is not loop]
-        found = _over_loop(span, loop, {**known, **ranges_of(others)}, total)
+        found = _over_loop(span, loop, {**known, **ranges_of(others)}, total, once)
         if found is not None:
-            return _covered(found, others, known, total)
+            return _covered(found, others, known, total, once)
     return None if loops else span
 
 
-def _over_loop(span: Span, loop: For, outer: dict[str, Span], total: Dim) -> Span | None:
-    """The range over all iterations, if each one ends next to where the following one starts, or after it; loops may
-    run backwards.
+def _over_loop(span: Span, loop: For, outer: dict[str, Span], total: Dim, once: bool) -> Span | None:
+    """The range over all iterations, if each one ends next to where the following one starts, or after it unless
+    ``once``; loops may run backwards.
     """
     last = loop.start + loop.extent - 1
     known = {**outer, loop.var: (loop.start, last - 1)}
@@ -141,7 +177,7 @@ def _over_loop(span: Span, loop: For, outer: dict[str, Span], total: Dim) -> Spa
     is_closed = _is_least(upper[0], lower[1] + 1, known) or _is_least(dim_min(total, upper[0]), lower[1] + 1, known)
     # a loop without iterations runs over nothing, and so does a range without overlaps
     is_exact = _is_least(lower[1] + 1, upper[0], {**outer, loop.var: (loop.start - 1, last)})
-    if not is_closed or not (is_exact or _is_least(1, loop.extent, outer)):
+    if not is_closed or not (is_exact or (not once and _is_least(1, loop.extent, outer))):
         return None
     first, final = ends if is_forwards else reversed(ends)
     return first[0], final[1]

@@ -14,6 +14,7 @@ from relaxdsl.kernels.access_sites import Fact, LoopRange, Site, dims_of_fact, s
 from relaxdsl.kernels.accesses import index_dims
 from relaxdsl.kernels.out_of_range import Values, Walk, index_at, larger_sizes, numbers_in, size_at, small_sizes
 from relaxdsl.kernels.primitives.dependence import Touch
+from relaxdsl.types.dims import evaluate
 
 #: Takes the values of the loops around two accesses: whether they are an example.
 IsWrong: TypeAlias = Callable[[Values, Values], bool]
@@ -118,9 +119,16 @@ def _points_that_meet(func: PrimFunc, first: Touch, then: Touch, is_wrong: IsWro
             others.setdefault(point.element, []).append(point)
         for point in left:
             for other in others.get(point.element, ()):
-                if is_wrong(point.values, other.values):
+                if _is_entered(first, point) and _is_entered(then, other) and is_wrong(point.values, other.values):
                     return point, other
     return None
+
+
+def _is_entered(touch: Touch, point: _Point) -> bool:
+    """Whether the loops that an init does not know, those of its reduction, have a step."""
+    names = [loop.var for loop in touch.loops]
+    values = {**dict.fromkeys(names, 0), **point.values}
+    return all(evaluate(loop.extent, values) > 0 for loop in touch.loops if loop.var not in point.values)
 
 
 def _numbers_in(sites: Sequence[Site], facts: Sequence[Fact]) -> list[int]:

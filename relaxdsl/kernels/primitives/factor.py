@@ -23,6 +23,7 @@ from relaxdsl.ir.names import UniqueNames
 from relaxdsl.ir.scalar import Apply, Index, Load, ScalarExpr, rewrite
 from relaxdsl.kernels.accesses import expression_dims, reads
 from relaxdsl.kernels.primitives.combining import NEUTRAL
+from relaxdsl.kernels.primitives.coverage import require_no_step_again
 from relaxdsl.kernels.primitives.dependence import names_along, touches
 from relaxdsl.kernels.primitives.facts import require_axes_in_place, require_only_writer
 from relaxdsl.kernels.primitives.regions import most_over
@@ -52,6 +53,7 @@ def rfactor(func: PrimFunc, names: UniqueNames, loop: str, factor_axis: int) -> 
     require_only_writer(func, block, "rfactor")
     require_axes_in_place(func, block, "rfactor")
     _require_reduce_loop(func, block, place)
+    require_no_step_again(func, block, "rfactor")
     _require_unread(func, block, store)
     axis = _place_of(func, store, loop, factor_axis)
     shape = _with_axis(store.buffer.shape, axis, place.extent)

@@ -5,8 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from types import MappingProxyType
 
+import numpy as np
 import pytest
 
+import relaxdsl as relax
+from relaxdsl import tir as T
 from relaxdsl.ir.loops import PrimFunc
 from relaxdsl.kernels import te
 from relaxdsl.kernels.accesses import accesses
@@ -60,6 +63,34 @@ def test_an_axis_with_one_place_may_be_read_there_by_its_number():
     product = te.compute((1, n), lambda i, j: te.sum(x[i, axis] * w[axis, j], axis), name="product")
     out = te.compute((1, n), lambda i, j: product[0, j] + 1, name="out")
     assert scratch_of(create_prim_func([x, w], [out], "kernel")) == []
+
+
+def test_an_output_that_is_written_again_and_again_holds_no_product():
+    """Each of the writes reads the product, which the first one would replace."""
+
+    @relax.prim_func
+    def last_row(
+        x: T.Buffer((1, k), "float32"),
+        w: T.Buffer((k, n), "float32"),
+        y: T.Buffer((m, n), "float32"),
+        out: T.Buffer((1, n), "float32"),
+    ):
+        product = T.alloc_buffer((1, n), "float32")
+        for i, j, r in T.grid(1, n, k):
+            with T.block("product"):
+                vi, vj, vr = T.axis.remap("SSR", [i, j, r])
+                with T.init():
+                    product[vi, vj] = 0.0
+                product[vi, vj] = product[vi, vj] + x[vi, vr] * w[vr, vj]
+        for i, j in T.grid(m, n):
+            with T.block("out"):
+                vi, vj = T.axis.remap("RS", [i, j])
+                out[0, vj] = product[0, vj] + y[vi, vj]
+
+    assert scratch_of(last_row.ir) == ["product"]
+    random = np.random.default_rng(0)
+    x, w, y = (random.standard_normal(shape, "float32") for shape in ((1, 40), (40, 300), (5, 300)))
+    np.testing.assert_allclose(last_row(x, w, y), x @ w + y[-1:], rtol=1e-4, atol=1e-4)
 
 
 def test_an_output_that_shares_memory_with_an_input_holds_nothing_before():

@@ -135,6 +135,105 @@ def test_sizes_that_are_numbers_are_not_shown() -> None:
     ]
 
 
+@relax.prim_func
+def each_step_twice(x: T.Buffer((m, n), "float32"), y: T.Buffer((m,), "float32")):
+    for i, j, _again in T.grid(m, n, 2):
+        with T.block("y"):
+            vi, vj = T.axis.remap("SR", [i, j])
+            with T.init():
+                y[vi] = 1.0
+            y[vi] = y[vi] + x[vi, vj]
+
+
+@relax.prim_func
+def twice_the_sums(x: T.Buffer((m, n), "float32"), z: T.Buffer((m,), "float32")):
+    y = T.alloc_buffer((m,), "float32")
+    for i, j, _again in T.grid(m, n, 2):
+        with T.block("y"):
+            vi, vj = T.axis.remap("SR", [i, j])
+            with T.init():
+                y[vi] = 1.0
+            y[vi] = y[vi] + x[vi, vj]
+    for i in range(m):
+        with T.block("z"):
+            vi = T.axis.spatial(m, i)
+            z[vi] = y[vi] * 2.0
+
+
+@relax.prim_func
+def places_that_overlap(x: T.Buffer((m, n + 2), "float32"), z: T.Buffer((m,), "float32")):
+    y = T.alloc_buffer((m,), "float32")
+    for i, j, h in T.grid(m, n + 1, 2):
+        with T.block("y"):
+            vi = T.axis.spatial(m, i)
+            vj = T.axis.reduce(n + 2, j + h)
+            with T.init():
+                y[vi] = 1.0
+            y[vi] = y[vi] + x[vi, vj]
+    for i in range(m):
+        with T.block("z"):
+            vi = T.axis.spatial(m, i)
+            z[vi] = y[vi] * 2.0
+
+
+@pytest.mark.parametrize(
+    ("kernel", "step", "headline"),
+    [
+        (
+            each_step_twice,
+            lambda sch: sch.rfactor(sch.get_loops("y")[1], 0),
+            "rfactor: _again repeats steps of block y, since none of its axes uses it",
+        ),
+        (
+            twice_the_sums,
+            lambda sch: sch.compute_at("y", sch.get_loops("z")[0]),
+            "compute_at: _again repeats steps of block y, since none of its axes uses it",
+        ),
+        (
+            places_that_overlap,
+            lambda sch: sch.compute_at("y", sch.get_loops("z")[0]),
+            "compute_at: the loops around block y may run over vj more than once",
+        ),
+    ],
+)
+def test_steps_that_are_repeated_stay_so(
+    kernel: Any, step: Callable[[relax.Schedule], None], headline: str
+) -> None:
+    first, *shown = refusal(lambda: step(relax.Schedule(kernel)))
+    assert first == headline
+    assert shown[0].startswith("   for i, j")
+    assert '       with T.block("y"):  # <-- y' in shown
+
+
+def test_what_starts_again_may_be_repeated() -> None:
+    """Around a whole reduction, a loop that no axis uses computes the same sums."""
+
+    @relax.prim_func
+    def sums(x: T.Buffer((m, n), "float32"), y: T.Buffer((m,), "float32")):
+        for _again, i, j in T.grid(2, m, n):
+            with T.block("y"):
+                vi, vj = T.axis.remap("SR", [i, j])
+                with T.init():
+                    y[vi] = 1.0
+                y[vi] = y[vi] + x[vi, vj]
+
+    sch = relax.Schedule(sums)
+    sch.rfactor(sch.get_loops("y")[2], 0)
+    x = np.arange(6, dtype="float32").reshape(2, 3)
+    np.testing.assert_array_equal(relax.prim_func(sch)(x), [4, 13])
+
+
+def test_an_example_enters_the_loops_that_it_shows() -> None:
+    """An init does not know its reduction; but inside of it, a loop runs only if the reduction has a step."""
+    sch = relax.Schedule(each_step_twice)
+    _, _, _again = sch.get_loops("y")
+    assert refusal(lambda: sch.parallel(_again))[1:4] == [
+        "   for m = 1, n = 1:",
+        "      i = 0, _again = 0: block y writes y[vi], that is y[0]",
+        "      i = 0, _again = 1: block y writes y[vi], that is y[0]",
+    ]
+
+
 def test_accesses_are_named_if_no_example_is_found() -> None:
     @relax.prim_func
     def scattered(x: T.Buffer((n,), "float32"), index: T.Buffer((n,), "int64"), y: T.Buffer((n,), "float32")):
