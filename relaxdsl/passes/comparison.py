@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import field, replace
 from typing import Any
 
 import numpy as np
 
 from relaxdsl.dataclass import dataclass
 from relaxdsl.errors import InternalError, Span
-from relaxdsl.ir.graph import Binding, Function
+from relaxdsl.ir.graph import Binding, Function, Var
 from relaxdsl.ir.module import IRModule
+from relaxdsl.ir.visit import all_bindings, used_vars
 from relaxdsl.kernels.jit import kernel_outputs
 from relaxdsl.passes.pipeline import Compiled
 from relaxdsl.trace.interpreter import interpret
+from relaxdsl.types.dtype import is_float
+from relaxdsl.types.types import TensorType, TupleType, Type
 
-# Relative tolerance by dtype; absolute tolerance is the same times the largest magnitude of the reference.
+# Relative tolerance by the least exact dtype in which a value was computed; absolute tolerance is the same times the
+# largest magnitude of the reference.
 TOLERANCE = {"float32": 2e-5, "float64": 1e-11}
 
 
@@ -68,11 +71,9 @@ def compare(
 
     def first_difference(stage: str) -> tuple[Difference | None, Any]:
         """The first binding whose compiled value in ``stage`` is not the reference's; the reference's result."""
-        found = _compiled_values(stages[stage], modules[stage], args)
+        judge = _Judge(_compiled_values(stages[stage], modules[stage], args))
         try:
-            return None, interpret(
-                stages["eliminate"], modules["eliminate"], args, on_binding=functools.partial(_judged, found)
-            )
+            return None, interpret(stages["eliminate"], modules["eliminate"], args, on_binding=judge)
         except _DiffersError as error:
             return error.difference, None
 
@@ -80,7 +81,9 @@ def compare(
     if difference is not None:
         difference = first_difference("legalize")[0] or difference
     else:
-        detail = difference_of(expected, run(*args))
+        values = (*function.params, *(binding.var for binding in all_bindings(function.body)))
+        dtypes = (each for value in values for each in _floats(value.type))
+        detail = _difference_of(expected, run(*args), frozenset(dtypes))
         difference = None if detail is None else Difference("the result", function.span, detail)
     return Comparison(function.name, len(compiled.kernels), difference)
 
@@ -119,14 +122,39 @@ def _compiled_values(function: Function, module: IRModule, args: Sequence[Any]) 
     return found
 
 
-def _judged(found: Mapping[str, Any], binding: Binding, value: Any) -> Any:
-    """What the reference goes on with: the compiled value, which must agree; its own where a fused kernel hides it."""
-    if _key(binding) not in found:
-        return value
-    detail = difference_of(value, found[_key(binding)])
-    if detail is not None:
-        raise _DiffersError(Difference(binding.var.name, binding.span, detail))
-    return found[_key(binding)]
+@dataclass(slots=True)
+class _Judge:
+    """Says what the reference goes on with: the compiled value, which must agree; its own where a fused kernel hides
+    it.
+    """
+
+    found: Mapping[str, Any]
+    computed_in: dict[Var, frozenset[str]] = field(default_factory=dict)
+    """Of values that kernels hide, the float dtypes that they come from: each has rounded."""
+
+    def __call__(self, binding: Binding, value: Any) -> Any:
+        used = used_vars(binding.value)
+        dtypes = frozenset(_floats(binding.var.type)).union(*(self._dtypes(each) for each in used))
+        if _key(binding) not in self.found:
+            self.computed_in[binding.var] = dtypes
+            return value
+        detail = _difference_of(value, self.found[_key(binding)], dtypes)
+        if detail is not None:
+            raise _DiffersError(Difference(binding.var.name, binding.span, detail))
+        return self.found[_key(binding)]
+
+    def _dtypes(self, var: Var) -> frozenset[str]:
+        return self.computed_in.get(var, frozenset(_floats(var.type)))
+
+
+def _floats(type_: Type) -> Iterator[str]:
+    """The float dtypes of a value."""
+    match type_:
+        case TensorType(dtype=str(dtype)) if is_float(dtype):
+            yield dtype
+        case TupleType(fields=fields):
+            for each in fields:
+                yield from _floats(each)
 
 
 def _entry(module: IRModule, function: Function) -> Function:
@@ -141,24 +169,25 @@ def _key(binding: Binding) -> str:
     return binding.var.name
 
 
-def difference_of(expected: Any, got: Any) -> str | None:
-    """What differs between two values, or None."""
+def _difference_of(expected: Any, got: Any, dtypes: frozenset[str]) -> str | None:
+    """What differs between two values, or None; ``dtypes`` are the float dtypes in which they were computed."""
     if isinstance(expected, tuple):
         for index, (left, right) in enumerate(zip(expected, got, strict=True)):
-            detail = difference_of(left, right)
+            detail = _difference_of(left, right, dtypes)
             if detail is not None:
                 return f"[{index}] {detail}"
         return None
     left, right = np.asarray(expected), np.asarray(got)
     if left.shape != right.shape or left.dtype != right.dtype:
         return f"expected {left.dtype}{left.shape}, got {right.dtype}{right.shape}"
-    return _values_differ(left, right)
+    return _values_differ(left, right, dtypes)
 
 
-def _values_differ(left: np.ndarray, right: np.ndarray) -> str | None:
+def _values_differ(left: np.ndarray, right: np.ndarray, dtypes: frozenset[str]) -> str | None:
     if left.dtype == object or left.size == 0:
         return None
-    tolerance = TOLERANCE.get(str(left.dtype), 0.0)
+    own = str(left.dtype)
+    tolerance = max(TOLERANCE[each] for each in {own, *dtypes} if each in TOLERANCE) if own in TOLERANCE else 0.0
     finite = np.abs(left[np.isfinite(left)]) if tolerance else np.zeros(0)
     scale = float(finite.max()) if finite.size else 0.0
     close = (
