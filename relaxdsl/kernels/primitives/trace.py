@@ -114,8 +114,8 @@ class Trace:
         try:
             data = json.loads(text)
             steps = tuple(_step_of(each) for each in data["steps"])
-            parameters = tuple(Parameter(dtype, tuple(shape)) for dtype, shape in data["parameters"])
-            return cls(data["kernel"], tuple(data["blocks"]), parameters, steps)
+            parameters = tuple(Parameter(_text(dtype), tuple(map(_text, shape))) for dtype, shape in data["parameters"])
+            return cls(_text(data["kernel"]), tuple(map(_text, data["blocks"])), parameters, steps)
         except KeyError as error:
             raise ScheduleError(f"Trace.from_json: the text is no trace: it has no {error}") from None
         except (ValueError, TypeError, AttributeError) as error:
@@ -133,7 +133,7 @@ class Trace:
         if not hasattr(type(schedule), "block_names"):
             raise ScheduleError(f"apply_to: {schedule!r} is no schedule", hint="make one: relax.Schedule(kernel)")
         other = None if schedule.structure == self.kernel else self._other_kernel(schedule)
-        renamed = dict(zip(self.blocks, schedule.block_names, strict=True)) if other is None else {}
+        renamed = dict(zip(self.blocks, schedule.block_names, strict=False)) if other is None else {}
         done = schedule.copy()
         _Replay(done, renamed, other).run(self)
         schedule.take_over(done)
@@ -206,6 +206,12 @@ class _Names:
 
 
 # ------------------------------------------------------------------------------------------------------------ reading
+
+
+def _text(data: Any) -> str:
+    if not isinstance(data, str):
+        raise TypeError(f"{data!r} stands where a name should")
+    return data
 
 
 def _step_of(data: dict[str, Any]) -> Step:

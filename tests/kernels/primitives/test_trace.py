@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import textwrap
 from dataclasses import replace
 
@@ -336,6 +337,13 @@ def test_a_trace_is_done_to_schedules_only() -> None:
     assert str(caught.value) == "apply_to: 3 is no schedule\n   hint: make one: relax.Schedule(kernel)"
 
 
+def test_blocks_that_a_trace_does_not_name_are_found_by_their_names() -> None:
+    data = json.loads(tiled(matmul()).trace.as_json())
+    sch = relax.Schedule(matmul())
+    relax.Trace.from_json(json.dumps({**data, "blocks": []})).apply_to(sch)
+    assert str(sch) == str(tiled(matmul()))
+
+
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
@@ -344,6 +352,8 @@ def test_a_trace_is_done_to_schedules_only() -> None:
             '{"kernel": "", "blocks": [], "steps": [{"args": [], "kwargs": []}]}',
             "'list' object has no attribute 'items'",
         ),
+        ('{"kernel": "", "blocks": [3], "parameters": [], "steps": []}', "3 stands where a name should"),
+        ('{"kernel": "", "blocks": [], "parameters": [["x", [2]]], "steps": []}', "2 stands where a name should"),
     ],
 )
 def test_what_is_no_trace_is_refused(text: str, reason: str) -> None:
