@@ -257,10 +257,11 @@ class CompiledFunction:
         Returns:
             The comparison: true if all bindings agree; prints the first one that differs.
         """
-        from relaxdsl.passes.comparison import compare
+        from relaxdsl.passes.comparison import compare, require_in_range
 
         executable = self._get_executable()
         ordered = executable.in_order(args, keywords)
+        require_in_range(self.ir, self.module, ordered)
         executable(*ordered)  # bad arguments fail as in a call
         return compare(self.ir, self.module, self._get_compiled(), ordered, executable)
 

@@ -9,12 +9,14 @@ from typing import Any
 import numpy as np
 
 from relaxdsl.dataclass import dataclass
-from relaxdsl.errors import InternalError, Span
+from relaxdsl.errors import InternalError, KernelError, Span
 from relaxdsl.ir.graph import Binding, Function, Var
+from relaxdsl.ir.loops import PrimFunc
 from relaxdsl.ir.module import IRModule
 from relaxdsl.ir.visit import all_bindings, used_vars
 from relaxdsl.kernels.jit import kernel_outputs
 from relaxdsl.passes.pipeline import Compiled
+from relaxdsl.trace.debug import debug_kernel
 from relaxdsl.trace.interpreter import interpret
 from relaxdsl.types.dtype import is_float
 from relaxdsl.types.types import TensorType, TupleType, Type
@@ -86,6 +88,23 @@ def compare(
         detail = _difference_of(expected, run(*args), frozenset(dtypes))
         difference = None if detail is None else Difference("the result", function.span, detail)
     return Comparison(function.name, len(compiled.kernels), difference)
+
+
+def require_in_range(function: Function, module: IRModule, args: Sequence[Any]) -> None:
+    """Lets the reference refuse what kernels by hand would access out of range, where data decides that.
+
+    Raises:
+        KernelError: an access is out of range.
+    """
+    kernels = (each for each in module.functions.values() if isinstance(each, PrimFunc))
+    if not any(debug_kernel(each) is not None for each in kernels):
+        return
+    try:
+        interpret(function, module, tuple(map(_in_native_order, args)))
+    except KernelError:
+        raise
+    except Exception:
+        return  # the call says what is wrong with the arguments
 
 
 def comparison_of_kernel(call: Comparison) -> Comparison:

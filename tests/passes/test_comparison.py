@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pytest
 
 import relaxdsl as relax
 from relaxdsl import tir as T
@@ -28,6 +29,27 @@ def doubled(x: relax.Tensor[(m, k), "float64"]):
 def widened_by_hand(x: T.Buffer((m, k), "float32"), y: T.Buffer((m, k), "float64")):
     for i, j in T.grid(m, k):
         y[i, j] = T.cast(T.exp(x[i, j]) * 0.3, "float64")
+
+
+@relax.prim_func
+def gather(x: T.Buffer((n,), "float32"), index: T.Buffer((m,), "int64"), y: T.Buffer((m,), "float32")):
+    for i in range(m):
+        y[i] = x[index[i]]
+
+
+def test_the_reference_refuses_what_machine_code_would_read_out_of_range() -> None:
+    """Far away there is no memory: reading it would end the process."""
+    x = np.ones(3, "float32")
+    assert gather.check(x, np.array([0, 2]))
+    with pytest.raises(relax.KernelError) as caught:
+        gather.check(x, np.array([0, 1 << 40]))
+    first, *_, found, hint = str(caught.value).splitlines()
+    assert first == "gather: x, axis 0: the index index[i] is out of range"
+    assert found == "   it is 1099511627776, and the size is 3"
+    assert hint == "   hint: guard it with `if` or T.if_then_else, or loop over fewer elements"
+    for bad in (np.ones((2, 2)), np.ones(3, "float64"), None):
+        with pytest.raises(relax.ArgumentError):
+            gather.check(x, bad)
 
 
 def test_a_value_that_was_rounded_to_float32_is_no_nearer_in_float64() -> None:
