@@ -181,6 +181,57 @@ def test_outputs_are_no_arguments(method: str) -> None:
     )
 
 
+# ---------------------------------------------------------------------------------------------------------- arguments
+
+
+@relax.prim_func
+def repeated(x: T.Buffer((n,), "float32"), y: T.Buffer((n, m), "float32")):
+    for i, j in T.grid(n, m):
+        y[i, j] = x[i]
+
+
+def message_of(*args: Any, **keywords: Any) -> str:
+    with pytest.raises(relax.ArgumentError) as caught:
+        repeated(*args, **keywords)
+    return str(caught.value)
+
+
+def drawn(headline: str, *details: str) -> str:
+    """The message at the kernel's name."""
+    line = line_of(repeated)
+    source = 'def repeated(x: T.Buffer((n,), "float32"), y: T.Buffer((n, m), "float32")):'
+    margin = " " * len(str(line))
+    place = f"{margin} --> test_kernel_function.py:{line}:5"
+    lines = [headline, place, f"{margin} |", f"{line} | {source}", f"{margin} |     {'^' * 8}"]
+    return "\n".join([*lines, *(f"   {each}" for each in details)])
+
+
+def test_arguments_are_declared_as_buffers() -> None:
+    assert message_of(np.ones(3), 2) == drawn(
+        "repeated: argument x: expected dtype float32, got float64",
+        'declared: T.Buffer((n,), "float32")',
+        "passed:   float64 array of shape (3,)",
+        'hint: x.astype("float32")',
+    )
+    assert message_of(np.ones(3, "float32"), 2.0) == drawn(
+        "repeated: argument m: expected an integer, got float", "declared: T.int64"
+    )
+    assert message_of(np.ones(3, "float32")) == drawn(
+        "repeated: expected 2 arguments, got 1",
+        "missing: m",
+        'repeated(x: T.Buffer((n,), "float32"), m: T.int64)',
+    )
+
+
+def test_outputs_are_declared_as_buffers() -> None:
+    assert message_of(np.ones(3, "float32"), 2, out=np.empty(3, "float32")) == drawn(
+        "repeated: out: expected shape (3, 2), got (3,)",
+        'result: T.Buffer((n, m), "float32"), here n = 3, m = 2',
+        "passed: float32 array of shape (3,)",
+        'hint: out may be np.empty((3, 2), "float32")',
+    )
+
+
 # --------------------------------------------------------------------------------------------------------- debug mode
 
 

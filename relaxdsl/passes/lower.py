@@ -72,6 +72,7 @@ from relaxdsl.runtime.program import (
     value_slots,
 )
 from relaxdsl.runtime.slots import DimCompiler, SlotAllocator
+from relaxdsl.trace.kernel_programs import CALLS_A_KERNEL
 from relaxdsl.trace.known_sizes import known_sizes
 from relaxdsl.trace.memory_calls import (
     ALLOC_OWN,
@@ -151,7 +152,7 @@ class _Lowering:
             constants=tuple(self._constants.arrays.values()),
             objects=tuple(self._objects.get(index) for index in range(self._slots.object_count)),
             symbols=tuple(self._early.symbols().items()),
-            declaration=Declaration(function.span, {each.name: each.span for each in params}, function.ret_type),
+            declaration=_declaration(function),
             computed=tuple(self._computed),
         )
 
@@ -492,6 +493,11 @@ def _facts(kernel: PrimFunc, call: Call) -> Iterator[str]:
 
 def _too_small(message: str, dim: Dim, slot: int) -> Callable[[Sequence[int]], RelaxError]:
     return lambda values: ArgumentError(message, details=[f"{dim} is {values[slot]}"])
+
+
+def _declaration(function: Function) -> Declaration:
+    places = {param.name: param.span for param in function.params}
+    return Declaration(function.span, places, function.ret_type, CALLS_A_KERNEL in function.attrs)
 
 
 def _identity(value: Any) -> Any:

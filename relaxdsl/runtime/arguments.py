@@ -19,7 +19,7 @@ from relaxdsl.dataclass import dataclass
 from relaxdsl.errors import ArgumentError, nearest
 from relaxdsl.runtime.program import Declaration, IntLeaf, ObjectLeaf, ShapeLeaf, TensorLeaf, Tree, TupleTree
 from relaxdsl.types.dims import Dim
-from relaxdsl.types.types import TensorType, TupleType, Type
+from relaxdsl.types.types import PrimType, TensorType, TupleType, Type
 
 Params = Sequence[tuple[str, Type]]
 Conversion = tuple[TensorLeaf | IntLeaf | ShapeLeaf | ObjectLeaf, Any]
@@ -64,7 +64,7 @@ class ArgumentReader:
 
     def signature(self) -> str:
         """The function as the errors show it."""
-        return shown_signature(self.function, self.params)
+        return shown_signature(self.function, self.params, self.declaration.is_kernel)
 
     # ------------------------------------------------------------------------------------------------ names and places
 
@@ -173,7 +173,7 @@ class ArgumentReader:
         self, place: _Place, what: str, hint: str | None = None, array: np.ndarray | None = None
     ) -> ArgumentError:
         """The error of one argument, at its parameter; ``array`` is what was passed."""
-        details = [f"declared: {shown_type(place.kind)}"]
+        details = [f"declared: {shown_type(place.kind, self.declaration.is_kernel)}"]
         details += [] if array is None else [f"passed:   {described(array)}"]
         span = self.declaration.params.get(place.param) or self.declaration.span
         return ArgumentError(f"{self._at(place)}: {what}", details=details, hint=hint, span=span)
@@ -219,9 +219,9 @@ def described(array: np.ndarray) -> str:
     return f"{array.dtype.name} array of shape {array.shape}"
 
 
-def shown_signature(function: str, params: Params) -> str:
-    """A function as errors show it."""
-    return f"{function}({', '.join(f'{name}: {shown_type(kind)}' for name, kind in params)})"
+def shown_signature(function: str, params: Params, is_kernel: bool = False) -> str:
+    """A function or a kernel as errors show it."""
+    return f"{function}({', '.join(f'{name}: {shown_type(kind, is_kernel)}' for name, kind in params)})"
 
 
 def _arrays_in(path: str, value: Any) -> Iterator[tuple[str, np.ndarray]]:
@@ -252,6 +252,8 @@ def _to_dtype(value: float, dtype: np.dtype[Any]) -> np.ndarray | None:
         return None
 
 
-def shown_type(kind: Type) -> str:
-    """A type as errors of calls show it."""
-    return str(kind).replace("relax.", "")
+def shown_type(kind: Type, is_kernel: bool = False) -> str:
+    """A type as errors of calls show it; for a kernel, as its parameters are declared."""
+    if is_kernel and isinstance(kind, PrimType):
+        return f"T.{kind.dtype}"
+    return str(kind).replace("relax.Tensor", "T.Buffer" if is_kernel else "Tensor").replace("relax.", "")

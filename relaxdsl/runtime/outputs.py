@@ -88,7 +88,8 @@ class OutputChecker:
     ) -> ArgumentError:
         """The error of what is not like the output: its type, the sizes of this call, and how to make it."""
         sizes = {name: activation.size(slot) for name, slot in self._program.symbols}
-        details = [] if output.kind is None else [f"result: {output.declared(sizes)}"]
+        is_kernel = self._program.declaration.is_kernel
+        details = [] if output.kind is None else [f"result: {output.declared(sizes, is_kernel)}"]
         details += [] if array is None else [f"passed: {described(array)}"]
         fitting = self._fitting(output.tree, activation)
         hint = None if fitting is None else f"{output.path} may be {fitting}"
@@ -124,12 +125,13 @@ class _Output:
         parts = enumerate(zip(self.tree.fields, kinds, strict=True))
         return [_Output(f"{self.path}[{place}]", tree, kind) for place, (tree, kind) in parts]
 
-    def declared(self, sizes: Mapping[str, int]) -> str:
+    def declared(self, sizes: Mapping[str, int], is_kernel: bool) -> str:
         """The type, and what the sizes in it are."""
         assert self.kind is not None
         names = dict.fromkeys(name for dim in dims_of(self.kind) for name in free_symbols(dim) if name in sizes)
         values = ", ".join(f"{name} = {sizes[name]}" for name in names)
-        return f"{shown_type(self.kind)}, here {values}" if values else shown_type(self.kind)
+        text = shown_type(self.kind, is_kernel)
+        return f"{text}, here {values}" if values else text
 
 
 def _overlap(one: np.ndarray, other: np.ndarray) -> bool:

@@ -318,11 +318,15 @@ class Slot:
 
 @dataclass(frozen=True, slots=True)
 class Declaration:
-    """What the user wrote of a function, for the messages of calls: where it and its parameters are, and its result."""
+    """What the user wrote, for the messages of calls: where the function and its parameters are, and its result.
+
+    ``is_kernel``: it is a kernel, whose tensors are declared as buffers.
+    """
 
     span: Span | None = None
     params: Mapping[str, Span | None] = field(default_factory=dict)
     result: Type | None = None
+    is_kernel: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,9 @@ from relaxdsl.trace.statements import Kernel, call_tir
 from relaxdsl.types.binding import plan_binding
 from relaxdsl.types.types import PrimType, TensorType, Type
 
+#: The attribute of a function that only stands for a call of a kernel.
+CALLS_A_KERNEL = "calls_a_kernel"
+
 
 def program_of(kernel: Kernel, span: Span | None = None) -> tuple[Function, IRModule]:
     """A function of the kernel's inputs that calls it, and the module of both; ``span`` is where it is defined.
@@ -26,7 +29,7 @@ def program_of(kernel: Kernel, span: Span | None = None) -> tuple[Function, IRMo
     own = own_symbols(ir)
     sizes = [Var(name, PrimType("int64", own[name])) for name in sizes_to_pass(ir)]
     builder = BlockBuilder()
-    with builder.function(ir.name, [*inputs, *sizes], span=span):
+    with builder.function(ir.name, [*inputs, *sizes], attrs={CALLS_A_KERNEL: True}, span=span):
         values = [own[name] for name in unbound_symbols(ir)]
         with call_context(span=span):
             builder.emit_func_output(builder.emit(call_tir(kernel, [*inputs, *values])))

@@ -238,7 +238,7 @@ def test_too_many_arguments() -> None:
     with pytest.raises(relax.ArgumentError) as caught:
         exp(np.ones(3, "float32"), 3)
     assert caught.value.headline == "exp: expected 1 argument, got 2"
-    assert caught.value.details == ("1 too many", 'exp(X: Tensor((size,), "float32"))')
+    assert caught.value.details == ("1 too many", 'exp(X: T.Buffer((size,), "float32"))')
     assert caught.value.span == exp.span
 
 
