@@ -31,9 +31,14 @@ def conflicts_of(kernel: PrimFunc) -> Iterator[Conflict]:
     for path in paths_in(kernel.body):
         block = path[-1]
         if isinstance(block, Block):
-            yield from _in_spatial_axes(block)
-            yield from _in_reduction(block)
+            yield from conflicts_in(block)
             yield from _in_shared_loops(block, path)
+
+
+def conflicts_in(block: Block) -> Iterator[Conflict]:
+    """What a block's axes promise and its body does not keep, wherever the block is."""
+    yield from _in_spatial_axes(block)
+    yield from _in_reduction(block)
 
 
 def _stores(stmt: Stmt) -> list[Store]:

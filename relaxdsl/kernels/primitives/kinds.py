@@ -6,9 +6,21 @@ from dataclasses import replace
 from functools import partial
 from typing import NoReturn
 
-from relaxdsl.ir.loops import MOST_STEPS_UNROLLED, For, LoopKind, PrimFunc, steps_written_out, walk
+from relaxdsl.errors import ScheduleError
+from relaxdsl.ir.loops import (
+    MOST_STEPS_UNROLLED,
+    Block,
+    For,
+    IterVar,
+    LoopKind,
+    PrimFunc,
+    steps_written_out,
+    walk,
+)
+from relaxdsl.kernels.independence import conflicts_in
 from relaxdsl.kernels.primitives.dependence import (
     Sign,
+    Touch,
     conflicting_pairs,
     is_within_block,
     may_meet,
@@ -16,8 +28,11 @@ from relaxdsl.kernels.primitives.dependence import (
     touches,
 )
 from relaxdsl.kernels.primitives.examples import differ_in, meeting_of
+from relaxdsl.kernels.primitives.factor import rfactor
 from relaxdsl.kernels.primitives.private import is_private
-from relaxdsl.kernels.primitives.tree import loop_path, loops_on, refuse, replaced
+from relaxdsl.kernels.primitives.tree import loop_path, loops_on, names_in, refuse, replaced
+from relaxdsl.kernels.steps_apart import are_steps_apart
+from relaxdsl.types.dims import free_symbols
 
 _INDEPENDENT = ("parallel", "vectorized")
 
@@ -75,10 +90,35 @@ def _with_kind(func: PrimFunc, name: str, kind: LoopKind, step: str) -> PrimFunc
     _require_no_other_kind(func, loop, kind, step)
     block = reduced_by(loop)
     if block is not None:
-        hint = "split it and use rfactor, which gives the parts of the reduction results of their own"
+        hint = _instead_of_reducing(func, on_path=loops_on(path), loop=loop, block=block)
         refuse(func, f"{step}: {name} runs over the reduction of block {block.name}", name, hint=hint)
     _require_independent(func, loops_on(path), loop, step)
     return replaced(func, loop, replace(loop, kind=kind))
+
+
+def _instead_of_reducing(func: PrimFunc, on_path: tuple[For, ...], loop: For, block: Block) -> str | None:
+    """What makes iterations along a block's reduction independent, if anything is known to."""
+    axis = next(each for each in block.iter_vars if each.kind == "reduce" and loop.var in free_symbols(each.binding))
+    if _can_be_factored(func, loop):
+        return "split it and use rfactor, which gives the parts of the reduction results of their own"
+    if not _meetings(func, on_path, loop) and _may_be_spatial(block, axis):
+        return f'no two iterations touch the same element written: declare {axis.var} spatial in the kernel, as "S"'
+    return None
+
+
+def _can_be_factored(func: PrimFunc, loop: For) -> bool:
+    try:
+        rfactor(func, names_in(func), loop.var, 0)
+    except ScheduleError:
+        return False
+    return True
+
+
+def _may_be_spatial(block: Block, axis: IterVar) -> bool:
+    """Whether the block keeps what a spatial axis promises: its steps may run in any order."""
+    axes = tuple(replace(each, kind="spatial") if each is axis else each for each in block.iter_vars)
+    changed = replace(block, iter_vars=axes)
+    return block.init is None and not any(conflicts_in(changed)) and are_steps_apart(changed)
 
 
 def _require_no_other_kind(func: PrimFunc, loop: For, kind: LoopKind, step: str) -> None:
@@ -90,21 +130,26 @@ def _require_no_other_kind(func: PrimFunc, loop: For, kind: LoopKind, step: str)
 
 def _require_independent(func: PrimFunc, on_path: tuple[For, ...], loop: For, step: str) -> None:
     """Refuses a loop of which one iteration may touch an element that another one writes."""
-    outside = on_path[: on_path.index(loop)]
-    found = touches(loop, outside)
-    wrong = [
+    wrong = _meetings(func, on_path, loop)
+    if wrong:
+        outside = on_path[: on_path.index(loop)]
+        met = meeting_of(func, wrong, partial(differ_in, loop, outside))
+        first, then = ("write" if each.is_write else "read" for each in (met.first, met.then))
+        both = "write" if first == then else f"{first} and {then}"
+        headline = f"{step}: two iterations of {loop.var} may {both} the same element of {met.first.buffer.name}"
+        refuse(func, headline, loop.var, example=met.lines)
+
+
+def _meetings(func: PrimFunc, on_path: tuple[For, ...], loop: For) -> list[tuple[Touch, Touch]]:
+    """The accesses of which one, in an iteration of the loop, may touch an element that the other writes in another."""
+    found = touches(loop, on_path[: on_path.index(loop)])
+    return [
         (a, b)
         for a, b in conflicting_pairs(found)
         if not is_within_block(a.buffer, found)
         and not is_private(func, a.buffer, loop)
         and may_meet(a, b, {loop.var: "<", **_any_inside(loop, a.loops)})
     ]
-    if wrong:
-        met = meeting_of(func, wrong, partial(differ_in, loop, outside))
-        first, then = ("write" if each.is_write else "read" for each in (met.first, met.then))
-        both = "write" if first == then else f"{first} and {then}"
-        headline = f"{step}: two iterations of {loop.var} may {both} the same element of {met.first.buffer.name}"
-        refuse(func, headline, loop.var, example=met.lines)
 
 
 def _any_inside(loop: For, loops: tuple[For, ...]) -> dict[str, Sign]:

@@ -451,6 +451,64 @@ def test_a_reduction_has_no_independent_iterations(step):
     assert_refuses(lambda: getattr(sch, step)(k), message)
 
 
+def running_sums(kinds: str) -> relax.Schedule:
+    @relax.prim_func
+    def sums(x: T.Buffer((m, n), "float32"), y: T.Buffer((m, n), "float32")):
+        for i, j in T.grid(m, n):
+            with T.block("y"):
+                vi, vj = T.axis.remap(kinds, [i, j])
+                y[vi, vj] = x[vi, vj] + (y[vi, vj - 1] if vj >= 1 else 0)
+
+    return relax.Schedule(sums)
+
+
+RUNNING_SUMS = """
+{step}: {loop} runs over the reduction of block y
+   for i, j in T.grid(m, n):  # <-- {loop}
+       with T.block("y"):
+           vi, vj = T.axis.remap("RR", [i, j])
+           y[vi, vj] = x[vi, vj] + T.if_then_else(vj >= T.int64(1), y[vi, vj - 1], T.float32(0.0))
+"""
+
+
+@pytest.mark.parametrize("step", ["parallel", "vectorize"])
+def test_an_axis_whose_steps_have_elements_of_their_own_is_to_be_declared_spatial(step):
+    sch = running_sums("RR")
+    i, _ = sch.get_loops("y")
+    hint = '   hint: no two iterations touch the same element written: declare vi spatial in the kernel, as "S"'
+    assert_refuses(lambda: getattr(sch, step)(i), RUNNING_SUMS.format(step=step, loop="i") + hint)
+    followed = running_sums("SR")
+    i, _ = followed.get_loops("y")
+    getattr(followed, step)(i)
+
+
+def test_steps_that_need_one_another_get_no_hint():
+    sch = running_sums("RR")
+    _, j = sch.get_loops("y")
+    assert_refuses(lambda: sch.parallel(j), RUNNING_SUMS.format(step="parallel", loop="j"))
+
+
+def test_rfactor_is_no_hint_where_the_result_is_read_in_the_same_loops():
+    sch = relax.Schedule(matmul())
+    i, _, k = sch.get_loops("c")
+    sch.reverse_compute_at(sch.cache_write("c", "c"), i)
+    message = """
+    parallel: k runs over the reduction of block c
+       for i in range(m):
+           for j, k in T.grid(n, p):  # <-- k
+               with T.block("c"):
+                   v_i, v_j, v_k = T.axis.remap("SSR", [i, j, k])
+                   with T.init():
+                       c_cache[v_i, v_j] = T.float32(0.0)
+                   c_cache[v_i, v_j] = c_cache[v_i, v_j] + (a[v_i, v_k] * b[v_k, v_j])
+           for ax2 in range(n):
+               with T.block("c_copy"):
+                   v_ax0, v_ax1 = T.axis.remap("SS", [i, ax2])
+                   c[v_ax0, v_ax1] = c_cache[v_ax0, v_ax1]
+    """
+    assert_refuses(lambda: sch.parallel(k), message)
+
+
 def test_parallel_refuses_iterations_that_depend_on_one_another():
     sch = relax.Schedule(update((0, -1)))
     i, j = sch.get_loops("y")
