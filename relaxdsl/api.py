@@ -531,12 +531,13 @@ def prim_func(
     if isinstance(fn, KernelFunction) and debug is not None:
         return fn.with_debug(debug)
     if isinstance(fn, PrimFunc | Schedule):
-        return _callable_kernel(fn if isinstance(fn, PrimFunc) else fn.func, debug)
+        return _callable_kernel(fn, debug)
     return decorate if fn is None else decorate(fn)
 
 
-def _callable_kernel(kernel: PrimFunc, debug: bool | None) -> KernelFunction:
-    return KernelFunction(kernel, CompiledFunction, debug_kernel(kernel) if is_debug(debug) else None)
+def _callable_kernel(given: PrimFunc | Schedule, debug: bool | None) -> KernelFunction:
+    kernel, span = (given, None) if isinstance(given, PrimFunc) else (given.func, given.span)
+    return KernelFunction(kernel, CompiledFunction, debug_kernel(kernel) if is_debug(debug) else None, span=span)
 
 
 def from_parsed(parsed: ParsedProgram, started: float) -> CompiledFunction:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from relaxdsl.display import show, to_html
-from relaxdsl.errors import ArgumentError
+from relaxdsl.errors import ArgumentError, Span
 from relaxdsl.ir.graph import Expr, Function
 from relaxdsl.ir.loops import PrimFunc
 from relaxdsl.ir.module import IRModule
@@ -70,12 +70,13 @@ class KernelFunction:
         compile: Callable[[Function, IRModule], Runnable],
         debug: DebugKernel | None = None,
         parsed: ParsedKernel | None = None,
+        span: Span | None = None,
     ) -> None:
         self.ir = ir
         self.debug = debug
         """The kernel that checks its accesses, in debug mode; None also where all are proved to be in range."""
-        self.span = None if parsed is None else parsed.span
-        """Where the source defines it."""
+        self.span = span if parsed is None else parsed.span
+        """Where the source defines it, or the kernel that it was scheduled from."""
         self._parsed = parsed
         self.__name__ = ir.name
         self.__qualname__ = ir.name
@@ -151,7 +152,7 @@ class KernelFunction:
         return self._with_debug(self._parsed.in_debug_mode() if self._parsed is not None else debug_kernel(self.ir))
 
     def _with_debug(self, debug: DebugKernel | None) -> KernelFunction:
-        copy = KernelFunction(self.ir, self._compile, debug, self._parsed)
+        copy = KernelFunction(self.ir, self._compile, debug, self._parsed, self.span)
         copy.__dict__.update({name: self.__dict__[name] for name in WRAPPED if name in self.__dict__})
         return copy
 

@@ -232,6 +232,30 @@ def test_outputs_are_declared_as_buffers() -> None:
     )
 
 
+# ---------------------------------------------------------------------------------------------------------- schedules
+
+
+def scheduled() -> relax.Schedule:
+    sch = relax.Schedule(twice_and_sums)
+    sch.parallel(sch.get_loops("y")[0])
+    return sch
+
+
+@pytest.mark.parametrize("make", [scheduled, lambda: scheduled().copy()], ids=["schedule", "copy"])
+def test_a_scheduled_kernel_knows_where_its_kernel_is_written(make: Any) -> None:
+    kernel = relax.prim_func(make())
+    place = f"test_kernel_function.py:{line_of(twice_and_sums)}:5"
+    with pytest.raises(relax.ArgumentError) as caught:
+        kernel(np.ones(3, "float32"))
+    assert str(caught.value).splitlines()[:2] == [
+        "twice_and_sums: argument x: expected 2 axes, got 1",
+        f"{' ' * len(str(line_of(twice_and_sums)))} --> {place}",
+    ]
+    assert str(kernel.explain().kernels[0].span) == place
+    assert {str(each.span) for each in kernel.profile(X).timings} == {place}
+    assert str(copy.copy(kernel).span) == place
+
+
 # --------------------------------------------------------------------------------------------------------- debug mode
 
 

@@ -154,9 +154,9 @@ class Assistant:
 def _note(error: BaseException, name: str, program: Program, span: Span | None) -> None:
     """Says with the error which line has called the function; an error that takes no notes stays as it is.
 
-    A program that is nothing but the call of a kernel has no line.
+    A program that is nothing but the call of a kernel is not the user's.
     """
-    if span is None and name == program.name:
+    if program.declaration.is_kernel:
         return
     at = "" if span is None else f" ({span})"
     note = f"{name} is called by {program.name}{at}"
