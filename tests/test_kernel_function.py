@@ -98,6 +98,36 @@ def test_explain_shows_the_loops_and_what_threads_share() -> None:
     assert explanation.loops[0] == "for i in T.parallel(n):"
 
 
+def test_explain_shows_the_branches_around_loops() -> None:
+    @relax.prim_func
+    def by_parity(x: T.Buffer((n, m), "float32"), y: T.Buffer((n, m), "float32"), z: T.Buffer((n,), "float32")):
+        for i in T.parallel(n):
+            if i % 2 == 0:
+                for j in range(m):
+                    y[i, j] = x[i, j] if j > 0 else 0
+            elif i % 3 == 0:
+                for j in T.vectorized(m):
+                    y[i, j] = x[i, j]
+            elif i > 7:
+                z[i] = 0
+            if i == 0:
+                z[i] = 1
+            else:
+                for j in range(1, m):
+                    y[i, j] = x[i, j]
+
+    assert by_parity.explain().loops == (
+        "for i in T.parallel(n):",
+        "    if (i % 2) == 0:",
+        "        for j in range(m):",
+        "    elif (i % 3) == 0:",
+        "        for j1 in T.vectorized(m):",
+        "    if i == 0:",
+        "    else:",
+        "        for j2 in range(1, m):",
+    )
+
+
 def test_explain_says_which_checks_are_made() -> None:
     @relax.prim_func
     def added(x: T.Buffer((n,), "float32"), y: T.Buffer((n,), "float32"), z: T.Buffer((n,), "float32")):

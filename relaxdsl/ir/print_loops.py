@@ -8,6 +8,8 @@ the IR; here they are made so.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from relaxdsl.errors import InternalError
 from relaxdsl.ir.conditions import joined_by, may_fail
 from relaxdsl.ir.layout import Lines, format_float, format_string, format_tuple
@@ -81,7 +83,7 @@ def add_prim_func(lines: Lines, function: PrimFunc, name: str | None = None) -> 
 
 
 def loop_headers(function: PrimFunc) -> list[str]:
-    """The first line of each loop of the kernel, indented; of the rest, what it calls."""
+    """The first line of each loop of the kernel, indented, and of each branch around loops; what it calls."""
     lines = Lines()
     _LoopPrinter(lines, function).stmt(function.body)
     return lines.text
@@ -326,17 +328,40 @@ class _KernelPrinter:
 
 
 class _LoopPrinter(_KernelPrinter):
-    """Prints the loops of a kernel, without what they do."""
+    """Prints the loops of a kernel and the branches around them, without what they do."""
 
     def stmt(self, stmt: Stmt) -> None:
         match stmt:
             case For() | Parts():
                 super().stmt(stmt)
+            case IfThenElse():
+                if _has_loops(stmt):
+                    self.branch(stmt, "if")
             case CallExtern(function=function):
                 self.lines.add(f"{function}(…)")
             case _:
                 for inner in sub_statements(stmt):
                     self.stmt(inner)
+
+    def branch(self, stmt: IfThenElse, word: str) -> None:
+        has_more = stmt.else_body is not None and _has_loops(stmt.else_body)
+        super().branch(stmt if has_more else replace(stmt, else_body=None), word)
+
+    def scalar(self, expr: ScalarExpr) -> str:
+        """Without the dtypes of numbers: this is read by people, not parsed."""
+        match expr:
+            case Const(value=value):
+                return format_float(value) if isinstance(value, float) else str(value)
+            case IndexValue(dim=dim):
+                return self.dim(dim)
+        return super().scalar(expr)
+
+    def value(self, expr: ScalarExpr) -> str:
+        return self.scalar(expr)
+
+
+def _has_loops(stmt: Stmt) -> bool:
+    return any(isinstance(each, For | Parts | CallExtern) for each in walk(stmt))
 
 
 def _infix(expr: ScalarExpr) -> tuple[str, tuple[ScalarExpr, ...]] | None:

@@ -93,7 +93,7 @@ class Explanation:
         kernels_shared: the names of the others, which functions before it had in equal structure.
         workspace: what memory a call needs besides its results.
         code_in_file: of a function that was loaded, what became of the machine code in its file.
-        loops: of a kernel written by hand, the first lines of its loops as they run.
+        loops: of a kernel written by hand, the first lines of its loops as they run, and of branches around them.
         in_order: of such a kernel, the loops written as ``T.parallel`` that run in order, and why.
     """
 
