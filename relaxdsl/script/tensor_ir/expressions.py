@@ -239,11 +239,12 @@ def evaluate_kernel_call(interp: KernelInterpreter, node: ast.Call) -> Any:
             return interp.declared(_call_plain(interp, node, function, args, kwargs))
     except (ScriptError, KernelError) as error:
         is_misfit = isinstance(error, KernelError) or isinstance(error.__cause__, TypeError)
-        instead = _instead(function) if is_misfit else None
+        instead = _instead(function, args) if is_misfit else None
         if instead is None:
             raise
         name = function.__name__
-        raise ScriptError(f"{name}: a function of Python cannot take elements of a kernel", hint=instead) from None
+        what = f"np.{name}: a NumPy function" if _origin(function) == "numpy" else f"{name}: a function of Python"
+        raise ScriptError(f"{what} cannot take elements of a kernel", hint=instead) from None
 
 
 def _call_plain(
@@ -284,15 +285,22 @@ def _extreme(function: Any, values: list[Any], kwargs: dict[str, Any]) -> Any:
 _EXTREMES: dict[Any, Any] = {builtins.min: (dim_min, tir.minimum), builtins.max: (dim_max, tir.maximum)}
 
 
-def _instead(function: Any) -> str | None:
+def _instead(function: Any, args: list[Any]) -> str | None:
     """What to write instead of a function of ``math``, NumPy or Python that ``T`` has too."""
     name = getattr(function, "__name__", "")
     if function is np.where:
         return "write T.if_then_else(condition, a, b)"
-    is_python = getattr(function, "__module__", "numpy") in ("math", "numpy", "builtins")
+    if function is builtins.int or function is builtins.float:
+        dtype = "int64" if function is builtins.int else "float32"
+        return f'write T.cast(x[i], "{dtype}")' if any(isinstance(each, ScalarExpr) for each in args) else None
     word = getattr(tir, name, None)
     is_function = callable(word) and not isinstance(word, tir.Construct)
-    return f"write T.{name}(…)" if is_python and is_function else None
+    return f"write T.{name}(…)" if _origin(function) in ("math", "numpy", "builtins") and is_function else None
+
+
+def _origin(function: Any) -> str:
+    """The module that a function is from; NumPy's ufuncs do not say so."""
+    return str(getattr(function, "__module__", "numpy"))
 
 
 @kernel_expression(ast.Subscript)
