@@ -18,6 +18,7 @@ from pathlib import Path
 
 import pytest
 
+from relaxdsl import tir
 from relaxdsl.operators.registry import all_operators
 from tests.operators_page import operators_page
 
@@ -166,6 +167,17 @@ def test_the_layer_table_is_the_one_that_is_enforced() -> None:
     rows = re.findall(r"^\| (\d+) \| (.*?) \|", ARCHITECTURE.read_text(), re.MULTILINE)
     listed = {name.rstrip("/"): int(layer) for layer, names in rows for name in re.findall(r"`([\w/]+)`", names)}
     assert listed == LAYERS
+
+
+# ----------------------------------------------------------------------------------------------- the words of kernels
+
+
+def test_the_page_of_kernels_lists_every_word_of_theirs() -> None:
+    _, _, section = (ROOT / "docs" / "kernels.md").read_text().partition("## The words of `T`\n")
+    listed = re.findall(r"`(\w+)`", section.partition("| for | words |")[2])
+    assert sorted(listed) == sorted(tir.__all__)
+    for name, other in re.findall(r"`(\w+)` = `(\w+)`", section):
+        assert getattr(tir, name) is getattr(tir, other), f"{name} is not {other}"
 
 
 # ----------------------------------------------------------------------------------------------------- the operators
