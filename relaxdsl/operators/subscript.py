@@ -45,14 +45,14 @@ def _field_position(what: str, index: Any, count: int) -> int:
 
 def _tensor_subscript(x: Expr, type_: TensorType, index: tuple[Any, ...]) -> Expr:
     _require_no_axis(index)
-    entries = _entries(_without_ellipsis(index, type_.ndim))
+    entries = _entries(x, _without_ellipsis(index, type_.ndim))
     chosen = [i for i, entry in enumerate(entries) if isinstance(entry, Expr)]
     if not chosen:
         return getitem(x, tuple(entries))
     if len(chosen) > 1:
         raise ShapeError(
             f"x[...]: one integer tensor can be an index, got {len(chosen)}",
-            hint="index in several steps, or take from the flattened tensor",
+            hint=_flattened_hint(x, type_.ndim, entries),
             span=current_context().span,
         )
     at = chosen[0]
@@ -61,6 +61,35 @@ def _tensor_subscript(x: Expr, type_: TensorType, index: tuple[Any, ...]) -> Exp
     axis = sum(entry is None or isinstance(entry, tuple) for entry in rest[:at])
     base = x if all(entry == WHOLE for entry in rest) else getitem(x, rest)
     return take(base, entries[at], axis=axis)
+
+
+def _flattened_hint(x: Expr, ndim: int | None, entries: Sequence[Any]) -> str | None:
+    """What gives the elements that NumPy's ``x[i, j]`` does; None where other entries stand beside the tensors."""
+    if ndim is None or len(entries) > ndim or not all(isinstance(entry, Expr) for entry in entries):
+        return None
+    name = _name(x, "x")
+    position, *others = (_int64(_name(entry, f"i{axis}"), entry) for axis, entry in enumerate(entries))
+    for axis, other in enumerate(others, start=1):
+        row = position if axis == 1 else f"({position})"
+        position = f"{row} * {name}.shape[{axis}] + {other}"
+    taken = f"relax.flatten({name}), {position}"
+    if len(entries) < ndim:
+        merged = " * ".join(f"{name}.shape[{axis}]" for axis in range(len(entries)))
+        taken = f"relax.reshape({name}, ({merged}, *{name}.shape[{len(entries)}:])), {position}, axis=0"
+    return f"where no index is negative, use relax.take({taken})"
+
+
+def _int64(name: str, index: Expr) -> str:
+    """The index as a factor: a position in all of the tensor may not fit its own dtype."""
+    return name if isinstance(index.type, TensorType) and index.type.dtype == "int64" else f'{name}.astype("int64")'
+
+
+def _ndim(value: Any) -> int | None:
+    return value.type.ndim if isinstance(value, Expr) and isinstance(value.type, TensorType) else None
+
+
+def _name(value: Expr, otherwise: str) -> str:
+    return getattr(value, "name", otherwise)
 
 
 def _require_no_axis(index: tuple[Any, ...]) -> None:
@@ -98,12 +127,38 @@ def _without_ellipsis(index: tuple[Any, ...], ndim: int) -> tuple[Any, ...]:
     return (*index[:at], *[slice(None)] * (ndim - used), *index[at + 1 :])
 
 
-def _entries(index: tuple[Any, ...]) -> list[Any]:
-    return [_entry(each) for each in index]
+def _entries(x: Expr, index: tuple[Any, ...]) -> list[Any]:
+    entries = [_entry(each) for each in index]
+    mask = next((i for i, entry in enumerate(entries) if _is_mask(entry)), None)
+    if mask is not None:
+        raise DTypeError(
+            "x[...]: a bool mask gives a size that depends on the data",
+            hint=_mask_hint(x, entries, mask),
+            span=current_context().span,
+        )
+    return entries
+
+
+def _is_mask(entry: Any) -> bool:
+    if isinstance(entry, Expr) and isinstance(entry.type, TensorType) and entry.type.dtype is not None:
+        return is_bool(entry.type.dtype)
+    return isinstance(entry, bool)
+
+
+def _mask_hint(x: Expr, entries: Sequence[Any], at: int) -> str:
+    """What to write instead of the mask; what gives the same elements only where that is one call of ``take``."""
+    name, mask = _name(x, "x"), _name(entries[at], "mask")
+    where = f"use relax.where({mask}, {name}, y)"
+    mask_ndim, ndim = (_ndim(entries[at]), _ndim(x))
+    if mask_ndim == 1 and all(entry == WHOLE for i, entry in enumerate(entries) if i != at):
+        return f"{where}, or relax.take({name}, relax.nonzero({mask})[0], axis={at})"
+    if len(entries) == 1 and mask_ndim is not None and mask_ndim == ndim != 0:
+        return f"{where}, or relax.take(relax.flatten({name}), relax.nonzero(relax.flatten({mask}))[0])"
+    return where
 
 
 def _entry(each: Any) -> Any:
-    """One entry as plain data; an integer tensor stays an expression or an array becomes one."""
+    """One entry as plain data; an integer or bool tensor stays an expression or an array becomes one."""
     if isinstance(each, slice):
         return (_bound(each.start), _bound(each.stop), _bound(each.step))
     each = _bound(each)
@@ -111,24 +166,12 @@ def _entry(each: Any) -> Any:
         return each
     if isinstance(each, list | np.ndarray):
         each = constant(np.asarray(each))
-    if isinstance(each, Expr) and isinstance(each.type, TensorType) and each.type.dtype is not None:
-        if is_integer(each.type.dtype):
-            return each
-        if is_bool(each.type.dtype):
-            raise _mask_error()
-    if isinstance(each, bool):
-        raise _mask_error()
+    dtype = each.type.dtype if isinstance(each, Expr) and isinstance(each.type, TensorType) else None
+    if _is_mask(each) or (dtype is not None and is_integer(dtype)):
+        return each
     shown = each.type if isinstance(each, Expr) else repr(each)
     raise DTypeError(
         f"x[...]: an index is an integer, a size, a slice, None, ... or an integer tensor, got {shown}",
-        span=current_context().span,
-    )
-
-
-def _mask_error() -> DTypeError:
-    return DTypeError(
-        "x[...]: a bool mask gives a size that depends on the data",
-        hint="use relax.where(mask, x, y), or relax.take(x, relax.nonzero(mask)[0], axis=0)",
         span=current_context().span,
     )
 

@@ -91,6 +91,7 @@ def test_unpacking() -> None:
 
 
 KINDS = "x[...]: an index is an integer, a size, a slice, None, ... or an integer tensor, got "
+MASK = "x[...]: a bool mask gives a size that depends on the data\n   hint: use relax.where(mask, x, y)"
 
 
 @pytest.mark.parametrize(
@@ -99,27 +100,33 @@ KINDS = "x[...]: an index is an integer, a size, a slice, None, ... or an intege
         (x, 0.5, DTypeError, KINDS + "0.5"),
         (x, "a", DTypeError, KINDS + "'a'"),
         (x, x, DTypeError, KINDS + 'relax.Tensor((m, 4, n), "float32")'),
+        (x, mask, DTypeError, MASK + ", or relax.take(x, relax.nonzero(mask)[0], axis=0)"),
+        (x, (..., mask, slice(None)), DTypeError, MASK + ", or relax.take(x, relax.nonzero(mask)[0], axis=1)"),
+        (x, (mask, 0), DTypeError, MASK),
+        (x, True, DTypeError, MASK),
         (
             x,
-            mask,
+            Var("mask", TensorType((m, 4, n), "bool")),
             DTypeError,
-            "x[...]: a bool mask gives a size that depends on the data\n"
-            "   hint: use relax.where(mask, x, y), or relax.take(x, relax.nonzero(mask)[0], axis=0)",
+            MASK + ", or relax.take(relax.flatten(x), relax.nonzero(relax.flatten(mask))[0])",
         ),
+        (x, Var("mask", TensorType((m, 4), "bool")), DTypeError, MASK),
         (
             x,
-            True,
-            DTypeError,
-            "x[...]: a bool mask gives a size that depends on the data\n"
-            "   hint: use relax.where(mask, x, y), or relax.take(x, relax.nonzero(mask)[0], axis=0)",
-        ),
-        (
-            x,
-            (indices, indices),
+            (indices, v, indices),
             ShapeError,
-            "x[...]: one integer tensor can be an index, got 2\n"
-            "   hint: index in several steps, or take from the flattened tensor",
+            "x[...]: one integer tensor can be an index, got 3\n   hint: where no index is negative, use "
+            'relax.take(relax.flatten(x), (indices * x.shape[1] + v.astype("int64")) * x.shape[2] + indices)',
         ),
+        (
+            x,
+            (indices, [0]),
+            ShapeError,
+            "x[...]: one integer tensor can be an index, got 2\n   hint: where no index is negative, use "
+            "relax.take(relax.reshape(x, (x.shape[0] * x.shape[1], *x.shape[2:])), "
+            "indices * x.shape[1] + i1, axis=0)",
+        ),
+        (x, (0, indices, indices), ShapeError, "x[...]: one integer tensor can be an index, got 2"),
         (
             x,
             (0, slice(None), indices),
