@@ -26,6 +26,7 @@ from relaxdsl.ir.scalar import COMPARISON_NAMES, ScalarExpr, const
 from relaxdsl.ir.te import Tensor
 from relaxdsl.operators.kernel_dtypes import require_kernel_dtypes
 from relaxdsl.operators.registry import Operator, define, get
+from relaxdsl.types.array_likes import as_array, kind_of
 from relaxdsl.types.dims import Dim, DimCompare, SymInt, symbol
 from relaxdsl.types.dtype import DTypeName, canonical_dtype, promote
 from relaxdsl.types.prove import Proof, prove_less_equal
@@ -283,7 +284,7 @@ def as_expr(value: Any, what: str, other_dtypes: Sequence[str] = ()) -> Expr:
     """
     if isinstance(value, Expr):
         return value
-    if isinstance(value, np.ndarray | np.generic):
+    if isinstance(value, np.ndarray | np.generic) and not isinstance(value, np.ma.MaskedArray):
         return constant(np.asarray(value))
     if isinstance(value, bool | int | float):
         dtype = "bool" if isinstance(value, bool) else promote(*other_dtypes, value)
@@ -297,8 +298,8 @@ def as_expr(value: Any, what: str, other_dtypes: Sequence[str] = ()) -> Expr:
         return Tuple(fields, _context.get().span)
     of_kernels = "an element" if isinstance(value, ScalarExpr) else "a buffer" if hasattr(value, "buffer") else None
     raise DTypeError(
-        f"{what} must be a tensor, an array or a number, got {of_kernels or type(value).__name__}",
-        hint=reading().functions,
+        f"{what} must be a tensor, an array or a number, got {of_kernels or kind_of(value)}",
+        hint=reading().functions or as_array(value, what.rpartition(" ")[2]),
         span=_context.get().span,
     )
 

@@ -18,6 +18,7 @@ import numpy as np
 from relaxdsl.dataclass import dataclass
 from relaxdsl.errors import ArgumentError, nearest
 from relaxdsl.runtime.program import Declaration, IntLeaf, ObjectLeaf, ShapeLeaf, TensorLeaf, Tree, TupleTree
+from relaxdsl.types.array_likes import as_array, kind_of
 from relaxdsl.types.dims import Dim
 from relaxdsl.types.types import PrimType, TensorType, TupleType, Type
 
@@ -114,26 +115,27 @@ class ArgumentReader:
             return self._number(place, dtype, value)
         if ndim == 0 and isinstance(value, np.generic):
             value = np.asarray(value)
-        self._check_is_array(place, dtype, value)
+        self._check_is_array(place, dtype, ndim, value)
         if value.dtype != dtype and value.dtype.newbyteorder("=") != dtype:
-            hint = f'{place.path}.astype("{dtype.name}")'
+            hint = _with_dtype(place, dtype, value)
             raise self._error(place, f"expected dtype {dtype.name}, got {value.dtype.name}", hint, value)
         if value.ndim != ndim:
-            axes = f"{ndim} {'axis' if ndim == 1 else 'axes'}"
-            raise self._error(place, f"expected {axes}, got {value.ndim}", _with_axes(place, value), value)
+            raise self._error(place, f"expected {_axes(ndim)}, got {value.ndim}", _with_axes(place, value), value)
         try:
             return plain_array(value, dtype)
         except MemoryError:
             needs = f"its copy in plain layout needs {value.nbytes:,} bytes"
             raise MemoryError(f"{self._at(place)}: not enough memory: {needs}") from None
 
-    def _check_is_array(self, place: _Place, dtype: np.dtype[Any], value: Any) -> None:
+    def _check_is_array(self, place: _Place, dtype: np.dtype[Any], ndim: int, value: Any) -> None:
         if is_plain(value):
             return
+        hint = as_array(value, place.path, dtype.name)
         if isinstance(value, np.ndarray):
-            what = f"expected a plain array, got {type(value).__name__}"
-            raise self._error(place, what, f"np.asarray({place.path})")
-        raise self._expected(place, "an array", value, f'np.asarray({place.path}, dtype="{dtype.name}")')
+            raise self._error(place, f"expected a plain array, got {type(value).__name__}", hint)
+        if ndim and isinstance(value, bool | int | float | np.generic):
+            raise self._error(place, f"expected {_axes(ndim)}, got a number ({type(value).__name__})")
+        raise self._expected(place, "an array", value, hint)
 
     def _number(self, place: _Place, dtype: np.dtype[Any], value: float) -> np.ndarray:
         accepted = {bool: "b", int: "iuf", float: "f"}[bool if isinstance(value, bool) else type(value)]
@@ -167,7 +169,7 @@ class ArgumentReader:
         return f"{self.function}: argument {place.path}"
 
     def _expected(self, place: _Place, what: str, value: Any, hint: str | None = None) -> ArgumentError:
-        return self._error(place, f"expected {what}, got {type(value).__name__}", hint)
+        return self._error(place, f"expected {what}, got {kind_of(value)}", hint)
 
     def _error(
         self, place: _Place, what: str, hint: str | None = None, array: np.ndarray | None = None
@@ -195,6 +197,16 @@ class _Place:
         """An item of a tuple, or a size of a shape, which has no type of its own."""
         kind = self.kind.fields[index] if isinstance(self.kind, TupleType) else self.kind
         return _Place(self.param, kind, (*self.indices, index))
+
+
+def _axes(ndim: int) -> str:
+    return f"{ndim} {'axis' if ndim == 1 else 'axes'}"
+
+
+def _with_dtype(place: _Place, dtype: np.dtype[Any], array: np.ndarray) -> str:
+    if array.dtype.kind == "c":
+        return f"there are no complex kernels: pass {place.path}.real and {place.path}.imag"
+    return f'{place.path}.astype("{dtype.name}")'
 
 
 def _with_axes(place: _Place, array: np.ndarray) -> str | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -60,6 +62,17 @@ def test_what_is_no_operand() -> None:
         '-> relax.Tensor[(m, n), "float32"] on a function that does, or match_cast'
     )
     assert message_of(DTypeError, exp, np.ones(2, "complex64")).startswith("unknown dtype 'complex64'")
+
+
+def test_what_is_no_plain_array() -> None:
+    assert message_of(DTypeError, add, x, np.ma.masked_array([1.0])) == (
+        "add: x2 must be a tensor, an array or a number, got MaskedArray\n"
+        "   hint: x2.filled(value), with a value for what is masked"
+    )
+    kind = type("Tensor", (), {"__module__": "torch", "detach": None, "device": SimpleNamespace(type="cpu")})
+    assert message_of(DTypeError, add, x, kind()) == (
+        "add: x2 must be a tensor, an array or a number, got torch.Tensor\n   hint: x2.detach().numpy()"
+    )
 
 
 def test_several_values_where_one_is_wanted() -> None:

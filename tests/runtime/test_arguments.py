@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -60,7 +61,12 @@ def test_dtype() -> None:
         'hint: x.astype("float32")',
     ]
     assert message(F, X.astype(object), W)[0] == "f: argument x: expected dtype float32, got object"
-    assert message(F, X, X.astype("c8"))[0] == "f: argument w: expected dtype float32, got complex64"
+    assert message(F, X, X.astype("c8")) == [
+        "f: argument w: expected dtype float32, got complex64",
+        'declared: Tensor((64, m), "float32")',
+        "passed:   complex64 array of shape (2, 64)",
+        "hint: there are no complex kernels: pass w.real and w.imag",
+    ]
 
 
 def test_rank() -> None:
@@ -89,16 +95,50 @@ def test_not_an_array() -> None:
         DECLARED,
         'hint: np.asarray(x, dtype="float32")',
     ]
-    assert message(F, None, W)[0] == "f: argument x: expected an array, got NoneType"
-    assert message(F, 1.0, W)[0] == "f: argument x: expected an array, got float"
+    assert message(F, (1, True), W)[-1] == 'hint: np.asarray(x, dtype="float32")'
+    assert message(F, None, W) == ["f: argument x: expected an array, got NoneType", DECLARED]
+    assert message(F, "x", W) == ["f: argument x: expected an array, got str", DECLARED]
+    assert message(F, ["x"], W) == ["f: argument x: expected an array, got list", DECLARED]
+    assert message(F, [[1], [2, 3]], W) == ["f: argument x: expected an array, got list", DECLARED]
 
 
-@pytest.mark.parametrize("kind", [np.matrix, np.ma.MaskedArray])
-def test_array_subclasses(kind: Any) -> None:
+@pytest.mark.parametrize("number", [1.0, 1, True, np.float32(1)])
+def test_a_number_for_a_tensor_with_axes(number: Any) -> None:
+    kind = type(number).__name__
+    assert message(F, number, W) == [f"f: argument x: expected 2 axes, got a number ({kind})", DECLARED]
+
+
+@pytest.mark.parametrize(
+    ("kind", "hint"),
+    [(np.matrix, "np.asarray(x)"), (np.ma.MaskedArray, "x.filled(value), with a value for what is masked")],
+)
+def test_array_subclasses(kind: Any, hint: str) -> None:
     assert message(F, X.view(kind), W) == [
         f"f: argument x: expected a plain array, got {kind.__name__}",
         DECLARED,
-        "hint: np.asarray(x)",
+        f"hint: {hint}",
+    ]
+
+
+class Tensor:
+    """What of PyTorch's class tells one of its tensors."""
+
+    def __init__(self, device: str) -> None:
+        self.device = SimpleNamespace(type=device)
+
+    def detach(self) -> Tensor:
+        return self
+
+
+Tensor.__module__ = "torch"
+
+
+@pytest.mark.parametrize(("device", "hint"), [("cpu", "x.detach().numpy()"), ("cuda", "x.detach().cpu().numpy()")])
+def test_tensors_of_pytorch(device: str, hint: str) -> None:
+    assert message(F, Tensor(device), W) == [
+        "f: argument x: expected an array, got torch.Tensor",
+        DECLARED,
+        f"hint: {hint}",
     ]
 
 
