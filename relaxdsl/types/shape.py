@@ -89,7 +89,20 @@ def require_equal(
 
 
 def _require_same(subject: str, a: _Size, b: _Size, on_undecided: OnUndecided | None) -> None:
-    _require(subject, a.dim, b.dim, _shape_details((a, b)), None, on_undecided)
+    if prove_equal(a.dim, b.dim) is not Proof.YES:
+        hint = _other_axis_hint(a, b) or _other_axis_hint(b, a)
+        _require(subject, a.dim, b.dim, _shape_details((a, b)), hint, on_undecided)
+
+
+def _other_axis_hint(vector: _Size, other: _Size) -> str | None:
+    """How to write a vector that belongs to another axis than the last: the only one of its length."""
+    if len(vector.shape) != 1:
+        return None
+    axes = [axis for axis, dim in enumerate(other.shape) if prove_equal(dim, vector.dim) is Proof.YES]
+    if len(axes) != 1:
+        return None
+    index = ", ".join([":", *["None"] * (len(other.shape) - 1 - axes[0])])
+    return f"for axis {axes[0]} of {other.argument}, write {vector.argument}[{index}]"
 
 
 def _shape_details(sizes: Sequence[_Size]) -> tuple[str, ...]:
