@@ -490,6 +490,21 @@ def test_a_forgotten_comma_in_a_shape() -> None:
     assert str(error.value) == 'Tensor: the shape is a tuple\n   hint: write relax.Tensor[(n,), "float32"]'
 
 
+@pytest.mark.parametrize(
+    ("annotate", "headline", "written"),
+    [
+        (lambda: relax.Tensor["float32", (n,)], "the shape comes before the dtype", "(n,)"),
+        (lambda: relax.Tensor["float32", ("n", 4)], "the shape comes before the dtype", '("n", 4)'),
+        (lambda: relax.Tensor("float32", (n, 4)), "the shape comes before the dtype", "(n, 4)"),
+        (lambda: relax.Tensor["float32", n], "the shape is a tuple", "(n,)"),
+    ],
+)
+def test_a_dtype_before_the_shape(annotate: Any, headline: str, written: str) -> None:
+    with pytest.raises(relax.ScriptError) as error:
+        annotate()
+    assert str(error.value) == f'Tensor: {headline}\n   hint: write relax.Tensor[{written}, "float32"]'
+
+
 def test_a_condition_that_is_a_python_bool() -> None:
     x = relax.Var("x", relax.Tensor((n,), "float32"))
     assert str(relax.where(True, x, 0).type) == 'relax.Tensor((n,), "float32")'

@@ -30,18 +30,22 @@ class TensorAnnotation:
 
     def __call__(self, shape: AnyValue = ..., dtype: AnyValue = None, *, ndim: int = -1) -> TensorType:
         """The type of a tensor of ``shape`` (``...`` if unknown; then ``ndim`` may say its rank) and ``dtype``."""
-        if isinstance(shape, str) and dtype is None and _is_dtype(shape):
+        if dtype is None and _is_dtype(shape):
             shape, dtype = ..., shape
+        if _is_dtype(shape) and isinstance(dtype, tuple | list):
+            raise _swapped(dtype, shape)
         sizes = None if shape is ... else _dims("Tensor", shape)
         return TensorType(sizes, None if dtype is None else canonical_dtype(dtype), ndim)
 
     def __getitem__(self, item: AnyValue) -> TensorType:
         if isinstance(item, tuple) and len(item) == 2 and (isinstance(item[0], tuple | list) or item[0] is ...):
             return self(*item)
-        if isinstance(item, tuple) and any(isinstance(each, str) and _is_dtype(each) for each in item):
-            *sizes, dtype = item
-            shape = ", ".join(map(str, sizes)) + ("," if len(sizes) == 1 else "")
-            raise ScriptError("Tensor: the shape is a tuple", hint=f'write relax.Tensor[({shape}), "{dtype}"]')
+        if isinstance(item, tuple) and any(map(_is_dtype, item)):
+            dtype = next(filter(_is_dtype, item))
+            sizes = [each for each in item if each is not dtype]
+            if len(sizes) == 1 and isinstance(sizes[0], tuple | list):
+                raise _swapped(sizes[0], dtype)
+            raise ScriptError("Tensor: the shape is a tuple", hint=_written(sizes, dtype))
         return self(item)
 
     def __repr__(self) -> str:
@@ -162,9 +166,18 @@ def _dim(what: str, value: AnyValue) -> Dim:
     raise ShapeError(f"{what}: {value!r} is not a size", hint='a size is an int, a dim or a string such as "m"')
 
 
-def _is_dtype(text: str) -> bool:
+def _is_dtype(value: AnyValue) -> bool:
+    """Whether it is a dtype's name."""
     try:
-        canonical_dtype(text)
+        return isinstance(value, str) and bool(canonical_dtype(value))
     except DTypeError:
         return False
-    return True
+
+
+def _swapped(shape: Sequence[AnyValue], dtype: str) -> ScriptError:
+    return ScriptError("Tensor: the shape comes before the dtype", hint=_written(shape, dtype))
+
+
+def _written(shape: Sequence[AnyValue], dtype: str) -> str:
+    sizes = ", ".join(f'"{each}"' if isinstance(each, str) else str(each) for each in shape)
+    return f'write relax.Tensor[({sizes}{"," if len(shape) == 1 else ""}), "{dtype}"]'
