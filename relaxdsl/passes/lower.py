@@ -290,7 +290,7 @@ class _Lowering:
             return
         if is_early:
             self._limits.add(dim, least)
-        failure = _too_small(f"{self._function.name}: {message}", dim, slot)
+        failure = _too_small(f"{self._function.name}: {message}", dim, dims)
         dims.steps.append(Check("at_least", slot, self._slots.constant(least), failure, span))
 
     # --------------------------------------------------------------------------------------- memory
@@ -491,8 +491,16 @@ def _facts(kernel: PrimFunc, call: Call) -> Iterator[str]:
         yield f"written over {kernel.params[place].name}"
 
 
-def _too_small(message: str, dim: Dim, slot: int) -> Callable[[Sequence[int]], RelaxError]:
-    return lambda values: ArgumentError(message, details=[f"{dim} is {values[slot]}"])
+def _too_small(message: str, dim: Dim, dims: DimCompiler) -> Callable[[Sequence[int]], RelaxError]:
+    slot, slots, origins = dims.slot_of(dim), dims.symbols(), dict(dims.slots.origins)
+    symbols = [] if is_symbol(dim) else [name for name in free_symbols(dim) if name in slots]
+
+    def failure(values: Sequence[int]) -> RelaxError:
+        bound = {name: f" is bound by {origins[name]}" if name in origins else "" for name in symbols}
+        details = [f"{name} = {values[slots[name]]}{place}" for name, place in bound.items()]
+        return ArgumentError(message, details=[f"{dim} is {values[slot]}", *details])
+
+    return failure
 
 
 def _declaration(function: Function) -> Declaration:

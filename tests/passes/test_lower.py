@@ -287,7 +287,12 @@ def test_a_kernel_of_the_users_own() -> None:
     assert [call.kernel.name for call in calls] == ["windows"]
     with pytest.raises(ArgumentError) as error:
         built.run(array(2), 4)
-    assert str(error.value) == "main: the size m - k + 1 is negative\n   m - k + 1 is -1"
+    assert str(error.value) == (
+        "main: the size m - k + 1 is negative\n"
+        "   m - k + 1 is -1\n"
+        "   k = 4 is bound by argument k\n"
+        "   m = 2 is bound by argument x, axis 0"
+    )
 
 
 def test_unknown_rank_and_dtype_cannot_be_compiled() -> None:
@@ -325,7 +330,11 @@ def test_what_needs_elements_is_checked_at_run_time() -> None:
     assert str(error.value) == "main: max: axis 0 of x has size 0, and nothing has no max\n   m is 0"
     with pytest.raises(ArgumentError) as error:
         built.run(array(1, 3))
-    assert str(error.value) == "main: x[...]: axis 0: index -2 is out of range: the size is m\n   m - 2 is -1"
+    assert str(error.value) == (
+        "main: x[...]: axis 0: index -2 is out of range: the size is m\n"
+        "   m - 2 is -1\n"
+        "   m = 1 is bound by argument x, axis 0"
+    )
 
 
 def test_a_check_in_a_branch_is_made_there() -> None:
@@ -441,5 +450,9 @@ def test_what_can_fail_is_checked() -> None:
     check(built, array(1, 2, 2, 3), array(2, 2, 3, 3))
     with pytest.raises(ArgumentError) as error:
         built.run(array(1, 2, 1, 3), array(2, 2, 3, 3))
-    message = "main: nn.conv2d: the kernel is larger than the padded data along H\n   m - 2 is -1"
+    message = (
+        "main: nn.conv2d: the kernel is larger than the padded data along H\n"
+        "   m - 2 is -1\n"
+        "   m = 1 is bound by argument x, axis 2"
+    )
     assert str(error.value) == message
