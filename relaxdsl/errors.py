@@ -132,7 +132,10 @@ class InternalError(RelaxError):
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
     """The known name closest to ``name``, or None if nothing is close."""
-    matches = difflib.get_close_matches(name, list(known), n=1, cutoff=0.65)
+    candidates = list(known)
+    of_that_length = [each for each in candidates if abs(len(each) - len(name)) <= 1]
+    matches = difflib.get_close_matches(name, candidates, n=1, cutoff=0.7)
+    matches = matches or difflib.get_close_matches(name, of_that_length, n=1, cutoff=0.65)
     return matches[0] if matches else None
 
 

@@ -63,7 +63,8 @@ _fresh_numbers = itertools.count()
 #: What PyTorch, NumPy and TVM call arguments that have other names here.
 ARGUMENTS_ELSEWHERE = {
     "attn_mask": ("bias",), "dim": ("axis",), "input": ("x", "data"), "is_causal": ("causal_mask",),
-    "keepdim": ("keepdims",), "other": ("x2",), "out_sinfo": ("out",), "stride": ("strides",),
+    "keepdim": ("keepdims",), "layout": ("data_layout",), "other": ("x2",), "out_sinfo": ("out",),
+    "stride": ("strides",),
 }  # fmt: skip
 
 

@@ -44,6 +44,7 @@ Intrinsic: TypeAlias = Callable[..., Any]
 def evaluate_call(interp: Interpreter, node: ast.Call) -> Any:
     """``function(arguments)``."""
     with interp.naming_symbols(False):
+        interp.called = node.func
         function = interp.evaluate(node.func)
     args, kwargs = arguments(interp, node, function)
     with interp.at(node):

@@ -104,7 +104,7 @@ class _OnlyListed(Surroundings):
     def find(self, name: str) -> Any:
         return self.globals.get(name, NOT_FOUND)
 
-    def names(self) -> Iterator[str]:
+    def names(self, *, with_builtins: bool) -> Iterator[str]:
         yield from self.globals
 
 

@@ -121,6 +121,7 @@ class Interpreter:
         self.undecided: list[Undecided] = []
         self.moved: dict[Var, Var] = {}
         self.left_behind: dict[Var, Missing] = {}
+        self.called: ast.expr | None = None  # what the last call that was met calls
         self.outputs: list[Var] | None = None
         self.hint: tuple[Span | None, str] = (None, "")
         self.last_bound: Var | None = None

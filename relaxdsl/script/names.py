@@ -46,10 +46,11 @@ ABSENT_FOR_ELEMENTS = {
 def evaluate_name(interp: Interpreter, node: ast.Name) -> Any:
     """The value of a name: local variables first, then sizes, then what Python would find."""
     value = interp.frame.scope.find(node.id)
-    return value if value is not NOT_FOUND else _free_name(interp, node.id)
+    return value if value is not NOT_FOUND else _free_name(interp, node)
 
 
-def _free_name(interp: Interpreter, name: str) -> Any:
+def _free_name(interp: Interpreter, node: ast.Name) -> Any:
+    name = node.id
     if name == interp.options.name and not interp.in_annotation and not interp.options.exact:
         return _itself(interp, name)
     if interp.options.module_name is not None and name in (interp.options.module_name, "cls"):
@@ -66,7 +67,7 @@ def _free_name(interp: Interpreter, name: str) -> Any:
         return captured
     if interp.names_symbols:
         return interp.size(name)
-    return _undefined(interp, name)
+    return _undefined(interp, name, is_called=interp.called is node)
 
 
 def _itself(interp: Interpreter, name: str) -> Any:
@@ -103,12 +104,12 @@ def _shown(value: Any) -> str:
     return text if len(text) <= 40 else f"a {type(value).__name__}"
 
 
-def _undefined(interp: Interpreter, name: str) -> Missing:
+def _undefined(interp: Interpreter, name: str, *, is_called: bool = True) -> Missing:
     if name in interp.options.module_functions:
         return Missing(f"{name} is a function of this module", f"write cls.{name}")
     if name in interp.options.undecorated:
         return Missing(*_undecorated(name))
-    known = [*interp.frame.scope.names(), *interp.symbols, *interp.around.names()]
+    known = [*interp.frame.scope.names(), *interp.symbols, *interp.around.names(with_builtins=is_called)]
     close = nearest(name, known)
     return Missing(f"name {name!r} is not defined", f"did you mean {close!r}?" if close is not None else None)
 

@@ -86,11 +86,12 @@ class Surroundings:
                 return names[name]
         return getattr(builtins, name, NOT_FOUND)
 
-    def names(self) -> Iterator[str]:
+    def names(self, *, with_builtins: bool) -> Iterator[str]:
         """All names that have a value, without the builtins that start with an underscore."""
         yield from self.closure
         yield from self.globals
-        yield from (name for name in dir(builtins) if not name.startswith("_"))
+        if with_builtins:
+            yield from (name for name in dir(builtins) if not name.startswith("_"))
 
 
 def surroundings_of(function: FunctionType) -> Surroundings:

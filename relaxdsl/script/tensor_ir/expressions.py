@@ -218,6 +218,7 @@ def _chosen(interp: KernelInterpreter, node: ast.expr) -> Any:
 def evaluate_kernel_call(interp: KernelInterpreter, node: ast.Call) -> Any:
     """``function(arguments)``: a word of ``T``, or any function, which runs now."""
     with interp.naming_symbols(False):
+        interp.called = node.func
         function = interp.evaluate(node.func)
     if isinstance(function, tir.Construct):
         return call_construct(interp, function, node)
