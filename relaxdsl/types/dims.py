@@ -107,7 +107,7 @@ def value_of_size(caller: str, symbol: Symbol, given: Any) -> int:
     return value
 
 
-def dims(names: str, *, lower: int = 0, upper: int | None = None) -> SymInt | tuple[SymInt, ...]:
+def dims(names: str, *others: object, lower: int = 0, upper: int | None = None) -> SymInt | tuple[SymInt, ...]:
     """The named sizes: one for one name, a tuple for several. Names are separated by spaces or commas.
 
     Args:
@@ -120,6 +120,11 @@ def dims(names: str, *, lower: int = 0, upper: int | None = None) -> SymInt | tu
     """
     if not isinstance(names, str):
         raise ScriptError(f"dims: the names are a string, got {type(names).__name__}", hint='write relax.dims("m n")')
+    if others:
+        is_names = all(isinstance(each, str) for each in others)
+        written = " ".join(map(str, (names, *others))) if is_names else names
+        bound = "" if is_names else f", lower={others[0]}"
+        raise ScriptError("dims: the names are one string", hint=f'write relax.dims("{written}"{bound})')
     split = names.replace(",", " ").split()
     if not split:
         raise ScriptError("dims: no names given", hint='write relax.dims("m n")')

@@ -264,7 +264,9 @@ class SymInt:
         self._refuse("is not a number yet", "so float() cannot convert it", reading().instead_of_number(shown(self)))
 
     def __iter__(self) -> Iterator[Dim]:
-        self._refuse("is one size", "so it cannot be iterated over", None)
+        name = shown(self)
+        hint = f'one name gives the size itself: {name} = relax.dims("{name}")' if name in self.names else None
+        self._refuse("is one size", "so it cannot be iterated over", hint)
 
     def _refuse(self, what: str, consequence: str, hint: str | None) -> NoReturn:
         raise ShapeError(

@@ -256,7 +256,13 @@ REFUSED: list[tuple[type[Exception], Callable[[], object], str]] = [
         "   hint: compute with whole tensors, given as arguments or made by relax.zeros((m,)); "
         "loops are for @relax.prim_func",
     ),
-    (ShapeError, lambda: list(m), f"the size `m` is one size: {UNDECIDED}, so it cannot be iterated over"),
+    (
+        ShapeError,
+        lambda: list(m),
+        f"the size `m` is one size: {UNDECIDED}, so it cannot be iterated over\n"
+        '   hint: one name gives the size itself: m = relax.dims("m")',
+    ),
+    (ShapeError, lambda: list(m + 1), f"the size `m + 1` is one size: {UNDECIDED}, so it cannot be iterated over"),
     (ShapeError, SymInt, "a SymInt is built by relax.dims and arithmetic, not by its class"),
     (AttributeError, lambda: setattr(m, "polynomial", {}), "a SymInt does not change"),
     (ShapeError, lambda: m // 0, "the size `m // 0` divides by zero"),
@@ -277,6 +283,16 @@ REFUSED: list[tuple[type[Exception], Callable[[], object], str]] = [
         "dims: 'for' is not a name for a size\n   hint: use a Python identifier, such as 'm'",
     ),
     (ScriptError, lambda: dims(" ,"), 'dims: no names given\n   hint: write relax.dims("m n")'),
+    (
+        ScriptError,
+        lambda: dims("m", "n"),
+        'dims: the names are one string\n   hint: write relax.dims("m n")',
+    ),
+    (
+        ScriptError,
+        lambda: dims("m", 1),
+        'dims: the names are one string\n   hint: write relax.dims("m", lower=1)',
+    ),
     (ScriptError, lambda: dims("m n m"), "dims: the name 'm' is given twice"),
     (
         ScriptError,
