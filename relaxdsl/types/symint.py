@@ -24,7 +24,7 @@ from relaxdsl.types.atoms import Atom, FloorDiv, Max, Min, Symbol, atom_operands
 from relaxdsl.types.dim_printer import format_operand, format_polynomial
 from relaxdsl.types.intervals import Interval, interval_of
 from relaxdsl.types.polynomial import ONE, Monomial, Polynomial, Term
-from relaxdsl.types.reading import reading
+from relaxdsl.types.reading import FUNCTION, reading
 from relaxdsl.types.remainders import split_remainder
 
 Dim: TypeAlias = "int | SymInt"
@@ -264,8 +264,11 @@ class SymInt:
         self._refuse("is not a number yet", "so float() cannot convert it", reading().instead_of_number(shown(self)))
 
     def __iter__(self) -> Iterator[Dim]:
-        name = shown(self)
-        hint = f'one name gives the size itself: {name} = relax.dims("{name}")' if name in self.names else None
+        name, hint = shown(self), None
+        if reading() is not FUNCTION:
+            hint = reading().instead_of_count(name)
+        elif name in self.names:
+            hint = f'one name gives the size itself, {name} = relax.dims("{name}"); loops are for @relax.prim_func'
         self._refuse("is one size", "so it cannot be iterated over", hint)
 
     def _refuse(self, what: str, consequence: str, hint: str | None) -> NoReturn:

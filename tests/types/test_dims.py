@@ -260,7 +260,7 @@ REFUSED: list[tuple[type[Exception], Callable[[], object], str]] = [
         ShapeError,
         lambda: list(m),
         f"the size `m` is one size: {UNDECIDED}, so it cannot be iterated over\n"
-        '   hint: one name gives the size itself: m = relax.dims("m")',
+        '   hint: one name gives the size itself, m = relax.dims("m"); loops are for @relax.prim_func',
     ),
     (ShapeError, lambda: list(m + 1), f"the size `m + 1` is one size: {UNDECIDED}, so it cannot be iterated over"),
     (ShapeError, SymInt, "a SymInt is built by relax.dims and arithmetic, not by its class"),
