@@ -25,12 +25,8 @@ def require_all_places(func: PrimFunc, block: Block, step: str) -> None:
     """
     _require_places(func, block, block.iter_vars, step)
     require_no_step_again(func, block, step)
-    loops, guards = loops_on(block_path(func, block.name, step)[0]), _guards_of(func.body, block)
-    for group in groups_of(block.iter_vars, loops):
-        is_sum = _builds_on_itself(func, block) and any(axis.kind == "reduce" for axis in group)
-        if is_sum and not _is_covered(group, loops, guards, once=True):
-            names = " and ".join(axis.var for axis in group)
-            refuse(func, f"{step}: the loops around block {block.name} may run over {names} more than once", block.name)
+    if _builds_on_itself(func, block):
+        _require_once(func, block, step)
 
 
 def require_no_step_again(func: PrimFunc, block: Block, step: str) -> None:
@@ -47,6 +43,16 @@ def require_no_step_again(func: PrimFunc, block: Block, step: str) -> None:
         if has_begun and loop.var not in used and prove_less_equal(loop.extent, 1) is not Proof.YES:
             headline = f"{step}: {loop.var} repeats steps of block {block.name}, since none of its axes uses it"
             refuse(func, headline, loop.var, block.name)
+
+
+def _require_once(func: PrimFunc, block: Block, step: str) -> None:
+    """Refuses if the loops may run over a place along a reduction more than once."""
+    loops, guards = loops_on(block_path(func, block.name, step)[0]), _guards_of(func.body, block)
+    for group in groups_of(block.iter_vars, loops):
+        is_sum = any(axis.kind == "reduce" for axis in group)
+        if is_sum and not _is_covered(group, loops, guards, once=True):
+            names = " and ".join(axis.var for axis in group)
+            refuse(func, f"{step}: the loops around block {block.name} may run over {names} more than once", block.name)
 
 
 def _builds_on_itself(func: PrimFunc, block: Block) -> bool:
@@ -129,9 +135,7 @@ def _places(axes: Iterable[IterVar]) -> Dim:
     return math.prod(axis.extent for axis in axes)
 
 
-def _is_covered(
-    axes: Sequence[IterVar], loops: Sequence[For], guards: Iterable[Guard], once: bool = False
-) -> bool:
+def _is_covered(axes: Sequence[IterVar], loops: Sequence[For], guards: Iterable[Guard], once: bool = False) -> bool:
     """Whether the loops come by every place along the axes, numbered in some order of them, in each iteration of those
     loops around that the axes do not use; and ``once`` only.
     """

@@ -126,9 +126,9 @@ def _points_that_meet(func: PrimFunc, first: Touch, then: Touch, is_wrong: IsWro
 
 def _is_entered(touch: Touch, point: _Point) -> bool:
     """Whether the loops that an init does not know, those of its reduction, have a step."""
-    names = [loop.var for loop in touch.loops]
-    values = {**dict.fromkeys(names, 0), **point.values}
-    return all(evaluate(loop.extent, values) > 0 for loop in touch.loops if loop.var not in point.values)
+    unknown = [loop for loop in touch.loops if loop.var not in point.values]
+    values = {**{loop.var: 0 for loop in unknown}, **point.values}
+    return all(evaluate(loop.extent, values) > 0 for loop in unknown)
 
 
 def _numbers_in(sites: Sequence[Site], facts: Sequence[Fact]) -> list[int]:
