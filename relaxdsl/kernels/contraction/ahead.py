@@ -7,6 +7,7 @@ no time to compute that.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 from relaxdsl.dataclass import dataclass
@@ -58,18 +59,22 @@ class Ahead:
         """This, or the other."""
         return Ahead(*emit.choose(condition, self.arguments, otherwise.arguments))
 
-    def share(self, emit: Emitter, number: Any, depth: Any, own: Any) -> tuple[Any, Any]:
-        """Of a tile with this number, and so many steps: where it starts, and the table of its lines.
+    def shares(self, emit: Emitter, depth: Any, own: Any) -> Callable[[Any], tuple[Any, Any]]:
+        """What each tile of so many steps fetches, by its number: where that starts, and the table of its lines.
 
         Args:
             own: where a tile starts for which nothing is left: at elements that it uses anyway.
         """
         fetched = emit.larger(emit.quotient(depth, UNROLLED * LINES), 1)
         tiles = emit.larger(emit.quotient(emit.add(self.runs, emit.sub(fetched, 1)), fetched), 1)
-        block = emit.quotient(number, tiles)
-        first = emit.mul(emit.sub(number, emit.mul(block, tiles)), fetched)
-        place = emit.at(self.source, emit.add(emit.mul(block, _block(emit)), emit.mul(first, self.spacing)))
-        return emit.builder.select(emit.compare("<", block, self.blocks), place, own), self.offsets
+
+        def share(number: Any) -> tuple[Any, Any]:
+            block = emit.quotient(number, tiles)
+            first = emit.mul(emit.sub(number, emit.mul(block, tiles)), fetched)
+            place = emit.at(self.source, emit.add(emit.mul(block, _block(emit)), emit.mul(first, self.spacing)))
+            return emit.builder.select(emit.compare("<", block, self.blocks), place, own), self.offsets
+
+        return share
 
 
 def emit_offsets(library: Library, emit: Emitter, is_wanted: Any, spacing: Any) -> Any:

@@ -26,7 +26,7 @@ from relaxdsl.kernels.contraction.tile import (
     PACKED_ROWS,
     PACKED_STEPS,
 )
-from relaxdsl.kernels.contraction.tiles import call_tile, emit_tiles
+from relaxdsl.kernels.contraction.tiles import call_tiles, emit_tiles
 from relaxdsl.kernels.contraction.ways import FROM_PANELS, IN_PLACE, PACKING, emit_packs_left
 
 NO_PANELS = 0
@@ -364,11 +364,9 @@ def _emit_group_of_tiles(library: Library, layout: Layout) -> None:
             fetched = Ahead.run(library, emit, following, size).when(emit, are_next, ahead)
             tiles_before = emit.mul(emit.quotient(start, tile.columns), tiles)
             first = emit.builder.select(are_next, emit.integer(0), tiles_before)
-            with emit.parts(0, height, partial(library.next_rows, emit, layout)) as (row, rows):
-                number = emit.add(first, emit.quotient(row, tile.rows))
-                left = layout.left.of_tile(emit, a, row)
-                goal = emit.at(c, emit.add(emit.mul(row, c_rows), emit.sub(column, before)))
-                share = fetched.share(emit, number, depth, source)
-                arguments = (depth, *left, *right, *share, goal, c_rows, is_first, last)
-                call_tile(library, emit, layout, rows, wide, arguments)
+            with emit.parts(0, height, partial(library.next_tiles, emit, layout)) as rows:
+                number = emit.add(first, emit.quotient(rows[0], tile.rows))
+                goal = emit.at(c, emit.sub(column, before))
+                arguments = (depth, *a, *right, *fetched.arguments, number, source, goal, c_rows, is_first, last)
+                call_tiles(library, emit, layout, rows, wide, arguments)
     emit.builder.ret(emit.integer(0))

@@ -140,6 +140,14 @@ class Emitter:
             loop.step = part(self.sub(stop, loop.index))
             yield loop.index, loop.step
 
+    def either(self, *ways: tuple[Sequence[Any], Any]) -> list[Any]:
+        """The values of the block that led here, of those of several blocks."""
+        merged = [self.builder.phi(value.type) for value in ways[0][0]]
+        for values, block in ways:
+            for phi, value in zip(merged, values, strict=True):
+                phi.add_incoming(value, block)
+        return merged
+
     def give_back(self, condition: Any, value: Integer) -> None:
         """``if condition: return value``."""
         with self.builder.if_then(condition):

@@ -79,6 +79,14 @@ class Library:
         is_last = emit.compare("==", left, self.tile.most_rows)
         return emit.builder.select(is_last, left, _next_part(emit, left, self.tile.rows))
 
+    def next_tiles(self, emit: Emitter, layout: Layout, left: Any) -> Any:
+        """The same, or the rows of all tiles but the last ones, where these have all rows."""
+        rows = self.tile.rows
+        most_last = rows - 1 if self.may_pack_left(layout) else rows + rows // 3
+        above = emit.sub(left, most_last)
+        whole = emit.multiple_above(emit.larger(above, 0), rows)
+        return emit.builder.select(emit.compare(">", above, 0), whole, self.next_rows(emit, layout, left))
+
     def next_columns(self, emit: Emitter, left: Any) -> Any:
         """The same for columns, as those of whole vectors: a panel is as wide."""
         lanes = self.tile.lanes

@@ -12,14 +12,14 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
-from relaxdsl.kernels.contraction.ahead import neighbours
+from relaxdsl.kernels.contraction.ahead import Ahead
 from relaxdsl.kernels.contraction.blocks import depths
 from relaxdsl.kernels.contraction.emitter import INT64, Emitter
 from relaxdsl.kernels.contraction.library import Library
 from relaxdsl.kernels.contraction.operands import GATHERED, WINDOWS
 from relaxdsl.kernels.contraction.packing import emit_panels
 from relaxdsl.kernels.contraction.tile import PACKED_ROWS
-from relaxdsl.kernels.contraction.tiles import call_tile, emit_tiles
+from relaxdsl.kernels.contraction.tiles import call_tiles, emit_tiles
 
 #: In the table of strips: this one is packed. No strip starts there.
 PACKED = -(1 << 62)
@@ -63,8 +63,7 @@ def emit_contract(library: Library, emit: Emitter) -> None:
         is_first = emit.builder.zext(emit.compare("==", start, 0), INT64)
         with _tiles(library, emit, rows, columns) as (above, height, column, most_columns):
             width = emit.smaller(most_columns, emit.sub(columns, column))
-            left = emit.at(a, emit.add(emit.mul(above, a_rows), emit.mul(start, a_steps)))
-            goal = emit.at(c, emit.add(emit.mul(above, c_rows), column))
+            left, goal = emit.at(a, emit.mul(start, a_steps)), emit.at(c, column)
             right = []
             for vector in range(tile.vectors):
                 # Of a tile with fewer vectors, the last one stands for those that are not there.
@@ -77,9 +76,9 @@ def emit_contract(library: Library, emit: Emitter) -> None:
                 right.append(emit.builder.select(is_run, emit.at(b_steps, start), _multiples(library)))
             wide = library.whole_vectors(emit, width)
             last = emit.sub(tile.lanes, emit.sub(wide, width))
-            ahead = (left, neighbours(library, emit))  # nothing: lines of a row that are used anyway
-            operands = (depth, left, a_rows, a_steps, *right, *ahead, goal, c_rows, is_first, last)
-            call_tile(library, emit, WINDOWS, height, wide, operands)
+            ahead = Ahead.nothing(library, emit, left).arguments  # lines of a row that are used anyway
+            operands = (depth, left, a_rows, a_rows, a_steps, *right, *ahead, 0, left, goal, c_rows, is_first, last)
+            call_tiles(library, emit, WINDOWS, (above, height), wide, operands)
     emit.builder.ret(emit.integer(0))
 
 
