@@ -14,7 +14,7 @@ from types import FunctionType
 from typing import TYPE_CHECKING, Any, Literal, cast, overload
 
 from relaxdsl.display import show, to_html
-from relaxdsl.errors import ArgumentError, ScriptError
+from relaxdsl.errors import ArgumentError, RelaxError, ScriptError
 from relaxdsl.ir.check import require_well_formed
 from relaxdsl.ir.graph import Expr, Function
 from relaxdsl.ir.loops import PrimFunc
@@ -30,6 +30,7 @@ from relaxdsl.script.tensor_ir.parse import parse_kernel
 from relaxdsl.trace.builder import current_builder
 from relaxdsl.trace.debug import debug_kernel, is_debug
 from relaxdsl.trace.function_calls import call_program
+from relaxdsl.tracebacks import short_tracebacks, short_tracebacks_of_methods, shorten_traceback
 from relaxdsl.types.symint import user_compares
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from relaxdsl.saved.program import SavedProgram
 
 
+@short_tracebacks_of_methods
 class CompiledFunction:
     """A relax function: callable on NumPy arrays, compiled once, at the first call, for every shape.
 
@@ -87,10 +89,11 @@ class CompiledFunction:
         """
         try:
             return self._entry(*args, **keywords)
-        except ArgumentError:
-            if not _has_expression(args, keywords):
-                raise
-            return self._call_in_program(args, keywords)
+        except RelaxError as error:
+            if isinstance(error, ArgumentError) and _has_expression(args, keywords):
+                return self._call_in_program(args, keywords)
+            shorten_traceback(error)
+            raise
 
     def compile(self) -> CompiledFunction:
         """Compiles now what the first call would; returns the function."""
@@ -324,6 +327,7 @@ def _has_expression(args: Sequence[Any], keywords: Mapping[str, Any]) -> bool:
     return any(isinstance(arg, Expr) for arg in (*args, *keywords.values()))
 
 
+@short_tracebacks_of_methods
 class CompiledModule(Mapping[str, CompiledFunction]):
     """The functions of a module, by name; each compiles when it is first called."""
 
@@ -408,6 +412,7 @@ def function(
 ) -> Callable[[Callable[..., Any]], CompiledFunction]: ...
 
 
+@short_tracebacks
 def function(
     fn: Callable[..., Any] | None = None,
     *,
@@ -445,6 +450,7 @@ def function(
 
     options = FunctionOptions(pure=pure, checks=checks, private=private, dataflow=dataflow, attrs=attrs)
 
+    @short_tracebacks
     def decorate(fn: Callable[..., Any]) -> CompiledFunction:
         python_function = _python_function(fn, "relax.function")
         if is_in_class(python_function):
@@ -481,6 +487,7 @@ def prim_func(
 ) -> Callable[[Callable[..., Any]], KernelFunction]: ...
 
 
+@short_tracebacks
 def prim_func(
     fn: Callable[..., Any] | PrimFunc | Schedule | None = None,
     *,
@@ -513,6 +520,7 @@ def prim_func(
         array([0., 2., 4.], dtype=float32)
     """
 
+    @short_tracebacks
     def decorate(fn: Callable[..., Any]) -> KernelFunction:
         python_function = _python_function(fn, "relax.prim_func")
         if is_in_class(python_function):
@@ -547,6 +555,7 @@ def from_parsed(parsed: ParsedProgram, started: float) -> CompiledFunction:
     return CompiledFunction(parsed.function, parsed.module, accepted=accepted, parse_seconds=seconds)
 
 
+@short_tracebacks
 def compile(program: IRModule | Function | PrimFunc | CompiledFunction) -> Any:
     """A module, a function, or a kernel, built by hand made callable.
 
@@ -583,6 +592,7 @@ def compile(program: IRModule | Function | PrimFunc | CompiledFunction) -> Any:
     )
 
 
+@short_tracebacks
 def module(cls: type) -> CompiledModule:
     """Decorator: the ``@relax.function`` programs of a class as a module; they call each other as ``cls.other(x)``.
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from relaxdsl.display import show, to_html
-from relaxdsl.errors import ArgumentError, Span
+from relaxdsl.errors import ArgumentError, RelaxError, Span
 from relaxdsl.ir.graph import Expr, Function
 from relaxdsl.ir.loops import PrimFunc
 from relaxdsl.ir.module import IRModule
@@ -19,6 +19,7 @@ from relaxdsl.trace.builder import current_builder
 from relaxdsl.trace.debug import DebugKernel, debug_kernel
 from relaxdsl.trace.kernel_programs import program_of
 from relaxdsl.trace.statements import call_tir
+from relaxdsl.tracebacks import short_tracebacks_of_methods, shorten_traceback
 from relaxdsl.types.symint import user_compares
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ class Runnable(Protocol):
         """How long a call takes."""
 
 
+@short_tracebacks_of_methods
 class KernelFunction:
     """A kernel written by hand. ``ir`` is its PrimFunc.
 
@@ -93,10 +95,14 @@ class KernelFunction:
         Raises:
             ArgumentError: an argument does not fit the kernel's signature.
         """
-        if any(isinstance(each, Expr) for each in (*args, *keywords.values())):
-            return self._call_in_program(args, keywords)
-        self._refuse_outputs(args, keywords)
-        return self._runnable()(*args, **keywords)
+        try:
+            if any(isinstance(each, Expr) for each in (*args, *keywords.values())):
+                return self._call_in_program(args, keywords)
+            self._refuse_outputs(args, keywords)
+            return self._runnable()(*args, **keywords)
+        except RelaxError as error:
+            shorten_traceback(error)
+            raise
 
     def _refuse_outputs(self, args: tuple[Any, ...], keywords: Mapping[str, Any]) -> None:
         """Refuses outputs among the arguments, where TVM has them: calls allocate them."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from relaxdsl.api import CompiledFunction, CompiledModule
 from relaxdsl.kernel_function import KernelFunction
 from relaxdsl.script.parse import ParsedProgram
+from relaxdsl.tracebacks import short_tracebacks
 
 if TYPE_CHECKING:
     from relaxdsl.saved.code import FileCode
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 Loaded = CompiledFunction | CompiledModule | KernelFunction
 
 
+@short_tracebacks
 def load(path: str | os.PathLike[str], *, trust_code: bool = False) -> Any:
     """The function, module or kernel that ``save`` has written to a file.
 

@@ -16,6 +16,7 @@ LAYERS = {
     "dataclass": 0,
     "errors": 0,
     "locks": 0,
+    "tracebacks": 1,
     "cache": 1,
     "types": 1,
     "ir": 2,

@@ -26,6 +26,7 @@ from relaxdsl.ir.scalar import COMPARISON_NAMES, ScalarExpr, const
 from relaxdsl.ir.te import Tensor
 from relaxdsl.operators.kernel_dtypes import require_kernel_dtypes
 from relaxdsl.operators.registry import Operator, define, get
+from relaxdsl.tracebacks import short_tracebacks
 from relaxdsl.types.array_likes import as_array, kind_of
 from relaxdsl.types.dims import Dim, DimCompare, SymInt, symbol
 from relaxdsl.types.dtype import DTypeName, canonical_dtype, promote
@@ -130,6 +131,7 @@ def public_function(definition: Operator, function: Callable[..., Any]) -> Calla
     declared.
     """
 
+    @short_tracebacks
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Call:
         with user_compares(False):

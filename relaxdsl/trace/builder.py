@@ -45,6 +45,7 @@ from relaxdsl.trace.dataflow import close_dataflow_block, form_dataflow_blocks, 
 from relaxdsl.trace.debug import DebugKernel, call_checked, debug_kernel, is_debug
 from relaxdsl.trace.kernel_calls import call_te
 from relaxdsl.trace.known_sizes import known_sizes
+from relaxdsl.tracebacks import short_tracebacks_of_methods
 from relaxdsl.types.dims import Dim, symbol
 from relaxdsl.types.match import require_castable
 from relaxdsl.types.symint import user_compares
@@ -84,6 +85,7 @@ class _FunctionState:
     result: GlobalVar | None = None
 
 
+@short_tracebacks_of_methods
 class BlockBuilder:
     """Builds a module, one function at a time.
 

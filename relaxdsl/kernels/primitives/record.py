@@ -22,6 +22,7 @@ from relaxdsl.kernels.primitives.layout import IndexMap
 from relaxdsl.kernels.primitives.trace import BlockRef, LoopRef, Parameter, Step, Trace
 from relaxdsl.kernels.primitives.tree import block_path, blocks_in, names_in
 from relaxdsl.kernels.structural_key import structural_key
+from relaxdsl.tracebacks import short_tracebacks
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -32,6 +33,7 @@ def recorded(method: Callable[Concatenate[S, P], R]) -> Callable[Concatenate[S, 
     """``method`` as a step of the trace. A block given by its name is looked up first, as a step of its own."""
     signature = inspect.signature(method)
 
+    @short_tracebacks
     @wraps(method)
     def record(self: S, /, *args: P.args, **kwargs: P.kwargs) -> R:
         try:
@@ -56,6 +58,7 @@ def recorded(method: Callable[Concatenate[S, P], R]) -> Callable[Concatenate[S, 
 class RecordedSteps:
     """A kernel as it is after some steps, and these steps."""
 
+    @short_tracebacks
     def __init__(self, kernel: Any, name: str | None = None) -> None:
         self._module, func = _kernel_of(kernel, name)
         if "in_place" in func.attrs:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from relaxdsl.dataclass import dataclass
 from relaxdsl.errors import ScheduleError
 from relaxdsl.kernels.primitives.layout import IndexMap
+from relaxdsl.tracebacks import short_tracebacks_of_methods
 from relaxdsl.types.dims import SymInt, parse_dim
 
 if TYPE_CHECKING:
@@ -72,6 +73,7 @@ class Parameter:
 
 
 @dataclass(frozen=True, slots=True)
+@short_tracebacks_of_methods
 class Trace:
     """What was done to a kernel, in order.
 
