@@ -544,8 +544,9 @@ def prim_func(
 
 
 def _callable_kernel(given: PrimFunc | Schedule, debug: bool | None) -> KernelFunction:
-    kernel, span = (given, None) if isinstance(given, PrimFunc) else (given.func, given.span)
-    return KernelFunction(kernel, CompiledFunction, debug_kernel(kernel) if is_debug(debug) else None, span=span)
+    kernel, definition = (given, None) if isinstance(given, PrimFunc) else (given.func, given.definition)
+    checked = debug_kernel(kernel) if is_debug(debug) else None
+    return KernelFunction(kernel, CompiledFunction, checked, definition=definition)
 
 
 def from_parsed(parsed: ParsedProgram, started: float) -> CompiledFunction:

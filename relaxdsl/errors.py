@@ -12,8 +12,8 @@ import linecache
 import os
 import sys
 import traceback
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +28,14 @@ class Span:
 
     def __str__(self) -> str:
         return f"{display_name(self.file)}:{self.line}:{self.column}"
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """Where a kernel is defined: its name, and its parameters by their names; what is not known is left out."""
+
+    span: Span | None = None
+    params: Mapping[str, Span | None] = field(default_factory=dict)
 
 
 def display_name(file: str) -> str:

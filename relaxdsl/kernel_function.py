@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from relaxdsl.display import show, to_html
-from relaxdsl.errors import ArgumentError, RelaxError, Span
+from relaxdsl.errors import ArgumentError, Definition, RelaxError
 from relaxdsl.ir.graph import Expr, Function
 from relaxdsl.ir.loops import PrimFunc
 from relaxdsl.ir.module import IRModule
@@ -72,12 +72,13 @@ class KernelFunction:
         compile: Callable[[Function, IRModule], Runnable],
         debug: DebugKernel | None = None,
         parsed: ParsedKernel | None = None,
-        span: Span | None = None,
+        definition: Definition | None = None,
     ) -> None:
         self.ir = ir
         self.debug = debug
         """The kernel that checks its accesses, in debug mode; None also where all are proved to be in range."""
-        self.span = span if parsed is None else parsed.span
+        known = definition if parsed is None else parsed.definition
+        self.definition = known or Definition()
         """Where the source defines it, or the kernel that it was scheduled from."""
         self._parsed = parsed
         self.__name__ = ir.name
@@ -158,7 +159,7 @@ class KernelFunction:
         return self._with_debug(self._parsed.in_debug_mode() if self._parsed is not None else debug_kernel(self.ir))
 
     def _with_debug(self, debug: DebugKernel | None) -> KernelFunction:
-        copy = KernelFunction(self.ir, self._compile, debug, self._parsed, self.span)
+        copy = KernelFunction(self.ir, self._compile, debug, self._parsed, self.definition)
         copy.__dict__.update({name: self.__dict__[name] for name in WRAPPED if name in self.__dict__})
         return copy
 
@@ -220,7 +221,7 @@ class KernelFunction:
     def _runnable(self) -> Runnable:
         with COMPILING:
             if self._compiled is None:
-                self._compiled = self._compile(*program_of(self, self.span))
+                self._compiled = self._compile(*program_of(self, self.definition))
             return self._compiled
 
 

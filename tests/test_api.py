@@ -197,7 +197,7 @@ def test_explain_says_what_was_decided() -> None:
     assert text.startswith("layer: one compile for every shape\nsymbols:\n   n is bound by argument x, axis 0\n")
     assert "\n      fuses matmul, add, relu\n      ends here because its result is returned\n" in text
     line = layer.__wrapped__.__code__.co_firstlineno
-    assert f"x.shape[1] == 4 (test_api.py:{line + 1}:5)" in text
+    assert f"x.shape[1] == 4 (test_api.py:{line + 2}:5)" in text
 
 
 def test_explain_says_which_arguments_may_be_copied() -> None:
@@ -261,6 +261,7 @@ def test_explain_gives_every_fact_a_line() -> None:
 
     packed_from = 513 if host_tile(32).is_wide else 193
     line = mlp.__wrapped__.__code__.co_firstlineno
+    columns = [param.span.column for param in mlp.ir.params if param.span is not None]
     found = str(mlp.explain())
     assert found.startswith(
         f"""\
@@ -268,9 +269,9 @@ mlp: one compile for every shape
 symbols:
    n is bound by argument x, axis 0
 checks on every call:
-   x.shape[1] == 784 (test_api.py:{line + 1}:9)
-   up.shape[0] == 784, up.shape[1] == 512 (test_api.py:{line + 1}:9)
-   shift.shape[0] == 512 (test_api.py:{line + 1}:9)
+   x.shape[1] == 784 (test_api.py:{line + 1}:{columns[0]})
+   up.shape[0] == 784, up.shape[1] == 512 (test_api.py:{line + 1}:{columns[1]})
+   shift.shape[0] == 512 (test_api.py:{line + 1}:{columns[2]})
 kernels, in order:
    fused_matmul_add_relu_add_softmax (test_api.py:{line + 2}:16)
       fuses matmul, add, relu, add, softmax

@@ -226,13 +226,13 @@ def message_of(*args: Any, **keywords: Any) -> str:
     return str(caught.value)
 
 
-def drawn(headline: str, *details: str) -> str:
-    """The message at the kernel's name."""
+def drawn(headline: str, *details: str, at: str = "repeated") -> str:
+    """The message, drawn under a part of the kernel's first line."""
     line = line_of(repeated)
     source = 'def repeated(x: T.Buffer((n,), "float32"), y: T.Buffer((n, m), "float32")):'
-    margin = " " * len(str(line))
-    place = f"{margin} --> test_kernel_function.py:{line}:5"
-    lines = [headline, place, f"{margin} |", f"{line} | {source}", f"{margin} |     {'^' * 8}"]
+    margin, column = " " * len(str(line)), source.index(at)
+    place = f"{margin} --> test_kernel_function.py:{line}:{column + 1}"
+    lines = [headline, place, f"{margin} |", f"{line} | {source}", f"{margin} | {' ' * column}{'^' * len(at)}"]
     return "\n".join([*lines, *(f"   {each}" for each in details)])
 
 
@@ -242,6 +242,7 @@ def test_arguments_are_declared_as_buffers() -> None:
         'declared: T.Buffer((n,), "float32")',
         "passed:   float64 array of shape (3,)",
         'hint: x.astype("float32")',
+        at='x: T.Buffer((n,), "float32")',
     )
     assert message_of(np.ones(3, "float32"), 2.0) == drawn(
         "repeated: argument m: expected an integer, got float", "declared: T.int64"
@@ -274,16 +275,17 @@ def scheduled() -> relax.Schedule:
 @pytest.mark.parametrize("make", [scheduled, lambda: scheduled().copy()], ids=["schedule", "copy"])
 def test_a_scheduled_kernel_knows_where_its_kernel_is_written(make: Any) -> None:
     kernel = relax.prim_func(make())
-    place = f"test_kernel_function.py:{line_of(twice_and_sums)}:5"
+    line = f"test_kernel_function.py:{line_of(twice_and_sums)}"
+    place = f"{line}:5"
     with pytest.raises(relax.ArgumentError) as caught:
         kernel(np.ones(3, "float32"))
     assert str(caught.value).splitlines()[:2] == [
         "twice_and_sums: argument x: expected 2 axes, got 1",
-        f"{' ' * len(str(line_of(twice_and_sums)))} --> {place}",
+        f"{' ' * len(str(line_of(twice_and_sums)))} --> {line}:20",
     ]
     assert str(kernel.explain().kernels[0].span) == place
     assert {str(each.span) for each in kernel.profile(X).timings} == {place}
-    assert str(copy.copy(kernel).span) == place
+    assert str(copy.copy(kernel).definition.span) == place
 
 
 # --------------------------------------------------------------------------------------------------------- debug mode

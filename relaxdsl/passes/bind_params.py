@@ -99,7 +99,8 @@ def _determined(name: str, bound: Sequence[Var], exprs: Sequence[Expr]) -> dict[
     except ScriptError as error:
         hint = "give such sizes as well, by name"
         raise ArgumentError(f"{name}.bind: {error.headline}", details=error.details, hint=hint) from None
-    return unify_types(params, [expr.type for expr in exprs], callee=f"{name}.bind")
+    spans = [param.span for param in bound]
+    return unify_types(params, [expr.type for expr in exprs], callee=f"{name}.bind", spans=spans)
 
 
 # ------------------------------------------------------------------------------------------------------------ values

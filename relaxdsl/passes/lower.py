@@ -103,6 +103,7 @@ NOTHING = TupleTree(())
 class _Lowering:
     def __init__(self, function: Function, module: IRModule, table: KernelTable) -> None:
         self._function = function
+        self._declaration = _declaration(function)
         self._table = table
         self._module = module
         self._slots = SlotAllocator()
@@ -130,7 +131,8 @@ class _Lowering:
         function, params = self._function, self._function.params
         self._slots.span = function.span
         plan = plan_binding([(param.name, param.type) for param in params])
-        bind_sizes(plan, self._arguments, self._early, function.name, function.span)
+        spans = [self._declaration.span_of(param.name) for param in params]
+        bind_sizes(plan, self._arguments, self._early, function.name, spans)
         for cast in early_sizes(function).casts:
             self._early_casts.add(cast)
             self._cast_early(cast)
@@ -152,7 +154,7 @@ class _Lowering:
             constants=tuple(self._constants.arrays.values()),
             objects=tuple(self._objects.get(index) for index in range(self._slots.object_count)),
             symbols=tuple(self._early.symbols().items()),
-            declaration=_declaration(function),
+            declaration=self._declaration,
             computed=tuple(self._computed),
         )
 
@@ -392,7 +394,7 @@ class _Lowering:
     def _bind_late(self, what: str, type_: Type, tree: Tree, span: Span | None, subject: str) -> None:
         """Binds the type's new symbols to the sizes found, and checks the others."""
         plan = plan_binding([(what, type_)], known=self._late.symbols(), subject=subject)
-        bind_sizes(plan, [tree], self._late, self._function.name, span)
+        bind_sizes(plan, [tree], self._late, self._function.name, [span])
 
     def _cast(self, binding: MatchCast) -> Tree:
         """A cast keeps the value where it is; sizes are checked in the prologue where they are known there."""
@@ -405,7 +407,7 @@ class _Lowering:
             return result
         if binding not in self._early_casts:
             plan = plan_binding([(binding.var.name, binding.target)], self._late.symbols(), "match_cast of")
-            bind_sizes(plan, [tree], self._late, self._function.name, binding.span)
+            bind_sizes(plan, [tree], self._late, self._function.name, [binding.span])
         return tree
 
     def _cast_early(self, binding: MatchCast) -> None:
@@ -413,7 +415,7 @@ class _Lowering:
         sizes = self._values.get(binding.value) if isinstance(binding.value, Var) else None
         tree = sizes or self._sizes_of(binding.value)
         plan = plan_binding([(binding.var.name, binding.target)], self._early.symbols(), "match_cast of")
-        bind_sizes(plan, [tree], self._early, self._function.name, binding.span)
+        bind_sizes(plan, [tree], self._early, self._function.name, [binding.span])
 
     def _sizes_of(self, value: Expr) -> Tree:
         """A value as far as its sizes go, before it exists."""

@@ -177,7 +177,7 @@ class ArgumentReader:
         """The error of one argument, at its parameter; ``array`` is what was passed."""
         details = [f"declared: {shown_type(place.kind, self.declaration.is_kernel)}"]
         details += [] if array is None else [f"passed:   {described(array)}"]
-        span = self.declaration.params.get(place.param) or self.declaration.span
+        span = self.declaration.span_of(place.param)
         return ArgumentError(f"{self._at(place)}: {what}", details=details, hint=hint, span=span)
 
 

@@ -20,7 +20,7 @@ Failure = Callable[[Any], RelaxError]
 
 
 def bind_sizes(
-    plan: BindingPlan, trees: Sequence[Tree], dims: DimCompiler, function: str, span: Span | None = None
+    plan: BindingPlan, trees: Sequence[Tree], dims: DimCompiler, function: str, spans: Sequence[Span | None]
 ) -> None:
     """Emits the plan's steps: symbols are bound in ``dims``, checks go to ``dims.steps``.
 
@@ -28,10 +28,10 @@ def bind_sizes(
         plan: of a function's parameters, or of a ``match_cast``; then the symbols of ``dims`` are its known ones.
         trees: the leaves of each parameter of the plan.
         function: named in messages.
-        span: the line that a failure points at.
+        spans: where each parameter is declared, which a failure of its check points at.
     """
     failure = _explain(plan, trees, function, dims)
-    emitter = _StepEmitter(trees, dims, failure, span)
+    emitter = _StepEmitter(trees, dims, failure, spans)
     for step in plan.steps:
         emitter.emit(step)
     dims.slots.origins.update({name: plan.describe(source) for name, source in plan.bound_at().items()})
@@ -70,11 +70,13 @@ def _explain(plan: BindingPlan, trees: Sequence[Tree], function: str, dims: DimC
 
 
 class _StepEmitter:
-    def __init__(self, trees: Sequence[Tree], dims: DimCompiler, failure: Failure, span: Span | None) -> None:
+    def __init__(
+        self, trees: Sequence[Tree], dims: DimCompiler, failure: Failure, spans: Sequence[Span | None]
+    ) -> None:
         self._trees = trees
         self._dims = dims
         self._failure = failure
-        self._span = span
+        self._spans = spans
 
     def emit(self, step: plans.Step) -> None:
         slot = slot_at(self._trees, step.source)
@@ -86,7 +88,7 @@ class _StepEmitter:
             case plans.Require():
                 self._require(step)
             case plans.Check():
-                self._check("equal", slot, self._dims.slot_of(step.dim))
+                self._check(step, "equal", slot, self._dims.slot_of(step.dim))
 
     def _bind(self, name: str, slot: int) -> None:
         self._dims.slots.rename(slot, name)
@@ -99,16 +101,17 @@ class _StepEmitter:
             slot = self._dims.emit("sub", slot, self._dims.slot_of(offset))
         if divisor != 1:
             by = self._dims.slot_of(divisor)
-            self._check("divisible", slot, by)
+            self._check(step, "divisible", slot, by)
             slot = self._dims.emit("floordiv", slot, by)
         self._bind(step.symbol.name, slot)
 
     def _require(self, step: plans.Require) -> None:
         slot, constant = self._dims.slot_of(from_atom(step.symbol)), self._dims.slots.constant
         if step.symbol.lower > 0 or not step.is_size:
-            self._check("at_least", slot, constant(step.symbol.lower))
+            self._check(step, "at_least", slot, constant(step.symbol.lower))
         if step.symbol.upper is not None:
-            self._check("at_least", constant(step.symbol.upper), slot)
+            self._check(step, "at_least", constant(step.symbol.upper), slot)
 
-    def _check(self, relation: str, left: int, right: int) -> None:
-        self._dims.steps.append(Check(relation, left, right, self._failure, self._span))
+    def _check(self, step: plans.Step, relation: str, left: int, right: int) -> None:
+        span = self._spans[step.source.param]
+        self._dims.steps.append(Check(relation, left, right, self._failure, span))

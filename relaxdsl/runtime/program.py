@@ -328,6 +328,10 @@ class Declaration:
     result: Type | None = None
     is_kernel: bool = False
 
+    def span_of(self, param: str) -> Span | None:
+        """What errors of an argument point at: its parameter; the function where that is not known."""
+        return self.params.get(param) or self.span
+
 
 @dataclass(frozen=True, slots=True)
 class Program:

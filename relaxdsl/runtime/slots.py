@@ -7,7 +7,7 @@
     output = slots.tree("out", result_type)                            # then the output
     prologue: list[Instruction] = []
     dims = DimCompiler(slots, prologue)
-    bind_sizes(plan_binding(params), arguments, dims, "f")             # see relaxdsl.runtime.binding
+    bind_sizes(plan_binding(params), arguments, dims, "f", spans)      # see relaxdsl.runtime.binding
     dims.assign(m * 224, output.sizes[0])
     body: list[Instruction] = []
     late_dims = DimCompiler(slots, body, earlier=dims)                 # for symbols that only the body binds

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from relaxdsl.errors import ScriptError, Span
+from relaxdsl.errors import Definition, ScriptError
 from relaxdsl.ir.graph import Function, Var
 from relaxdsl.ir.loops import Buffer, PrimFunc
 from relaxdsl.ir.module import IRModule
@@ -19,15 +19,15 @@ from relaxdsl.types.types import PrimType, TensorType, Type
 CALLS_A_KERNEL = "calls_a_kernel"
 
 
-def program_of(kernel: Kernel, span: Span | None = None) -> tuple[Function, IRModule]:
-    """A function of the kernel's inputs that calls it, and the module of both; ``span`` is where it is defined.
+def program_of(kernel: Kernel, definition: Definition) -> tuple[Function, IRModule]:
+    """A function of the kernel's inputs that calls it, and the module of both.
 
     An integer follows the inputs for each size that their shapes do not determine.
     """
-    ir = kernel.ir
-    inputs = [Var(buffer.name, tensor_type_of(buffer)) for buffer in ir.inputs]
+    ir, span, spans = kernel.ir, definition.span, definition.params
+    inputs = [Var(buffer.name, tensor_type_of(buffer), spans.get(buffer.name)) for buffer in ir.inputs]
     own = own_symbols(ir)
-    sizes = [Var(name, PrimType("int64", own[name])) for name in sizes_to_pass(ir)]
+    sizes = [Var(name, PrimType("int64", own[name]), spans.get(name)) for name in sizes_to_pass(ir)]
     builder = BlockBuilder()
     with builder.function(ir.name, [*inputs, *sizes], attrs={CALLS_A_KERNEL: True}, span=span):
         values = [own[name] for name in unbound_symbols(ir)]

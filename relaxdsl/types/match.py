@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NoReturn, TypeAlias
 
 from relaxdsl.dataclass import dataclass
-from relaxdsl.errors import ArgumentError, DTypeError, RelaxError, ShapeError
+from relaxdsl.errors import ArgumentError, DTypeError, RelaxError, ShapeError, Span
 from relaxdsl.types.atoms import Symbol
 from relaxdsl.types.binding import (
     ACTUAL_SIZE,
@@ -144,6 +144,7 @@ def unify_types(
     *,
     callee: str = "call",
     on_undecided: OnUndecided | None = None,
+    spans: Sequence[Span | None] = (),
 ) -> dict[str, Dim]:
     """What every symbol of the callee is in a call with arguments of the given types, as dims of the caller.
 
@@ -152,6 +153,7 @@ def unify_types(
         arg_types: types of the arguments, in the caller's symbols.
         callee: the function's name, for messages.
         on_undecided: asked about equalities that cannot be decided; True accepts one.
+        spans: where the parameters are declared; errors of sizes point there.
 
     Raises:
         ArgumentError: the number of arguments or an argument's kind or rank differs.
@@ -164,7 +166,7 @@ def unify_types(
     for (name, declared), actual in zip(params, arg_types, strict=True):
         _require_kind(callee, name, declared, actual)
     given = {source: dim for dim, source in occurrences_of([("", each) for each in arg_types])}
-    unifier = _Unifier(callee, plan, on_undecided, {})
+    unifier = _Unifier(callee, plan, on_undecided, spans, {})
     for step in plan.steps:
         unifier.run(step, given[step.source])
     return unifier.values
@@ -246,6 +248,7 @@ class _Unifier:
     callee: str
     plan: BindingPlan
     on_undecided: OnUndecided | None
+    spans: Sequence[Span | None]
     values: dict[str, Dim]
 
     def run(self, step: Step, got: Dim) -> None:
@@ -304,7 +307,9 @@ class _Unifier:
             raise ShapeError(message, details=self._origins(step.dim), hint=hint)
 
     def _refuse(self, source: Source, reason: str, *explained: Dim, hint: str | None = None) -> NoReturn:
-        raise ShapeError(f"{self._place(source)}: {reason}", details=self._origins(*explained), hint=hint)
+        span = self.spans[source.param] if self.spans else None
+        details = self._origins(*explained)
+        raise ShapeError(f"{self._place(source)}: {reason}", details=details, hint=hint, span=span)
 
     def _place(self, source: Source) -> str:
         return f"{self.callee}: {self.plan.describe(source)}"

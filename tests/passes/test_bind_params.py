@@ -105,10 +105,14 @@ def test_bound_functions_check_against_the_reference() -> None:
 # ----------------------------------------------------------------------------------------------------- what is refused
 
 
-def refused(function: Any, error: type[relax.RelaxError], message: str, **values: object) -> None:
+def refused(
+    function: Any, error: type[relax.RelaxError], message: str, at: str | None = None, **values: object
+) -> None:
+    """The message points at the parameter ``at``, or at the function."""
     with pytest.raises(error) as caught:
         function.bind(**values)
-    assert caught.value.span == function.ir.span
+    places = {None: function.ir.span, **{param.name: param.span for param in function.ir.params}}
+    assert caught.value.span == places[at]
     caught.value.span = None
     assert str(caught.value) == message
 
@@ -147,10 +151,11 @@ def test_sizes_that_contradict_one_another() -> None:
         dense,
         relax.ShapeError,
         "dense.bind: argument bias, axis 0: expected 4 (k), got 5\n   k is bound by argument w, axis 1",
+        at="bias",
         w=array(3, 4),
         bias=array(5),
     )
-    refused(dense, relax.ShapeError, "dense.bind: argument w, axis 1: expected 7, got 4", w=array(3, 4), k=7)
+    refused(dense, relax.ShapeError, "dense.bind: argument w, axis 1: expected 7, got 4", at="w", w=array(3, 4), k=7)
 
 
 def test_sizes_that_are_none() -> None:

@@ -64,7 +64,8 @@ class Builder:
         self.arguments = [self.slots.tree(name, kind) for name, kind in self.params]
         self.output = self.slots.tree("out", self.result)
         self.dims = DimCompiler(self.slots, self.prologue)
-        bind_sizes(plan_binding(self.params), self.arguments, self.dims, self.name)
+        spans = [None] * len(self.params)
+        bind_sizes(plan_binding(self.params), self.arguments, self.dims, self.name, spans)
         self.assign_sizes(self.output, self.result)
 
     def assign_sizes(self, tree: Tree, kind: Type) -> None:

@@ -97,7 +97,7 @@ def test_sizes_are_compared_as_they_are() -> None:
     with pytest.raises(ArgumentError) as caught:
         square(empty(2**32, 0), empty(0))
     headline = f"square: argument y, axis 0: expected {2**64} (m * m), got 0"
-    where = lines("def square(", "square")
+    where = lines("def square(", 'y: relax.Tensor[(m * m,), "int8"]')
     assert str(caught.value) == f"{headline}\n{where}\n   m = {2**32} is bound by argument x, axis 0"
 
 

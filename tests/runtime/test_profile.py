@@ -127,7 +127,7 @@ def test_a_kernel_by_itself() -> None:
     (timing,) = matmul.profile(x, w, repeats=1).timings
     assert (timing.name, timing.operations) == ("matmul", 2 * 3 * 4 * 5)
     assert timing.span is not None
-    assert timing.span == matmul.span
+    assert timing.span == matmul.definition.span
 
 
 def test_arguments_by_name() -> None:

@@ -186,7 +186,7 @@ def test_scheduled_kernels() -> None:
     assert message_of(kernel, X[:3], AT) == REPORTED
     with pytest.raises(relax.KernelError) as error:
         kernel(X[:3], AT)
-    assert error.value.span == gather.span
+    assert error.value.span == gather.definition.span
     assert not hasattr(error.value, "__notes__")  # who calls it is plain
 
 

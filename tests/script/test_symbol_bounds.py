@@ -179,10 +179,10 @@ def test_the_whole_message() -> None:
     line = pairs.ir.span.line if pairs.ir.span is not None else 0
     assert str(caught.value) == (
         "pairs: argument x, axis 0: got 20, which makes m = 10, but m is at most 8\n"
-        f"    --> test_symbol_bounds.py:{line}:9\n"
+        f"    --> test_symbol_bounds.py:{line}:15\n"
         "    |\n"
         f'{line} |     def pairs(x: relax.Tensor[(2 * m,), "float32"]):\n'
-        "    |         ^^^^^"
+        "    |               ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^"
     )
     assert "check 8 >= " in pairs.lower()["vm"]
 

@@ -11,7 +11,7 @@ from typing import Any, Concatenate, NoReturn, ParamSpec, Self, TypeVar
 
 import numpy as np
 
-from relaxdsl.errors import ScheduleError, Span
+from relaxdsl.errors import Definition, ScheduleError
 from relaxdsl.ir.loops import Block, PrimFunc, map_statements
 from relaxdsl.ir.loops import Stmt as Statement
 from relaxdsl.ir.module import IRModule
@@ -68,7 +68,7 @@ class RecordedSteps:
         self._func = replace(_with_own_block_names(func), attrs=MappingProxyType({**func.attrs, "scheduled": True}))
         self._start = self._func
         self._steps: list[Step] = []
-        self.span: Span | None = getattr(kernel, "span", None) if self._module is None else None
+        self.definition: Definition = getattr(kernel, "definition", Definition())
         """Where the source defines the kernel, if it came from ``@relax.prim_func``."""
 
     # ------------------------------------------------------------------------------------------------ what there is
@@ -113,7 +113,7 @@ class RecordedSteps:
         """
         other = type(self)(self._func)
         other._module, other._name, other._start = self._module, self._name, self._start
-        other._names, other._steps, other.span = names_in(self._func), list(self._steps), self.span
+        other._names, other._steps, other.definition = names_in(self._func), list(self._steps), self.definition
         return other
 
     def __call__(self, *_: Any, **__: Any) -> NoReturn:

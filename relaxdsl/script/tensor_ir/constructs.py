@@ -9,7 +9,7 @@ from typing import Any
 
 from relaxdsl import tir
 from relaxdsl.dataclass import dataclass
-from relaxdsl.errors import ScriptError
+from relaxdsl.errors import ScriptError, Span
 from relaxdsl.ir.loops import Buffer, CallExtern, IterKind, IterVar, Scope, loop_variable
 from relaxdsl.ir.scalar import ScalarExpr
 from relaxdsl.operators.calls import current_context
@@ -47,6 +47,7 @@ class MatchedBuffer:
 
     param: str
     type: TensorType
+    span: Span | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +135,7 @@ def _register(interp: KernelInterpreter, dtype: Any) -> Allocation:
 def _match_buffer(interp: KernelInterpreter, param: Any, shape: Any, dtype: Any = "float32") -> MatchedBuffer:
     if not isinstance(param, Handle):
         raise ScriptError("T.match_buffer: the first argument is no parameter that is declared as T.handle")
-    return MatchedBuffer(param.name, Tensor(shape, dtype))
+    return MatchedBuffer(param.name, Tensor(shape, dtype), current_context().span)
 
 
 def require_known_size(interp: KernelInterpreter, size: Dim, what: str) -> None:

@@ -82,6 +82,8 @@ class KernelInterpreter(Interpreter):
         self.sizes: list[str] = []
         self.params: dict[str, Buffer | None] = {}
         """The buffer that each parameter is; None for a handle that has not been matched yet."""
+        self.param_spans: dict[str, Span | None] = {}
+        """Where each parameter is declared, by the name of its buffer or its size."""
         self.body: list[Stmt] = []
         self.places: Places = {}
         self.history = History()

@@ -9,7 +9,7 @@ from types import FunctionType, MappingProxyType
 from typing import Any
 
 from relaxdsl.dataclass import dataclass
-from relaxdsl.errors import RelaxError, Span
+from relaxdsl.errors import Definition, RelaxError
 from relaxdsl.ir.loops import Buffer, For, PrimFunc, Stmt, map_statements, sub_statements, walk
 from relaxdsl.kernels.steps_apart import unproved_loops
 from relaxdsl.script import parse as programs
@@ -30,13 +30,13 @@ _LOADED = (programs, blocks, expressions, loops, statements)
 
 @dataclass(frozen=True, slots=True)
 class ParsedKernel:
-    """A kernel; where its name and its accesses are in the user's source, and what its loops and axes are called there.
+    """A kernel; where it and its accesses are in the user's source, and what its loops and axes are called there.
 
     ``in_order`` tells of loops written as parallel that run in order, since their steps are not proved to be apart.
     """
 
     prim_func: PrimFunc
-    span: Span | None
+    definition: Definition
     places: Places
     shown: Mapping[str, str]
     in_order: tuple[str, ...] = ()
@@ -83,7 +83,8 @@ def parse_kernel_node(
         unproved = tuple(unproved_loops(kernel)) if is_checked else ()
         kernel = _in_order(kernel, {loop.var for loop, _ in unproved}, interp.places)
         told = tuple(_why_in_order(loop, buffer, interp.shown) for loop, buffer in unproved)
-        return ParsedKernel(kernel, source.name_span(node), interp.places, interp.shown, told)
+        definition = Definition(source.name_span(node), interp.param_spans)
+        return ParsedKernel(kernel, definition, interp.places, interp.shown, told)
     except RelaxError as error:
         errors = [*interp.errors, error] if error not in interp.errors else interp.errors
         first, *others = errors

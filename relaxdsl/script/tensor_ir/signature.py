@@ -98,12 +98,14 @@ def _declare_size(interp: KernelInterpreter, arg: ast.arg, declared: tir.DTypeFu
         )
     interp.symbols.setdefault(arg.arg, interp.size(arg.arg))
     interp.sizes.append(arg.arg)
+    interp.param_spans[arg.arg] = interp.source.span(arg)
 
 
 def _declare_buffer(interp: KernelInterpreter, arg: ast.arg, type_: TensorType) -> None:
     with interp.at(arg):
         buffer = interp.new_buffer(arg.arg, type_)
     interp.params[arg.arg] = buffer
+    interp.param_spans[buffer.name] = interp.source.span(arg)
     interp.frame.scope.variables[arg.arg] = BufferView(interp, buffer)
 
 

@@ -228,9 +228,10 @@ def _named(interp: KernelInterpreter, name: str, value: Any) -> Any:
                 hint=f"write a name for each: {', '.join(f'v{each}' for each in range(len(value)))} = T.axis.remap(…)",
                 span=current_context().span,
             )
-        case MatchedBuffer(param=param, type=type_):
+        case MatchedBuffer(param=param, type=type_, span=span):
             buffer = interp.new_buffer(name, type_)
             interp.params[param] = buffer
+            interp.param_spans[buffer.name] = span
             return BufferView(interp, buffer)
         case tir.FreshSize():
             interp.symbols[name] = interp.size(name)
