@@ -610,39 +610,6 @@ def test_tensors_of_no_program_are_no_arguments() -> None:
     )
 
 
-def test_a_result_that_no_kernel_can_copy_points_at_the_line() -> None:
-    @relax.function
-    def half(x: relax.Tensor[(n,), "float16"]):
-        return relax.unique(x)
-
-    with pytest.raises(relax.DTypeError) as error:
-        half(np.ones(3, "float16"))
-    line = error.value.span.line
-    assert str(error.value) == (
-        "copy: kernels do not compute in float16\n"
-        f"    --> test_api.py:{line}:9\n"
-        "    |\n"
-        f"{line} |         return relax.unique(x)\n"
-        "    |         ^^^^^^^^^^^^^^^^^^^^^^\n"
-        "   copy takes bool, int8, int16, int32, int64, uint8, uint16, uint32, uint64, float32, float64\n"
-        "   hint: use float32, for parameters as well; convert arrays before the call: x.astype(np.float32)"
-    )
-
-
-def test_float16_passes_through_what_runs_in_python() -> None:
-    relax.register_packed("widened", lambda x: x.astype(np.float32), override=True)
-
-    @relax.function
-    def wide(x: relax.Tensor[("n",), "float16"]):
-        values = relax.unique(x)
-        widened = relax.call_pure_packed("widened", values, out=relax.Tensor(values.shape, "float32"))
-        return widened * np.float16(2), relax.zeros_like(x, "float32")
-
-    result, zeros = wide(np.array([2, 1, 2], "float16"))
-    np.testing.assert_array_equal(result, np.array([2, 4], "float32"))
-    np.testing.assert_array_equal(zeros, np.zeros(3, "float32"))
-
-
 def test_a_variable_missing_in_an_inner_branch_is_missing() -> None:
     with pytest.raises(relax.ScriptError) as error:
 

@@ -209,9 +209,10 @@ def _values_differ(left: np.ndarray, right: np.ndarray, dtypes: frozenset[str]) 
     tolerance = max(TOLERANCE[each] for each in {own, *dtypes} if each in TOLERANCE) if own in TOLERANCE else 0.0
     finite = np.abs(left[np.isfinite(left)]) if tolerance else np.zeros(0)
     scale = float(finite.max()) if finite.size else 0.0
-    close = (
-        np.isclose(left, right, rtol=tolerance, atol=tolerance * scale, equal_nan=True) if tolerance else left == right
-    )
+    if is_float(own):
+        close = np.isclose(left, right, rtol=tolerance, atol=tolerance * scale, equal_nan=True)
+    else:
+        close = left == right
     if close.all():
         return None
     place = tuple(int(axis) for axis in np.argwhere(~close)[0])

@@ -49,6 +49,11 @@ def canonical_dtype(x: object) -> str:
     return name
 
 
+def dtype_to_move(dtype: str) -> str:
+    """What kernels take elements as that they only move: those of another dtype as integers of as many bits."""
+    return dtype if dtype in KERNEL_DTYPES else f"uint{8 * itemsize(dtype)}"
+
+
 def _numpy_name(x: object) -> str | None:
     """The name of what is a NumPy dtype or scalar type; other strings than canonical names are not accepted."""
     if isinstance(x, np.dtype):

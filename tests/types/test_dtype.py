@@ -14,6 +14,7 @@ from relaxdsl.types.dtype import (
     KERNEL_DTYPES,
     Weak,
     canonical_dtype,
+    dtype_to_move,
     holds,
     is_bool,
     is_float,
@@ -46,6 +47,7 @@ def test_kinds_agree_with_numpy() -> None:
         assert is_signed(dtype) == (kind in "if")
         assert is_bool(dtype) == (kind == "b")
     assert set(DTYPES) - set(KERNEL_DTYPES) == {"float16"}
+    assert {dtype: dtype_to_move(dtype) for dtype in DTYPES} == {**{each: each for each in DTYPES}, "float16": "uint16"}
 
 
 @pytest.mark.parametrize(("a", "b"), list(product(DTYPES, DTYPES)))

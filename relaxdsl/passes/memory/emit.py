@@ -38,6 +38,7 @@ from relaxdsl.passes.memory.values import Buffer, Group
 from relaxdsl.passes.memory.walk import FillStep, KernelStep, ViewStep
 from relaxdsl.trace import memory_calls
 from relaxdsl.types.dims import Dim, symbol
+from relaxdsl.types.dtype import dtype_to_move
 from relaxdsl.types.types import PrimType, TensorType, TupleType, Type, tensor_type
 
 
@@ -287,8 +288,10 @@ class _Emitter:
             return bindings[-1].var
 
         out = bind(memory_calls.alloc_own(shape=shape, dtype=type_.dtype), "out")
-        flat = [bind(memory_calls.view(each, offset=0, shape=(count,)), "flat") for each in (value, out)]
-        kernel = copy_kernel(type_.dtype)
+        moved = dtype_to_move(type_.dtype)
+        other = None if moved == type_.dtype else moved
+        flat = [bind(memory_calls.view(each, offset=0, shape=(count,), dtype=other), "flat") for each in (value, out)]
+        kernel = copy_kernel(moved)
         bindings.append(_effect(memory_calls.kernel_call(self.plan.variants.name_of(kernel), flat, {}), span))
         return out
 
