@@ -6,7 +6,7 @@ out, so that nothing outside of a buffer is touched. The kernel then runs on one
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from relaxdsl.dataclass import dataclass
@@ -51,6 +51,14 @@ class CheckedKernel:
 
     prim_func: PrimFunc
     sites: tuple[Site, ...]
+
+    def wrong_access(self, report: Iterable[int]) -> tuple[Site, int, int] | None:
+        """The access out of range that a report tells of, with its index and the size; None if there was none."""
+        number, index, size = map(int, report)
+        if number == 0:
+            return None
+        site = self.sites[number - 1]
+        return site, index % 2**64 if _is_uint64(site.index) else index, size
 
 
 def with_checks(kernel: PrimFunc) -> CheckedKernel:
@@ -159,6 +167,10 @@ class _Writer:
             Apply("greater_equal", (index, const(0, "int64")), "bool"),
             Apply("less", (index, IndexValue(site.size)), "bool"),
         )
+
+
+def _is_uint64(index: Index) -> bool:
+    return isinstance(index, ScalarExpr) and index.dtype == "uint64"
 
 
 def _as_int64(index: Index) -> ScalarExpr:

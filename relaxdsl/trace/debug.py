@@ -69,9 +69,9 @@ def _raiser(
     """What looks at the report."""
 
     def raise_reported(call: Span | None, report: Any, *outputs: Any) -> Any:
-        number, index, size = map(int, report)
-        if number:
-            site = checked.sites[number - 1]
+        wrong = checked.wrong_access(report)
+        if wrong is not None:
+            site, index, size = wrong
             raise KernelError(
                 headline_of(kernel, site, shown),
                 details=[f"it is {index}, and the size is {size}"],

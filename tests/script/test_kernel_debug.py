@@ -51,6 +51,31 @@ def test_loads_by_data() -> None:
     )
 
 
+@relax.prim_func(debug=True)
+def gather_unsigned(x: T.Buffer((m,), "float32"), index: T.Buffer((n,), "uint64"), y: T.Buffer((n,), "float32")):
+    for i in range(n):
+        y[i] = x[index[i]]
+
+
+@relax.prim_func(debug=True)
+def gather_as_int64(x: T.Buffer((m,), "float32"), index: T.Buffer((n,), "uint64"), y: T.Buffer((n,), "float32")):
+    for i in range(n):
+        y[i] = x[T.int64(index[i])]
+
+
+@pytest.mark.parametrize("value", [2**64 - 1, 2**63, 5])
+def test_unsigned_indices(value: int) -> None:
+    """A report holds int64; the message says what the index is."""
+    index = np.array([0, value], "uint64")
+    assert message_of(gather_unsigned, X, index) == (
+        f"gather_unsigned: x, axis 0: the index index[i] is out of range\n   it is {value}, and the size is 5\n{HINT}"
+    )
+    with pytest.raises(relax.KernelError) as error:
+        gather_unsigned.with_debug(False).check(X, index)
+    assert error.value.details == (f"it is {value}, and the size is 5",)
+    assert f"it is {index.view('int64')[1]}, and the size is 5" in message_of(gather_as_int64, X, index)
+
+
 def test_in_a_function() -> None:
     @relax.function
     def main(x: relax.Tensor[(m,), "float32"], index: relax.Tensor[(n,), "int32"]):
