@@ -53,8 +53,8 @@ def bad_module():
     @relax.module
     class Wrong:
         @relax.function
-        def step(x: relax.Tensor[(n,), "float32"]):
-            return unknown(x)  # noqa: F821
+        def step(x: relax.Tensor[(n,), "float32"]):  # noqa: N805
+            return unknown(x)
 
 
 def builder():
