@@ -14,7 +14,7 @@ from types import FunctionType
 from typing import TYPE_CHECKING, Any, Literal, cast, overload
 
 from relaxdsl.display import show, to_html
-from relaxdsl.errors import ArgumentError, RelaxError, ScriptError
+from relaxdsl.errors import ArgumentError, ScriptError
 from relaxdsl.ir.check import require_well_formed
 from relaxdsl.ir.graph import Expr, Function
 from relaxdsl.ir.loops import PrimFunc
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from relaxdsl.saved.program import SavedProgram
 
 
-@short_tracebacks_of_methods
+@short_tracebacks_of_methods()
 class CompiledFunction:
     """A relax function: callable on NumPy arrays, compiled once, at the first call, for every shape.
 
@@ -89,7 +89,7 @@ class CompiledFunction:
         """
         try:
             return self._entry(*args, **keywords)
-        except RelaxError as error:
+        except Exception as error:
             if isinstance(error, ArgumentError) and _has_expression(args, keywords):
                 return self._call_in_program(args, keywords)
             shorten_traceback(error)
@@ -327,7 +327,7 @@ def _has_expression(args: Sequence[Any], keywords: Mapping[str, Any]) -> bool:
     return any(isinstance(arg, Expr) for arg in (*args, *keywords.values()))
 
 
-@short_tracebacks_of_methods
+@short_tracebacks_of_methods()
 class CompiledModule(Mapping[str, CompiledFunction]):
     """The functions of a module, by name; each compiles when it is first called."""
 

@@ -16,6 +16,9 @@ from typing import Any, Literal, NoReturn, TypeVar, dataclass_transform
 
 T = TypeVar("T")
 
+_FILE = f"{__file__}, written"
+"""Where tracebacks say that the methods are."""
+
 _IS_LEFT_OUT = object()
 """What the parameter of a field with a ``default_factory`` is when the caller gives nothing."""
 
@@ -108,7 +111,7 @@ def _values(of: str, cls: type[Any]) -> str:
 
 def _compiled(source: str, names: dict[str, Any] | None = None) -> Any:
     names = {"__name__": __name__, **(names or {})}
-    exec(source, names)
+    exec(compile(source, _FILE, "exec"), names)
     return names["written"]
 
 

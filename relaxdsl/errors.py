@@ -161,9 +161,10 @@ def _draw(span: Span) -> list[str]:
     margin = " " * len(str(span.line))
     end = span.end_column if span.end_line == span.line else len(source) + 1
     carets = "^" * max(1, end - span.column)
+    before = "".join(each if each == "\t" else " " for each in source[: span.column - 1])
     return [
         f"{margin} --> {span}",
         f"{margin} |",
         f"{span.line} | {source}",
-        f"{margin} | {' ' * (span.column - 1)}{carets}",
+        f"{margin} | {before}{carets}",
     ]

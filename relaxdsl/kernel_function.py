@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from relaxdsl.display import show, to_html
-from relaxdsl.errors import ArgumentError, Definition, RelaxError
+from relaxdsl.errors import ArgumentError, Definition
 from relaxdsl.ir.graph import Expr, Function
 from relaxdsl.ir.loops import PrimFunc
 from relaxdsl.ir.module import IRModule
@@ -58,7 +58,7 @@ class Runnable(Protocol):
         """How long a call takes."""
 
 
-@short_tracebacks_of_methods
+@short_tracebacks_of_methods()
 class KernelFunction:
     """A kernel written by hand. ``ir`` is its PrimFunc.
 
@@ -101,7 +101,7 @@ class KernelFunction:
                 return self._call_in_program(args, keywords)
             self._refuse_outputs(args, keywords)
             return self._runnable()(*args, **keywords)
-        except RelaxError as error:
+        except Exception as error:
             shorten_traceback(error)
             raise
 

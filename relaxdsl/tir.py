@@ -96,6 +96,7 @@ from relaxdsl.kernels.te_functions import (
     tanh,
     trunc,
 )
+from relaxdsl.tracebacks import short_tracebacks_of_methods
 from relaxdsl.types.constructors import Tensor
 from relaxdsl.types.dims import SymInt, dim_max, dim_min, floordiv, modulo
 from relaxdsl.types.dims import ceildiv as _ceildiv
@@ -106,6 +107,7 @@ from relaxdsl.types.types import TensorType
 
 
 @dataclass(frozen=True, slots=True)
+@short_tracebacks_of_methods("__call__")
 class Construct:
     """A word that only ``@relax.prim_func`` gives a meaning, or refuses: then ``instead`` says what to write."""
 
@@ -163,6 +165,7 @@ evaluate = Construct("evaluate", "call T.call_extern as a statement")
 block_attr = Construct("block_attr", "leave it out")
 
 
+@short_tracebacks_of_methods("__call__", "__getitem__")
 class BufferAnnotation:
     """``T.Buffer((n, 4), "float32")``: the type of a kernel's parameter."""
 

@@ -1,7 +1,7 @@
 """Tracebacks without this package's own lines: they stand between a user's line and the message, and say nothing of it.
 
 What the user enters by is decorated with :func:`short_tracebacks`. With ``RELAXDSL_FULL_TRACEBACKS=1`` in the
-environment all lines stay; so they do where the defect is in one of them (:class:`.InternalError`).
+environment all lines stay; so they do where the defect is in one of them.
 """
 
 from __future__ import annotations
@@ -24,36 +24,57 @@ C = TypeVar("C", bound=type)
 
 
 def short_tracebacks(function: Callable[P, R]) -> Callable[P, R]:
-    """Decorator: errors of relaxdsl leave the function without the package's own lines in their traceback."""
+    """Decorator: errors leave the function without the package's own lines in their tracebacks."""
 
     @functools.wraps(function)
     def wrapper(*args: P.args, **keywords: P.kwargs) -> R:
         try:
             return function(*args, **keywords)
-        except RelaxError as error:
+        except Exception as error:
             shorten_traceback(error)
             raise
 
     return wrapper
 
 
-def short_tracebacks_of_methods(cls: C) -> C:
-    """Decorator: the same for all methods with public names, of a class; ``__call__`` takes care of itself."""
-    for name, method in list(vars(cls).items()):
-        if not name.startswith("_") and isinstance(method, FunctionType) and not inspect.isgeneratorfunction(method):
-            setattr(cls, name, short_tracebacks(method))
-    return cls
+def short_tracebacks_of_methods(*others: str) -> Callable[[C], C]:
+    """Decorator: the same for all methods of a class that have public names, and those with these names."""
+
+    def decorate(cls: C) -> C:
+        for name, method in list(vars(cls).items()):
+            if name.startswith("_") and name not in others:
+                continue
+            if isinstance(method, FunctionType) and not inspect.isgeneratorfunction(method):
+                setattr(cls, name, short_tracebacks(method))
+            elif isinstance(method, classmethod):
+                setattr(cls, name, classmethod(short_tracebacks(method.__func__)))
+        return cls
+
+    return decorate
 
 
-def shorten_traceback(error: RelaxError) -> None:
-    """Takes the package's own lines out of an error's traceback, and of those of its causes.
+def shorten_traceback(error: Exception) -> None:
+    """Takes the package's own lines out of an error's traceback, and of those of its causes, unless it is a defect.
 
     The function that catches the error and raises it again, without naming it, is not in there either.
     """
-    if isinstance(error, InternalError) or os.environ.get(VARIABLE, "0") not in ("", "0"):
+    if os.environ.get(VARIABLE, "0") not in ("", "0") or not _is_of_the_user(error):
         return
-    for each in _shown(error):
+    for each in list(_shown(error)):
         each.__traceback__ = _without_own_lines(each.__traceback__)
+        cause = each.__cause__
+        if cause is not None and not isinstance(cause, RelaxError) and _without_own_lines(cause.__traceback__) is None:
+            each.__cause__, each.__suppress_context__ = None, True  # the message says what it says
+
+
+def _is_of_the_user(error: Exception) -> bool:
+    """Whether the error is about what the user wrote or asked for, or comes from a function of the user's."""
+    if isinstance(error, RelaxError | MemoryError | RecursionError | OSError):
+        return not isinstance(error, InternalError)
+    *_, last = _frames(error.__traceback__)
+    if not _is_own(last):
+        return True
+    return isinstance(error, TypeError) and last is error.__traceback__  # arguments that the function does not take
 
 
 def _shown(error: BaseException | None) -> Iterator[BaseException]:
@@ -66,12 +87,17 @@ def _shown(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def _without_own_lines(traceback: TracebackType | None) -> TracebackType | None:
-    frames = list[TracebackType]()
-    while traceback is not None:
-        if not traceback.tb_frame.f_code.co_filename.startswith(_FOLDER):
-            frames.append(traceback)
-        traceback = traceback.tb_next
     following = None
-    for frame in reversed(frames):
-        following = TracebackType(following, frame.tb_frame, frame.tb_lasti, frame.tb_lineno)
+    for each in reversed([each for each in _frames(traceback) if not _is_own(each)]):
+        following = TracebackType(following, each.tb_frame, each.tb_lasti, each.tb_lineno)
     return following
+
+
+def _frames(traceback: TracebackType | None) -> Iterator[TracebackType]:
+    while traceback is not None:
+        yield traceback
+        traceback = traceback.tb_next
+
+
+def _is_own(traceback: TracebackType) -> bool:
+    return traceback.tb_frame.f_code.co_filename.startswith(_FOLDER)

@@ -57,6 +57,36 @@ def bad_module():
             return unknown(x)
 
 
+def deep():
+    @relax.function
+    def endless(x: relax.Tensor[(n,), "float32"]) -> relax.Tensor[(n,), "float32"]:
+        return endless(x)
+
+    endless(np.ones(2, "float32"))
+
+
+def large():
+    @relax.function
+    def zeros(x: relax.Tensor[(n,), "float32"]):
+        return relax.zeros((n * 2**42,), "float32")
+
+    zeros(np.ones(9, "float32"))
+
+
+def callback():
+    relax.register_packed("tests.fails", lambda x: x / "2", override=True)
+
+    @relax.function
+    def calls(x: relax.Tensor[(n,), "float32"]):
+        return relax.call_pure_packed("tests.fails", x, out=relax.Tensor((n,), "float32"))
+
+    calls(np.ones(2, "float32"))
+
+
+def unknown_keyword():
+    relax.function(pur=False)
+
+
 def builder():
     x = relax.Var("x", relax.Tensor((n, 4), "float32"))
     bb = relax.BlockBuilder()
@@ -69,6 +99,10 @@ ENTRIES: list[Callable[[], object]] = [
     bad_function_with_options,
     bad_kernel,
     bad_module,
+    deep,
+    large,
+    callback,
+    unknown_keyword,
     builder,
     lambda: doubled(np.ones((3, 5), "float32")),
     lambda: doubled(np.ones((3, 4))),
@@ -80,6 +114,21 @@ ENTRIES: list[Callable[[], object]] = [
     lambda: copied.check(np.ones((3, 3), "float32")),
     lambda: relax.Schedule(copied).split("i", [3, None]),
     lambda: relax.Schedule(3),
+    lambda: relax.Trace.from_json("{bad"),
+    lambda: relax.dims("a", lower=5, upper=3),
+    lambda: relax.dims("1n"),
+    lambda: relax.Tensor[(n, 4), "flot32"],
+    lambda: relax.Tensor[(-1, 4), "float32"],
+    lambda: relax.Prim("int65"),
+    lambda: T.Buffer((n,), "float33"),
+    lambda: relax.Tensor[n, "float32"],
+    lambda: T.grid(3),
+    lambda: relax.set_num_threads(0),
+    lambda: relax.register_packed("x", 3),
+    lambda: relax.load("missing.rlx"),
+    lambda: doubled.save("missing/x.rlx"),
+    lambda: range(n),
+    lambda: list(n),
     lambda: relax.compile(3),
     lambda: relax.sum(relax.Var("x", relax.Tensor((n, 4), "float32")), axis=3),
 ]
@@ -87,7 +136,7 @@ ENTRIES: list[Callable[[], object]] = [
 
 @pytest.mark.parametrize("entry", ENTRIES, ids=lambda each: each.__name__)
 def test_no_line_of_the_package_is_shown(entry):
-    with pytest.raises(RelaxError) as caught:
+    with pytest.raises((RelaxError, TypeError, MemoryError, RecursionError, OSError)) as caught:
         entry()
     lines = _files(caught.value)
     assert lines[-1] == __file__ or "contextlib" in lines[-1]
@@ -118,6 +167,31 @@ def test_causes_are_short_as_well():
         fail()
     assert caught.value.__cause__ is not None
     assert not [each for each in _files(caught.value.__cause__) if each.startswith(OWN)]
+
+
+def test_causes_without_a_line_of_the_user_are_left_out():
+    with pytest.raises(RelaxError) as caught:
+
+        @relax.function
+        def wrong(x: relax.Tensor[(n,), "float32"]):
+            return relax.relu(x)
+
+    shown = "".join(traceback.format_exception(caught.value))
+    assert "AttributeError" not in shown
+    assert "direct cause" not in shown
+
+
+def test_functions_of_the_user_stay_among_the_causes():
+    def fails(x):
+        raise ValueError("too large")
+
+    with pytest.raises(RelaxError) as caught:
+
+        @relax.function
+        def wrong(x: relax.Tensor[(n,), "float32"]):
+            return fails(x)
+
+    assert [each.name for each in traceback.extract_tb(caught.value.__cause__.__traceback__)] == ["fails"]
 
 
 def test_all_lines_can_be_asked_for(monkeypatch):

@@ -382,11 +382,14 @@ def _no_element(value: object) -> KernelError:
     if isinstance(value, np.ndarray):
         hint = "make it an argument, and index it like the others: w[i]"
         return KernelError(f"an array of shape {value.shape} is no element", hint=hint)
-    if value in DTYPES:
+    if isinstance(value, str) and value in DTYPES:
         return KernelError(
             f"the dtype {value!r} is no element",
             hint=f'it stands after what is converted: {reading().words}.cast(x[i], "{value}")',
         )
+    if hasattr(value, "type"):  # a value of a function
+        hint = "functions of whole tensors are those of relax: relax.exp(x)"
+        return KernelError("a whole tensor is no element", hint=hint)
     return KernelError(f"{value!r} is no element", hint=getattr(value, "instead", None) or reading().functions)
 
 

@@ -278,6 +278,10 @@ def _known_dtypes(value: Any) -> Iterator[str]:
         yield canonical_dtype(value.dtype)
 
 
+#: What is written where a whole tensor is combined with a number of a kernel.
+_NUMBER = "elements are those of kernels; a number is written 2.0, or np.float32(2)"
+
+
 def as_expr(value: Any, what: str, other_dtypes: Sequence[str] = ()) -> Expr:
     """``value`` as a graph expression: expressions as they are, arrays as constants, Python numbers as constants of
     the dtype they take beside ``other_dtypes``, dims as prim values, sequences as tuples.
@@ -299,10 +303,12 @@ def as_expr(value: Any, what: str, other_dtypes: Sequence[str] = ()) -> Expr:
     if isinstance(value, list | tuple):
         fields = tuple(as_expr(item, f"{what}[{i}]", other_dtypes) for i, item in enumerate(value))
         return Tuple(fields, _context.get().span)
-    of_kernels = "an element" if isinstance(value, ScalarExpr) else "a buffer" if hasattr(value, "buffer") else None
+    is_element = isinstance(value, ScalarExpr)
+    of_kernels = "an element" if is_element else "a buffer" if hasattr(value, "buffer") else None
+    instead = _NUMBER if is_element else as_array(value, what.rpartition(" ")[2])
     raise DTypeError(
         f"{what} must be a tensor, an array or a number, got {of_kernels or kind_of(value)}",
-        hint=reading().functions or as_array(value, what.rpartition(" ")[2]),
+        hint=reading().functions or instead,
         span=_context.get().span,
     )
 

@@ -6,12 +6,14 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from relaxdsl.errors import ScriptError, Span, nearest
+from relaxdsl.tracebacks import short_tracebacks
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 _PACKED: dict[str, Callable[..., Any]] = {}
 
 
+@short_tracebacks
 def register_packed(name: str, function: F | None = None, *, override: bool = False) -> Any:
     """Registers a Python function under ``name`` for ``call_packed``, ``call_pure_packed`` and ``call_dps_packed``.
 

@@ -15,6 +15,7 @@ import numpy as np
 from relaxdsl.errors import ArgumentError
 from relaxdsl.kernels.work import SHARED_FROM
 from relaxdsl.runtime.addresses import Address
+from relaxdsl.tracebacks import short_tracebacks
 
 MAX_THREADS = 1024
 VARIABLE = "RELAXDSL_NUM_THREADS"
@@ -36,6 +37,7 @@ POOL = Address(_pool.ctypes.data)
 """The address of the pool's words."""
 
 
+@short_tracebacks
 def get_num_threads() -> int:
     """How many threads a call may use.
 
@@ -52,6 +54,7 @@ def get_num_threads() -> int:
     return _word(THREAD_COUNT)
 
 
+@short_tracebacks
 def set_num_threads(count: int) -> None:
     """Lets the calls that begin from now on use up to ``count`` threads; 1 keeps all work on the caller's thread.
 

@@ -85,7 +85,7 @@ class _FunctionState:
     result: GlobalVar | None = None
 
 
-@short_tracebacks_of_methods
+@short_tracebacks_of_methods()
 class BlockBuilder:
     """Builds a module, one function at a time.
 

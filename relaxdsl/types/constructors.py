@@ -11,11 +11,13 @@ from typing import Any as AnyValue
 from typing import TypeVar
 
 from relaxdsl.errors import DTypeError, ScriptError, ShapeError
+from relaxdsl.tracebacks import short_tracebacks_of_methods
 from relaxdsl.types.dims import Dim, SymInt, parse_dim, symbol
 from relaxdsl.types.dtype import canonical_dtype
 from relaxdsl.types.types import AnyType, FuncType, PrimType, ShapeType, TensorType, TupleType, Type
 
 
+@short_tracebacks_of_methods("__call__", "__getitem__")
 class TensorAnnotation:
     """``relax.Tensor``: a tensor's type.
 
@@ -52,6 +54,7 @@ class TensorAnnotation:
         return "relax.Tensor"
 
 
+@short_tracebacks_of_methods("__call__", "__getitem__")
 class ShapeAnnotation:
     """``relax.Shape``: the type of a shape passed as a value."""
 
@@ -66,6 +69,7 @@ class ShapeAnnotation:
         return "relax.Shape"
 
 
+@short_tracebacks_of_methods("__call__", "__getitem__")
 class PrimAnnotation:
     """``relax.Prim``: the type of an integer passed by value, usable as a dim."""
 
@@ -90,6 +94,7 @@ class PrimAnnotation:
         return "relax.Prim"
 
 
+@short_tracebacks_of_methods("__call__", "__getitem__")
 class TupleAnnotation:
     """``relax.Tuple``: the type of a tuple, by its fields."""
 
@@ -106,6 +111,7 @@ class TupleAnnotation:
         return "relax.Tuple"
 
 
+@short_tracebacks_of_methods("__call__", "__getitem__")
 class CallableAnnotation:
     """``relax.Callable``: a function's type."""
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from relaxdsl.errors import ArgumentError, InternalError, ScriptError, ShapeError, nearest
+from relaxdsl.tracebacks import short_tracebacks
 from relaxdsl.types import polynomial
 from relaxdsl.types.atoms import Atom, FloorDiv, Max, Min, Symbol, atom_operands
 from relaxdsl.types.dim_parser import Scope, parse_expression
@@ -107,6 +108,7 @@ def value_of_size(caller: str, symbol: Symbol, given: Any) -> int:
     return value
 
 
+@short_tracebacks
 def dims(names: str, *others: object, lower: int = 0, upper: int | None = None) -> SymInt | tuple[SymInt, ...]:
     """The named sizes: one for one name, a tuple for several. Names are separated by spaces or commas.
 

@@ -19,6 +19,7 @@ from weakref import WeakValueDictionary
 from relaxdsl.dataclass import dataclass
 from relaxdsl.errors import ShapeError
 from relaxdsl.locks import SIZES
+from relaxdsl.tracebacks import short_tracebacks
 from relaxdsl.types import polynomial
 from relaxdsl.types.atoms import Atom, FloorDiv, Max, Min, Symbol, atom_operands, dim_sort_key
 from relaxdsl.types.dim_printer import format_operand, format_polynomial
@@ -43,6 +44,7 @@ class DimCompare:
     left: Dim
     right: Dim
 
+    @short_tracebacks
     def __bool__(self) -> NoReturn:
         raise ShapeError(
             f"the condition `{shown(self)}` is not known when compiling, so no Python branch may depend on it",
@@ -254,15 +256,19 @@ class SymInt:
     def __bool__(self) -> bool:  # noqa: PLE0304
         self._refuse("has no truth value", "so no Python branch may depend on it", reading().choose)
 
+    @short_tracebacks
     def __int__(self) -> int:
         self._refuse("is not a number yet", "so int() cannot convert it", "it is an integer without int()")
 
+    @short_tracebacks
     def __index__(self) -> int:  # noqa: PLE0305
         self._refuse("is not a number yet", "so Python cannot count with it", reading().instead_of_count(shown(self)))
 
+    @short_tracebacks
     def __float__(self) -> float:
         self._refuse("is not a number yet", "so float() cannot convert it", reading().instead_of_number(shown(self)))
 
+    @short_tracebacks
     def __iter__(self) -> Iterator[Dim]:
         name, hint = shown(self), None
         if reading() is not FUNCTION:

@@ -73,7 +73,7 @@ class Parameter:
 
 
 @dataclass(frozen=True, slots=True)
-@short_tracebacks_of_methods
+@short_tracebacks_of_methods()
 class Trace:
     """What was done to a kernel, in order.
 
