@@ -89,11 +89,14 @@ def _shown(values: Values, names: Sequence[str]) -> str:
 
 
 def shown_left_out(func: PrimFunc, block: Block, axes: Sequence[IterVar]) -> list[str]:
-    """A line about a place along some axes of a block at which no iteration runs it, if one is found."""
+    """A line about a place along some axes of a block at which no iteration runs it, if one is found: with sizes for
+    which it has steps along all its axes.
+    """
     names = [axis.var for axis in axes]
     sites = [site for site in sites_of(func) if site.node is block and site.what in names]
     choices = small_sizes(func, sites[0].facts) if sites else ()
-    for sizes in islice(choices, _SIZES_TRIED):
+    with_steps = (sizes for sizes in choices if all(evaluate(axis.extent, sizes) > 0 for axis in block.iter_vars))
+    for sizes in islice(with_steps, _SIZES_TRIED):
         walk = _walk_of(sites)
         run = {point.element for point in _points(sites, sizes, walk)}
         places = product(*(range(size_at(site, sizes)) for site in sites))

@@ -36,6 +36,16 @@ def compute_inline_refuses_a_condition() -> relax.Schedule:
 
 
 @case
+def compute_inline_shows_no_example_without_an_element() -> relax.Schedule:
+    """Where an axis has no steps, no iteration of the block is left out."""
+    sch = start("chain")
+    outer, _ = sch.split(sch.fuse(*sch.get_loops("y")), factors=[None, 16])
+    sch.compute_at("u", outer)
+    sch.compute_inline("u")
+    return sch
+
+
+@case
 def compute_inline_refuses_two_values() -> relax.Schedule:
     sch = relax.Schedule(odd_stages)
     sch.compute_inline("w")
