@@ -100,7 +100,7 @@ from relaxdsl.tracebacks import short_tracebacks_of_methods
 from relaxdsl.types.constructors import Tensor
 from relaxdsl.types.dims import SymInt, dim_max, dim_min, floordiv, modulo
 from relaxdsl.types.dims import ceildiv as _ceildiv
-from relaxdsl.types.dtype import canonical_dtype, holds, is_bool, is_float
+from relaxdsl.types.dtype import KERNEL_DTYPES, canonical_dtype, holds, is_bool, is_float
 from relaxdsl.types.types import TensorType
 
 # ------------------------------------------------------------------------------------------------ the parser's words
@@ -212,10 +212,12 @@ class DTypeFunction:
         """``value`` as this dtype; a number is converted here and now.
 
         Raises:
-            DTypeError: a number that the dtype cannot hold.
+            DTypeError: a number that the dtype cannot hold; kernels do not compute in the dtype.
         """
         if value is None:
             return FreshSize(self.dtype)
+        if self.dtype not in KERNEL_DTYPES:
+            raise DTypeError(f"{self!r}: kernels do not compute in {self.dtype}", hint="use T.float32")
         if isinstance(value, str):
             value = float(value) if is_float(self.dtype) else _number_in(value)
         if isinstance(value, builtins.bool | int | float):

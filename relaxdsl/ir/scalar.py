@@ -524,10 +524,17 @@ def cast(value: ScalarExpr, dtype: str) -> ScalarExpr:
     dtype = canonical_dtype(dtype)
     if value.dtype == dtype:
         return value
-    is_cut = isinstance(value, Const) and isinstance(value.value, float) and not is_float(dtype)
-    if isinstance(value, Const) and not is_cut and (isinstance(value.value, float) or holds(dtype, value.value)):
-        return const(value.value, dtype)
-    return Cast(value, dtype)
+    if not isinstance(value, Const):
+        return Cast(value, dtype)
+    if isinstance(value.value, float):
+        return const(_in_dtype(value.value, value.dtype), dtype) if is_float(dtype) else Cast(value, dtype)
+    return const(value.value, dtype) if holds(dtype, value.value) else Cast(value, dtype)
+
+
+def _in_dtype(number: float, dtype: str) -> float:
+    """The number that ``number`` is in a float dtype, where it may have fewer digits."""
+    with np.errstate(over="ignore"):
+        return float(np.dtype(dtype).type(number))
 
 
 def _default_dtype(value: int | float | bool) -> str:

@@ -239,3 +239,26 @@ def test_how_elements_print(capsys: pytest.CaptureFixture[str]) -> None:
             y[i] = t
 
     assert capsys.readouterr().out == "x[i] [x[i] + i, n - 1] x[x[i]] * T.int64(2) t\n"
+
+
+def test_a_number_has_the_digits_of_its_dtype() -> None:
+    @relax.prim_func
+    def scaled(x: T.Buffer((n,), "float64"), y: T.Buffer((n,), "float64")):
+        for i in range(n):
+            y[i] = x[i] * T.float32(0.1) + (T.float32(1e40) if n > 2 else 0)
+
+    np.testing.assert_array_equal(scaled(np.ones(1)), np.float64(np.float32(0.1)))
+    assert "x[i] * T.float64(0.10000000149011612)" in str(scaled)
+    assert np.isinf(scaled(np.ones(3))).all()
+
+
+def test_loops_and_sizes_are_stored_as_astype_converts_them() -> None:
+    @relax.prim_func
+    def counted(y: T.Buffer((n,), "int8"), z: T.Buffer((n,), "float32")):
+        for i in range(n):
+            y[i] = i * 2 + n
+            z[i] = i
+
+    small, wide = counted(300)
+    np.testing.assert_array_equal(small, (np.arange(300) * 2 + 300).astype("int8"))
+    np.testing.assert_array_equal(wide, np.arange(300, dtype="float32"))
