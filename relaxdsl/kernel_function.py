@@ -189,7 +189,7 @@ class KernelFunction:
         from relaxdsl.passes.explanation import explain_kernel
 
         made = self._runnable()
-        in_order = () if self._parsed is None else self._parsed.in_order
+        in_order = {} if self._parsed is None else self._parsed.in_order
         return explain_kernel(made.explain(), made.compiled_kernels(), in_order)
 
     def check(self, /, *args: Any, **keywords: Any) -> Comparison:

@@ -150,6 +150,28 @@ def test_explain_says_why_a_parallel_loop_runs_in_order() -> None:
     assert f"T.parallel, but in order on one thread:\n{why}" in text
 
 
+def test_explain_says_why_a_vectorized_loop_runs_in_order() -> None:
+    @relax.prim_func
+    def running(x: T.Buffer((n, m), "float32"), y: T.Buffer((n, m), "float32"), z: T.Buffer((n,), "float32")):
+        for i in T.vectorized(n):
+            total = T.float32(0)
+            for j in T.vectorized(m):
+                total += x[i, j]
+            z[i] = total
+            for k in T.vectorized(m):
+                y[i, k] = x[i, k] if k == 0 else y[i, T.max(k - 1, 0)] + x[i, k]
+
+    explanation = running.explain()
+    assert explanation.loops == ("for i in T.vectorized(n):", "    for j in range(m):", "    for k in range(m):")
+    why = (
+        "T.vectorized, but one step after the other:\n"
+        "   j: every step changes the variable total, begun outside of it\n"
+        "   k: two steps may touch the same element of y\n"
+    )
+    assert why in str(explanation)
+    assert "T.parallel, but" not in str(explanation)
+
+
 def test_explain_shows_calls_of_the_engine() -> None:
     @relax.prim_func
     def product(a: T.Buffer((n, m), "float32"), b: T.Buffer((m, n), "float32"), c: T.Buffer((n, n), "float32")):

@@ -19,6 +19,8 @@ from relaxdsl.types.symint import from_atom, is_at_least
 
 Scope = Literal["global", "scratch", "shared", "register"]
 LoopKind = Literal["serial", "parallel", "vectorized", "unrolled"]
+#: The kinds of loops whose steps run at once.
+KINDS_AT_ONCE: tuple[LoopKind, ...] = ("parallel", "vectorized")
 IterKind = Literal["spatial", "reduce"]
 
 

@@ -1,4 +1,4 @@
-"""Proofs that steps of a parallel loop, or of a block's spatial axes, touch elements of their own.
+"""Proofs that steps of a parallel or vectorized loop, or of a block's spatial axes, touch elements of their own.
 
 So they may run in any order. What is not proved runs serially, in the order it is written.
 """
@@ -9,7 +9,18 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from functools import lru_cache
 
-from relaxdsl.ir.loops import Block, Buffer, For, IterVar, PrimFunc, Stmt, Store, sub_statements, walk
+from relaxdsl.ir.loops import (
+    KINDS_AT_ONCE,
+    Block,
+    Buffer,
+    For,
+    IterVar,
+    PrimFunc,
+    Stmt,
+    Store,
+    sub_statements,
+    walk,
+)
 from relaxdsl.ir.scalar import Index, ScalarExpr
 from relaxdsl.kernels.accesses import expressions, loads_of
 from relaxdsl.kernels.out_of_range import positive_sizes
@@ -20,16 +31,13 @@ from relaxdsl.types.dims import Dim, substitute
 
 
 def unproved_loops(kernel: PrimFunc) -> Iterator[tuple[For, Buffer]]:
-    """The parallel loops of which two steps may touch an element that one of them writes, and of which buffer.
+    """The parallel and vectorized loops of which two steps may touch an element that one of them writes, each with its
+    buffer.
 
     Writes of elements that data chooses are taken to be meant; but not where steps read what they write there.
     """
-    for around, loop in _parallel_loops(kernel.body):
-        found = [
-            each
-            for each in touches(loop, around)
-            if each.buffer.scope != "register" and not is_private(kernel, each.buffer, loop)
-        ]
+    for around, loop in _loops_at_once(kernel.body):
+        found = [each for each in touches(loop, around) if not _is_own(kernel, each.buffer, loop)]
         pairs = conflicting_pairs(_where_they_run(found, (*around, loop)))
         outside = {each.var for each in around}
         decided = (pair for pair in pairs if not _is_taken_to_be_meant(*pair))
@@ -38,15 +46,22 @@ def unproved_loops(kernel: PrimFunc) -> Iterator[tuple[For, Buffer]]:
             yield loop, met
 
 
-def _parallel_loops(stmt: Stmt, around: tuple[For, ...] = ()) -> Iterator[tuple[tuple[For, ...], For]]:
-    """The parallel loops in a statement, and the loops around each."""
+def _loops_at_once(stmt: Stmt, around: tuple[For, ...] = ()) -> Iterator[tuple[tuple[For, ...], For]]:
+    """The parallel and vectorized loops in a statement, and the loops around each."""
     inside = around
     if isinstance(stmt, For):
         inside = (*around, stmt)
-        if stmt.kind == "parallel":
+        if stmt.kind in KINDS_AT_ONCE:
             yield around, stmt
     for inner in sub_statements(stmt):
-        yield from _parallel_loops(inner, inside)
+        yield from _loops_at_once(inner, inside)
+
+
+def _is_own(kernel: PrimFunc, buffer: Buffer, loop: For) -> bool:
+    """Whether no step of the loop sees what another one leaves in the buffer; local variables end where they began."""
+    if buffer.scope == "register":
+        return all(loop in each.loops for each in touches(kernel.body) if each.buffer is buffer)
+    return is_private(kernel, buffer, loop)
 
 
 def _is_taken_to_be_meant(a: Touch, b: Touch) -> bool:

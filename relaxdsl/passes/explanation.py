@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import field, replace
 from itertools import groupby
+from types import MappingProxyType
 
 from relaxdsl.dataclass import dataclass
 from relaxdsl.errors import Span
 from relaxdsl.ir.graph import Function
+from relaxdsl.ir.loops import LoopKind
 from relaxdsl.ir.print_loops import loop_headers
 from relaxdsl.ir.visit import all_bindings
 from relaxdsl.kernels.jit import CompiledKernel
@@ -31,6 +33,10 @@ from relaxdsl.types.types import TensorType, TupleType, Type
 
 _MOST = 80
 """A size with a longer text is not shown."""
+_IN_ORDER: dict[LoopKind, str] = {
+    "parallel": "T.parallel, but in order on one thread",
+    "vectorized": "T.vectorized, but one step after the other",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +100,7 @@ class Explanation:
         workspace: what memory a call needs besides its results.
         code_in_file: of a function that was loaded, what became of the machine code in its file.
         loops: of a kernel written by hand, the first lines of its loops as they run, and of branches around them.
-        in_order: of such a kernel, the loops written as ``T.parallel`` that run in order, and why.
+        in_order: of such a kernel, the loops written as ``T.parallel`` or ``T.vectorized`` that run in order, and why.
     """
 
     function: str
@@ -112,7 +118,7 @@ class Explanation:
     seconds: dict[str, float]
     code_in_file: str = ""
     loops: tuple[str, ...] = ()
-    in_order: tuple[str, ...] = ()
+    in_order: Mapping[LoopKind, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
 
     def __repr__(self) -> str:
         return str(self)  # what a notebook or a prompt shows
@@ -124,7 +130,8 @@ class Explanation:
         lines += _section("accepted, to be checked at run time", self.accepted)
         lines += _section("kernels, in order", [line for each in self.kernels for line in _kernel_lines(each)])
         lines += _section("loops, as they run", self.loops)
-        lines += _section("T.parallel, but in order on one thread", self.in_order)
+        for kind, title in _IN_ORDER.items():
+            lines += _section(title, self.in_order.get(kind, ()))
         lines += _section("computed when compiling", self.computed)
         lines += _section("memory", [self.workspace])
         lines += _section("copies", self.copies)
@@ -177,13 +184,15 @@ def explain(
     )
 
 
-def explain_kernel(call: Explanation, kernels: Sequence[CompiledKernel], in_order: tuple[str, ...]) -> Explanation:
+def explain_kernel(
+    call: Explanation, kernels: Sequence[CompiledKernel], in_order: Mapping[LoopKind, tuple[str, ...]]
+) -> Explanation:
     """The explanation of a kernel written by hand.
 
     Args:
         call: that of the program that calls the kernel.
         kernels: what it was compiled to: one kernel, in debug mode and what copies its outputs.
-        in_order: the loops written as parallel that run in order.
+        in_order: the loops written as parallel or vectorized that run in order, by these kinds.
     """
     schedules = {kernel.name: _schedule_of(kernel) for kernel in kernels}
     facts = (replace(fact, facts=(schedules[fact.name],)) for fact in call.kernels)

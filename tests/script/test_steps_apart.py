@@ -118,6 +118,57 @@ def test_parallel_loops(kernel: relax.KernelFunction, is_proved: bool) -> None:
     assert ("range(lo, hi)" in kernel.source()) is is_proved
 
 
+@relax.prim_func
+def running(x: T.Buffer((n,), "float32"), y: T.Buffer((n,), "float32")):
+    for i in T.vectorized(n):
+        if i == 0:
+            y[i] = x[i]
+        else:
+            y[i] = y[i - 1] + x[i]
+
+
+@relax.prim_func
+def row_sums(x: T.Buffer((n, 64), "float32"), y: T.Buffer((n,), "float32")):
+    for i in T.parallel(n):
+        total = T.float32(0)
+        for j in T.vectorized(64):
+            total += x[i, j]
+        y[i] = total
+
+
+@relax.prim_func
+def positive_sums(x: T.Buffer((n, m), "float32"), y: T.Buffer((n,), "float32")):
+    for i in T.vectorized(n):
+        total = T.float32(0)
+        for j in range(m):
+            if x[i, j] > 0:
+                total += x[i, j]
+        y[i] = total
+
+
+@relax.prim_func
+def scattered(x: T.Buffer((n,), "int64"), y: T.Buffer((n,), "int64")):
+    for i in T.vectorized(n):
+        y[x[i]] = i
+
+
+@pytest.mark.parametrize(
+    ("kernel", "is_proved"),
+    [(running, False), (row_sums, False), (positive_sums, True), (scattered, True)],
+    ids=lambda value: getattr(value, "__name__", str(value)),
+)
+def test_vectorized_loops(kernel: relax.KernelFunction, is_proved: bool) -> None:
+    """A sum in a local variable that the loop begins is its own; in one from outside, the steps need each other."""
+    assert ("T.vectorized" in str(kernel)) is is_proved
+
+
+def test_vectorized_loops_that_run_in_order_add_in_order() -> None:
+    x = np.random.default_rng(0).random((3, 64), dtype="float32")
+    sums = np.cumsum(x, axis=1, dtype="float32")
+    np.testing.assert_array_equal(row_sums(x), sums[:, -1])
+    np.testing.assert_array_equal(running(x[0]), sums[0])
+
+
 def test_what_runs_in_order_gives_what_it_says() -> None:
     x = np.array([0, 3, 0, 0, 5, 0])
     np.testing.assert_array_equal(left_over(x), [0, 3, 3, 3, 5, 5])

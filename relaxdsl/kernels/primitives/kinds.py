@@ -8,6 +8,7 @@ from typing import NoReturn
 
 from relaxdsl.errors import ScheduleError
 from relaxdsl.ir.loops import (
+    KINDS_AT_ONCE,
     MOST_STEPS_UNROLLED,
     Block,
     For,
@@ -33,8 +34,6 @@ from relaxdsl.kernels.primitives.private import is_private
 from relaxdsl.kernels.primitives.tree import loop_path, loops_on, names_in, refuse, replaced
 from relaxdsl.kernels.steps_apart import are_steps_apart
 from relaxdsl.types.dims import free_symbols
-
-_INDEPENDENT = ("parallel", "vectorized")
 
 
 def parallel(func: PrimFunc, loop: str) -> PrimFunc:
@@ -68,7 +67,7 @@ def require_kinds(func: PrimFunc, step: str) -> PrimFunc:
     if (steps := _steps_written_out(func)) > MOST_STEPS_UNROLLED:
         unrolled = (stmt.var for stmt in walk(func.body) if isinstance(stmt, For) and stmt.kind == "unrolled")
         _refuse_many_steps(func, step, steps, next(unrolled))
-    for name in [stmt.var for stmt in walk(func.body) if isinstance(stmt, For) and stmt.kind in _INDEPENDENT]:
+    for name in [stmt.var for stmt in walk(func.body) if isinstance(stmt, For) and stmt.kind in KINDS_AT_ONCE]:
         path, loop = loop_path(func, name, step)
         _require_independent(func, loops_on(path), loop, step)
     return func

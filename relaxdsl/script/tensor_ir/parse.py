@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from types import FunctionType, MappingProxyType
 from typing import Any
 
 from relaxdsl.dataclass import dataclass
 from relaxdsl.errors import Definition, RelaxError
-from relaxdsl.ir.loops import Buffer, For, PrimFunc, Stmt, map_statements, sub_statements, walk
+from relaxdsl.ir.loops import Buffer, For, LoopKind, PrimFunc, Stmt, map_statements, sub_statements, walk
 from relaxdsl.kernels.steps_apart import unproved_loops
 from relaxdsl.script import parse as programs
 from relaxdsl.script.interpreter import Frame
@@ -32,14 +32,15 @@ _LOADED = (programs, blocks, expressions, loops, statements)
 class ParsedKernel:
     """A kernel; where it and its accesses are in the user's source, and what its loops and axes are called there.
 
-    ``in_order`` tells of loops written as parallel that run in order, since their steps are not proved to be apart.
+    ``in_order`` tells of loops written as parallel or vectorized that run in order, by these kinds: their steps are not
+    proved to be apart.
     """
 
     prim_func: PrimFunc
     definition: Definition
     places: Places
     shown: Mapping[str, str]
-    in_order: tuple[str, ...] = ()
+    in_order: Mapping[LoopKind, tuple[str, ...]]
 
     def in_debug_mode(self) -> DebugKernel | None:
         """The kernel that checks its accesses and knows their lines; None if there is nothing to check."""
@@ -82,9 +83,8 @@ def parse_kernel_node(
             raise interp.errors[0]
         unproved = tuple(unproved_loops(kernel)) if is_checked else ()
         kernel = _in_order(kernel, {loop.var for loop, _ in unproved}, interp.places)
-        told = tuple(_why_in_order(loop, buffer, interp.shown) for loop, buffer in unproved)
         definition = Definition(source.name_span(node), interp.param_spans)
-        return ParsedKernel(kernel, definition, interp.places, interp.shown, told)
+        return ParsedKernel(kernel, definition, interp.places, interp.shown, _told(unproved, interp.shown))
     except RelaxError as error:
         errors = [*interp.errors, error] if error not in interp.errors else interp.errors
         first, *others = errors
@@ -99,13 +99,25 @@ def _as_it_runs(kernel: PrimFunc) -> PrimFunc:
     return replace(kernel, attrs=MappingProxyType({**kernel.attrs, "scheduled": True}))
 
 
+def _told(
+    unproved: Iterable[tuple[For, Buffer]], shown: Mapping[str, str]
+) -> Mapping[LoopKind, tuple[str, ...]]:
+    """Why loops run in order, by the kind that they are written as."""
+    told: dict[LoopKind, tuple[str, ...]] = {}
+    for loop, buffer in unproved:
+        told[loop.kind] = (*told.get(loop.kind, ()), _why_in_order(loop, buffer, shown))
+    return MappingProxyType(told)
+
+
 def _why_in_order(loop: For, buffer: Buffer, shown: Mapping[str, str]) -> str:
     name = shown.get(loop.var, loop.var)
+    if buffer.scope == "register":
+        return f"{name}: every step changes the variable {buffer.name}, begun outside of it"
     return f"{name}: two steps may touch the same element of {buffer.name}"
 
 
 def _in_order(kernel: PrimFunc, loops: Collection[str], places: Places) -> PrimFunc:
-    """The kernel with some parallel loops serial."""
+    """The kernel with some of its loops serial."""
 
     def visit(stmt: Stmt) -> Stmt:
         inner = map_statements(stmt, visit)
