@@ -6,6 +6,7 @@ import html
 import sys
 
 from relaxdsl.ir.graph import Call, Constant, Expr, Function, If, PrimValue, SeqExpr, ShapeExpr, Tuple, TupleGetItem
+from relaxdsl.ir.loops import PrimFunc
 from relaxdsl.ir.module import IRModule
 from relaxdsl.ir.print_graph import script, summary
 from relaxdsl.kernels.primitives.schedule import Schedule
@@ -59,8 +60,8 @@ def _represent(expr: Expr) -> str:
 
 for _node in (Call, Constant, If, PrimValue, SeqExpr, ShapeExpr, Tuple, TupleGetItem):
     _node.__repr__ = _represent  # type: ignore[method-assign, assignment]
-Function.__str__ = script  # type: ignore[method-assign, assignment]
-IRModule.__str__ = script  # type: ignore[method-assign, assignment]
+for _program in (Function, PrimFunc, IRModule):
+    _program.__str__ = script  # type: ignore[method-assign, assignment]
 
 
 def _show_schedule(self: Schedule) -> None:

@@ -197,6 +197,12 @@ def test_lower_shows_the_kernel_on_its_way_down() -> None:
     assert stages["vm"].startswith("program softmax(x: float32(n, m)) -> ")
 
 
+def test_the_text_of_a_kernel_in_the_ir_is_its_script() -> None:
+    assert str(softmax.ir) == softmax.script()
+    sch = relax.Schedule(softmax)
+    assert str(sch.func) == str(sch)
+
+
 # -------------------------------------------------------------------------------------------------------------- check
 
 

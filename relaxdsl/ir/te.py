@@ -26,7 +26,7 @@ class Compute:
     inputs: tuple[Tensor, ...]
 
 
-@dataclass(frozen=True, eq=False, slots=True)
+@dataclass(frozen=True, eq=False, slots=True, repr=False)
 class Tensor:
     """A TE tensor: an output of a compute, or an input (``operation`` is None). Indexing it gives an element."""
 
@@ -78,6 +78,9 @@ class Tensor:
         return NotImplemented
 
     __hash__ = object.__hash__
+
+    def __repr__(self) -> str:
+        return f"the tensor {self.name}"
 
     def __iter__(self) -> None:
         raise KernelError(

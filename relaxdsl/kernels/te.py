@@ -120,7 +120,8 @@ def reduce_axis(extent: Dim | tuple[Dim, Dim], name: str = "k") -> SymInt:
 
 def _checked_shape(what: str, shape: Sequence[Dim], may_be_negative: bool = False) -> tuple[Dim, ...]:
     if not isinstance(shape, tuple | list):
-        raise KernelError(f"{what}: a shape is a tuple of sizes, got {shape!r}", hint="write (n,) for one axis")
+        hint = f"write {shape.name}.shape" if isinstance(shape, Tensor) else "write (n,) for one axis"
+        raise KernelError(f"{what}: a shape is a tuple of sizes, got {shape!r}", hint=hint)
     return tuple(_checked_size(what, size, may_be_negative) for size in shape)
 
 
@@ -128,7 +129,8 @@ def _checked_size(what: str, size: object, may_be_negative: bool) -> Dim:
     if isinstance(size, SymInt):
         return size
     if isinstance(size, bool) or not hasattr(size, "__index__"):
-        raise KernelError(f"{what}: {size!r} is not a size", hint="a size is an integer or a dim")
+        hint = f"{size.name}.shape has its sizes" if isinstance(size, Tensor) else "a size is an integer or a dim"
+        raise KernelError(f"{what}: {size!r} is not a size", hint=hint)
     number: int = size.__index__()
     if number < 0 and not may_be_negative:
         raise KernelError(f"{what}: the size {number} is negative")

@@ -167,6 +167,14 @@ MISTAKES = {
         lambda: te.placeholder(n, name="y"),
         "placeholder y: a shape is a tuple of sizes, got n\n   hint: write (n,) for one axis",
     ),
+    "shape that is a tensor": (
+        lambda: te.compute(v, lambda i: v[i]),
+        "compute: a shape is a tuple of sizes, got the tensor v\n   hint: write v.shape",
+    ),
+    "size that is a tensor": (
+        lambda: te.compute((v, 2), lambda i, j: v[i]),
+        "compute: the tensor v is not a size\n   hint: v.shape has its sizes",
+    ),
     "infinity of integers": (
         lambda: te.infinity("int32"),
         "infinity: int32 has no infinity\n   hint: use te.max_value(dtype)",
