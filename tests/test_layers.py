@@ -17,6 +17,7 @@ LAYERS = {
     "errors": 0,
     "locks": 0,
     "tracebacks": 1,
+    "user_lines": 1,
     "cache": 2,
     "types": 2,
     "ir": 3,

@@ -5,10 +5,11 @@ from __future__ import annotations
 from relaxdsl.dataclass import dataclass
 from relaxdsl.errors import KernelError
 from relaxdsl.ir.loops import Buffer
-from relaxdsl.ir.scalar import Index, IndexValue, Load, ScalarExpr, whole_is_no_element
+from relaxdsl.ir.scalar import Index, IndexValue, Load, Reduce, ScalarExpr, whole_is_no_element
 from relaxdsl.types.dims import Dim, SymInt
 from relaxdsl.types.dtype import is_integer
 from relaxdsl.types.symint import does_user_compare
+from relaxdsl.user_lines import UserLine
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -16,7 +17,7 @@ class Compute:
     """One stage: for every point of ``axes`` (symbol name, extent), element ``i`` of the outputs is ``bodies[i]``.
 
     A body is a scalar expression, or a Reduce at its top; all bodies of a reduction share one combiner. ``inputs``
-    are the tensors the bodies read.
+    are the tensors the bodies read, ``made_at`` is the user's line.
     """
 
     name: str
@@ -24,6 +25,14 @@ class Compute:
     bodies: tuple[ScalarExpr, ...]
     buffers: tuple[Buffer, ...]
     inputs: tuple[Tensor, ...]
+    made_at: UserLine | None = None
+
+    @property
+    def all_axes(self) -> tuple[tuple[str, Dim], ...]:
+        """``axes``, then those of the reduction."""
+        first = self.bodies[0]
+        reduced = first.axes if isinstance(first, Reduce) else ()
+        return (*self.axes, *((each.name, each.extent) for each in reduced))
 
 
 @dataclass(frozen=True, eq=False, slots=True, repr=False)

@@ -9,8 +9,10 @@ from relaxdsl.errors import KernelError
 from relaxdsl.ir.loops import Block, PrimFunc, walk
 from relaxdsl.ir.print_loops import format_scalar
 from relaxdsl.ir.scalar import Index, ScalarExpr
+from relaxdsl.ir.te import Compute
 from relaxdsl.kernels.access_sites import AxisValue, Fact, LoopRange, Site
 from relaxdsl.kernels.accesses import index_dims, loads_of
+from relaxdsl.kernels.create import hint_of
 from relaxdsl.kernels.out_of_range import Values, index_at, size_at
 from relaxdsl.types.dims import free_symbols
 
@@ -32,6 +34,16 @@ def names_of_axes(kernel: PrimFunc) -> dict[str, str]:
     """What tensor expressions call the axes of blocks, by the names of their symbols."""
     axes = (axis for block in walk(kernel.body) if isinstance(block, Block) for axis in block.iter_vars)
     return {axis.var: axis.var.removeprefix("v_") for axis in axes}
+
+
+def names_in_stage(kernel: PrimFunc, block: Block, stage: Compute) -> dict[str, str]:
+    """What the stage of a block calls its axes, by the names of their symbols, where that names nothing else there."""
+    names = names_of_axes(kernel)
+    given = [hint_of(axis) for axis, _ in stage.all_axes]
+    for axis, name in zip(block.iter_vars, given, strict=True):
+        if given.count(name) == 1 and name not in kernel.symbols:
+            names[axis.var] = name
+    return names
 
 
 def headline_of(kernel: PrimFunc, site: Site, shown: Mapping[str, str]) -> str:

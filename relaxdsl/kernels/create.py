@@ -26,8 +26,16 @@ def create_prim_func(inputs: Sequence[Tensor], outputs: Sequence[Tensor], name: 
     Raises:
         KernelError: an output depends on a placeholder that is not among the inputs, or an input is given twice.
     """
+    kernel, _ = create_with_stages(inputs, outputs, name)
+    return kernel
+
+
+def create_with_stages(
+    inputs: Sequence[Tensor], outputs: Sequence[Tensor], name: str
+) -> tuple[PrimFunc, dict[Block, Compute]]:
+    """The same kernel, and the stage of each block; copies of inputs are none."""
     builder = _Builder(name, tuple(inputs), tuple(outputs))
-    return builder.build()
+    return builder.build(), builder.stages
 
 
 @dataclass(slots=True)
@@ -39,6 +47,7 @@ class _Builder:
     #: The kernel's buffer of each TE buffer.
     buffers: dict[Buffer, Buffer] = field(default_factory=dict)
     scratch: list[Buffer] = field(default_factory=list)
+    stages: dict[Block, Compute] = field(default_factory=dict)
 
     def build(self) -> PrimFunc:
         stages = _stages_in_order(self.name, self.inputs, self.outputs)
@@ -68,27 +77,27 @@ class _Builder:
     def _copy(self, source: Buffer, target: Buffer) -> Stmt:
         axes = tuple((self.names.unique(f"i{d}"), extent) for d, extent in enumerate(target.shape))
         indices = tuple(_iter_variable(*axis) for axis in axes)
-        return _nest_of(f"{target.name}_copy", axes, (), Store(target, indices, Load(source, indices)), None)
+        nest, _ = _nest_of(f"{target.name}_copy", axes, (), Store(target, indices, Load(source, indices)), None)
+        return nest
 
     def _nest(self, stage: Compute) -> Stmt:
         """The loops and the block of one stage."""
         first = stage.bodies[0]
-        reduce_axes = first.axes if isinstance(first, Reduce) else ()
-        renamed = {
-            old: self.names.unique(_hint(old)) for old, _ in (*stage.axes, *((a.name, a.extent) for a in reduce_axes))
-        }
-        axes = tuple((renamed[axis], extent) for axis, extent in stage.axes)
-        reduces = tuple((renamed[axis.name], axis.extent) for axis in reduce_axes)
+        renamed = {old: self.names.unique(hint_of(old)) for old, _ in stage.all_axes}
+        all_axes = tuple((renamed[axis], extent) for axis, extent in stage.all_axes)
+        axes, reduces = all_axes[: len(stage.axes)], all_axes[len(stage.axes) :]
         values = {
             old: _iter_variable(new, extent)
-            for (old, new), (_, extent) in zip(renamed.items(), (*axes, *reduces), strict=True)
+            for (old, new), (_, extent) in zip(renamed.items(), all_axes, strict=True)
         }
         indices = tuple(_iter_variable(*axis) for axis in axes)
         if isinstance(first, Reduce):
             init, body = self._reduction(stage, first, indices, values)
         else:
             init, body = None, sequence(*self._stores(stage, indices, values))
-        return _nest_of(self._buffer(stage.buffers[0]).name, axes, reduces, body, init)
+        nest, block = _nest_of(self._buffer(stage.buffers[0]).name, axes, reduces, body, init)
+        self.stages[block] = stage
+        return nest
 
     def _stores(self, stage: Compute, indices: tuple[Dim, ...], values: dict[str, SymInt]) -> Iterator[Stmt]:
         for buffer, body in zip(stage.buffers, stage.bodies, strict=True):
@@ -175,18 +184,20 @@ def _iter_variable(name: str, extent: Dim) -> SymInt:
 
 
 def _nest_of(
-    block: str,
+    name: str,
     axes: tuple[tuple[str, Dim], ...],
     reduces: tuple[tuple[str, Dim], ...],
     body: Stmt,
     init: Stmt | None,
-) -> Stmt:
+) -> tuple[Stmt, Block]:
+    """The loops, and the block in them."""
     spatial = tuple(IterVar(f"v_{var}", extent, "spatial", loop_variable(var, extent)) for var, extent in axes)
     reduce = tuple(IterVar(f"v_{var}", extent, "reduce", loop_variable(var, extent)) for var, extent in reduces)
-    nest: Stmt = Block(block, (*spatial, *reduce), body, init)
+    made = Block(name, (*spatial, *reduce), body, init)
+    nest: Stmt = made
     for var, extent in reversed((*axes, *reduces)):
         nest = For(var, extent, nest)
-    return nest
+    return nest, made
 
 
 # ---------------------------------------------------------------------------- order
@@ -242,7 +253,8 @@ def _dims_of(expr: ScalarExpr) -> Iterator[Dim]:
 # ---------------------------------------------------------------------------- names
 
 
-def _hint(axis: str) -> str:
+def hint_of(axis: str) -> str:
+    """What the user calls an axis of a stage."""
     return axis.partition(".")[0]
 
 

@@ -34,6 +34,7 @@ from relaxdsl.kernels.te_functions import *  # noqa: F403 - the scalar functions
 from relaxdsl.kernels.te_functions import cast, max_value, min_value
 from relaxdsl.types.dims import Dim, DimCompare, SymInt, free_symbols
 from relaxdsl.types.dtype import canonical_dtype, is_bool, is_float
+from relaxdsl.user_lines import calling_line
 
 __all__ = [  # noqa: PLE0604 - the scalar functions are part of relax.te
     *te_functions.__all__,
@@ -101,7 +102,7 @@ def compute(
     axes = tuple((free_symbols(each)[0], extent) for each, extent in zip(variables, extents, strict=True))
     _check_bodies(name, bodies, axes)
     buffers = _output_buffers(name, extents, bodies)
-    operation = Compute(name, axes, bodies, buffers, _inputs(bodies))
+    operation = Compute(name, axes, bodies, buffers, _inputs(bodies), calling_line())
     tensors = tuple(Tensor(buffer, operation) for buffer in buffers)
     return tensors if isinstance(result, tuple | list) else tensors[0]
 

@@ -5,17 +5,15 @@ from __future__ import annotations
 import ast
 import builtins
 import inspect
-import linecache
 import math
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from types import MappingProxyType, ModuleType, TracebackType
+from types import MappingProxyType, ModuleType
 from typing import Any, TypeAlias
 
 import numpy as np
 
-from relaxdsl.errors import RelaxError, ScriptError, display_name
+from relaxdsl.errors import RelaxError, ScriptError
 from relaxdsl.ir.graph import Expr, GlobalVar, Var
 from relaxdsl.ir.loops import PrimFunc
 from relaxdsl.ir.scalar import ScalarExpr
@@ -33,9 +31,9 @@ from relaxdsl.types.dims import SymInt, dim_max, dim_min
 from relaxdsl.types.reading import reading
 from relaxdsl.types.symint import shown, user_compares
 from relaxdsl.types.types import ShapeType, TupleType, with_named_sizes
+from relaxdsl.user_lines import lines_of
 
 _PACKAGE_NAME = f"{__name__.partition('.')[0]}."
-_PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 Intrinsic: TypeAlias = Callable[..., Any]
 
@@ -117,7 +115,7 @@ def _call_native(interp: Interpreter, node: ast.Call, function: Any, args: list[
     except Poisoned:
         raise
     except RelaxError as error:
-        error.details += tuple(_helper_lines(error.__traceback__))
+        error.details += tuple(map(str, lines_of(error.__traceback__)))
         if getattr(function, "__module__", None) == "math" and any(isinstance(each, ScalarExpr) for each in args):
             error.hint = element_hint(function.__name__, "x[i]")
         raise
@@ -127,21 +125,10 @@ def _call_native(interp: Interpreter, node: ast.Call, function: Any, args: list[
             bind_arguments(name, inspect.signature(function), args, kwargs)
         raise ScriptError(
             f"{name}: {type(error).__name__}: {error}",
-            details=list(_helper_lines(error.__traceback__)),
+            details=map(str, lines_of(error.__traceback__)),
             hint=_hint_for(function, name, [*args, *kwargs.values()], error),
             span=interp.source.span(node),
         ) from error
-
-
-def _helper_lines(traceback: TracebackType | None) -> Iterator[str]:
-    """The lines of the user's helper functions that the error went through, outermost first."""
-    while traceback is not None:
-        code, line = traceback.tb_frame.f_code, traceback.tb_lineno
-        if not code.co_filename.startswith(_PACKAGE):
-            text = linecache.getline(code.co_filename, line).strip()
-            if text:  # else it is in a library's machine code
-                yield f"in {code.co_name} ({display_name(code.co_filename)}:{line}): {text}"
-        traceback = traceback.tb_next
 
 
 def _is_numpy(function: Any) -> bool:

@@ -9,14 +9,15 @@ import numpy as np
 
 from relaxdsl.errors import DTypeError, KernelError, RelaxError, ScriptError, ShapeError
 from relaxdsl.ir.graph import NO_ATTRS, Call, Constant, Expr, GlobalVar, Op, PrimValue, ShapeExpr, Tuple
-from relaxdsl.ir.loops import Buffer, PrimFunc
+from relaxdsl.ir.loops import Block, Buffer, PrimFunc, Store, walk
 from relaxdsl.ir.names import UniqueNames
+from relaxdsl.ir.scalar import Load
 from relaxdsl.ir.signature import bind_kernel_symbols, output_type, own_symbols, unbound_symbols
-from relaxdsl.ir.te import Tensor
-from relaxdsl.kernels.access_errors import error_of_access, names_of_axes
+from relaxdsl.ir.te import Compute, Tensor
+from relaxdsl.kernels.access_errors import error_of_access, names_in_stage
 from relaxdsl.kernels.access_sites import AxisValue, Site, sites_of
-from relaxdsl.kernels.accesses import is_variable
-from relaxdsl.kernels.create import create_prim_func
+from relaxdsl.kernels.accesses import expressions, is_variable, loads_of
+from relaxdsl.kernels.create import create_with_stages
 from relaxdsl.kernels.dtypes import unsupported_dtype, unsupported_nodes
 from relaxdsl.kernels.out_of_range import KnownSizes, find_example, is_proved
 from relaxdsl.operators.calls import constant, current_context
@@ -26,6 +27,7 @@ from relaxdsl.types.reading import TE, while_reading
 from relaxdsl.types.shape import naming_hint
 from relaxdsl.types.symint import user_compares
 from relaxdsl.types.types import Grade, PrimType, ShapeType, TensorType, TupleType, Type, is_base_of, tensor_type
+from relaxdsl.user_lines import UserLine, calling_line
 
 CALL_TIR = Op("call_tir")
 AddFunction = Callable[[PrimFunc, str], GlobalVar]
@@ -55,9 +57,9 @@ def call_te(
     inputs = _Inputs()
     try:
         with user_compares(False):
-            kernel = _described(fn, args, kwargs, "kernel" if name == "<lambda>" else name, inputs)
+            kernel, stages = _described(fn, args, kwargs, "kernel" if name == "<lambda>" else name, inputs)
             _require_dtypes(kernel)
-            _require_in_range(kernel, known)
+            _require_in_range(kernel, stages, known)
             return call_kernel(add_function(kernel, kernel.name), kernel, inputs.expressions)
     except RelaxError as error:
         error.at(current_context().span)
@@ -66,13 +68,13 @@ def call_te(
 
 def _described(
     fn: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any], name: str, inputs: _Inputs
-) -> PrimFunc:
-    """The kernel that a TE function describes."""
+) -> tuple[PrimFunc, dict[Block, Compute]]:
+    """The kernel that a TE function describes, and the stages of its blocks."""
     te_args = [inputs.convert(arg) for arg in args]
     te_kwargs = {key: inputs.convert(value) for key, value in kwargs.items()}
     with while_reading(TE), user_compares(True):
         result = fn(*te_args, **te_kwargs)
-    return create_prim_func(inputs.tensors, _outputs(result, name), name)
+    return create_with_stages(inputs.tensors, _outputs(result, name), name)
 
 
 def _require_dtypes(kernel: PrimFunc) -> None:
@@ -81,13 +83,46 @@ def _require_dtypes(kernel: PrimFunc) -> None:
         raise unsupported_dtype(kernel.name, node.dtype)
 
 
-def _require_in_range(kernel: PrimFunc, known: Callable[[], KnownSizes]) -> None:
+def _require_in_range(kernel: PrimFunc, stages: Mapping[Block, Compute], known: Callable[[], KnownSizes]) -> None:
     """Returns unless an access is out of range for some sizes; those that depend on data are taken to be meant."""
     for site in sites_of(kernel):
         if not is_proved(site):
             example = find_example(kernel, site, known())
             if example is not None:
-                raise error_of_access(kernel, site, example, names_of_axes(kernel), _hint(kernel, site))
+                block = next(each for each in stages if _is_inside(site.node, each))
+                names = names_in_stage(kernel, block, stages[block])
+                error = error_of_access(kernel, site, example, names, _hint(kernel, site))
+                error.details += tuple(_lines_of_stages(site, block, stages))
+                raise error
+
+
+def _is_inside(node: Load | Store | Block, block: Block) -> bool:
+    statements = list(walk(block))
+    loads = (load for each in statements for expr in expressions(each) for load in loads_of(expr))
+    return any(each is node for each in (*statements, *loads))
+
+
+def _lines_of_stages(site: Site, block: Block, stages: Mapping[Block, Compute]) -> Iterator[str]:
+    """The user's lines that describe the stage with the access and the one that makes what it reads, if a message at
+    the call does not show them.
+    """
+    line = _helper_line(stages[block])
+    if line is not None:
+        yield str(line)
+    if isinstance(site.what, Buffer):
+        makers = (stage for each, stage in stages.items() if each is not block and _makes(each, site.what))
+        lines = (line for stage in makers if (line := _helper_line(stage)) is not None)
+        yield from (f"{site.what.name} is made {line}" for line in lines)
+
+
+def _helper_line(stage: Compute) -> UserLine | None:
+    """Where a helper function describes the stage; None where the program does so itself: Python does not run that."""
+    line = stage.made_at
+    return None if line is None or line == calling_line() or line.is_in(current_context().span) else line
+
+
+def _makes(block: Block, buffer: Buffer) -> bool:
+    return any(isinstance(each, Store) and each.buffer is buffer for each in walk(block))
 
 
 def _hint(kernel: PrimFunc, site: Site) -> str:
