@@ -14,6 +14,15 @@ import sys
 import traceback
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from types import CodeType
+
+#: Where this package's modules are.
+_FOLDER = os.path.join(os.path.dirname(__file__), "")
+
+
+def is_own(code: CodeType) -> bool:
+    """Whether a function is one of this package, and its lines not the user's."""
+    return code.co_filename.startswith(_FOLDER)
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,8 +158,8 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
 
 def _hidden_folders() -> tuple[str, ...]:
     """Where the lines are that a notebook's user has not written: in this package and in IPython."""
-    files = (module.__file__ for name, module in sys.modules.items() if name in ("IPython", "relaxdsl"))
-    return tuple(os.path.join(os.path.dirname(file), "") for file in files if file is not None)
+    file = sys.modules["IPython"].__file__ if "IPython" in sys.modules else None
+    return (_FOLDER,) if file is None else (_FOLDER, os.path.join(os.path.dirname(file), ""))
 
 
 def _draw(span: Span) -> list[str]:

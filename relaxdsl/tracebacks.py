@@ -13,10 +13,9 @@ from collections.abc import Callable, Iterator
 from types import FunctionType, TracebackType
 from typing import ParamSpec, TypeVar
 
-from relaxdsl.errors import InternalError, RelaxError
+from relaxdsl.errors import InternalError, RelaxError, is_own
 
 VARIABLE = "RELAXDSL_FULL_TRACEBACKS"
-_FOLDER = os.path.join(os.path.dirname(__file__), "")
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -72,7 +71,7 @@ def _is_of_the_user(error: Exception) -> bool:
     if isinstance(error, RelaxError | MemoryError | RecursionError | OSError):
         return not isinstance(error, InternalError)
     *_, last = _frames(error.__traceback__)
-    if not _is_own(last):
+    if not is_own(last.tb_frame.f_code):
         return True
     return isinstance(error, TypeError) and last is error.__traceback__  # arguments that the function does not take
 
@@ -88,7 +87,7 @@ def _shown(error: BaseException | None) -> Iterator[BaseException]:
 
 def _without_own_lines(traceback: TracebackType | None) -> TracebackType | None:
     following = None
-    for each in reversed([each for each in _frames(traceback) if not _is_own(each)]):
+    for each in reversed([each for each in _frames(traceback) if not is_own(each.tb_frame.f_code)]):
         following = TracebackType(following, each.tb_frame, each.tb_lasti, each.tb_lineno)
     return following
 
@@ -97,7 +96,3 @@ def _frames(traceback: TracebackType | None) -> Iterator[TracebackType]:
     while traceback is not None:
         yield traceback
         traceback = traceback.tb_next
-
-
-def _is_own(traceback: TracebackType) -> bool:
-    return traceback.tb_frame.f_code.co_filename.startswith(_FOLDER)

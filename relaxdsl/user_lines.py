@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import linecache
-import os
 import sys
 from collections.abc import Iterator
-from types import CodeType, FrameType, TracebackType
+from types import FrameType, TracebackType
 
 from relaxdsl.dataclass import dataclass
-from relaxdsl.errors import Span, display_name
-
-_FOLDER = os.path.join(os.path.dirname(__file__), "")
+from relaxdsl.errors import Span, display_name, is_own
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +37,7 @@ def lines_of(traceback: TracebackType | None) -> Iterator[UserLine]:
     while traceback is not None:
         code = traceback.tb_frame.f_code
         line = UserLine(code.co_name, code.co_filename, traceback.tb_lineno)
-        if not _is_own(code) and line.text:
+        if not is_own(code) and line.text:
             yield line
         traceback = traceback.tb_next
 
@@ -48,10 +45,6 @@ def lines_of(traceback: TracebackType | None) -> Iterator[UserLine]:
 def calling_line() -> UserLine | None:
     """The innermost of the user's lines that are running."""
     frame: FrameType | None = sys._getframe(1)
-    while frame is not None and _is_own(frame.f_code):
+    while frame is not None and is_own(frame.f_code):
         frame = frame.f_back
     return None if frame is None else UserLine(frame.f_code.co_name, frame.f_code.co_filename, frame.f_lineno)
-
-
-def _is_own(code: CodeType) -> bool:
-    return code.co_filename.startswith(_FOLDER)
