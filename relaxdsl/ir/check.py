@@ -12,6 +12,7 @@ from relaxdsl.ir.loops import PrimFunc
 from relaxdsl.ir.module import IRModule
 from relaxdsl.ir.rules import Stage, Violation
 from relaxdsl.ir.visit import bound_vars
+from relaxdsl.types.counts import counted
 
 
 def check_module(module: IRModule, stage: Stage = "graph") -> None:
@@ -68,5 +69,5 @@ def module_violations(module: IRModule, stage: Stage = "graph") -> Iterator[Viol
 
 def _raise_if_any(violations: list[Violation]) -> None:
     if violations:
-        count = "1 rule is" if len(violations) == 1 else f"{len(violations)} rules are"
+        count = counted(len(violations), "rule is", "rules are")
         raise InternalError(f"the program is not well formed: {count} broken", details=map(str, violations))

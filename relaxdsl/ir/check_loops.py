@@ -9,6 +9,7 @@ from relaxdsl.ir.print_loops import format_scalar, summarize_stmt
 from relaxdsl.ir.rules import Stage, Violation
 from relaxdsl.ir.scalar import Load, Reduce, ScalarExpr
 from relaxdsl.ir.visit_loops import dims_of_scalar, dims_of_stmt, scalars_of, walk_scalar
+from relaxdsl.types.counts import counted
 from relaxdsl.types.dims import Dim, free_symbols
 
 
@@ -36,7 +37,7 @@ class _KernelChecker:
     def signature(self) -> None:
         kernel = self.kernel
         if not 0 < kernel.num_outputs <= len(kernel.params):
-            self.report(31, f"{kernel.num_outputs} outputs of {len(kernel.params)} parameters")
+            self.report(31, f"{counted(kernel.num_outputs, 'output')} of {counted(len(kernel.params), 'parameter')}")
         for buffer in (*kernel.params, *kernel.scratch):
             self.known(buffer.shape, frozenset(kernel.symbols), f"buffer {buffer.name}")
 
@@ -103,7 +104,8 @@ class _KernelChecker:
         if buffer.scope != "register" and buffer not in declared:
             self.report(33, f"{place} uses {buffer.name}, which the kernel does not declare")
         if count != len(buffer.shape):
-            self.report(34, f"{place} has {count} indices, {buffer.name} has {len(buffer.shape)} axes")
+            indices = counted(count, "index", "indices")
+            self.report(34, f"{place} has {indices}, {buffer.name} has {counted(len(buffer.shape), 'axis', 'axes')}")
 
     def known(self, dims: Iterable[Dim], symbols: frozenset[str], place: str) -> None:
         for name in dict.fromkeys(name for dim in dims for name in free_symbols(dim)):

@@ -101,6 +101,7 @@ from relaxdsl.ir.print_types import format_type
 from relaxdsl.ir.scalar import ScalarExpr
 from relaxdsl.ir.visit import all_bindings, all_dims, copy_function, used_globals, used_vars, walk
 from relaxdsl.types.bounds import attributes_of
+from relaxdsl.types.counts import counted
 from relaxdsl.types.dims import Dim, SymInt, free_symbols, symbol, symbols_of
 from relaxdsl.types.types import FuncType, PrimType, TupleType, Type, free_symbols_of
 
@@ -420,8 +421,8 @@ def summary(node: object) -> str:
         case PrimFunc(name=name, params=params):
             return f"kernel {name}({', '.join(param.name for param in params)})"
         case Function(name=name, params=params):
-            count = sum(1 for _ in all_bindings(node))
-            return f"function {name}({', '.join(param.name for param in params)}) of {count} bindings"
+            count = counted(sum(1 for _ in all_bindings(node)), "binding")
+            return f"function {name}({', '.join(param.name for param in params)}) of {count}"
         case VarBinding(var=var, value=value):
             return f"{var.name} = {summary(value)}"
         case MatchCast(var=var, value=value, target=target):

@@ -5,7 +5,8 @@ from __future__ import annotations
 from relaxdsl.dataclass import dataclass
 from relaxdsl.errors import KernelError
 from relaxdsl.ir.loops import Buffer
-from relaxdsl.ir.scalar import Index, IndexValue, Load, Reduce, ScalarExpr, whole_is_no_element
+from relaxdsl.ir.scalar import Index, IndexValue, Load, Reduce, ScalarExpr, element_of, whole_is_no_element
+from relaxdsl.types.counts import counted
 from relaxdsl.types.dims import Dim, SymInt
 from relaxdsl.types.dtype import is_integer
 from relaxdsl.types.symint import does_user_compare
@@ -62,8 +63,8 @@ class Tensor:
         indices = indices if isinstance(indices, tuple) else (indices,)
         if len(indices) != self.ndim:
             raise KernelError(
-                f"{self.name}: {self.ndim} indices are needed, got {len(indices)}",
-                hint="index every axis, such as x[i, j]; a TE tensor has no slices",
+                f"{self.name}: {counted(self.ndim, 'index is', 'indices are')} needed, got {len(indices)}",
+                hint=f"index every axis, such as {element_of(self.buffer)}; a TE tensor has no slices",
             )
         return Element(self.buffer, tuple(map(self._index, indices)), self)
 

@@ -32,6 +32,7 @@ from relaxdsl.ir.te import Compute, Element, Tensor
 from relaxdsl.kernels import te_functions
 from relaxdsl.kernels.te_functions import *  # noqa: F403 - the scalar functions are part of relax.te
 from relaxdsl.kernels.te_functions import cast, max_value, min_value
+from relaxdsl.types.counts import counted
 from relaxdsl.types.dims import Dim, DimCompare, SymInt, free_symbols
 from relaxdsl.types.dtype import canonical_dtype, is_bool, is_float
 from relaxdsl.user_lines import calling_line
@@ -158,7 +159,7 @@ def _axis_hints(fcompute: Callable[..., Body], ndim: int) -> list[str]:
     is_open = builtins.any(each.kind is each.VAR_POSITIONAL for each in parameters)
     if not len(required) <= ndim <= (ndim if is_open else len(positional)):
         raise KernelError(
-            f"compute: the body takes {len(positional)} axes, the shape has {ndim}",
+            f"compute: the body takes {counted(len(positional), 'axis', 'axes')}, the shape has {ndim}",
             hint="give the body one parameter per axis, or *axes",
         )
     return [positional[i].name if i < len(positional) else f"i{i}" for i in range(ndim)]
@@ -304,7 +305,7 @@ def _components(name: str, which: str, values: object, sources: tuple[ScalarExpr
     """What a user's function returned, one component per source and of its dtype."""
     given = tuple(values) if isinstance(values, tuple | list) else (values,)
     if len(given) != len(sources):
-        raise KernelError(f"{name}: {which} must return {len(sources)} values, got {len(given)}")
+        raise KernelError(f"{name}: {which} must return {counted(len(sources), 'value')}, got {len(given)}")
     return tuple(cast(as_scalar(value, each.dtype), each.dtype) for value, each in zip(given, sources, strict=True))
 
 

@@ -15,6 +15,7 @@ from relaxdsl.kernels import te
 from relaxdsl.operators.calls import operator
 from relaxdsl.operators.operands import common_dtype, describe, element, require_ndim, require_tensor, shape_of
 from relaxdsl.operators.registry import Mistake, Operand, mistake, sample, tensor
+from relaxdsl.types.counts import counted
 from relaxdsl.types.dims import Dim, SymInt, ceildiv, dim_max, symbol
 from relaxdsl.types.dtype import canonical_dtype, is_bool, is_float
 
@@ -112,9 +113,9 @@ def _fill_element(operator_name: str, fill_value: Operand, dtype: str) -> Scalar
     """The value of every element: the number or the 0-d tensor's element, as ``dtype``."""
     if shape_of(fill_value) != ():
         given = require_tensor(operator_name, "fill_value", fill_value)
-        plural = "s" * (given.ndim != 1)
+        got = counted(given.ndim, "dimension")
         raise ShapeError(
-            f"{operator_name}: fill_value must be a number or a 0-d tensor, got {given.ndim} dimension{plural}",
+            f"{operator_name}: fill_value must be a number or a 0-d tensor, got {got}",
             details=[describe(given)],
         )
     value = as_scalar(element(fill_value, ()))

@@ -21,6 +21,7 @@ from relaxdsl.operators.operands import axes_of, axis_of, describe, element, req
 from relaxdsl.operators.registry import Operand, mistake, sample, tensor
 from relaxdsl.operators.reshape import unravel
 from relaxdsl.operators.slices import AxisSlice, resolve_index, resolve_slice
+from relaxdsl.types.counts import counted
 from relaxdsl.types.dims import Dim, ceildiv, dims
 from relaxdsl.types.dtype import is_float
 from relaxdsl.types.shape import size_of
@@ -170,7 +171,7 @@ def getitem(x: Operand, index: Sequence[Entry]) -> te.Tensor:
 def _view(x: te.Tensor, entries: tuple[Entry, ...]) -> _View:
     used = sum(entry is not None for entry in entries)
     if used > x.ndim:
-        raise ShapeError(f"x[...]: {used} indices for {x.ndim} axes")
+        raise ShapeError(f"x[...]: {counted(used, 'index', 'indices')} for {counted(x.ndim, 'axis', 'axes')}")
     view, sizes = _View(), enumerate(x.shape)
     for entry in (*entries, *[WHOLE] * (x.ndim - used)):
         if entry is None:
@@ -210,7 +211,7 @@ def _reference_strided_slice(
     mistakes=[
         mistake(
             ShapeError,
-            "strided_slice: begin has 2 entries for 1 axes\n   x : Tensor((m, 5), float32)",
+            "strided_slice: begin has 2 entries for 1 axis\n   x : Tensor((m, 5), float32)",
             tensor("m", 5),
             axes=(0,),
             begin=(1, 2),
@@ -259,8 +260,8 @@ def strided_slice(
     steps = (1,) * len(positions) if strides is None else strides
     for name, entries in (("begin", begin), ("end", end), ("strides", steps)):
         if len(entries) != len(positions):
-            headline = f"strided_slice: {name} has {len(entries)} entries for {len(positions)} axes"
-            raise ShapeError(headline, details=[describe(x)])
+            counts = f"{counted(len(entries), 'entry', 'entries')} for {counted(len(positions), 'axis', 'axes')}"
+            raise ShapeError(f"strided_slice: {name} has {counts}", details=[describe(x)])
     resolve = _inbound_slice if assume_inbound else resolve_slice
     pieces = {
         axis: resolve(f"strided_slice: axis {axis}", first, last, step, x.shape[axis])

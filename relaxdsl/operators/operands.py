@@ -9,6 +9,7 @@ from relaxdsl.ir.scalar import Const, Index, ScalarExpr, as_scalar
 from relaxdsl.ir.te import Tensor
 from relaxdsl.operators.calls import accept_undecided
 from relaxdsl.operators.registry import Operand
+from relaxdsl.types.counts import counted
 from relaxdsl.types.dims import Dim
 from relaxdsl.types.dtype import is_bool, is_float, is_integer, promote
 from relaxdsl.types.shape import broadcast_shapes, normalize_axes, require_equal
@@ -46,7 +47,7 @@ def require_ndim(operator_name: str, operand: Operand, ndim: int, *, name: str =
     tensor = require_tensor(operator_name, name, operand)
     if tensor.ndim != ndim:
         raise ShapeError(
-            f"{operator_name}: {tensor.name} must have {ndim} dimension{'s' * (ndim != 1)}, got {tensor.ndim}",
+            f"{operator_name}: {tensor.name} must have {counted(ndim, 'dimension')}, got {tensor.ndim}",
             details=[describe(tensor), *([axes] if axes else [])],
         )
     return tensor

@@ -11,6 +11,7 @@ from relaxdsl.errors import DTypeError, ScriptError, ShapeError
 from relaxdsl.ir.graph import Expr, PrimValue, TupleGetItem
 from relaxdsl.operators.calls import constant, current_context
 from relaxdsl.operators.indexing import WHOLE, getitem, take
+from relaxdsl.types.counts import counted
 from relaxdsl.types.dims import SymInt, free_symbols
 from relaxdsl.types.dtype import is_bool, is_integer
 from relaxdsl.types.types import PrimType, ShapeType, TensorType, TupleType
@@ -39,7 +40,8 @@ def _field_position(what: str, index: Any, count: int) -> int:
         raise ShapeError(f"{what}[...]: the index of a {what} must be a number, got {index!r}", span=span)
     position = int(index)
     if not -count <= position < count:
-        raise ShapeError(f"{what}[...]: index {position} is out of range: the {what} has {count} fields", span=span)
+        fields = counted(count, "field")
+        raise ShapeError(f"{what}[...]: index {position} is out of range: the {what} has {fields}", span=span)
     return position % count
 
 

@@ -18,6 +18,7 @@ from relaxdsl.kernels.jit import kernel_outputs
 from relaxdsl.passes.pipeline import Compiled
 from relaxdsl.trace.debug import debug_kernel
 from relaxdsl.trace.interpreter import interpret
+from relaxdsl.types.counts import counted
 from relaxdsl.types.dtype import is_float
 from relaxdsl.types.types import TensorType, TupleType, Type
 
@@ -51,8 +52,7 @@ class Comparison:
 
     def __str__(self) -> str:
         if self.difference is None:
-            count = "1 kernel" if self.kernels == 1 else f"{self.kernels} kernels"
-            return f"{self.function}: everything agrees with the reference ({count})"
+            return f"{self.function}: everything agrees with the reference ({counted(self.kernels, 'kernel')})"
         where = f" ({self.difference.span})" if self.difference.span else ""
         return f"{self.function}: {self.difference.name}{where} is the first to differ: {self.difference.detail}"
 

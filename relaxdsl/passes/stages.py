@@ -8,6 +8,7 @@ from relaxdsl.errors import RelaxError, nearest
 from relaxdsl.ir.print_graph import script
 from relaxdsl.passes.pipeline import Compiled
 from relaxdsl.runtime.listing import format_program
+from relaxdsl.types.counts import counted
 
 
 class UnknownStageError(RelaxError, KeyError):
@@ -74,8 +75,7 @@ class Stages(Mapping[str, str]):
         """The text behind its name, which a click opens."""
         if text is None:
             return f'<div style="margin-left: 1em">{name}: changed nothing</div>'
-        count = len(text.splitlines())
-        lines = "1 line" if count == 1 else f"{count} lines"
+        lines = counted(len(text.splitlines()), "line")
         return f"<details><summary>{name} ({lines})</summary>{self._to_html(text.rstrip())}</details>"
 
 

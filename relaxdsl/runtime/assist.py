@@ -41,6 +41,7 @@ from relaxdsl.runtime.program import (
     slots_of,
 )
 from relaxdsl.runtime.shortage import explained_shortage, new_array
+from relaxdsl.types.counts import counted
 
 
 class Assistant:
@@ -206,7 +207,7 @@ class _ResultReader:
         if not isinstance(value, tuple | list):
             raise self._error(DTypeError, f"{path}: expected {what} of {length}, got {type(value).__name__}")
         if len(value) != length:
-            raise self._error(ShapeError, f"{path}: expected {what} of {length}, got {len(value)} items")
+            raise self._error(ShapeError, f"{path}: expected {what} of {length}, got {counted(len(value), 'item')}")
 
     def _check_array(self, path: str, leaf: TensorLeaf, value: Any) -> None:
         if not isinstance(value, np.ndarray | np.generic):

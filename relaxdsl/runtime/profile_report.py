@@ -12,6 +12,7 @@ from relaxdsl.dataclass import dataclass
 from relaxdsl.errors import Span
 from relaxdsl.runtime.limits import Limits
 from relaxdsl.runtime.tables import as_html, as_text, lines_as_html
+from relaxdsl.types.counts import counted
 
 _HEADINGS = ("kernel", "time", "share", "GB/s", "GFLOP/s", "of the limit", "threads", "written at")
 _NUMBERS = frozenset({1, 2, 3, 4, 5, 6})
@@ -125,13 +126,12 @@ class Profile:
             )
 
     def _remarks(self) -> Iterator[str]:
-        calls = f"{self.repeats} calls" if self.repeats != 1 else "1 call"
         yield (
             f"{self.function}: a call takes {format_seconds(self.call_seconds)}, "
-            f"its kernels {self._shown_kernel_time()} (medians of {calls})"
+            f"its kernels {self._shown_kernel_time()} (medians of {counted(self.repeats, 'call')})"
         )
         limits = self.limits
-        threads = "1 thread" if limits.threads == 1 else f"{limits.threads} threads"
+        threads = counted(limits.threads, "thread")
         peaks = ", ".join(f"{rate * 1e-9:.0f} GFLOP/s in {dtype}" for dtype, rate in limits.operations_per_s.items())
         yield f"limits, measured on {threads}: {peaks}; {limits.read_bytes_per_s * 1e-9:.1f} GB/s read from memory"
 

@@ -14,6 +14,7 @@ from relaxdsl.ir.graph import Expr, Tuple, TupleGetItem
 from relaxdsl.operators import registry
 from relaxdsl.operators.calls import make_call
 from relaxdsl.script.interpreter import Interpreter, expression
+from relaxdsl.types.counts import counted
 from relaxdsl.types.dims import DimCompare, SymInt
 from relaxdsl.types.prove import Proof, prove_equal, prove_less, prove_less_equal
 from relaxdsl.types.symint import user_compares
@@ -314,7 +315,7 @@ def tuple_item(value: Expr, index: Any) -> Any:
     if isinstance(index, bool) or not isinstance(index, int):
         raise ShapeError(f"a tuple's index is a number known when parsing, got {index!r}")
     if not -len(fields) <= index < len(fields):
-        raise ShapeError(f"the tuple has {len(fields)} items, so there is no item {index}")
+        raise ShapeError(f"the tuple has {counted(len(fields), 'item')}, so there is no item {index}")
     position = index % len(fields)
     if isinstance(value, Tuple):
         return value.fields[position]

@@ -11,6 +11,7 @@ from relaxdsl.ir.graph import Expr
 from relaxdsl.operators.calls import as_expr
 from relaxdsl.script.expressions import items_of
 from relaxdsl.script.interpreter import Interpreter
+from relaxdsl.types.counts import counted
 from relaxdsl.types.types import TensorType
 
 
@@ -38,7 +39,8 @@ def _unpack(interp: Interpreter, targets: Sequence[ast.expr], value: Any, node: 
     star = next((i for i, each in enumerate(targets) if isinstance(each, ast.Starred)), None)
     if len(items) != len(targets) and (star is None or len(items) < len(targets) - 1):
         raise ScriptError(
-            f"{len(items)} values cannot be unpacked into {len(targets)} names", span=interp.source.span(node)
+            f"{counted(len(items), 'value')} cannot be unpacked into {counted(len(targets), 'name')}",
+            span=interp.source.span(node),
         )
     if star is not None:
         stop = len(items) - (len(targets) - star - 1)

@@ -10,6 +10,7 @@ from relaxdsl.ir.graph import NO_ATTRS, Call, Expr, Function, GlobalVar, PrimVal
 from relaxdsl.ir.module import IRModule
 from relaxdsl.operators.calls import as_expr, current_context, fresh_symbol
 from relaxdsl.trace.builder import BlockBuilder
+from relaxdsl.types.counts import counted
 from relaxdsl.types.dims import Dim, Symbol, SymInt, free_symbols, symbol, symbols_of
 from relaxdsl.types.match import unify_types
 from relaxdsl.types.types import (
@@ -97,7 +98,7 @@ def _call(
     """
     context = current_context()
     if len(values) != len(params):
-        count = "1 argument" if len(params) == 1 else f"{len(params)} arguments"
+        count = counted(len(params), "argument")
         raise ArgumentError(f"{name}: takes {count}, got {len(values)}", span=context.span)
     args = tuple(
         _as_argument(value, type_, f"{name}: argument {param}")

@@ -20,6 +20,7 @@ from relaxdsl.types.binding import (
     occurrences_of,
     plan_binding,
 )
+from relaxdsl.types.counts import counted
 from relaxdsl.types.dims import Dim, evaluate, free_symbols, has_atoms, is_symbol, substitute
 from relaxdsl.types.prove import Proof, prove_equal, prove_less_equal
 from relaxdsl.types.solve import solved_dim
@@ -161,7 +162,7 @@ def unify_types(
         ShapeError: a size differs or cannot be proved equal, or an argument's shape is unknown.
     """
     if len(params) != len(arg_types):
-        raise ArgumentError(f"{callee}: takes {_count(len(params))}, got {len(arg_types)}")
+        raise ArgumentError(f"{callee}: takes {counted(len(params), 'argument')}, got {len(arg_types)}")
     plan = plan_binding(params)
     for (name, declared), actual in zip(params, arg_types, strict=True):
         _require_kind(callee, name, declared, actual)
@@ -170,10 +171,6 @@ def unify_types(
     for step in plan.steps:
         unifier.run(step, given[step.source])
     return unifier.values
-
-
-def _count(number: int) -> str:
-    return "1 argument" if number == 1 else f"{number} arguments"
 
 
 def _require_kind(callee: str, name: str, declared: Type, actual: Type) -> None:

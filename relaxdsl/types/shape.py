@@ -11,6 +11,7 @@ from typing import TypeAlias
 
 from relaxdsl.dataclass import dataclass
 from relaxdsl.errors import ShapeError
+from relaxdsl.types.counts import counted
 from relaxdsl.types.dims import Dim, SymInt, exact_divide, has_atoms, is_symbol
 from relaxdsl.types.prove import Proof, find_counterexample, prove_equal
 from relaxdsl.types.types import format_shape
@@ -167,12 +168,9 @@ def normalize_axis(op_name: str, axis: int, ndim: int) -> int:
     position = index(axis)
     if not -ndim <= position < ndim:
         allowed = f"axes go from {-ndim} to {ndim - 1}" if ndim else "a scalar has no axes"
-        raise ShapeError(f"{op_name}: axis {position} does not exist: the tensor has {_axes(ndim)}", hint=allowed)
+        axes = counted(ndim, "axis", "axes")
+        raise ShapeError(f"{op_name}: axis {position} does not exist: the tensor has {axes}", hint=allowed)
     return position % ndim
-
-
-def _axes(ndim: int) -> str:
-    return "1 axis" if ndim == 1 else f"{ndim} axes"
 
 
 def normalize_axes(op_name: str, axes: int | Sequence[int] | None, ndim: int) -> tuple[int, ...]:

@@ -146,7 +146,7 @@ MISTAKES = {
     ),
     "wrong number of axes": (
         lambda: te.compute((m, n), lambda i: 1.0),
-        "compute: the body takes 1 axes, the shape has 2\n   hint: give the body one parameter per axis, or *axes",
+        "compute: the body takes 1 axis, the shape has 2\n   hint: give the body one parameter per axis, or *axes",
     ),
     "python if": (
         lambda: te.compute((n,), lambda i: v[i] if v[i] > 0 else -v[i]),

@@ -143,9 +143,9 @@ MASK = "x[...]: a bool mask gives a size that depends on the data\n   hint: use 
             "x[...]: 4 indices for 3 axes\n   x : Tensor((m, 4, n), float32)",
         ),
         (Var("a", AnyType()), 0, DTypeError, "x[...]: relax.Any has no parts"),
-        (Tuple((x,)), 1, ShapeError, "tuple[...]: index 1 is out of range: the tuple has 1 fields"),
+        (Tuple((x,)), 1, ShapeError, "tuple[...]: index 1 is out of range: the tuple has 1 field"),
         (Tuple((x,)), m, ShapeError, "tuple[...]: the index of a tuple must be a number, got m"),
-        (ShapeExpr((m,)), -2, ShapeError, "shape[...]: index -2 is out of range: the shape has 1 fields"),
+        (ShapeExpr((m,)), -2, ShapeError, "shape[...]: index -2 is out of range: the shape has 1 field"),
     ],
 )
 def test_refused(value: Any, index: Any, error: type[RelaxError], message: str) -> None:

@@ -16,6 +16,7 @@ from relaxdsl.kernels.primitives.dependence import Sign, Touch, may_meet, touche
 from relaxdsl.kernels.primitives.facts import buffer_called
 from relaxdsl.kernels.primitives.regions import span_over
 from relaxdsl.kernels.primitives.tree import block_path, refuse
+from relaxdsl.types.counts import counted
 from relaxdsl.types.dims import Dim, SymInt, dim_max, parse_dim, substitute, symbol
 from relaxdsl.types.symint import is_at_least
 
@@ -71,7 +72,8 @@ def transform_layout(func: PrimFunc, block: str, buffer: str | int, index_map: I
             func, f"{step}: {old.name} is an argument of the kernel", block, hint="use cache_read or cache_write first"
         )
     if len(index_map.axes) != len(old.shape):
-        refuse(func, f"{step}: {old.name} has {len(old.shape)} axes, the map takes {len(index_map.axes)}", block)
+        axes = counted(len(old.shape), "axis", "axes")
+        refuse(func, f"{step}: {old.name} has {axes}, the map takes {len(index_map.axes)}", block)
     for each in touches(func.body):
         if each.buffer is old and (each.indices is None or any(isinstance(i, ScalarExpr) for i in each.indices)):
             refuse(func, f"{step}: {old.name} is used at an index that depends on data", block)

@@ -10,6 +10,7 @@ from relaxdsl.ir.scalar import Index, Load, ScalarExpr, WeakSelect, as_scalar, e
 from relaxdsl.operators.calls import current_context
 from relaxdsl.script.tensor_ir.interpreter import KernelInterpreter
 from relaxdsl.tir import number
+from relaxdsl.types.counts import counted
 from relaxdsl.types.dims import Dim, DimCompare, SymInt
 from relaxdsl.types.dtype import is_bool, is_float, is_integer
 from relaxdsl.types.symint import does_user_compare, require_int64
@@ -98,10 +99,9 @@ def checked_indices(buffer: Buffer, index: Any) -> tuple[Index, ...]:
             f"{buffer.name}: a kernel works on elements, so an index is no slice", hint="loop over the elements"
         )
     if len(given) != len(buffer.shape):
-        wanted = "axis" if len(buffer.shape) == 1 else "axes"
-        got = "index" if len(given) == 1 else "indices"
+        got = counted(len(given), "index", "indices")
         raise ScriptError(
-            f"{buffer.name} has {len(buffer.shape)} {wanted}, but {len(given)} {got}",
+            f"{buffer.name} has {counted(len(buffer.shape), 'axis', 'axes')}, but {got}",
             hint=None if buffer.shape else f"the element of a buffer without axes is {buffer.name}[()]",
         )
     return tuple(_checked_index(buffer, each) for each in given)

@@ -187,7 +187,7 @@ def _remap(interp: KernelInterpreter, kinds: str, bindings: Sequence[Any]) -> tu
     _require_block(interp, "T.axis.remap")
     if not isinstance(kinds, str) or len(kinds) != len(bindings) or not set(kinds) <= set(_KINDS):
         raise ScriptError(
-            f"T.axis.remap: {kinds!r} says no kind for each of {len(bindings)} axes",
+            f"T.axis.remap: {kinds!r} says no kind for each of the axes",
             hint='write a letter for each, S for spatial and R for reduce: T.axis.remap("SR", [i, k])',
         )
     return tuple(_of_loop(interp, _KINDS[kind], loop) for kind, loop in zip(kinds, bindings, strict=True))

@@ -22,6 +22,7 @@ from relaxdsl.script.calls import positional
 from relaxdsl.script.interpreter import Flow
 from relaxdsl.script.loops import run_for
 from relaxdsl.script.tensor_ir.interpreter import KernelInterpreter, LoopAround, kernel_statement, plain_integer
+from relaxdsl.types.counts import counted
 from relaxdsl.types.dims import Dim, SymInt
 from relaxdsl.types.symint import is_at_least, require_int64
 
@@ -85,7 +86,7 @@ def _read_grid(interp: KernelInterpreter, node: ast.For, extents: list[Dim]) -> 
     targets = node.target.elts if isinstance(node.target, ast.Tuple) else [node.target]
     if len(targets) != len(extents) or not extents:
         raise ScriptError(
-            f"T.grid has {len(extents)} extents for {len(targets)} names",
+            f"T.grid has {counted(len(extents), 'extent')} for {counted(len(targets), 'name')}",
             hint="write a name for each: for i, j in T.grid(n, m)",
             span=interp.source.span(node.iter),
         )
