@@ -14,6 +14,7 @@ from relaxdsl.kernels.access_sites import AxisValue, Fact, LoopRange, Site
 from relaxdsl.kernels.accesses import index_dims, loads_of
 from relaxdsl.kernels.create import hint_of
 from relaxdsl.kernels.out_of_range import Values, index_at, size_at
+from relaxdsl.types.bounds import declaration
 from relaxdsl.types.dims import free_symbols
 
 
@@ -64,7 +65,15 @@ def hint_for(site: Site, shown: Mapping[str, str]) -> str:
         from_start = site.size + site.index
         if not isinstance(from_start, int) or from_start >= 0:
             return f"indices do not count from the end: write {from_start}"
-    return "guard it with `if` or T.if_then_else, or loop over fewer elements"
+    return f"guard it with `if` or T.if_then_else, or {declaration_for(site) or 'loop over fewer elements'}"
+
+
+def declaration_for(site: Site) -> str | None:
+    """How a size can be declared such that it has the index, where that is a number."""
+    if not isinstance(site.index, int) or site.index < 0:
+        return None
+    declared = declaration(site.size, ">", site.index)
+    return f"say that {site.size} is at least {site.index + 1}: {declared}" if declared is not None else None
 
 
 def _reason(kernel: PrimFunc, site: Site, example: Values, shown: Mapping[str, str]) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from relaxdsl.errors import ScriptError
+from relaxdsl.errors import ScriptError, ShapeError, Span
 from relaxdsl.ir.graph import Call, Expr, If, TupleGetItem
 from relaxdsl.operators.calls import as_expr
 from relaxdsl.script.annotations import (
@@ -20,6 +20,10 @@ from relaxdsl.script.annotations import (
 from relaxdsl.script.expressions import apply, truth_at
 from relaxdsl.script.interpreter import Flow, Interpreter, statement
 from relaxdsl.script.targets import assign, assign_exactly
+from relaxdsl.types.bounds import declaration
+from relaxdsl.types.dims import is_symbol
+from relaxdsl.types.shape import naming_hint
+from relaxdsl.types.symint import DimCompare, shown
 from relaxdsl.types.types import Grade, TensorType, Type, is_base_of
 
 
@@ -167,10 +171,26 @@ def run_assert(interp: Interpreter, node: ast.Assert) -> Flow:
             hint="assert what is known of shapes and dtypes, or use relax.match_cast",
             span=interp.source.span(node.test),
         )
+    if isinstance(value, DimCompare):
+        raise _assertion_of_sizes(value, interp.source.span(node.test))
     if not truth_at(interp, value, node.test):
         said = "" if node.msg is None else f": {interp.evaluate(node.msg)}"
         raise ScriptError(f"the assertion `{ast.unparse(node.test)}` does not hold{said}")
     return Flow.NEXT
+
+
+def _assertion_of_sizes(condition: DimCompare, span: Span | None) -> ShapeError:
+    """The error for an assertion of what is known of sizes only where they are declared."""
+    left, op, right = condition.left, condition.op, condition.right
+    declared = declaration(left, op, right)
+    hint = "write it into a shape, as in (4 * k,), or match_cast a tensor to one"
+    if declared is not None:
+        hint = f"declare the size so: {declared}"
+    elif op == "==" and (is_symbol(left) or is_symbol(right)):
+        hint = naming_hint(left, right)
+    return ShapeError(
+        f"whether the assertion `{shown(condition)}` holds is not known when compiling", hint=hint, span=span
+    )
 
 
 @statement(ast.Return)

@@ -10,7 +10,7 @@ from typing import Any
 
 from relaxdsl.errors import ScriptError, nearest
 from relaxdsl.types.atoms import Symbol
-from relaxdsl.types.dims import Dim, SymInt, symbol, symbols_of
+from relaxdsl.types.dims import Dim, SymInt, is_symbol, symbol, symbols_of
 
 LOWER_BOUND = "tir_var_lower_bound"
 UPPER_BOUND = "tir_var_upper_bound"
@@ -47,6 +47,34 @@ def describe_bounds(each: Symbol) -> str:
     """The bounds as messages say them, such as ``0 <= m <= 8``."""
     upper = "" if each.upper is None else f" <= {each.upper}"
     return f"{each.lower} <= {each.name}{upper}"
+
+
+_MIRRORED = {"<": ">", "<=": ">=", ">": "<", ">=": "<="}
+
+
+def declaration(left: Dim, op: str, right: Dim) -> str | None:
+    """How to declare a size of which ``left op right`` holds; None where bounds of one size do not say that.
+
+    Example:
+        >>> n = symbol("n")
+        >>> declaration(n, ">", 0), declaration(8, ">=", n), declaration(n * 2, ">", 0)
+        ('n = relax.dims("n", lower=1)', 'n = relax.dims("n", upper=8)', None)
+    """
+    if op not in _MIRRORED:
+        return None
+    if isinstance(left, int):
+        left, op, right = right, _MIRRORED[op], left
+    if not is_symbol(left) or not isinstance(right, int):
+        return None
+    (known,) = symbols_of(left)
+    lower, upper = known.lower, known.upper
+    match op:
+        case ">" | ">=":
+            lower = max(lower, right + (op == ">"))
+        case "<" | "<=":
+            upper = right - (op == "<")
+    bounds = f"{f', lower={lower}' if lower else ''}{f', upper={upper}' if upper is not None else ''}"
+    return f'{known.name} = relax.dims("{known.name}"{bounds})' if upper is None or lower <= upper else None
 
 
 def attributes_of(symbols: Iterable[Symbol]) -> dict[str, dict[str, int]]:

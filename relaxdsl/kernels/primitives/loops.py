@@ -27,6 +27,7 @@ from relaxdsl.kernels.primitives.examples import iterations, meeting_of
 from relaxdsl.kernels.primitives.kinds import require_kinds
 from relaxdsl.kernels.primitives.private import is_private
 from relaxdsl.kernels.primitives.tree import at_leaves, blocks_in, loop_path, loops_on, nest, refuse, replaced, variable
+from relaxdsl.types.bounds import declaration
 from relaxdsl.types.dims import Dim, SymInt, ceildiv, floordiv, free_symbols, modulo
 from relaxdsl.types.dtype import holds
 from relaxdsl.types.prove import Proof, prove_less_equal
@@ -85,7 +86,9 @@ def _extents(func: PrimFunc, loop: For, factors: Sequence[Dim | None]) -> list[D
         if unknown:
             refuse(func, f"split: the factor {each} uses {unknown[0]}, which is no size of the kernel", loop.var)
         if each is not None and prove_less_equal(1, each) is not Proof.YES:
-            refuse(func, f"split: the factor {each} is not known to be at least 1", loop.var)
+            declared = declaration(each, ">=", 1)
+            hint = None if declared is None else f"say that it is: {declared}"
+            refuse(func, f"split: the factor {each} is not known to be at least 1", loop.var, hint=hint)
         known = known if each is None else known * each
     if isinstance(known, int) and not holds("int64", known):
         headline = f"split: factors={list(factors)} make {known} iterations, beyond int64, in which sizes are computed"

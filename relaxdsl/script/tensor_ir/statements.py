@@ -14,7 +14,7 @@ from typing import Any
 from relaxdsl import tir
 from relaxdsl.errors import ScriptError
 from relaxdsl.ir.loops import Buffer, IfThenElse, Store
-from relaxdsl.ir.scalar import Index, Load, ScalarExpr
+from relaxdsl.ir.scalar import Index, Load, ScalarExpr, element_of
 from relaxdsl.operators.calls import current_context
 from relaxdsl.script.expressions import items_of
 from relaxdsl.script.interpreter import Flow
@@ -31,6 +31,7 @@ from relaxdsl.script.tensor_ir.interpreter import (
     kernel_statement,
 )
 from relaxdsl.script.tensor_ir.state import WHAT_CHANGES, changes_once
+from relaxdsl.types.counts import counted
 from relaxdsl.types.dims import SymInt
 from relaxdsl.types.dtype import is_float
 from relaxdsl.types.symint import shown
@@ -119,7 +120,8 @@ def _pairs(interp: KernelInterpreter, target: ast.expr, value: Any) -> Iterator[
     items = list(items_of(interp, value, target))
     if len(items) != len(target.elts):
         raise ScriptError(
-            f"{len(items)} values cannot be unpacked into {len(target.elts)} names", span=interp.source.span(target)
+            f"{counted(len(items), 'value')} cannot be unpacked into {counted(len(target.elts), 'name')}",
+            span=interp.source.span(target),
         )
     for inner, item in zip(target.elts, items, strict=True):
         yield from _pairs(interp, inner, item)
@@ -194,6 +196,9 @@ def _cannot_change(interp: KernelInterpreter, name: str, known: Any, value: Any)
     if loop is not None and loop.shown == name:
         headline = f"{name} is the variable of a loop, which no statement changes"
         hint = f"give the other value a name of its own, or write it where it is used: x[{name} + 1]"
+    elif isinstance(known, BufferView):
+        headline = f"{name} is a buffer, so an assignment to its name stores nothing"
+        hint = f"store into an element: {element_of(known.buffer)} = …"
     else:
         return changes_once(name, _local_instead(name, known, value), current_context().span)
     return ScriptError(headline, hint=hint, span=current_context().span)
@@ -308,7 +313,8 @@ def read_assert(interp: KernelInterpreter, node: ast.Assert) -> Flow:
     if isinstance(interp.evaluate(node.test), ScalarExpr):
         raise ScriptError(
             "an assertion is about what is known when parsing, not about elements and loops",
-            hint="store what you want to know into an output",
+            hint="store what you want to know into an output; bounds of sizes are declared: "
+            'n = relax.dims("n", lower=1)',
             span=interp.source.span(node.test),
         )
     return run_assert(interp, node)
