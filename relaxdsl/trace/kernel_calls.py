@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -12,15 +13,15 @@ from relaxdsl.ir.graph import NO_ATTRS, Call, Constant, Expr, GlobalVar, Op, Pri
 from relaxdsl.ir.loops import Block, Buffer, PrimFunc, Store, walk
 from relaxdsl.ir.names import UniqueNames
 from relaxdsl.ir.scalar import Load
-from relaxdsl.ir.signature import bind_kernel_symbols, output_type, own_symbols, unbound_symbols
+from relaxdsl.ir.signature import bind_kernel_symbols, output_type, own_symbols, require_inputs, unbound_symbols
 from relaxdsl.ir.te import Compute, Tensor
-from relaxdsl.kernels.access_errors import error_of_access, names_in_stage
+from relaxdsl.kernels.access_errors import declaration_for, error_of_access, names_in_stage
 from relaxdsl.kernels.access_sites import AxisValue, Site, sites_of
 from relaxdsl.kernels.accesses import expressions, is_variable, loads_of
 from relaxdsl.kernels.create import create_with_stages
 from relaxdsl.kernels.dtypes import unsupported_dtype, unsupported_nodes
 from relaxdsl.kernels.out_of_range import KnownSizes, find_example, is_proved
-from relaxdsl.operators.calls import constant, current_context
+from relaxdsl.operators.calls import bind_arguments, constant, current_context
 from relaxdsl.types.dims import SymInt
 from relaxdsl.types.match import unify_types
 from relaxdsl.types.reading import TE, while_reading
@@ -48,6 +49,7 @@ def call_te(
         known: what the function around the call knows of its sizes.
 
     Raises:
+        ScriptError: ``fn`` is no function, or does not take these arguments.
         KernelError: ``fn`` returned something else than TE tensors.
         KernelError: the kernel reads outside of its inputs, for some sizes that may be.
         DTypeError: an argument that TE has no form for, or a dtype that kernels do not compute in.
@@ -70,11 +72,29 @@ def _described(
     fn: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any], name: str, inputs: _Inputs
 ) -> tuple[PrimFunc, dict[Block, Compute]]:
     """The kernel that a TE function describes, and the stages of its blocks."""
+    _require_parameters(fn, args, kwargs)
     te_args = [inputs.convert(arg) for arg in args]
     te_kwargs = {key: inputs.convert(value) for key, value in kwargs.items()}
     with while_reading(TE), user_compares(True):
         result = fn(*te_args, **te_kwargs)
     return create_with_stages(inputs.tensors, _outputs(result, name), name)
+
+
+def _require_parameters(fn: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
+    """Returns unless ``fn`` is no function of these arguments, as far as can be known before the call."""
+    usage = "a function comes first, and then what it gets: relax.emit_te(function, x, y)"
+    if not callable(fn):
+        kind = fn.type if isinstance(fn, Expr) else type(fn).__name__
+        raise ScriptError(f"emit_te: {kind} stands where the function does", hint=usage)
+    try:
+        signature = inspect.signature(fn)
+    except (TypeError, ValueError):  # some that are not written in Python have none
+        return
+    try:
+        bind_arguments(getattr(fn, "__name__", "function").strip("<>"), signature, args, kwargs)
+    except ScriptError as error:
+        error.hint = error.hint or usage
+        raise
 
 
 def _require_dtypes(kernel: PrimFunc) -> None:
@@ -130,7 +150,8 @@ def _hint(kernel: PrimFunc, site: Site) -> str:
     if ranges and site.what in kernel.inputs:
         extent = ranges[0].extent
         return f"`{extent}` and `{site.size}` may differ; {naming_hint(extent, site.size)}"
-    return "guard it with te.if_then_else(condition, value, otherwise), or make the result smaller"
+    otherwise = declaration_for(site) or "make the result smaller"
+    return f"guard it with te.if_then_else(condition, value, otherwise), or {otherwise}"
 
 
 def call_kernel(callee: GlobalVar, kernel: PrimFunc, tensors: Sequence[Expr]) -> Call:
@@ -174,6 +195,7 @@ def _with_sizes(kernel: PrimFunc, args: Sequence[Expr], out: Type | None) -> Seq
     results = () if out is None else out.fields if isinstance(out, TupleType) else (out,)
     if not all(isinstance(each, TensorType) and each.shape is not None for each in results):
         return args
+    require_inputs(kernel, args)
     buffers = kernel.params[: len(args) + len(results)]
     declared = [(buffer.name, tensor_type(buffer.shape, buffer.dtype)) for buffer in buffers]
     try:

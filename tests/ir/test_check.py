@@ -131,10 +131,10 @@ GRAPH_CASES: list[tuple[int, Callable[[], Function | IRModule], str]] = [
      "main: `y = relax.prim_value(True)` has the size True"),
     (13, lambda: with_main(tir(X)),
      "main: `y = relax.call_tir(cls.row_sum, (x,), out=relax.Tensor((\"m\",), \"float32\"))`: "
-     "row_sum: x must have 2 dimensions, got 1"),
+     "row_sum: parameter x must have 2 dimensions, x has 1"),
     (13, lambda: with_main(tir(X, X)),
      "main: `y = relax.call_tir(cls.row_sum, (x, x), out=relax.Tensor((\"m\",), \"float32\"))`: "
-     "row_sum: expected 1 arguments (x), got 2"),
+     "row_sum: y is an output, which the call makes and returns"),
     (13, lambda: with_main(tir(MATRIX, type_=T), MATRIX),
      "main: `y = relax.call_tir(cls.row_sum, (matrix,), out=relax.Tensor((\"m\",), \"float32\"))`: "
      'row_sum gives relax.Tensor((3,), "float32"): axis 0 is 3, not known to equal m'),
@@ -262,7 +262,7 @@ KERNEL_CASES = [
     (32, kernel(loop(loop(STORE))), "k: `for i in range(m): ...` defines i again"),
     (33, kernel(loop(Store(OUT, (I,), Load(Buffer("z", (M,), "float32"), (I,))))),
      "k: `z[i]` in `y[i] = z[i]` uses z, which the kernel does not declare"),
-    (34, kernel(loop(Store(OUT, (I, 0), ONE))), "k: `y[i, 0] = T.float32(1.0)` has 2 indices, y has 1 axes"),
+    (34, kernel(loop(Store(OUT, (I, 0), ONE))), "k: `y[i, 0] = T.float32(1.0)` has 2 indices, y has 1 axis"),
     (35, kernel(Store(OUT, (I,), ONE)), "k: `y[i] = T.float32(1.0)` uses i, which is not known there"),
     (35, kernel(loop(STORE), symbols=("n",)), "k: buffer x uses m, which is not known there"),
     (36, kernel(loop(Store(IN, (I,), ONE))), "k: `x[i] = T.float32(1.0)` writes the input x"),

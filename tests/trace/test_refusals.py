@@ -185,7 +185,7 @@ REFUSED: list[tuple[Callable[[], Any], type[RelaxError], str]] = [
     (
         lambda: bind_kernel_symbols(SUM_OF_ROWS, [relax.prim_value(n)]),
         ShapeError,
-        'rows: x must be a tensor of known rank, got relax.Prim("int64", value=n)',
+        'rows: parameter x must be a tensor of known rank, argument 0 is relax.Prim("int64", value=n)',
     ),
     (
         lambda: relax.prim_value(n).shape,
@@ -226,8 +226,16 @@ def test_a_packed_function_is_a_function() -> None:
 def test_a_size_is_needed_for_a_symbol_that_no_input_binds() -> None:
     wide = create_prim_func([], [te.compute((n,), lambda i: te.const(1.0, F32))], "ones")
     with pytest.raises(ShapeError) as caught:
+        bind_kernel_symbols(wide, [Var("s", relax.TensorType((), "int64"))])
+    assert str(caught.value) == 'ones: n must be an integer size, got relax.Tensor((), "int64")'
+
+
+def test_an_output_is_no_argument_where_a_size_is_one() -> None:
+    wide = create_prim_func([], [te.compute((n,), lambda i: te.const(1.0, F32), name="y")], "ones")
+    with pytest.raises(ShapeError) as caught:
         bind_kernel_symbols(wide, [vector()])
-    assert str(caught.value) == 'ones: n must be an integer size, got relax.Tensor((n,), "float32")'
+    message = "ones: y is an output, which the call makes and returns\n   hint: pass the inputs only: (n,)"
+    assert str(caught.value) == message
 
 
 def test_a_failed_builder_can_be_used_again() -> None:
