@@ -29,6 +29,7 @@ from relaxdsl.operators.operands import (
 )
 from relaxdsl.operators.registry import Operand, define, mistake, sample, tensor
 from relaxdsl.operators.unary import astype
+from relaxdsl.types.counts import counted
 from relaxdsl.types.dims import Dim
 from relaxdsl.types.dtype import is_bool
 from relaxdsl.types.symint import user_compares
@@ -49,15 +50,23 @@ def parse_subscripts(text: object, operands: Sequence[Operand]) -> Subscripts:
     Raises:
         ShapeError: they are malformed, or do not fit the operands.
     """
+    if not isinstance(operands, list | tuple):
+        raise ShapeError(
+            f"{_NAME}: the operands must be a list or tuple of tensors",
+            hint=f"put them in a list, or write the subscripts first: relax.{_NAME}('ij,jk->ik', x, y)",
+        )
     if not isinstance(text, str):
         raise ShapeError(f"{_NAME}: subscripts must be text such as 'ij,jk->ik', got {type(text).__name__}")
     _require_form(text)
     left, arrow, right = text.replace(" ", "").partition("->")
     terms = left.split(",")
     if len(terms) != len(operands):
+        is_operand_missing = len(operands) < len(terms)
         raise ShapeError(
-            f"{_NAME}: {text!r} has subscripts for {len(terms)} operand{'s' * (len(terms) > 1)}, got {len(operands)}",
-            hint="write the indices of every operand, with commas between them: 'ij,jk->ik'",
+            f"{_NAME}: the subscripts {text!r} name {counted(len(terms), 'operand')}, got {len(operands)}",
+            hint="pass an operand for each of them"
+            if is_operand_missing
+            else "write the indices of every operand, with commas between them: 'ij,jk->ik'",
         )
     unused = [letter for letter in string.ascii_letters if letter not in text]
     hidden = [_hidden_axes(text, *each) for each in enumerate(zip(terms, operands, strict=True))]
@@ -92,7 +101,8 @@ def _hidden_axes(text: str, position: int, term_and_operand: tuple[str, Operand]
     named, ndim = len(term.replace("...", "")), len(shape_of(operand))
     if named > ndim or (named < ndim and "..." not in term):
         raise ShapeError(
-            f"{_NAME}: operand {position} has {ndim} axes, and '{term}' in {text!r} has {named} indices",
+            f"{_NAME}: operand {position} has {counted(ndim, 'axis', 'axes')}, and '{term}' in {text!r} has "
+            f"{counted(named, 'index', 'indices')}",
             details=[describe(operand)] if isinstance(operand, te.Tensor) else [],
         )
     return ndim - named
@@ -238,9 +248,22 @@ _DEFINITION = define(
         mistake(ShapeError, "einsum: subscripts must be text such as 'ij,jk->ik', got int", (_X, _Y), 1),
         mistake(
             ShapeError,
-            "einsum: 'ij->ji' has subscripts for 1 operand, got 2\n"
+            "einsum: the subscripts 'ij->ji' name 1 operand, got 2\n"
             "   hint: write the indices of every operand, with commas between them: 'ij,jk->ik'",
             (_X, _Y),
+            "ij->ji",
+        ),
+        mistake(
+            ShapeError,
+            "einsum: the subscripts 'ij,jk->ik' name 2 operands, got 1\n   hint: pass an operand for each of them",
+            (_X,),
+            "ij,jk->ik",
+        ),
+        mistake(
+            ShapeError,
+            "einsum: the operands must be a list or tuple of tensors\n"
+            "   hint: put them in a list, or write the subscripts first: relax.einsum('ij,jk->ik', x, y)",
+            _X,
             "ij->ji",
         ),
         mistake(
