@@ -41,7 +41,8 @@ HEAD = """\
 Every operator, by family, as `relax.…`; those of `nn` as `relax.nn.…`. `help(relax.matmul)` says which shapes it
 takes and gives, which errors it raises, and where it comes from. Names and attributes are Relax's. All take any sizes,
 symbolic ones too, and run in compiled code, but for those marked *NumPy*, which run there, between kernels. Tensors
-have `x.T`, `x.reshape(…)` and `x.transpose(…)` as in NumPy, too, and `relax.linear(x, w, b)` is a product and a sum.
+have `x.T`, `x.reshape(…)` and `x.transpose(…)` as in NumPy, too, and `relax.linear(x, w, b)` is
+`x @ w.T + b`: its weight has a row for each output.
 This page is made from the definitions, and a test keeps it so.
 """
 

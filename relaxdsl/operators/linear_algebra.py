@@ -11,13 +11,14 @@ from relaxdsl.errors import ShapeError
 from relaxdsl.ir.graph import Expr
 from relaxdsl.ir.scalar import Index, ScalarExpr
 from relaxdsl.kernels import te
-from relaxdsl.operators.calls import operator
+from relaxdsl.operators.calls import as_expr, call_context, operator, te_operand
 from relaxdsl.operators.manipulate import permute_dims
 from relaxdsl.operators.operands import common_dtype, describe, require_ndim, require_same_size, require_tensor
 from relaxdsl.operators.registry import Operand, mistake, sample, tensor
 from relaxdsl.types.dims import Dim
 from relaxdsl.types.dtype import canonical_dtype, is_bool
 from relaxdsl.types.prove import Proof, prove_equal
+from relaxdsl.types.symint import user_compares
 
 
 def _reference_matmul(x1: Any, x2: Any, out_dtype: str | None = None) -> Any:
@@ -241,9 +242,36 @@ def outer(x1: Operand, x2: Operand) -> te.Tensor:
 
 
 def linear(data: Expr, weight: Expr, bias: Expr | None = None) -> Expr:
-    """``data @ weight.T + bias``: the layer whose weight has a row per output, as frameworks store it.
+    """``data @ weight.T + bias``: the layer whose weight has a row for each output, as frameworks store it.
 
     Shapes: ``(..., k), (n, k), (n,) -> (..., n)``.
+
+    Raises:
+        ShapeError: the weight is no matrix, or has no column for each input; the bias has another size.
     """
+    data, weight = as_expr(data, "linear: data"), as_expr(weight, "linear: weight")
+    with user_compares(False), call_context(accept_undecided=lambda *_: True):  # the operators decide
+        _require_layer(data, weight, bias)
     product = matmul(data, permute_dims(weight))
     return product if bias is None else product + bias  # type: ignore[operator]
+
+
+def _require_layer(data: Expr, weight: Expr, bias: Expr | None) -> None:
+    """The operands of ``linear`` fit."""
+    named = {"data": data, "weight": weight, "bias": bias}
+    given = {
+        name: te_operand(as_expr(each, f"linear: {name}"), name, "linear")
+        for name, each in named.items()
+        if each is not None
+    }
+    _require_sizes(given["data"], given["weight"], given.get("bias"))
+
+
+def _require_sizes(data: Operand, matrix: Operand, bias: Operand | None) -> None:
+    weight = require_ndim("linear", matrix, 2, name="weight", axes="the axes are (outputs, inputs)")
+    if isinstance(data, te.Tensor) and data.ndim:
+        is_transposed = prove_equal(data.shape[-1], weight.shape[0]) is Proof.YES
+        hint = f"the weight has a row for each output: write {weight.name}.T" if is_transposed else None
+        require_same_size("linear", data, data.ndim - 1, weight, 1, "inner dimension", hint)
+    if isinstance(bias, te.Tensor) and bias.ndim == 1 and bias.shape[0] != 1:
+        require_same_size("linear", weight, 0, bias, 0, "number of outputs")
