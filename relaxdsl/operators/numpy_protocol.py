@@ -61,8 +61,9 @@ ELSEWHERE = {
     "fmod": "mod", "gather": "take", "half": "astype", "int": "astype", "invert": "bitwise_not",
     "logaddexp": "log_add_exp", "long": "astype", "mm": "matmul", "moveaxis": "permute_dims", "permute": "permute_dims",
     "pow": "power", "ravel": "flatten", "reciprocal": "divide", "remainder": "floor_mod", "rint": "round",
-    "size": "shape", "swapaxes": "permute_dims", "to": "astype", "transpose": "permute_dims", "true_divide": "divide",
-    "type": "astype", "unsqueeze": "expand_dims", "var": "variance", "view": "reshape",
+    "scaled_dot_product_attention": "attention",
+    "size": "shape", "swapaxes": "permute_dims", "t": "T", "to": "astype", "transpose": "permute_dims",
+    "true_divide": "divide", "type": "astype", "unsqueeze": "expand_dims", "var": "variance", "view": "reshape",
 }  # fmt: skip
 #: The reductions of elements that NumPy has as methods of functions.
 _REDUCTIONS = {
@@ -91,7 +92,7 @@ def array_function(expr: Expr, function: Any, types: Any, args: Any, kwargs: Any
     Raises:
         ScriptError: always.
     """
-    refuse(function.__name__)
+    refuse(name_in_numpy(function))
 
 
 def array(expr: Expr, dtype: Any = None, copy: Any = None) -> NoReturn:
@@ -110,11 +111,20 @@ def refuse(
     raise ScriptError(f"np.{name}: {reason}", hint=hint or operator_hint(name), span=current_context().span)
 
 
+def name_in_numpy(function: Any) -> str:
+    """What follows ``np.`` in the function's name: ``linalg.norm``."""
+    module = getattr(function, "__module__", None) or ""
+    _, _, inner = module.partition("numpy.")
+    name = getattr(function, "__name__", str(function))
+    return name if not inner or "_" in inner else f"{inner}.{name}"
+
+
 def operator_hint(name: str) -> str | None:
     """What to write instead of the NumPy function ``name``, if there is such an operator."""
     if name in _CONVERSIONS:
         return "leave it out: operators take the tensor as it is"
-    known = registry.find(ELSEWHERE.get(name, name))
+    last = name.rpartition(".")[2]
+    known = registry.find(ELSEWHERE.get(last, last))
     return f"write relax.{known.name}" if known is not None else None
 
 

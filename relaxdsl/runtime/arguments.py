@@ -19,6 +19,7 @@ from relaxdsl.dataclass import dataclass
 from relaxdsl.errors import ArgumentError, nearest
 from relaxdsl.runtime.program import Declaration, IntLeaf, ObjectLeaf, ShapeLeaf, TensorLeaf, Tree, TupleTree
 from relaxdsl.types.array_likes import as_array, kind_of
+from relaxdsl.types.counts import counted
 from relaxdsl.types.dims import Dim
 from relaxdsl.types.types import PrimType, TensorType, TupleType, Type
 
@@ -73,12 +74,12 @@ class ArgumentReader:
         if name in given:
             raise self._signature_error(f"{self.function}: argument {name} is given twice")
         if name not in self.names:
-            close = nearest(name, self.names)
+            close = nearest(name, self.names) or ("out" if name.startswith("out") else None)
             hint = None if close is None else f"did you mean {close}?"
             raise self._signature_error(f"{self.function}: there is no argument {name}", hint=hint)
 
     def _count_error(self, count: int, detail: str) -> ArgumentError:
-        expected = f"{len(self.names)} argument{'' if len(self.names) == 1 else 's'}"
+        expected = counted(len(self.names), "argument")
         return self._signature_error(f"{self.function}: expected {expected}, got {count}", detail)
 
     def _signature_error(self, headline: str, *details: str, hint: str | None = None) -> ArgumentError:
@@ -106,7 +107,7 @@ class ArgumentReader:
         if not isinstance(value, tuple | list):
             raise self._expected(place, "a tuple", value)
         if len(value) != len(tree.fields):
-            raise self._error(place, f"expected {len(tree.fields)} items, got {len(value)}")
+            raise self._error(place, f"expected {counted(len(tree.fields), 'item')}, got {len(value)}")
         return value
 
     def _array(self, place: _Place, leaf: TensorLeaf, value: Any) -> np.ndarray:
@@ -160,7 +161,7 @@ class ArgumentReader:
         if not isinstance(value, tuple | list):
             raise self._expected(place, "a shape (a tuple of integers)", value)
         if len(value) != len(leaf.slots):
-            raise self._error(place, f"expected {len(leaf.slots)} sizes, got {len(value)}")
+            raise self._error(place, f"expected {counted(len(leaf.slots), 'size')}, got {len(value)}")
         return tuple(self._int(place.item(axis), size) for axis, size in enumerate(value))
 
     # ---------------------------------------------------------------------------------------------------------- errors

@@ -18,7 +18,7 @@ from relaxdsl.ir.graph import Expr, GlobalVar, Var
 from relaxdsl.ir.loops import PrimFunc
 from relaxdsl.ir.scalar import ScalarExpr
 from relaxdsl.operators.calls import as_expr, bind_arguments
-from relaxdsl.operators.numpy_protocol import element_hint, operator_hint, refuse
+from relaxdsl.operators.numpy_protocol import element_hint, name_in_numpy, operator_hint, refuse
 from relaxdsl.script.expressions import as_dim, as_operand, items_of
 from relaxdsl.script.interpreter import Interpreter, expression
 from relaxdsl.script.names import instead_of
@@ -144,7 +144,7 @@ def _refuse_tensors(function: Any, values: list[Any]) -> None:
     hint = None
     if isinstance(function, type) and issubclass(function, np.generic):
         hint = f'write x.astype("{np.dtype(function).name}")'
-    refuse(getattr(function, "__name__", str(function)), hint=hint)
+    refuse(name_in_numpy(function), hint=hint)
 
 
 def _has_tensor(values: Any) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import builtins
+import sys
 from types import ModuleType
 from typing import Any, TypeVar
 
@@ -17,14 +18,17 @@ from relaxdsl.script.interpreter import Interpreter, expression
 from relaxdsl.script.scope import NOT_FOUND, Missing
 from relaxdsl.types.dims import SymInt
 
+_PACKAGE = __name__.partition(".")[0]
 _PACKED = "there is none yet; a Python function can do it: relax.call_pure_packed"
 _SCAN = "write its loop as a kernel, @relax.prim_func; or a Python function can do it: relax.call_pure_packed"
 _WINDOWS = "relax.reshape(x[:, :, :h // 2 * 2, :w // 2 * 2], (n, c, h // 2, 2, w // 2, 2))"
 _POOLING = "reshape and reduce, with n, c, h, w = x.shape: relax.{}(" + _WINDOWS + ", axis=(3, 5))"
+_VALUES = "leave it out: a tensor of a program has values only when it runs, so compute with the tensor, or return it"
 #: What there is elsewhere and not here, and what to do instead.
 ABSENT = {
     **dict.fromkeys(("argsort", "sort", "topk"), _PACKED),
     **dict.fromkeys(("cumprod", "cumsum"), _SCAN),
+    **dict.fromkeys(("item", "numpy", "tolist"), _VALUES),
     "avg_pool2d": _POOLING.format("mean"),
     "max_pool2d": _POOLING.format("max"),
     "dropout": "leave it out: programs compute results, not gradients",
@@ -168,11 +172,25 @@ def instead_of(value: Any, owner: str, name: str) -> str | None:
         known = {**_namespaced(value), **known}
     if name in ABSENT and isinstance(value, Expr | ModuleType):
         return ABSENT[name]
+    if isinstance(value, ModuleType) and _is_outside_of_namespace(value, name):
+        return f"write relax.{name}"
+    operator = (registry.find(name) or registry.find(f"nn.{name}")) if isinstance(value, Expr) else None
+    if operator is not None:
+        needed = [each for each in operator.signature.parameters.values() if each.default is each.empty]
+        others = ", …" if len(needed) > 1 else ""
+        return f"write relax.{operator.name}({owner}{others})"
     elsewhere = ELSEWHERE.get(name)
     if elsewhere is not None and elsewhere not in known and isinstance(value, Expr):
         return f"write relax.{elsewhere}({owner}, …)"
     close = elsewhere if elsewhere in known else nearest(name, known)
     return f"did you mean `{owner}.{known[close]}`?" if close is not None else None
+
+
+def _is_outside_of_namespace(module: ModuleType, name: str) -> bool:
+    """Whether the module is a namespace such as ``relax.nn``, and the name is one of ``relax`` itself."""
+    package, _, namespace = module.__name__.rpartition(".")
+    namespaces = {each.name.partition(".")[0] for each in registry.all_operators() if "." in each.name}
+    return package == _PACKAGE and namespace in namespaces and name in sys.modules[package].__all__
 
 
 def _namespaced(module: ModuleType) -> dict[str, str]:

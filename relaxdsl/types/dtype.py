@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from typing import Any, Literal, TypeAlias
 
@@ -16,6 +17,9 @@ FLOATS = ("float16", "float32", "float64")
 DTYPES = ("bool", *SIGNED, *UNSIGNED, *FLOATS)
 #: Those that kernels compute in.
 KERNEL_DTYPES = tuple(dtype for dtype in DTYPES if dtype != "float16")
+
+#: Dtypes that others have; other names are misspelt.
+_ELSEWHERE = re.compile(r"bfloat|complex|float8|float128|u?int[124]$")
 
 _PYTHON_TYPES: dict[type, str] = {bool: "bool", int: "int64", float: "float64"}
 
@@ -63,7 +67,7 @@ def _numpy_name(x: object) -> str | None:
 
 def _unknown_dtype(x: object) -> DTypeError:
     shown = x.name if isinstance(x, np.dtype) else getattr(x, "__name__", None) or str(x)
-    close = nearest(shown, DTYPES)
+    close = None if _ELSEWHERE.match(shown) else nearest(shown, DTYPES)
     hint = f"did you mean {close!r}?" if close else f"the dtypes are {', '.join(DTYPES)}"
     return DTypeError(f"unknown dtype {shown!r}", hint=hint)
 

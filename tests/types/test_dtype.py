@@ -73,6 +73,8 @@ def test_promotion_of_several_and_of_scalars_alone() -> None:
 
 REFUSED: list[tuple[Callable[[], object], str]] = [
     (lambda: canonical_dtype("flot32"), "unknown dtype 'flot32'\n   hint: did you mean 'float32'?"),
+    (lambda: canonical_dtype("bfloat16"), f"unknown dtype 'bfloat16'\n   hint: {', '.join(DTYPES)}"),
+    (lambda: canonical_dtype("int46"), "unknown dtype 'int46'\n   hint: did you mean 'int64'?"),
     (lambda: canonical_dtype(np.dtype("complex64")), f"unknown dtype 'complex64'\n   hint: {', '.join(DTYPES)}"),
     (lambda: canonical_dtype(str), f"unknown dtype 'str'\n   hint: {', '.join(DTYPES)}"),
     (lambda: promote(), "promote: no operands given"),
