@@ -73,7 +73,8 @@ def _place_of(func: PrimFunc, store: Store, loop: str, factor_axis: int) -> int:
     """The place of the new axis, counted from the front."""
     rank = len(store.indices) + 1
     if not isinstance(factor_axis, int) or not -rank <= factor_axis < rank:
-        refuse(func, f"rfactor: {store.buffer.name} has no place {factor_axis} for another axis", loop)
+        places = f"places go from {-rank} to {rank - 1}"
+        refuse(func, f"rfactor: {store.buffer.name} has no place {factor_axis} for another axis", loop, hint=places)
     return factor_axis % rank
 
 

@@ -11,6 +11,7 @@ from relaxdsl.kernels.primitives.combining import ORDERLESS_HINT, combines_in_an
 from relaxdsl.kernels.primitives.dependence import Touch, names_along, touches
 from relaxdsl.kernels.primitives.private import fills, is_private
 from relaxdsl.kernels.primitives.tree import block_path, loops_on, refuse
+from relaxdsl.types.counts import counted
 from relaxdsl.types.dims import is_symbol
 
 
@@ -38,7 +39,10 @@ def buffer_called(func: PrimFunc, block: Block, buffer: str | int, step: str) ->
     if place is None:
         lists = (f"{verb} {', '.join(each.name for each in some)}" for verb, some in among.items() if some)
         there_are = " and ".join(lists) or f"{next(iter(among))} none"
-        refuse(func, f"{step}: block {block.name} {there_are}, not {buffer}", block.name)
+        count = len(_known(among))
+        counts = f"there {'is' if count == 1 else 'are'} {counted(count, 'buffer')}, counted from 0"
+        hint = counts if isinstance(buffer, int) else None
+        refuse(func, f"{step}: block {block.name} {there_are}, not {buffer}", block.name, hint=hint)
     return _known(among)[place]
 
 

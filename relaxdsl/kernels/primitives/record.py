@@ -23,6 +23,7 @@ from relaxdsl.kernels.primitives.trace import BlockRef, LoopRef, Parameter, Step
 from relaxdsl.kernels.primitives.tree import block_path, blocks_in, names_in
 from relaxdsl.kernels.structural_key import structural_key
 from relaxdsl.tracebacks import short_tracebacks
+from relaxdsl.types.counts import counted
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -36,12 +37,15 @@ def recorded(method: Callable[Concatenate[S, P], R]) -> Callable[Concatenate[S, 
     @short_tracebacks
     @wraps(method)
     def record(self: S, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        usage = ", ".join(str(each).partition(":")[0] for each in list(signature.parameters.values())[1:])
+        hint = f"write sch.{method.__name__}({usage})"
+        unknown = next((name for name in kwargs if name not in signature.parameters), None)
+        if unknown is not None:
+            raise ScheduleError(f"{method.__name__}: unknown argument {unknown!r}", hint=hint)
         try:
             signature.bind(self, *args, **kwargs)
         except TypeError as error:
-            usage = ", ".join(str(each).partition(":")[0] for each in list(signature.parameters.values())[1:])
-            message = f"{method.__name__}: {error}"
-            raise ScheduleError(message, hint=f"write sch.{method.__name__}({usage})") from None
+            raise ScheduleError(f"{method.__name__}: {error}", hint=hint) from None
         given = [self._given(method, place, each) for place, each in enumerate(args)]
         named = {name: self._given(method, name, each) for name, each in kwargs.items()}
         if "buffer" in signature.parameters:
@@ -131,7 +135,7 @@ class RecordedSteps:
         return script(self._func)
 
     def __repr__(self) -> str:
-        return f"<relax schedule of {self._name}: {len(self._steps)} steps>"
+        return f"<relax schedule of {self._name}: {counted(len(self._steps), 'step')}>"
 
     def show(self) -> None:
         """Prints the kernel as it is now; in a notebook highlighted."""

@@ -11,6 +11,7 @@ from relaxdsl.dataclass import dataclass
 from relaxdsl.errors import ScheduleError
 from relaxdsl.kernels.primitives.layout import IndexMap
 from relaxdsl.tracebacks import short_tracebacks_of_methods
+from relaxdsl.types.counts import counted
 from relaxdsl.types.dims import SymInt, parse_dim
 
 if TYPE_CHECKING:
@@ -115,6 +116,8 @@ class Trace:
         """
         try:
             data = json.loads(text)
+            if not isinstance(data, dict):
+                raise ValueError(f"an object is expected, got {type(data).__name__}")
             steps = tuple(_step_of(each) for each in data["steps"])
             parameters = tuple(Parameter(_text(dtype), tuple(map(_text, shape))) for dtype, shape in data["parameters"])
             return cls(_text(data["kernel"]), tuple(map(_text, data["blocks"])), parameters, steps)
@@ -146,7 +149,7 @@ class Trace:
         unlike = ((name, a, b) for (name, a), b in zip(own.items(), self.parameters, strict=False) if not a.is_like(b))
         name, mine, theirs = next(unlike, (None, None, None))
         if len(own) != len(self.parameters):
-            what = f"with {len(self.parameters)} parameters, not {len(own)}"
+            what = f"with {counted(len(self.parameters), 'parameter')}, not {len(own)}"
         elif name is not None:
             what = f"where {name} is {theirs}, not {mine}"
         elif len(self.blocks) != len(schedule.block_names):

@@ -42,6 +42,20 @@ def cache_read_refuses_what_the_block_does_not_read() -> relax.Schedule:
 
 
 @case
+def cache_read_refuses_a_number_that_no_buffer_has() -> relax.Schedule:
+    sch = start("matmul")
+    sch.cache_read("c", 5)
+    return sch
+
+
+@case
+def cache_write_refuses_a_number_that_no_buffer_has() -> relax.Schedule:
+    sch = start("matmul")
+    sch.cache_write("c", 5)
+    return sch
+
+
+@case
 def cache_write_refuses_what_the_block_does_not_write() -> relax.Schedule:
     sch = start("matmul")
     sch.cache_write("c", "a")

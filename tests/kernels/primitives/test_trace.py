@@ -168,9 +168,7 @@ def test_a_trace_says_how_its_kernel_differs(kernel: PrimFunc, difference: str) 
 def test_a_text_that_is_no_trace():
     with pytest.raises(relax.ScheduleError) as caught:
         relax.Trace.from_json("[1]")
-    assert (
-        str(caught.value) == "Trace.from_json: the text is no trace: list indices must be integers or slices, not str"
-    )
+    assert str(caught.value) == "Trace.from_json: the text is no trace: an object is expected, got list"
 
 
 @pytest.mark.parametrize("name", ["no_such_step", "show"])
@@ -305,12 +303,14 @@ def test_arguments_that_a_step_does_not_take():
     i, _, _ = sch.get_loops("c")
     with pytest.raises(relax.ScheduleError) as caught:
         sch.split(i, factor=4)  # type: ignore[call-arg]
+    assert str(caught.value) == "split: unknown argument 'factor'\n   hint: write sch.split(loop, factors)"
+    with pytest.raises(relax.ScheduleError) as caught:
+        sch.split(i)  # type: ignore[call-arg]
     message = "split: missing a required argument: 'factors'\n   hint: write sch.split(loop, factors)"
     assert str(caught.value) == message
     with pytest.raises(relax.ScheduleError) as caught:
         sch.rfactor(i, axis=0)  # type: ignore[call-arg]
-    message = "rfactor: got an unexpected keyword argument 'axis'\n   hint: write sch.rfactor(loop, factor_axis)"
-    assert str(caught.value) == message
+    assert str(caught.value) == "rfactor: unknown argument 'axis'\n   hint: write sch.rfactor(loop, factor_axis)"
 
 
 def test_blocks_inside_of_a_loop():
