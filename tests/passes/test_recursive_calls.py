@@ -142,7 +142,7 @@ def test_a_recursion_without_end() -> None:
     assert [note.partition(" (")[0] for note in caught.value.__notes__] == ["power is called by power"]
     assert type(caught.value) is RecursionError
     own = traceback.extract_tb(caught.value.__traceback__)
-    assert [frame.name for frame in own].count("__call__") == 2, "the frames of the levels are left out"
+    assert [frame.name for frame in own] == ["test_a_recursion_without_end"]
     np.testing.assert_allclose(power(X, 40), X**40, rtol=1e-5)
     executable = power._get_executable()
     assert len(executable.idle_frames()) == len(executable._frames) == 1
