@@ -14,10 +14,9 @@ ROW_GROUP = 3
 class Left(Protocol):
     """The left operand of one tile; ``places`` are what changes from step to step.
 
-    ``PARAMETERS`` are those of a tile, ``GROUP_PARAMETERS`` those of a group of tiles, one below the other.
+    ``GROUP_PARAMETERS`` are those of a group of tiles, one below the other.
     """
 
-    PARAMETERS: ClassVar[str]
     GROUP_PARAMETERS: ClassVar[str]
 
     @staticmethod
@@ -48,7 +47,6 @@ class Left(Protocol):
 class Spaced:
     """Rows ``a_rows`` apart, and steps ``a_steps``; in a group, tiles ``a_tiles`` a row."""
 
-    PARAMETERS: ClassVar[str] = "left* a_rows a_steps"
     GROUP_PARAMETERS: ClassVar[str] = "left* a_tiles a_rows a_steps"
 
     @staticmethod
@@ -85,8 +83,7 @@ class Spaced:
 class Tabled:
     """An element is at the sum of its row's offset and its step's from ``source``."""
 
-    PARAMETERS: ClassVar[str] = "source* a_row_offsets& a_step_offsets&"
-    GROUP_PARAMETERS: ClassVar[str] = PARAMETERS
+    GROUP_PARAMETERS: ClassVar[str] = "source* a_row_offsets& a_step_offsets&"
 
     @staticmethod
     def of_tile(emit: Emitter, group: Sequence[Any], row: Any) -> tuple[Any, ...]:

@@ -76,12 +76,12 @@ def _emit_tiles(library: Library, layout: Layout, rows: int, vectors: int) -> No
     """
     name, parameters = tile_name(rows, vectors, layout), _parameters(library, layout)
     tiles = _TileFunction(library, library.function(name, parameters), layout, rows, vectors)
-    count = len(tiles.usual(tiles.first)) if rows == library.tile.rows else 0
-    if not count:
+    spacings = tiles.usual(tiles.first) if rows == library.tile.rows else []
+    if not spacings:
         tiles.emit_tiles()
         return
     emit = tiles.emit
-    for number, (is_so_spaced, _, _) in enumerate(tiles.usual(tiles.first)):
+    for number, (is_so_spaced, _, _) in enumerate(spacings):
         made = _TileFunction(library, library.function(f"{name}_usual_{number}", parameters), layout, rows, vectors)
         made.emit_tiles(number)
         with emit.builder.if_then(is_so_spaced):
