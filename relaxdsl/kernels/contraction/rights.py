@@ -80,7 +80,8 @@ class Neighbours:
         return self.count * self.emit.lanes
 
     def fetch(self, places: list[Any]) -> None:
-        for first in range(0, self._width, self.emit.line_lanes):
+        """A line more than the step is long: few operands begin where a line does."""
+        for first in [*range(0, self._width, self.emit.line_lanes), self._width - 1]:
             self.emit.prefetch(places[0], self.emit.add(self.ahead, first))
 
     def vectors(self, places: list[Any]) -> list[Any]:

@@ -44,8 +44,9 @@ BLOCK_MARGIN = 16
 #: Up to so many rows use the right operand so few times that each call packs what it uses, just before it does. It may
 #: be more rows where the operand has more than :data:`IN_PLACE_SIZE` elements: all its panels would not fit a cache.
 FEW, FEW_IF_LARGE = 192, 384
-#: Up to so many rows, wide tiles use a right operand that is not too large where it is.
-WIDE_IN_PLACE_ROWS = 512
+#: Up to so many rows, wide tiles use a right operand that is not too large where it is; and if vectors of it that lie in
+#: two lines of memory take longer than those in panels, which lie in one.
+WIDE_IN_PLACE_ROWS, SPLIT_IN_PLACE_ROWS = 512, 64
 #: A right operand of so many elements stays in the first-level cache: tiles read it where it is.
 CACHED = 4096
 #: Up to so many rows are computed without packing, where the strides allow it.
@@ -63,6 +64,7 @@ class Tile:
 
     Args:
         most_rows: those of the last tile may be so many, if they would be ``rows`` and one more tile.
+        has_slow_splits: vectors that lie in two lines of memory take longer to read.
     """
 
     bits: int
@@ -70,6 +72,7 @@ class Tile:
     rows: int
     vectors: int
     most_rows: int
+    has_slow_splits: bool = False
 
     @property
     def columns(self) -> int:
@@ -114,7 +117,9 @@ class Tile:
     @property
     def in_place_rows(self) -> int:
         """Up to so many rows use the right operand where it is."""
-        return WIDE_IN_PLACE_ROWS if self.is_wide else 2 * self.rows
+        if self.is_wide:
+            return SPLIT_IN_PLACE_ROWS if self.has_slow_splits else WIDE_IN_PLACE_ROWS
+        return 2 * self.rows
 
     @property
     def two_tiles_size(self) -> int:
@@ -131,14 +136,14 @@ class Tile:
         return WIDE_ALIAS_BYTES if self.is_wide else ALIAS_BYTES
 
 
-def tile_for(bits: int, vector_bits: int, registers: int) -> Tile:
+def tile_for(bits: int, vector_bits: int, registers: int, has_slow_splits: bool = False) -> Tile:
     """The tile for floats of ``bits`` bits.
 
     Registers are left for a vector of the left operand and those of the right one; with ``most_rows``, no others.
     """
     lanes = max(1, vector_bits // bits)
     if registers >= 32:
-        return Tile(bits, lanes, 8, 3, most_rows=9)
+        return Tile(bits, lanes, 8, 3, most_rows=9, has_slow_splits=has_slow_splits)
     rows = 6 if vector_bits >= 256 else 4
     return Tile(bits, lanes, rows, 2, most_rows=rows)
 
@@ -160,6 +165,6 @@ def panels_size(columns: Dim, depth: Dim, tile: Tile, are_bytes: bool = False) -
 
 def host_tile(bits: int) -> Tile:
     """The tile for this machine's vectors, or for those that ``RELAXDSL_VECTOR_BITS`` asks for."""
-    from relaxdsl.kernels.vectors import vector_bits, vector_registers  # imports llvmlite
+    from relaxdsl.kernels.vectors import has_slow_splits, vector_bits, vector_registers  # imports llvmlite
 
-    return tile_for(bits, vector_bits(), vector_registers())
+    return tile_for(bits, vector_bits(), vector_registers(), has_slow_splits())
