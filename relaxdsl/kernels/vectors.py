@@ -29,10 +29,8 @@ def vector_registers() -> int:
     return 32 if is_arm() or max(widest_vector_bits(), vector_bits()) >= 512 else 16
 
 
-def has_slow_splits() -> bool:
-    """Whether reading vectors of 512 bits takes longer where each lies in two lines of memory: on Intel's processors,
-    where products lose 10 %; on AMD's, with ``sse4a``, nothing.
-    """
+def is_intel() -> bool:
+    """Whether this is a processor of Intel's with vectors of 512 bits; AMD's have ``sse4a``."""
     features = binding.get_host_cpu_features()
     return bool(features.get("avx512f")) and not features.get("sse4a")
 

@@ -44,9 +44,9 @@ BLOCK_MARGIN = 16
 #: Up to so many rows use the right operand so few times that each call packs what it uses, just before it does. It may
 #: be more rows where the operand has more than :data:`IN_PLACE_SIZE` elements: all its panels would not fit a cache.
 FEW, FEW_IF_LARGE = 192, 384
-#: Up to so many rows, wide tiles use a right operand that is not too large where it is; and if vectors of it that lie in
-#: two lines of memory take longer than those in panels, which lie in one.
-WIDE_IN_PLACE_ROWS, SPLIT_IN_PLACE_ROWS = 512, 64
+#: Up to so many rows, wide tiles use a right operand that is not too large where it is. There most vectors lie in two
+#: lines of memory, which costs Intel's processors a tenth of the time.
+WIDE_IN_PLACE_ROWS, INTEL_IN_PLACE_ROWS = 512, 64
 #: A right operand of so many elements stays in the first-level cache: tiles read it where it is.
 CACHED = 4096
 #: Up to so many rows are computed without packing, where the strides allow it.
@@ -64,7 +64,7 @@ class Tile:
 
     Args:
         most_rows: those of the last tile may be so many, if they would be ``rows`` and one more tile.
-        has_slow_splits: vectors that lie in two lines of memory take longer to read.
+        is_intel: vectors that lie in two lines of memory take longer to read, and a tile waits if many are fetched.
     """
 
     bits: int
@@ -72,7 +72,7 @@ class Tile:
     rows: int
     vectors: int
     most_rows: int
-    has_slow_splits: bool = False
+    is_intel: bool = False
 
     @property
     def columns(self) -> int:
@@ -118,8 +118,13 @@ class Tile:
     def in_place_rows(self) -> int:
         """Up to so many rows use the right operand where it is."""
         if self.is_wide:
-            return SPLIT_IN_PLACE_ROWS if self.has_slow_splits else WIDE_IN_PLACE_ROWS
+            return INTEL_IN_PLACE_ROWS if self.is_intel else WIDE_IN_PLACE_ROWS
         return 2 * self.rows
+
+    @property
+    def fetches_new(self) -> bool:
+        """Whether a tile that sets its part of a result fetches the next one's, as one does that adds to it."""
+        return not self.is_intel
 
     @property
     def two_tiles_size(self) -> int:
@@ -136,14 +141,14 @@ class Tile:
         return WIDE_ALIAS_BYTES if self.is_wide else ALIAS_BYTES
 
 
-def tile_for(bits: int, vector_bits: int, registers: int, has_slow_splits: bool = False) -> Tile:
+def tile_for(bits: int, vector_bits: int, registers: int, is_intel: bool = False) -> Tile:
     """The tile for floats of ``bits`` bits.
 
     Registers are left for a vector of the left operand and those of the right one; with ``most_rows``, no others.
     """
     lanes = max(1, vector_bits // bits)
     if registers >= 32:
-        return Tile(bits, lanes, 8, 3, most_rows=9, has_slow_splits=has_slow_splits)
+        return Tile(bits, lanes, 8, 3, most_rows=9, is_intel=is_intel)
     rows = 6 if vector_bits >= 256 else 4
     return Tile(bits, lanes, rows, 2, most_rows=rows)
 
@@ -165,6 +170,6 @@ def panels_size(columns: Dim, depth: Dim, tile: Tile, are_bytes: bool = False) -
 
 def host_tile(bits: int) -> Tile:
     """The tile for this machine's vectors, or for those that ``RELAXDSL_VECTOR_BITS`` asks for."""
-    from relaxdsl.kernels.vectors import has_slow_splits, vector_bits, vector_registers  # imports llvmlite
+    from relaxdsl.kernels.vectors import is_intel, vector_bits, vector_registers  # imports llvmlite
 
-    return tile_for(bits, vector_bits(), vector_registers(), has_slow_splits())
+    return tile_for(bits, vector_bits(), vector_registers(), is_intel())

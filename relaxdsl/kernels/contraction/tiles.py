@@ -148,17 +148,20 @@ class _TileFunction:
     def _totals(self, goal: _Goal, fetched: Any | None) -> list[Any]:
         """What the products are added to: zeros, or what is there.
 
-        ``fetched``: lines that will be written, so many elements from the tile's, come into the caches meanwhile.
+        ``fetched``: lines that will be written, so many elements from the tile's, come into the caches meanwhile, on
+        some machines only where tiles read them, too.
         """
         emit = self.emit
         with emit.builder.if_else(emit.compare("==", self.is_first, 0)) as (later, first):
             with later:
                 loaded = goal.load()
+                if fetched is not None and not self.library.tile.fetches_new:
+                    goal.fetch(fetched)
                 after_later = emit.builder.block
             with first:
                 after_first = emit.builder.block
         totals = emit.either((loaded, after_later), ([emit.zeros] * len(loaded), after_first))
-        if fetched is not None:
+        if fetched is not None and self.library.tile.fetches_new:
             goal.fetch(fetched)
         return totals
 

@@ -26,7 +26,7 @@ from relaxdsl.kernels.contraction.tile import (
 )
 from relaxdsl.kernels.contraction.tiles import tile_name
 from relaxdsl.kernels.object_code import parsed_for
-from relaxdsl.kernels.vectors import has_slow_splits
+from relaxdsl.kernels.vectors import is_intel
 
 ON_STACK = r"%rsp.*%[xyz]mm|%[xyz]mm.*%rsp"
 
@@ -45,7 +45,7 @@ def test_the_vector_width_can_be_asked_for(monkeypatch):
     monkeypatch.setenv("RELAXDSL_VECTOR_BITS", "128")
     assert (host_tile(32).lanes, host_tile(64).lanes) == (4, 2)
     monkeypatch.setenv("RELAXDSL_VECTOR_BITS", "512")
-    assert host_tile(32) == Tile(32, 16, 8, 3, 9, has_slow_splits())
+    assert host_tile(32) == Tile(32, 16, 8, 3, 9, is_intel())
 
 
 def test_a_width_that_is_none_is_refused(monkeypatch):

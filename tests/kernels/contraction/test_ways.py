@@ -22,7 +22,7 @@ VECTORS = ((512, 32), (256, 16), (128, 16))
 """Their bits, and how many registers of them there are."""
 TILES = [
     *(tile_for(bits, vector, registers) for bits in (32, 64) for vector, registers in VECTORS),
-    *(tile_for(bits, 512, 32, has_slow_splits=True) for bits in (32, 64)),
+    *(tile_for(bits, 512, 32, is_intel=True) for bits in (32, 64)),
 ]
 SIZES = st.sampled_from((1, 2, 3, 8, 16, 47, 48, 192, 193, 512, 513)) | st.integers(1, 3000)
 _loaded: list[LoadedObject] = []
