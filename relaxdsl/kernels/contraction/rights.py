@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 from relaxdsl.kernels.contraction.emitter import INT64, Emitter
-from relaxdsl.kernels.contraction.tile import Tile
+from relaxdsl.kernels.contraction.tile import CACHED, Tile
 
 #: How many steps before it is used the right operand is fetched: where it is read in place, no processor guesses it.
 AHEAD = 8
@@ -67,9 +67,11 @@ class Neighbours:
         return [self.source]
 
     def unrolled(self, depth: Any) -> Any:
-        """Panels come into the caches by themselves; of an operand in place, all steps are fetched."""
-        whole = self.emit.multiple_below(depth, UNROLLED)
-        return self.emit.builder.select(self._are_panels, whole, self.emit.integer(0))
+        """Panels come into the caches by themselves, and what is small stays there; else all steps are fetched."""
+        emit = self.emit
+        is_small = emit.compare("<=", emit.mul(depth, self.b_steps), CACHED)
+        whole = emit.multiple_below(depth, UNROLLED)
+        return emit.builder.select(emit.any(self._are_panels, is_small), whole, emit.integer(0))
 
     @property
     def _are_panels(self) -> Any:
