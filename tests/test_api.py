@@ -12,7 +12,7 @@ import pytest
 import relaxdsl as relax
 from relaxdsl import tir as T
 from relaxdsl.ir.equal import assert_structural_equal
-from relaxdsl.kernels.contraction.tile import host_tile
+from relaxdsl.kernels.contraction.tile import FEW, host_tile
 from relaxdsl.passes import comparison
 from relaxdsl.script.parse_text import parse_source
 
@@ -233,7 +233,7 @@ def test_explain_shows_sizes_and_says_where_long_ones_are() -> None:
         return relax.nn.layer_norm(x) @ w
 
     (kernel,) = dense.explain().kernels
-    packed_from = 513 if host_tile(32).is_wide else 193
+    packed_from = max(host_tile(32).in_place_rows, FEW) + 1
     assert [phase.extent for phase in kernel.phases] == ["3", "ceil(n / 192) * 11"]
     assert [phase.runs_if for phase in kernel.phases] == [(f"n >= {packed_from}",), ()]
     tensors = [relax.Tensor((f"size_of_the_axis_number_{number}",), "float32") for number in range(4)]
@@ -259,7 +259,7 @@ def test_explain_gives_every_fact_a_line() -> None:
     def mlp(x: relax.Tensor[(n, 784), "float32"], up: relax.Tensor[(784, 512), "float32"], shift: vector):
         return relax.nn.softmax(relax.nn.relu(x @ up + shift) + shift)
 
-    packed_from = 513 if host_tile(32).is_wide else 193
+    packed_from = max(host_tile(32).in_place_rows, FEW) + 1
     line = mlp.__wrapped__.__code__.co_firstlineno
     columns = [param.span.column for param in mlp.ir.params if param.span is not None]
     found = str(mlp.explain())

@@ -6,6 +6,7 @@ The runtime shares a phase's range among threads where the estimate is large.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 from relaxdsl.ir.loops import (
     Buffer,
@@ -45,9 +46,11 @@ from relaxdsl.types.dims import (
     floordiv,
     free_symbols,
     map_atoms,
+    only_atom,
     substitute,
     terms,
 )
+from relaxdsl.types.dtype import itemsize
 from relaxdsl.types.polynomial import Term
 from relaxdsl.types.prove import Proof, prove_less, prove_less_equal
 from relaxdsl.types.symint import from_atom, is_at_least
@@ -123,9 +126,26 @@ def _power_within(factor: tuple[Atom, int], variable: str) -> Dim:
 def _without_small_terms(work: Dim) -> Dim:
     """``work`` without the terms that are a fraction of another: ``2 * m * n + m`` is about ``2 * m * n``."""
     parts = terms(work)
-    kept = [part for part in parts if not any(_outweighs(other, part) for other in parts)]
-    products = (coefficient * math.prod(from_atom(atom) ** power for atom, power in each) for coefficient, each in kept)
-    return sum(products, start=0)
+    kept = [part for part in parts if not any(_outweighs(each, part) for other in parts for each in _bounds(other))]
+    return sum(map(_product, kept), start=0)
+
+
+def _product(part: Term) -> Dim:
+    coefficient, factors = part
+    return coefficient * math.prod(from_atom(atom) ** power for atom, power in factors)
+
+
+def _bounds(part: Term) -> Iterator[Term]:
+    """The term, and others that are no larger: with a size in place of the larger one of it and another."""
+    yield part
+    coefficient, factors = part
+    for number, (atom, power) in enumerate(factors):
+        if isinstance(atom, Max):
+            others = _product((coefficient, (*factors[:number], *factors[number + 1 :])))
+            for size in atom.args:
+                found = terms(others * size**power)
+                if len(found) == 1:
+                    yield found[0]
 
 
 def _defined_everywhere(dim: Dim) -> Dim:
@@ -153,8 +173,13 @@ def _outweighs(other: Term, part: Term) -> bool:
 
 
 def _whole(factor: tuple[Atom, int], loop: For) -> Dim | None:
-    """``n``, if the factor is the length ``min(c, n - c * i)`` of block number ``i``, over which the loop runs."""
+    """``n``, if the factor is the length ``min(c, n - c * i)`` of block number ``i``, over which the loop runs.
+
+    Of the larger one of such a length and another size, the larger one of both.
+    """
     atom, power = factor
+    if isinstance(atom, Max) and power == 1:
+        return _whole_of_larger(atom, loop)
     if not isinstance(atom, Min) or len(atom.args) != 2 or power != 1:
         return None
     variable = loop_variable(loop.var, loop.extent)
@@ -165,6 +190,13 @@ def _whole(factor: tuple[Atom, int], loop: For) -> Dim | None:
     return None
 
 
+def _whole_of_larger(atom: Max, loop: For) -> Dim | None:
+    varying = [each for each in atom.args if loop.var in free_symbols(each)]
+    length = only_atom(varying[0]) if len(varying) == 1 else None
+    whole = None if length is None else _whole((length, 1), loop)
+    return None if whole is None else dim_max(whole, *(each for each in atom.args if each is not varying[0]))
+
+
 def _either(first: Dim, second: Dim) -> Dim:
     if prove_less_equal(first, second) is Proof.YES:
         return second
@@ -172,10 +204,17 @@ def _either(first: Dim, second: Dim) -> Dim:
 
 
 def _engine_work(call: CallExtern) -> Dim:
-    """What a call of the contraction engine does: its products, or what it packs."""
+    """What a call of the contraction engine does: its products, or what it packs.
+
+    A product of few rows takes as long as reading the operand.
+    """
     sizes = _sizes_passed(call)
     if "rows" in sizes:
-        return sizes["rows"] * sizes["columns"] * sizes.get("steps", sizes["k"])
+        least = itemsize(call.function.rpartition("_")[2])
+        rows, columns = dim_max(sizes["rows"], least), sizes["columns"]
+        if isinstance(columns, int):
+            columns = max(columns, least)
+        return rows * columns * sizes.get("steps", sizes["k"])
     if "columns" in sizes:
         return sizes["columns"] * sizes["steps"]
     return sizes["count"] * COLUMN_GROUP * sizes["k"]

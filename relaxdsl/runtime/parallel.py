@@ -71,7 +71,10 @@ AWAKE_COUNT = 200
 share runs, it does not sleep at all: the next one often follows at once, such as the next phase of the same kernel."""
 
 WAKING_FACTOR, SOON_NS = 16, 100_000
-"""So many times the work from which threads share is worth waking one; calls that begin so close follow closely."""
+"""So many times the work from which threads share is worth waking one; calls follow closely with so much between."""
+
+UNITS_PER_NS_SHIFT = 4
+"""About 16 units of work take a nanosecond: how long the call before may have taken."""
 
 PLACE_NS = 1_000_000
 """How long workers at least stay where they may run: a caller that moves about does not move them each time."""
@@ -144,7 +147,7 @@ def pays_to_wake(work: int, least: int) -> int:
     now = nanoseconds()
     before = load(POOL + LAST_CALL)
     store(POOL + LAST_CALL, now)
-    return work >= least * WAKING_FACTOR or now - before < SOON_NS
+    return work >= least * WAKING_FACTOR or now - before < SOON_NS + (work >> UNITS_PER_NS_SHIFT)
 
 
 def nanoseconds() -> int:

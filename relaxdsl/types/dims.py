@@ -161,10 +161,16 @@ def free_symbols(dim: Dim) -> tuple[str, ...]:
 
 def is_symbol(dim: object) -> bool:
     """Whether a dim is just one symbol."""
-    if not isinstance(dim, SymInt) or len(dim.polynomial) != 1:
-        return False
-    ((factors, coefficient),) = dim.polynomial.items()
-    return coefficient == 1 and len(factors) == 1 and factors[0][1] == 1 and isinstance(factors[0][0], Symbol)
+    return isinstance(only_atom(dim), Symbol)
+
+
+def only_atom(dim: Dim) -> Atom | None:
+    """The atom that a dim is, if it is nothing else."""
+    parts = terms(dim)
+    if len(parts) != 1 or parts[0][0] != 1:
+        return None
+    ((_, factors),) = parts
+    return factors[0][0] if len(factors) == 1 and factors[0][1] == 1 else None
 
 
 def has_atoms(dim: Dim) -> bool:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
-from relaxdsl.types.atoms import Atom, FloorDiv, Min, Symbol
+from relaxdsl.types.atoms import Atom, FloorDiv, Max, Min, Symbol
 from relaxdsl.types.dim_printer import format_operand
-from relaxdsl.types.dims import Dim, dim_max, dim_min, floordiv, map_atoms, terms
+from relaxdsl.types.dims import Dim, dim_max, dim_min, floordiv, map_atoms, only_atom, terms
 from relaxdsl.types.symint import from_atom, is_at_least
 
 _LEAST = -(2**62)
@@ -35,7 +35,11 @@ def readable_at_least(dim: Dim, least: int) -> str:
         'n >= 4'
     """
     factor = math.gcd(*(coefficient for coefficient, _ in terms(dim)))
-    return f"{readable(floordiv(dim, factor))} >= {-(-least // factor)}"
+    size, bound = floordiv(dim, factor), -(-least // factor)
+    atom = only_atom(size)
+    if isinstance(atom, Max):
+        size = dim_max(*(each for each in atom.args if not isinstance(each, int) or each >= bound))
+    return f"{readable(size)} >= {bound}"
 
 
 def conditions_of(dim: Dim) -> tuple[tuple[Atom, str], ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 
@@ -48,6 +49,23 @@ def test_products_of_the_engine_count_one() -> None:
     compiled = compile_kernel(create_prim_func([x, y], [product], "f"))
     for sizes in ({"m": 5, "n": 7, "k": 9}, {"m": 300, "n": 500, "k": 20}, {"m": 96, "n": 0, "k": 3}):
         assert evaluate(compiled.works[-1], sizes) == math.prod(sizes.values())
+
+
+@pytest.mark.parametrize(("dtype", "rows"), [("float32", 4), ("float64", 8), ("int8", 1)])
+def test_a_product_of_few_rows_counts_as_reading_the_operand(dtype: str, rows: int) -> None:
+    x, y = te.placeholder((m, 784), dtype, "x"), te.placeholder((784, 512), dtype, "y")
+    axis = te.reduce_axis(784, "r")
+    left = te.placeholder((m, 512), dtype, "left")
+
+    def element(i: Any, j: Any) -> Any:
+        return te.sum(te.cast(x[i, axis], total) * te.cast(y[axis, j], total), axis)
+
+    total = "int32" if dtype == "int8" else dtype
+    product = te.compute((m, 512), element)
+    added = te.compute((m, 512), lambda i, j: product[i, j] + te.cast(left[i, j], total))
+    compiled = compile_kernel(create_prim_func([x, y, left], [added], "f"))
+    for size in (1, 3, 100):
+        assert evaluate(compiled.works[-1], {"m": size}) == max(size, rows) * 784 * 512  # the sums hardly count
 
 
 def test_blocks_of_a_range_are_the_range() -> None:

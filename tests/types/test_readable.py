@@ -47,6 +47,8 @@ def test_a_name_for_what_may_be_negative_does_not_say_that_it_is_not() -> None:
 
 def test_limits() -> None:
     assert readable_at_least(n * 80, 300_000) == "n >= 3750"
+    assert readable_at_least(dim_max(n, 4) * 80, 300_000) == "n >= 3750"
+    assert readable_at_least(dim_max(n, m) * 80, 300_000) == "max(m, n) >= 3750"
     assert readable_at_least(m * n * 26, 300_000) == "m * n >= 11539"
     assert readable_at_least(k * m * n + 14 * m * n, 300_000) == "k * m * n + 14 * m * n >= 300000"
 
