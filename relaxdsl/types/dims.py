@@ -161,7 +161,7 @@ def free_symbols(dim: Dim) -> tuple[str, ...]:
 
 def is_symbol(dim: object) -> bool:
     """Whether a dim is just one symbol."""
-    return isinstance(only_atom(dim), Symbol)
+    return isinstance(dim, SymInt) and isinstance(only_atom(dim), Symbol)
 
 
 def only_atom(dim: Dim) -> Atom | None:

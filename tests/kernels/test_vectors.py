@@ -11,6 +11,7 @@ from relaxdsl.kernels import te
 from relaxdsl.kernels.codegen import machine_code
 from relaxdsl.kernels.create import create_prim_func
 from relaxdsl.kernels.jit import Loops
+from relaxdsl.kernels.math.build import scales_slowly_to_zero
 from relaxdsl.kernels.vectors import vector_bits, vector_registers, widest_vector_bits
 from relaxdsl.types.dims import symbol
 
@@ -54,3 +55,13 @@ def test_loops_with_rare_cases_become_vectors(
     lanes = {int(each) for each in re.findall(r"call [^\n]*@relaxdsl_sin_of_large_v(\d+)f\d+\(", text)}
     width = min(bits, widest_vector_bits())  # on a machine without the vectors that are asked for, LLVM takes its own
     assert lanes & {width // 32, width // 64}
+
+
+@pytest.mark.skipif(not scales_slowly_to_zero(), reason="zeros take no longer")
+def test_exponentials_that_are_zero_are_not_scaled() -> None:
+    x = te.placeholder((symbol("n"),), "float32", "x")
+    loops = Loops(create_prim_func([x], [te.compute((symbol("n"),), lambda i: te.exp(x[i]))], name="scaled"))
+    assembly = machine_code("scaled", loops.scheduled, loops.source)._library.get_asm_str()
+    scaling = re.findall(r"vscalefps.*%zmm.*", assembly)
+    assert scaling
+    assert all("{%k" in each for each in scaling)

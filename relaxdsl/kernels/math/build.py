@@ -124,6 +124,11 @@ def scales_by_powers_of_two() -> bool:
     return _has("avx512f", "avx512vl")
 
 
+def scales_slowly_to_zero() -> bool:
+    """Whether that takes many times as long if any result of a vector is too small, zero too: Intel's processors."""
+    return scales_by_powers_of_two() and not _has("sse4a")
+
+
 def _has(*features: str) -> bool:
     """Whether the machine that numba compiles for has all these features."""
     settings: Any = config

@@ -12,10 +12,11 @@ from fractions import Fraction
 from relaxdsl.kernels.math import polynomials
 from relaxdsl.kernels.math.build import Pair, Real, constant_pair, pair_product, pair_sum, polynomial, two_product
 from relaxdsl.kernels.math.constants import SQRT_8_OVER_PI
-from relaxdsl.kernels.math.exponential import exp_within
+from relaxdsl.kernels.math.exponential import exp_within, vanishing
 
-ERFC_LIMIT = {32: 10.5, 64: 28.0}  # beyond, erfc is zero
-GELU_TANH_LIMIT = {32: 12.0, 64: 23.0}  # below minus this, gelu_tanh is zero
+ERF_LIMIT = {32: 5.0, 64: 7.0}  # beyond, erf is 1
+GELU_LIMIT = {32: 14.4, 64: 38.6}  # below minus this, gelu is zero
+GELU_TANH_LIMIT = {32: 10.8, 64: 21.6}  # likewise gelu_tanh
 
 
 def _exp_of_pair(x: Pair, factor: Real | None = None) -> Real:
@@ -23,7 +24,7 @@ def _exp_of_pair(x: Pair, factor: Real | None = None) -> Real:
 
 
 def erf(x: Real) -> Real:
-    size = abs(x).clamp_above(ERFC_LIMIT[x.format.bits])
+    size = abs(x).clamp_above(ERF_LIMIT[x.format.bits])
     near = x * polynomial(x * x, polynomials.ERF[x.format.bits]) + x
     inverse = 1 / (size + 2)
     scaled = inverse * polynomial((size - 2) * inverse, polynomials.ERFC[x.format.bits])
@@ -36,19 +37,30 @@ def gelu(x: Real) -> Real:
 
     Here t is 2q - 1 with q = a / (a + 2), which is needed anyway and is the more accurate near zero.
     """
-    size = abs(x).clamp_above(ERFC_LIMIT[x.format.bits] * math.sqrt(2))
-    share = size / (size + math.sqrt(8))
-    coefficients = [value * math.sqrt(0.5) for value in polynomials.ERFC[x.format.bits]]
-    scaled = share * polynomial(share * 2 - 1, coefficients)
-    tail = _exp_of_pair(two_product(size, size * -0.5), scaled)
+    size, limit = abs(x), GELU_LIMIT[x.format.bits]
+    tail = vanishing(_gelu_tail, size, size.clamp_above(limit), size > limit)
     return (x < 0).pick(-0.0, x) - tail
+
+
+def _gelu_tail(size: Real) -> Real:
+    """size Φ(-size)."""
+    share = size / (size + math.sqrt(8))
+    coefficients = [value * math.sqrt(0.5) for value in polynomials.ERFC[size.format.bits]]
+    scaled = share * polynomial(share * 2 - 1, coefficients)
+    return _exp_of_pair(two_product(size, size * -0.5), scaled)
 
 
 def gelu_tanh(x: Real) -> Real:
     """x / 2 (1 + tanh(u)) = x / (1 + exp(-2u)), u = sqrt(2/π) (x + 0.044715 x³), with its limit -0.0 at -inf."""
-    size = abs(x).clamp_above(GELU_TANH_LIMIT[x.format.bits])
-    cubic = pair_product(two_product(size, size), constant_pair(x, SQRT_8_OVER_PI * Fraction("0.044715")))
-    factor = pair_sum(constant_pair(x, SQRT_8_OVER_PI), cubic)
+    size, limit = abs(x), GELU_TANH_LIMIT[x.format.bits]
+    clamped, is_zero = size.clamp_above(limit), size > limit
+    tail = vanishing(lambda y: _exp_of_pair(_minus_2u(y), y), size, clamped, is_zero)
+    power = vanishing(lambda y: _exp_of_pair(_minus_2u(y)), size, clamped, is_zero)
+    return (x < 0).pick(-tail, x) / (power + 1)
+
+
+def _minus_2u(size: Real) -> Pair:
+    cubic = pair_product(two_product(size, size), constant_pair(size, SQRT_8_OVER_PI * Fraction("0.044715")))
+    factor = pair_sum(constant_pair(size, SQRT_8_OVER_PI), cubic)
     high = two_product(size, -factor.high)
-    minus_2u = Pair(high.high, high.low - size * factor.low)
-    return (x < 0).pick(_exp_of_pair(minus_2u, -size), x) / (_exp_of_pair(minus_2u) + 1)
+    return Pair(high.high, high.low - size * factor.low)

@@ -7,15 +7,23 @@ only the last product rounds.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from relaxdsl.kernels.math import polynomials
-from relaxdsl.kernels.math.build import Bits, Real, polynomial, scales_by_powers_of_two
+from relaxdsl.kernels.math.build import Bits, Flag, Real, polynomial, scales_by_powers_of_two, scales_slowly_to_zero
 from relaxdsl.kernels.math.constants import LN2, LN2_PARTS, LOG2E
 
+SILU_LIMIT = {32: 109.0, 64: 752.0}  # below minus this, silu is zero
 
-def _clamped(x: Real) -> Real:
-    """x where exp(x) is neither infinite nor, times a factor up to 4096, zero; else a value just outside."""
-    low = -float(LN2) * (x.format.max_exponent + x.format.fraction_bits + 13)
-    return x.clamp_above(float(LN2) * (x.format.max_exponent + 3)).clamp_below(low)
+
+def _clamped_above(x: Real) -> Real:
+    """x where exp(x) is not infinite, else a value just outside."""
+    return x.clamp_above(float(LN2) * (x.format.max_exponent + 3))
+
+
+def _clamped_below(x: Real) -> Real:
+    """x where exp(x), times a factor up to 4096, is not zero, else a value just outside."""
+    return x.clamp_below(-float(LN2) * (x.format.max_exponent + x.format.fraction_bits + 13))
 
 
 def _reduced(x: Real, offset: int, correction: Real | None = None) -> tuple[Real, Bits]:
@@ -43,7 +51,18 @@ def _times_power_of_two(value: Real, biased: Bits) -> Real:
 
 def exp_scaled(x: Real, by: int = 0, correction: Real | None = None) -> Real:
     """exp(x + correction) * 2**by, right up to the largest and down to the smallest float."""
-    return exp_within(_clamped(x), by, correction)
+    is_zero = x <= -float(LN2) * (x.format.max_exponent + x.format.fraction_bits + 0.5 + by)
+    limited = _clamped_above(x)
+    return vanishing(lambda y: exp_within(y, by, correction), limited, _clamped_below(limited), is_zero)
+
+
+def vanishing(define: Callable[[Real], Real], x: Real, clamped: Real, is_zero: Flag) -> Real:
+    """define(x), which scales by a power of two; zero where that makes it too small for any float.
+
+    Where that is slow, it is left out for these, as far as LLVM does not choose between results of all elements.
+    Elsewhere x is ``clamped``, to where the result is zero.
+    """
+    return is_zero.pick(0, define(x)) if scales_slowly_to_zero() else define(clamped)
 
 
 def exp_within(x: Real, by: int = 0, correction: Real | None = None, factor: Real | None = None) -> Real:
@@ -68,11 +87,15 @@ def exp_inside(x: Real) -> Real:
 
 
 def exp2(x: Real) -> Real:
-    limit = x.format.max_exponent + 3
-    clamped = x.clamp_above(limit).clamp_below(-(limit + x.format.fraction_bits))
+    limit, digits = x.format.max_exponent + 3, x.format.fraction_bits
+    limited = x.clamp_above(limit)
+    return vanishing(_exp2_within, limited, limited.clamp_below(-(limit + digits)), x <= -(limit + digits - 2.5))
+
+
+def _exp2_within(x: Real) -> Real:
     shift = x.format.rounding_shift + 2 * x.format.max_exponent
-    shifted = (clamped + shift).exactly()
-    r = (clamped - (shifted - shift)) * float(LN2)
+    shifted = (x + shift).exactly()
+    r = (x - (shifted - shift)) * float(LN2)
     return _times_power_of_two(_expm1_near_zero(r) + 1, shifted.bits() - x.format.pattern(x.format.rounding_shift))
 
 
@@ -101,8 +124,11 @@ def sigmoid(x: Real) -> Real:
 
 def silu(x: Real) -> Real:
     """x * sigmoid(x), with its limit -0.0 at -inf."""
-    size = abs(x).clamp_above(x.format.max_exponent)
-    return (x < 0).pick(exp_within(-size, factor=-size), x) / (exp_within(-size) + 1)
+    size, limit = abs(x), SILU_LIMIT[x.format.bits]
+    clamped, is_zero = size.clamp_above(limit), size > limit
+    tail = vanishing(lambda y: exp_within(-y, factor=y), size, clamped, is_zero)
+    power = vanishing(lambda y: exp_within(-y), size, clamped, is_zero)
+    return (x < 0).pick(-tail, x) / (power + 1)
 
 
 def tanh(x: Real) -> Real:
