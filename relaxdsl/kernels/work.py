@@ -6,7 +6,7 @@ The runtime shares a phase's range among threads where the estimate is large.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from relaxdsl.ir.loops import (
     Buffer,
@@ -67,6 +67,8 @@ _FUNCTION_COST = 10
 """What any other function costs, in units of an addition."""
 _NEGLIGIBLE = 8
 """A term is left out beside one with more factors, even if its number is so many times larger."""
+_FEW = 8
+"""Sizes that differ by so many iterations or less count as the same where loops are split."""
 
 
 def estimate_work(stmt: Stmt) -> Dim:
@@ -106,14 +108,36 @@ def _estimate(stmt: Stmt) -> Dim:
 def _over_loop(loop: For, inside: Dim) -> Dim:
     """The sum of ``inside`` over the loop's iterations."""
     total: Dim = 0
+    extent = loop.extent if loop.start == 0 else _about(loop.extent)
     for coefficient, factors in terms(inside):
         lengths = ((factor, _whole(factor, loop)) for factor in factors)
-        block, count = next(((factor, whole) for factor, whole in lengths if whole is not None), (None, loop.extent))
+        block, count = next(((factor, whole) for factor, whole in lengths if whole is not None), (None, extent))
         others = (_power_within(factor, loop.var) for factor in factors if factor is not block)
         total = total + coefficient * count * math.prod(others)
     if loop.var in free_symbols(total):
         total = substitute(total, {loop.var: loop.start + loop.extent // 2})
     return total
+
+
+def _about(dim: Dim) -> Dim:
+    """Nearly the dim: of sizes that differ little from the least or the greatest of them, as edges do, that stands for
+    it.
+    """
+
+    def on_atom(atom: Atom) -> Dim:
+        is_condition = isinstance(atom, Min) and 1 in atom.args
+        if is_condition or not isinstance(atom, Min | Max):
+            return from_atom(atom)
+        near = ((each, [other for other in atom.args if other is not each]) for each in atom.args)
+        if isinstance(atom, Min):
+            return next((each for each, others in near if _are_below([each - _FEW], others)), from_atom(atom))
+        return next((each for each, others in near if _are_below(others, [each + _FEW])), from_atom(atom))
+
+    return map_atoms(dim, on_atom)
+
+
+def _are_below(lower: Sequence[Dim], upper: Sequence[Dim]) -> bool:
+    return all(prove_less_equal(small, large) is Proof.YES for small in lower for large in upper)
 
 
 def _power_within(factor: tuple[Atom, int], variable: str) -> Dim:

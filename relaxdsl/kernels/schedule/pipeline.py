@@ -19,6 +19,7 @@ from relaxdsl.kernels.schedule.inline import inline_stages
 from relaxdsl.kernels.schedule.interleave import interleave_loops
 from relaxdsl.kernels.schedule.merge import merge_loops
 from relaxdsl.kernels.schedule.parallel import bind_parallel_range
+from relaxdsl.kernels.schedule.row_blocks import block_rows
 from relaxdsl.kernels.schedule.rows import join_rows
 from relaxdsl.kernels.schedule.shrink import shrink_scratch
 from relaxdsl.kernels.schedule.single import drop_single_loops
@@ -37,6 +38,7 @@ DEFAULT_RULES: tuple[Rule, ...] = (
     decompose_reductions,
     drop_single_loops,
     merge_loops,
+    block_rows,
     shrink_scratch,
     block_columns,
     flatten_accesses,
