@@ -1,16 +1,18 @@
 """The parallel driver: threads share the range of a kernel. Compiled along with the VM, in the same subset of Python.
 
 A *job* is one kernel call, its range cut into *parts*. The calling thread and the *workers* take parts, one by one,
-until none is left; the caller waits for those that others have taken. So a worker that wakes up late costs nothing:
-its parts are done by then. Where the range is cut depends on its length and the number of threads only. Which thread
-computes a part makes no difference to the result, since a part writes its own outputs, and each thread has its own
-scratch.
+until none is left; the caller waits for those that others have taken. Each first takes parts of its own, the same ones
+in every call, so that what they read is in its caches; then those that others have left. So a worker that wakes up late
+costs nothing: its parts are done by then. Where the range is cut depends on its length and the number of threads only.
+Which thread computes a part makes no difference to the result, since a part writes its own outputs, and each thread has
+its own scratch.
 
 One job runs at a time. A call that finds the pool busy, from another Python thread, does its work alone.
 
-The *ticket* is one word: ``job number << 32 | threads << 16 | parts left``. A part is taken by exchanging it for
-the ticket with one part less, which fails if anything has changed. From then on until the part is done, the job's
-other words stay as they are, because its caller is waiting.
+The *ticket* is one word: ``job number << 32 | threads << 16 | parts left``, and so is each thread's *queue*:
+``job number << 32 | parts left``. A part is taken by exchanging a queue for one with one part less, which fails if
+anything has changed. From then on until the part is done, the job's other words stay as they are, because its caller is
+waiting.
 """
 
 from __future__ import annotations
@@ -48,6 +50,8 @@ from relaxdsl.runtime.threads import (
     LEAST_WORK,
     MUTEX,
     POOL,
+    QUEUE_BYTES,
+    QUEUES,
     SLEEPER_COUNT,
     STOPPING,
     THREAD_COUNT,
@@ -167,6 +171,8 @@ def run_job(extent: int, most: int, per_thread: int, wakes: int) -> int:
     store(POOL + JOB_THREADS, threads)
     atomic_store(POOL + DONE, 0)
     number = (atomic_load(POOL + TICKET) >> NUMBER_AT) + 1
+    for thread in range(threads):
+        atomic_store(queue_of(thread), number << NUMBER_AT | own_parts(thread, parts, threads))
     atomic_store(POOL + TICKET, number << NUMBER_AT | most << THREADS_AT | parts)
     if wakes and atomic_load(POOL + SLEEPER_COUNT) > 0:
         wake_workers(threads - 1)
@@ -230,15 +236,43 @@ def is_open(ticket: int, thread: int) -> int:
 
 
 def take_part(thread: int) -> int:
-    """Takes a part and runs it; returns 0 if there is none for this thread."""
+    """Takes a part and runs it, one of the thread's own if any is left; returns 0 if there is none for this thread."""
     ticket = atomic_load(POOL + TICKET)
-    while is_open(ticket, thread):
-        if compare_exchange(POOL + TICKET, ticket, ticket - 1):
-            run_part(thread, load(POOL + JOB_PARTS) - (ticket & PART_MASK))
+    if not is_open(ticket, thread):
+        return 0
+    threads = load(POOL + JOB_THREADS)
+    first = thread if thread < threads else 0
+    for place in range(threads):
+        owner = first + place if first + place < threads else first + place - threads
+        if take_from(owner, thread, ticket >> NUMBER_AT):
+            return 1
+    return 0
+
+
+def take_from(owner: int, thread: int, number: int) -> int:
+    """Takes a part of the owner's and runs it; returns 0 if none is left, or the job is another one by now."""
+    queue = queue_of(owner)
+    waiting = atomic_load(queue)
+    while waiting >> NUMBER_AT == number and waiting & PART_MASK > 0:
+        if compare_exchange(queue, waiting, waiting - 1):
+            atomic_add(POOL + TICKET, -1)
+            threads = load(POOL + JOB_THREADS)
+            taken = own_parts(owner, load(POOL + JOB_PARTS), threads) - (waiting & PART_MASK)
+            run_part(thread, owner + threads * taken)
             atomic_add(POOL + DONE, 1)
             return 1
-        ticket = atomic_load(POOL + TICKET)
+        waiting = atomic_load(queue)
     return 0
+
+
+def queue_of(thread: int) -> int:
+    """Where a thread's queue is."""
+    return POOL + QUEUES + QUEUE_BYTES * thread
+
+
+def own_parts(thread: int, parts: int, threads: int) -> int:
+    """How many parts are a thread's own: every ``threads``-th one, from the part of its number on."""
+    return divide(parts - thread + threads - 1, threads)
 
 
 def run_part(thread: int, part: int) -> int:
@@ -419,6 +453,9 @@ FUNCTIONS = (
     at_least_one,
     is_open,
     take_part,
+    take_from,
+    queue_of,
+    own_parts,
     run_part,
     run_with_own_scratch,
     start_workers,
