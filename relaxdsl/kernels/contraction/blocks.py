@@ -41,11 +41,12 @@ def emit_blocks(library: Library, layouts: Sequence[Layout]) -> None:
         _emit_group_of_tiles(library, layout)
     for layout in layouts:
         packs_left = library.may_pack_left(layout)
-        emit_panels(library, layout, packs_left)
-        if _may_be_in_place(library, layout):
-            emit_rows(library)
-        _emit_right_group(library, layout)
-        _emit_all_panels(library, layout)
+        if layout.packed is layout or layout.packed not in layouts:
+            emit_panels(library, layout.packed, packs_left)
+            if _may_be_in_place(library, layout.packed):
+                emit_rows(library)
+            _emit_right_group(library, layout.packed)
+            _emit_all_panels(library, layout.packed)
         if packs_left:
             _emit_left_block(library, layout)
         _emit_all_tiles(library, layout)
@@ -194,7 +195,7 @@ def _emit_all_tiles(library: Library, layout: Layout) -> None:
         with emit.loop(emit.multiple_below(first_column, PACKED_COLUMNS), stop, PACKED_COLUMNS) as base:
             column = emit.larger(first_column, base)
             width = emit.sub(emit.smaller(stop, emit.add(base, PACKED_COLUMNS)), column)
-            goal = emit.at(c, emit.add(emit.mul(above, c_rows), emit.sub(column, first_column)))
+            goal = emit.at(c, layout.in_result(emit, above, emit.sub(column, first_column), c_rows))
             group = emit.at(panels, _group_offset(library, emit, n, start, base, panel_depth))
             extent = emit.smaller(PACKED_COLUMNS, emit.sub(n, base))
             before = _Panels(group, panel_depth, extent, emit.sub(column, base))
@@ -366,7 +367,7 @@ def _emit_group_of_tiles(library: Library, layout: Layout) -> None:
             first = emit.builder.select(are_next, emit.integer(0), tiles_before)
             with emit.parts(0, height, partial(library.next_tiles, emit, layout)) as rows:
                 number = emit.add(first, emit.quotient(rows[0], tile.rows))
-                goal = emit.at(c, emit.sub(column, before))
+                goal = emit.at(c, layout.in_result(emit, 0, emit.sub(column, before), c_rows))
                 arguments = (depth, *a, *right, *fetched.arguments, number, source, goal, c_rows, is_first, last)
                 call_tiles(library, emit, layout, rows, wide, arguments)
     emit.builder.ret(emit.integer(0))

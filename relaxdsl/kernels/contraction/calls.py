@@ -75,6 +75,7 @@ class Calls:
         ends_anywhere: not all columns are computed, but any number of the first ones.
         panels: where the packed right operand is; None if nothing is ever packed before.
         strips: where those parts of it start that are read where they are; None if all is packed.
+        is_turned: its columns are the rows of a product by the left operand, of which the panels are.
     """
 
     contraction: Contraction
@@ -87,6 +88,7 @@ class Calls:
     ends_anywhere: bool = False
     panels: Buffer | None = None
     strips: Buffer | None = None
+    is_turned: bool = False
     _product: Product = field(init=False)
     _block: Buffer | None = field(init=False)
 
@@ -168,6 +170,17 @@ class Calls:
             (self.panels,),
         )
 
+    def pack_turned(self, group: Dim) -> CallExtern:
+        """Packs a group of rows of the left operand."""
+        assert self.panels is not None
+        rows, _, steps = self.contraction.sizes
+        batch = tuple(0 for _ in self.contraction.batch)
+        left = self.left(Piece(batch, Span(0, rows), None))
+        operand = (left.buffer, left.offset, left.steps, left.places)
+        return CallExtern(
+            f"pack_turned_{left.buffer.dtype}", (rows, steps, *operand, group, 1, self.panels, 0), (self.panels,)
+        )
+
     def contract(self, piece: Piece, columns: Span, steps: Dim | None = None) -> CallExtern:
         """The piece's rows of these columns of the whole right operand, from all steps or the first ``steps``."""
         return self._contract(piece, self._right(piece.batch), self.contraction.sizes[1], columns, steps)
@@ -175,6 +188,8 @@ class Calls:
     def contract_piece(self, piece: Piece, columns: Span) -> CallExtern:
         """The same, of columns that were packed as if there were no others."""
         right = self._right_piece(piece.batch, columns)
+        if self.is_turned:
+            return self._contract_turned(piece, right, columns)
         if self.strips is not None:
             return self._contract_windows(self.strips, piece, right, columns)
         return self._contract(piece, right, columns.count, Span(0, columns.count), None, columns.first)
@@ -210,6 +225,17 @@ class Calls:
         return CallExtern(
             f"contract_windows_{left.buffer.dtype}", (*sizes, *operands, *tables, *goal), (result.buffer,)
         )
+
+    def _contract_turned(self, piece: Piece, right: Where, columns: Span) -> CallExtern:
+        assert self.tables is not None
+        assert self.tables.right is not None
+        assert self.panels is not None
+        rows, _, steps = self.contraction.sizes
+        result = self.result(piece, columns.first)
+        sizes = (columns.count, rows, piece.rows.first, piece.rows.count, steps)
+        operand = (right.buffer, right.offset, self.tables.right.places, right.places, self.tables.right.steps, 0)
+        goal = (result.buffer, result.offset, result.places, self.panels, 0)
+        return CallExtern(f"contract_turned_{right.buffer.dtype}", (*sizes, *operand, *goal), (result.buffer,))
 
     def _goal(
         self, result: Where, panels: Buffer | None, shift: Dim = 0
@@ -332,6 +358,14 @@ def panels_for(contraction: Contraction, columns: Dim, depth: Dim, name: str, is
     dtype, are_bytes = contraction.result.buffer.dtype, contraction.right.dtype in BYTE_DTYPES
     size = panels_size(columns, depth, host_tile(element_bits(dtype)), are_bytes)
     return Buffer(f"{contraction.right.buffer.name}_{name}", (size,), dtype, "shared" if is_shared else "scratch")
+
+
+def turned_panels_for(contraction: Contraction) -> Buffer:
+    """Memory for the left operand, packed."""
+    rows, _, depth = contraction.sizes
+    dtype = contraction.result.buffer.dtype
+    size = panels_size(rows, depth, host_tile(element_bits(dtype)))
+    return Buffer(f"{contraction.left.buffer.name}_panels", (size,), dtype, "shared")
 
 
 def strips_for(contraction: Contraction) -> Buffer:

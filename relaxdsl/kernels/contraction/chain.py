@@ -31,7 +31,14 @@ from relaxdsl.kernels.contraction.producers import Evaluated, evaluated_operands
 from relaxdsl.kernels.contraction.results import with_results_in_outputs
 from relaxdsl.kernels.contraction.roles import Roles, Stage, named, roles_of
 from relaxdsl.kernels.contraction.split import split_variables
-from relaxdsl.kernels.contraction.tile import COLUMN_GROUP, GRANULE, ROW_BLOCK, element_bits, host_tile
+from relaxdsl.kernels.contraction.tile import (
+    COLUMN_GROUP,
+    GRANULE,
+    ROW_BLOCK,
+    TURNED_STEPS,
+    element_bits,
+    host_tile,
+)
 from relaxdsl.kernels.schedule.decompose import nest_of
 from relaxdsl.kernels.schedule.inline import inline_stages
 
@@ -113,6 +120,18 @@ class Chain:
         is_evaluated = contraction.right.buffer in self.evaluated
         are_floats = contraction.right.dtype not in BYTE_DTYPES
         return are_floats and not is_evaluated and contraction.is_left_strided and self.needs_tables(contraction)
+
+    def turns(self, contraction: Contraction) -> bool:
+        """Whether such parts are rather the rows of a turned product, whose right operand is the left one, packed once:
+        all of it is the same for a batch, and its rows fill vectors.
+        """
+        tile, (rows, _, depth) = host_tile(element_bits(contraction.result.buffer.dtype)), contraction.sizes
+        left = contraction.left
+        if not (tile.turns_windows and self.has_strips(contraction)) or left.buffer in self.local:
+            return False
+        if contraction.depends_on(left, contraction.batch) or not isinstance(rows, int) or not isinstance(depth, int):
+            return False
+        return depth >= TURNED_STEPS and 4 * tile.lanes * -(-rows // tile.lanes) <= 5 * rows
 
     def in_whole_rows(self) -> Chain:
         """The same chain, where all columns are computed together."""

@@ -17,6 +17,9 @@ is formed in the same order wherever it is: any division gives the same bits. Wh
 ``pack_gathered`` and ``contract_gathered`` are the same for operands whose elements are where tables of offsets say:
 element (row, step) of ``a`` at ``a_row_offsets[row] + a_step_offsets[step]``. Such products always need panels.
 
+``pack_turned`` and ``contract_turned`` are the same for a left operand given by tables, and a result whose rows are
+neighbours in memory: element (row, column) of ``c`` at ``row + column * c_columns``.
+
 An operand that is nowhere in memory is evaluated rectangle by rectangle, which calls use at once:
 
 - ``fill`` packs ``steps`` from ``first_step`` on of ``columns`` from ``first_column`` on, which are groups of
@@ -46,7 +49,7 @@ from relaxdsl.kernels.contraction.emitter import Emitter
 from relaxdsl.kernels.contraction.library import Library
 from relaxdsl.kernels.contraction.names import PARAMETERS, symbol_name
 from relaxdsl.kernels.contraction.numbers import numbers_for
-from relaxdsl.kernels.contraction.operands import LAYOUTS
+from relaxdsl.kernels.contraction.operands import LAYOUTS, TURNED, Layout
 from relaxdsl.kernels.contraction.tile import Tile
 from relaxdsl.kernels.contraction.ways import DIRECT, FROM_PANELS, emit_way
 
@@ -54,15 +57,22 @@ from relaxdsl.kernels.contraction.ways import DIRECT, FROM_PANELS, emit_way
 def core_module(dtype: str, tile: Tile, entries: Sequence[str], widest_bits: int) -> ir.Module:
     """The LLVM IR of a core with all entries of some :data:`.FAMILIES`, for vectors of at most ``widest_bits``."""
     library = Library(tile, numbers_for(dtype), has_registers=tile.lanes * tile.bits <= widest_bits)
-    emit_blocks(library, [each for each in LAYOUTS if f"contract{each.suffix}" in entries])
+    emit_blocks(library, [each for each in LAYOUTS if _is_wanted(library, each, entries)])
     _emit_clear(library.function("clear", "rows columns c* c_rows"))
     if "contract" in entries:
         _emit_entries(library, dtype)
     if "contract_gathered" in entries:
         _emit_gathered_entries(library, dtype)
+    if "contract_turned" in entries and library.numbers.is_read_in_place:
+        _emit_turned_entries(library, dtype)
     if "contract_windows" in entries and library.numbers.is_read_in_place:
         _emit_windows_entries(library, dtype)
     return library.module
+
+
+def _is_wanted(library: Library, layout: Layout, entries: Sequence[str]) -> bool:
+    """Whether one of the entries needs the layout; bytes have no turned products."""
+    return f"contract{layout.suffix}" in entries and (layout is not TURNED or library.numbers.is_read_in_place)
 
 
 def _emit_entries(library: Library, dtype: str) -> None:
@@ -143,6 +153,20 @@ def _emit_gathered_entries(library: Library, dtype: str) -> None:
     rows, n, first_column, columns, k, is_first, a, *others = emit.function.args
     library.call(emit, "all_tiles_gathered", (rows, n, first_column, columns, k, k, is_first, a, *others))
     _clear_if_empty(library, emit, k, (rows, columns, *others[2:4]))
+    emit.builder.ret(emit.integer(0))
+
+
+def _emit_turned_entries(library: Library, dtype: str) -> None:
+    emit = _entry(library, "pack_turned", dtype)
+    n, k, b, b_steps, b_columns, first, count, panels = emit.function.args
+    library.call(emit, "all_panels", (n, k, b, b_columns, b_steps, first, count, panels))
+    emit.builder.ret(emit.integer(0))
+    emit = _entry(library, "contract_turned", dtype)
+    rows, n, first_column, columns, k, *left, c, c_columns, panels = emit.function.args
+    block = panels  # no left operand is packed
+    sizes = (rows, n, first_column, columns, k, k, 1)
+    library.call(emit, "all_tiles_turned", (*sizes, *left, c, c_columns, panels, block))
+    _clear_if_empty(library, emit, k, (columns, rows, c, c_columns))
     emit.builder.ret(emit.integer(0))
 
 

@@ -218,7 +218,7 @@ class Emitter:
         return self.builder.load(self._vector_at(pointer, offset, count), align=self._alignment(pointer))
 
     def store_vector(self, value: Any, pointer: Any, offset: Integer) -> None:
-        self.builder.store(value, self._vector_at(pointer, offset), align=self._alignment(pointer))
+        self.builder.store(value, self._vector_at(pointer, offset, value.type.count), align=self._alignment(pointer))
 
     def _vector_at(self, pointer: Any, offset: Integer, count: int = 0) -> Any:
         kind = ir.VectorType(pointer.type.pointee, count or self.lanes)

@@ -18,13 +18,16 @@ PARAMETERS = {
     "contract_gathered": (
         "rows n first_column columns k is_first a* a_row_offsets& a_step_offsets& c* c_rows panels* block*"
     ),
+    "pack_turned": "n k b* b_steps b_columns first count panels*",
+    "contract_turned": "rows n first_column columns k a* a_row_offsets& a_step_offsets& c* c_columns panels*",
     "pack_windows": "columns steps b* b_step_offsets& b_column_offsets& panels* strips&",
     "contract_windows": "rows columns k a* a_rows a_steps b* b_step_offsets& strips& c* c_rows panels*",
 }
-#: Entries that are compiled together: few programs have operands with strides, operands given by tables, and windows.
+#: Entries that are compiled together: few programs need more than one or two of these.
 FAMILIES = (
     ("pack", "contract", "fill", "contract_packed"),
     ("pack_gathered", "contract_gathered"),
+    ("pack_turned", "contract_turned"),
     ("pack_windows", "contract_windows"),
 )
 
@@ -33,7 +36,7 @@ ENGINE_ENTRIES = tuple(
     (entry, dtype)
     for entry in PARAMETERS
     for dtype in (*ENGINE_DTYPES, *BYTE_DTYPES)
-    if dtype in ENGINE_DTYPES or not entry.endswith("_windows")
+    if dtype in ENGINE_DTYPES or not entry.endswith(("_turned", "_windows"))
 )
 #: What they call it.
 ENGINE_FUNCTIONS = tuple(f"{entry}_{dtype}" for entry, dtype in ENGINE_ENTRIES)

@@ -85,7 +85,10 @@ class Gathered:
 class Layout:
     """One of the two, as a part of functions' names and the mark of the parameters that say where elements are.
 
-    ``left`` is how tiles read such a left operand where it is, ``right`` how they read the right one.
+    Args:
+        left: how tiles read such a left operand where it is.
+        right: how they read the right one.
+        is_turned: the right operand is evenly spaced, and the result's rows are neighbours, its columns are not.
     """
 
     suffix: str
@@ -93,13 +96,25 @@ class Layout:
     operand: Any
     left: type[Left]
     right: type[Right] = Neighbours
+    is_turned: bool = False
 
     def parameters(self, source: str, places: str, steps: str) -> str:
         return f"{source}* {places}{self.mark} {steps}{self.mark}"
 
+    @property
+    def packed(self) -> Layout:
+        """That of right operands, which are packed."""
+        return STRIDED if self.is_turned else self
+
+    def in_result(self, emit: Emitter, row: Integer, column: Integer, spacing: Any) -> Any:
+        """How many elements a place in the result is away from the start, if rows, or turned columns, are so spaced."""
+        apart, neighbour = (column, row) if self.is_turned else (row, column)
+        return emit.add(emit.mul(apart, spacing), neighbour)
+
 
 STRIDED = Layout("", "", Strided, Spaced)
 GATHERED = Layout("_gathered", "&", Gathered, Tabled)
-LAYOUTS = (STRIDED, GATHERED)
+TURNED = Layout("_turned", "&", Gathered, Tabled, is_turned=True)
+LAYOUTS = (STRIDED, GATHERED, TURNED)
 #: A right operand given by tables, of which tiles read what are runs of memory where it is.
 WINDOWS = Layout("_windows", "&", Gathered, Spaced, Runs)

@@ -24,7 +24,7 @@ from relaxdsl.dataclass import dataclass
 from relaxdsl.ir.loops import PARTS_PER_THREAD, Buffer, For, IfThenElse, Stmt, loop_variable, sequence
 from relaxdsl.ir.scalar import Apply, IndexValue
 from relaxdsl.kernels.accesses import buffers_touched
-from relaxdsl.kernels.contraction.calls import Calls, panels_for, strips_for, tables_for
+from relaxdsl.kernels.contraction.calls import Calls, panels_for, strips_for, tables_for, turned_panels_for
 from relaxdsl.kernels.contraction.chain import Chain
 from relaxdsl.kernels.contraction.evaluated_calls import EvaluatedCalls
 from relaxdsl.kernels.contraction.evaluation import Evaluation
@@ -84,6 +84,7 @@ class Pieces:
         self._take_local(is_by_group)
         yield from self._tables_and_calls(has_own or is_by_group, is_by_group)
         if is_by_group:
+            yield from self._packing_turned()
             yield self._by_tile() if self.chain.has_strips(self.chain.contraction) else self._by_group()
         elif has_own:
             yield self._by_rows()
@@ -160,11 +161,22 @@ class Pieces:
         if evaluated is not None:
             made = EvaluatedCalls(calls, Evaluation(contraction, evaluated, self.loops), 0 if has_own else self.height)
         if not calls.is_direct and made.groups_to_pack != 0:
+            calls.is_turned = is_in_strips and self.chain.turns(contraction)
+            if calls.is_turned:
+                calls.panels = turned_panels_for(contraction)
+                return made, filling
             calls.panels = panels_for(contraction, width, contraction.sizes[2], "panels", not has_own)
             calls.strips = strips_for(contraction) if is_in_strips else None
         return made, filling
 
     # ---------------------------------------------------------------------------------------------------- three forms
+
+    def _packing_turned(self) -> Iterator[Stmt]:
+        """A phase that packs the left operand of a turned product."""
+        calls = self.calls[self.chain.main]
+        if isinstance(calls, Calls) and calls.is_turned:
+            groups = ceildiv(self._rows, COLUMN_GROUP)
+            yield For(_GROUP, groups, calls.pack_turned(loop_variable(_GROUP, groups)), "parallel")
 
     def _packing(self) -> Iterator[Stmt]:
         """A phase that packs the right operand of each contraction, for the whole batch."""
@@ -239,7 +251,8 @@ class Pieces:
         block = loop_variable(_INNER, blocks)
         piece = Piece(self._matrix(matrix), self._block(block), columns)
         calls = self.calls[self.chain.main]
-        packing = () if calls.panels is None else (calls.pack_piece(piece.batch, columns),)
+        is_packed = calls.panels is None or (isinstance(calls, Calls) and calls.is_turned)
+        packing = () if is_packed else (calls.pack_piece(piece.batch, columns),)
         product = self._product(self.chain.main, piece, lambda: calls.contract_piece(piece, columns))
         body = sequence(product, *self._after(piece))
         return sequence(*packing, For(_INNER, blocks, body, start=start))

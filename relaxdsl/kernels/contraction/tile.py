@@ -47,6 +47,8 @@ FEW, FEW_IF_LARGE = 192, 384
 #: Up to so many rows, wide tiles use a right operand that is not too large where it is. There most vectors lie in two
 #: lines of memory, which costs Intel's processors a tenth of the time.
 WIDE_IN_PLACE_ROWS, INTEL_IN_PLACE_ROWS = 512, 64
+#: Of fewer steps, turning a result takes too long.
+TURNED_STEPS = 128
 #: A right operand of so many elements stays in the first-level cache: tiles read it where it is.
 CACHED = 4096
 #: Up to so many rows are computed without packing, where the strides allow it.
@@ -125,6 +127,15 @@ class Tile:
     def fetches_new(self) -> bool:
         """Whether a tile that sets its part of a result fetches the next one's, as one does that adds to it."""
         return not self.is_intel
+
+    @property
+    def turns_windows(self) -> bool:
+        """Whether products by windows are computed with these as rows, and turned as they are written.
+
+        The elements of a row are read one by one then, where the windows would be vectors, of which most lie in two
+        lines of memory: narrow tiles read many of them, and Intel's processors wait for them.
+        """
+        return self.lanes > 1 and (self.is_intel or not self.is_wide)
 
     @property
     def two_tiles_size(self) -> int:

@@ -14,6 +14,7 @@ from relaxdsl.kernels.contraction.lefts import Left
 from relaxdsl.kernels.contraction.library import Library
 from relaxdsl.kernels.contraction.operands import STRIDED, Layout
 from relaxdsl.kernels.contraction.rights import UNROLLED, Right
+from relaxdsl.kernels.contraction.transposition import transposed
 
 _REST = f"{Ahead.PARAMETERS} number own* c* c_rows is_first last"
 
@@ -140,18 +141,22 @@ class _TileFunction:
         unrolled = self._added(start, 0, whole, UNROLLED, share)
         goal.store(self._added(unrolled, whole, self.depth).totals)
 
-    def _goal(self, row: Any) -> _Goal:
+    def _goal(self, row: Any) -> _Goal | _TurnedGoal:
         emit = self.emit
+        if self.layout.is_turned:
+            return _TurnedGoal(emit, emit.at(self.c, row), self.c_rows, self.vectors, self.last, self.is_first)
         lines = [emit.at(self.c, emit.mul(self.c_rows, emit.add(row, number))) for number in range(self.rows)]
         return _Goal(emit, lines, self.vectors, self.last)
 
-    def _totals(self, goal: _Goal, fetched: Any | None) -> list[Any]:
+    def _totals(self, goal: _Goal | _TurnedGoal, fetched: Any | None) -> list[Any]:
         """What the products are added to: zeros, or what is there.
 
         ``fetched``: lines that will be written, so many elements from the tile's, come into the caches meanwhile, on
         some machines only where tiles read them, too.
         """
         emit = self.emit
+        if isinstance(goal, _TurnedGoal):
+            return [emit.zeros] * (self.rows * self.vectors)
         with emit.builder.if_else(emit.compare("==", self.is_first, 0)) as (later, first):
             with later:
                 loaded = goal.load()
@@ -260,6 +265,68 @@ class _Goal:
 
     def _masks(self) -> list[Any]:
         return [*[None] * (self.vectors - 1), self.emit.lanes_below(self.last)] * len(self.rows)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class _TurnedGoal:
+    """Where a tile is written whose rows are neighbours in memory, and its columns ``spacing`` apart."""
+
+    emit: Emitter
+    first: Any
+    spacing: Any
+    vectors: int
+    last: Any
+    is_first: Any
+
+    def store(self, totals: list[Any]) -> None:
+        """Writes the totals, or adds them to what is there if they are not the first."""
+        emit = self.emit
+        with emit.builder.if_else(emit.compare("==", self.is_first, 0)) as (later, first):
+            with later:
+                self._store(totals, adds=True)
+            with first:
+                self._store(totals, adds=False)
+
+    def _store(self, totals: list[Any], adds: bool) -> None:
+        emit, lanes = self.emit, self.emit.lanes
+        for vector in range(self.vectors):
+            columns = _columns(emit, totals[vector :: self.vectors])
+            for lane, parts in enumerate(columns):
+                place = emit.at(self.first, emit.mul(self.spacing, vector * lanes + lane))
+                if vector < self.vectors - 1 or lane == 0:
+                    self._store_column(parts, place, adds)
+                    continue
+                with emit.builder.if_then(emit.compare("<", lane, self.last)):
+                    self._store_column(parts, place, adds)
+
+    def _store_column(self, parts: list[Any], place: Any, adds: bool) -> None:
+        start = 0
+        for part in parts:
+            count = part.type.count
+            made = self.emit.plus(self.emit.load_vector(place, start, count), part) if adds else part
+            self.emit.store_vector(made, place, start)
+            start += count
+
+
+def _columns(emit: Emitter, rows: list[Any]) -> Iterator[list[Any]]:
+    """The columns of so many vectors, each in vectors of powers of two: those are written in one instruction."""
+    squares = []
+    for first in range(0, len(rows), emit.lanes):
+        square = rows[first : first + emit.lanes]
+        missing = [emit.undefined] * (emit.lanes - len(square))
+        squares.append((len(square), transposed(emit, [*square, *missing])))
+    for lane in range(emit.lanes):
+        yield [part for count, square in squares for part in _in_powers_of_two(emit, square[lane], count)]
+
+
+def _in_powers_of_two(emit: Emitter, vector: Any, count: int) -> Iterator[Any]:
+    """The first ``count`` lanes of a vector."""
+    start = 0
+    for power in reversed(range(count.bit_length())):
+        size = 1 << power
+        if count & size:
+            yield emit.shuffle(vector, vector, range(start, start + size))
+            start += size
 
 
 def _parted(values: list[Any], *sizes: int) -> list[list[Any]]:
