@@ -49,10 +49,16 @@ def describe() -> str:
 
 
 def family() -> str:
-    """The family of processors, as LLVM calls it: ``znver4``."""
+    """The family of processors, as LLVM calls it: ``znver4``.
+
+    A virtual machine may give its processor the number of an older one: that of the first with tiles is
+    ``sapphirerapids``, of which later ones differ little.
+    """
     from llvmlite import binding  # here, since TVM's environment has none
 
-    return str(binding.get_host_cpu_name())
+    name = str(binding.get_host_cpu_name())
+    has_tiles = binding.get_host_cpu_features().get("amx-tile")
+    return "sapphirerapids" if has_tiles and not name.endswith("rapids") else name
 
 
 def _processor() -> str:
