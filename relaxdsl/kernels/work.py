@@ -120,8 +120,8 @@ def _over_loop(loop: For, inside: Dim) -> Dim:
 
 
 def _about(dim: Dim) -> Dim:
-    """Nearly the dim: of sizes that differ little from the least or the greatest of them, as edges do, that stands for
-    it.
+    """The dim to within a few iterations, as edges are: the least of some sizes is about any of them that is not much
+    more than the others, and the greatest about any that is not much less.
     """
 
     def on_atom(atom: Atom) -> Dim:

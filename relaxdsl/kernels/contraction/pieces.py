@@ -8,7 +8,7 @@ by columns  one right operand for all of the batch     a row block by some  befo
 by groups   one for each matrix, and stages that need  a group of columns,  for the piece
             no whole rows                              many rows
 by tiles    the same, or one for all, used where it    some columns, many   group by group, as far as it is not
-            is as far as it is in strips               rows                 in strips
+            is as far as it is in strips               rows                 in strips; or the left one is, before
 by rows     one for each matrix, and others            a row block          before its matrix's first piece
 =========== ========================================== ==================== ===============================
 """
@@ -251,8 +251,8 @@ class Pieces:
         block = loop_variable(_INNER, blocks)
         piece = Piece(self._matrix(matrix), self._block(block), columns)
         calls = self.calls[self.chain.main]
-        is_packed = calls.panels is None or (isinstance(calls, Calls) and calls.is_turned)
-        packing = () if is_packed else (calls.pack_piece(piece.batch, columns),)
+        packs = calls.panels is not None and not (isinstance(calls, Calls) and calls.is_turned)
+        packing = (calls.pack_piece(piece.batch, columns),) if packs else ()
         product = self._product(self.chain.main, piece, lambda: calls.contract_piece(piece, columns))
         body = sequence(product, *self._after(piece))
         return sequence(*packing, For(_INNER, blocks, body, start=start))

@@ -12,7 +12,7 @@ from relaxdsl.errors import KernelError
 from relaxdsl.kernels.contraction.core import core_module
 from relaxdsl.kernels.contraction.engine import target_machine
 from relaxdsl.kernels.contraction.names import PARAMETERS
-from relaxdsl.kernels.contraction.operands import GATHERED, STRIDED, WINDOWS
+from relaxdsl.kernels.contraction.operands import GATHERED, STRIDED, TURNED, WINDOWS
 from relaxdsl.kernels.contraction.rights import UNROLLED
 from relaxdsl.kernels.contraction.tile import (
     COLUMN_GROUP,
@@ -69,7 +69,7 @@ def test_a_width_that_is_none_is_refused(monkeypatch):
 def test_the_tile_is_made_of_the_vectors_asked_for(cpu, features, vector_bits, registers, instruction):
     tile = tile_for(32, vector_bits, registers)
     assembly = assembly_for(cpu, features, "float32", tile)
-    for layout, spacings in ((STRIDED, 2 + tile.packs_left), (GATHERED, 1), (WINDOWS, 2)):
+    for layout, spacings in ((STRIDED, 2 + tile.packs_left), (GATHERED, 1), (TURNED, 1), (WINDOWS, 2)):
         tiles = tiles_of(assembly, tile_name(tile.rows, tile.vectors, layout), instruction)
         assert len(tiles) == spacings
         for name, body in tiles.items():
@@ -82,7 +82,8 @@ def test_the_tile_is_made_of_the_vectors_asked_for(cpu, features, vector_bits, r
 def test_every_size_of_tiles_fits_into_the_registers():
     instruction, tile = r"vfmadd\d+ps", tile_for(32, 512, 32)
     assembly = assembly_for("skylake-avx512", "+avx512f,+fma", "float32", tile)
-    sizes = itertools.product((STRIDED, GATHERED, WINDOWS), range(1, tile.most_rows + 1), range(1, tile.vectors + 1))
+    layouts, heights = (STRIDED, GATHERED, TURNED, WINDOWS), range(1, tile.most_rows + 1)
+    sizes = itertools.product(layouts, heights, range(1, tile.vectors + 1))
     for layout, rows, vectors in sizes:
         tiles = tiles_of(assembly, tile_name(rows, vectors, layout), instruction)
         assert tiles, (layout, rows, vectors)
