@@ -12,13 +12,27 @@ from typing import TypeAlias
 from relaxdsl.dataclass import dataclass
 from relaxdsl.errors import ShapeError
 from relaxdsl.types.counts import counted
-from relaxdsl.types.dims import Dim, SymInt, exact_divide, has_atoms, is_symbol
+from relaxdsl.types.dims import (
+    Dim,
+    SymInt,
+    evaluate,
+    exact_divide,
+    has_atoms,
+    is_symbol,
+    substitute,
+    symbol,
+    symbols_of,
+)
 from relaxdsl.types.prove import Proof, find_counterexample, prove_equal
 from relaxdsl.types.types import format_shape
 
 Shape: TypeAlias = tuple[Dim, ...]
 #: Asked where equality cannot be decided, with both sizes and the message; True accepts it, to be checked when run.
 OnUndecided: TypeAlias = Callable[[Dim, Dim, str], bool]
+
+
+#: Sizes that are tried to find where two differ: so many small ones of a symbol, and a large one of each other.
+_SMALL, _LARGE = 64, 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +145,7 @@ def _require(
     message = f"{subject}: whether `{a}` equals `{b}` cannot be decided"
     if on_undecided is not None and on_undecided(a, b, message):
         return
-    hint = hint or 'match_cast one of them, or check when run: @relax.function(checks="runtime")'
+    hint = hint or _bound_hint(a, b) or 'match_cast one of them, or check when run: @relax.function(checks="runtime")'
     raise ShapeError(message, details=(*details, *_example_lines(a, b)), hint=hint)
 
 
@@ -148,6 +162,31 @@ def naming_hint(a: Dim, b: Dim) -> str:
     if isinstance(number, int) and is_symbol(other):
         return f"if `{other}` is always {number}, write {number} in its place, or match_cast it"
     return "if they are always equal, write the same size in both, or match_cast one of them"
+
+
+def _bound_hint(a: Dim, b: Dim) -> str | None:
+    """Which bound of a symbol makes two sizes equal that differ only where it is small."""
+    symbols = dict.fromkeys((*symbols_of(a), *symbols_of(b)))
+    large = {each.name: _LARGE if each.upper is None else each.upper for each in symbols}
+    for small in symbols:
+        tried = range(small.lower, min(small.lower + _SMALL, large[small.name]))
+        differing = [value for value in tried if _differ(a, b, large | {small.name: value})]
+        if not differing:
+            continue
+        lower = differing[-1] + 1
+        bounded = {small.name: symbol(small.name, lower=lower, upper=small.upper)}
+        if prove_equal(substitute(a, bounded), substitute(b, bounded), hard=True) is Proof.YES:
+            name = small.name
+            declared = f'{name} = relax.dims("{name}", lower={lower})'
+            return f"they are equal where {name} is at least {lower}: write {declared}, or match_cast one of them"
+    return None
+
+
+def _differ(a: Dim, b: Dim, values: dict[str, int]) -> bool:
+    try:
+        return evaluate(a, values) != evaluate(b, values)
+    except ShapeError:
+        return True
 
 
 def _example_lines(a: Dim, b: Dim) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from relaxdsl.errors import ShapeError
-from relaxdsl.types.dims import Dim, SymInt, symbol
+from relaxdsl.types.dims import Dim, SymInt, dim_max, symbol
 from relaxdsl.types.shape import (
     broadcast_shapes,
     normalize_axes,
@@ -157,6 +157,30 @@ REFUSED: list[tuple[Callable[[], object], str]] = [
    y is n
    they differ for n = 1
 {RUNTIME_HINT}""",
+    ),
+    (
+        lambda: require_equal("f", "x", dim_max(n, 2) - 2 + m, "y", n - 2 + m),
+        """f: sizes: whether `m + max(n, 2) - 2` equals `m + n - 2` cannot be decided
+   x is m + max(n, 2) - 2
+   y is m + n - 2
+   they differ for m = 0, n = 0
+   hint: they are equal where n is at least 2: write n = relax.dims("n", lower=2), or match_cast one of them""",
+    ),
+    (
+        lambda: require_equal("f", "x", 7 // n, "y", 0),  # equal from 8 on, and not defined for 0
+        """f: sizes: whether `7 // n` equals `0` cannot be decided
+   x is 7 // n
+   y is 0
+   they differ for n = 1
+   hint: they are equal where n is at least 8: write n = relax.dims("n", lower=8), or match_cast one of them""",
+    ),
+    (
+        lambda: require_equal("f", "x", dim_max(symbol("k", upper=9), 8), "y", symbol("k", upper=9)),
+        """f: sizes: whether `max(k, 8)` equals `k` cannot be decided
+   x is max(k, 8)
+   y is k
+   they differ for k = 0
+   hint: they are equal where k is at least 8: write k = relax.dims("k", lower=8), or match_cast one of them""",
     ),
     (
         lambda: require_equal("matmul", "x, axis 1,", 4, "w, axis 0,", 5, headline="inner size", hint="transpose w"),
