@@ -161,7 +161,8 @@ class Pieces:
         if evaluated is not None:
             made = EvaluatedCalls(calls, Evaluation(contraction, evaluated, self.loops), 0 if has_own else self.height)
         if not calls.is_direct and made.groups_to_pack != 0:
-            calls.is_turned = is_in_strips and self.chain.turns(contraction)
+            is_main = contraction is self.chain.contraction
+            calls.is_turned = is_in_strips and is_main and self.chain.turns(contraction)
             if calls.is_turned:
                 calls.panels = turned_panels_for(contraction)
                 return made, filling
