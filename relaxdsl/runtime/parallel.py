@@ -9,10 +9,10 @@ its own scratch.
 
 One job runs at a time. A call that finds the pool busy, from another Python thread, does its work alone.
 
-The *ticket* is one word: ``job number << 32 | threads << 16 | parts left``, and so is each thread's *queue*:
-``job number << 32 | parts left``. A part is taken by exchanging a queue for one with one part less, which fails if
-anything has changed. From then on until the part is done, the job's other words stay as they are, because its caller is
-waiting.
+The *ticket* is one word: ``job number << 32 | threads << 16 | parts left``. A part is taken by exchanging it for
+the ticket with one part less, which fails if anything has changed. From then on until the part is done, the job's
+other words stay as they are, because its caller is waiting. Which part it is, the *queues* say: for each thread, how
+many of its own parts are left, together at least as many as have been taken off the ticket and off no queue.
 """
 
 from __future__ import annotations
@@ -170,9 +170,9 @@ def run_job(extent: int, most: int, per_thread: int, wakes: int) -> int:
     store(POOL + JOB_PARTS, parts)
     store(POOL + JOB_THREADS, threads)
     atomic_store(POOL + DONE, 0)
-    number = (atomic_load(POOL + TICKET) >> NUMBER_AT) + 1
     for thread in range(threads):
-        atomic_store(queue_of(thread), number << NUMBER_AT | own_parts(thread, parts, threads))
+        atomic_store(queue_of(thread), own_parts(thread, parts, threads))
+    number = (atomic_load(POOL + TICKET) >> NUMBER_AT) + 1
     atomic_store(POOL + TICKET, number << NUMBER_AT | most << THREADS_AT | parts)
     if wakes and atomic_load(POOL + SLEEPER_COUNT) > 0:
         wake_workers(threads - 1)
@@ -236,33 +236,28 @@ def is_open(ticket: int, thread: int) -> int:
 
 
 def take_part(thread: int) -> int:
-    """Takes a part and runs it, one of the thread's own if any is left; returns 0 if there is none for this thread."""
+    """Takes a part and runs it; returns 0 if there is none for this thread."""
     ticket = atomic_load(POOL + TICKET)
-    if not is_open(ticket, thread):
-        return 0
-    threads = load(POOL + JOB_THREADS)
-    first = thread if thread < threads else 0
-    for place in range(threads):
-        owner = first + place if first + place < threads else first + place - threads
-        if take_from(owner, thread, ticket >> NUMBER_AT):
-            return 1
-    return 0
-
-
-def take_from(owner: int, thread: int, number: int) -> int:
-    """Takes a part of the owner's and runs it; returns 0 if none is left, or the job is another one by now."""
-    queue = queue_of(owner)
-    waiting = atomic_load(queue)
-    while waiting >> NUMBER_AT == number and waiting & PART_MASK > 0:
-        if compare_exchange(queue, waiting, waiting - 1):
-            atomic_add(POOL + TICKET, -1)
-            threads = load(POOL + JOB_THREADS)
-            taken = own_parts(owner, load(POOL + JOB_PARTS), threads) - (waiting & PART_MASK)
-            run_part(thread, owner + threads * taken)
+    while is_open(ticket, thread):
+        if compare_exchange(POOL + TICKET, ticket, ticket - 1):
+            run_part(thread, next_part(thread))
             atomic_add(POOL + DONE, 1)
             return 1
-        waiting = atomic_load(queue)
+        ticket = atomic_load(POOL + TICKET)
     return 0
+
+
+def next_part(thread: int) -> int:
+    """The part for a thread that has taken one off the ticket: one of its own, else of the threads after it."""
+    threads = load(POOL + JOB_THREADS)
+    owner = thread if thread < threads else 0
+    while True:
+        queue = queue_of(owner)
+        waiting = atomic_load(queue)
+        if waiting == 0:
+            owner = owner + 1 if owner + 1 < threads else 0
+        elif compare_exchange(queue, waiting, waiting - 1):
+            return owner + threads * (own_parts(owner, load(POOL + JOB_PARTS), threads) - waiting)
 
 
 def queue_of(thread: int) -> int:
@@ -453,7 +448,7 @@ FUNCTIONS = (
     at_least_one,
     is_open,
     take_part,
-    take_from,
+    next_part,
     queue_of,
     own_parts,
     run_part,

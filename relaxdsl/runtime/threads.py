@@ -30,7 +30,7 @@ CALLER_PROCESSOR, LAST_PLACED = 296, 304  # where the workers are kept away from
 MAIN_THREAD = 312  # the thread in which Python handles signals
 JOB_CALL, JOB_SLOTS, JOB_ARGUMENTS, JOB_PARTS, JOB_THREADS = 320, 328, 336, 344, 352  # what the parts are parts of
 MUTEX, CONDITION = 384, 512
-QUEUES, QUEUE_BYTES = 640, 64  # for each thread: the job, and how many of the thread's parts nobody has taken
+QUEUES, QUEUE_BYTES = 640, 64  # for each thread: how many of its own parts nobody has taken
 HANDLES = QUEUES + MAX_THREADS * QUEUE_BYTES
 
 _pool = np.zeros(HANDLES // 8 + MAX_THREADS, np.int64)
