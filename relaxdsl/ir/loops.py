@@ -6,7 +6,7 @@ and the value of a reduction before its first step. Then, after scheduling, with
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping
 from dataclasses import field, replace
 from types import MappingProxyType
 from typing import Any, Literal, NoReturn
@@ -297,6 +297,27 @@ def rewrite_statement(
 def substitute_variables(stmt: Stmt, values: Mapping[str, Dim]) -> Stmt:
     """``stmt`` with the named symbols replaced in every dim."""
     return rewrite_statement(stmt, on_dim=lambda dim: substitute(dim, values)) if values else stmt
+
+
+def move_accesses(
+    stmt: Stmt,
+    buffers: Container[Buffer],
+    moved: Callable[[Buffer, tuple[Index, ...]], tuple[Buffer, tuple[Index, ...]]],
+) -> Stmt:
+    """``stmt`` with the elements of some buffers read and written elsewhere: ``moved`` gives buffer and indices,
+    for a buffer and indices in which that has been done.
+    """
+
+    def on_node(node: ScalarExpr) -> ScalarExpr | None:
+        if not isinstance(node, Load) or node.buffer not in buffers:
+            return None
+        indices = tuple(rewrite(each, on_node) if isinstance(each, ScalarExpr) else each for each in node.indices)
+        return Load(*moved(node.buffer, indices))
+
+    def on_store(store: Store) -> Store:
+        return Store(*moved(store.buffer, store.indices), store.value) if store.buffer in buffers else store
+
+    return rewrite_statement(stmt, on_node, on_store=on_store)
 
 
 def substitute_buffers(stmt: Stmt, read: Mapping[Buffer, Buffer], written: Mapping[Buffer, Buffer]) -> Stmt:

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from relaxdsl.dataclass import dataclass
-from relaxdsl.ir.loops import Buffer, For, PrimFunc, Store, rewrite_statement
-from relaxdsl.ir.scalar import Index, Load, ScalarExpr, rewrite
+from relaxdsl.ir.loops import Buffer, For, PrimFunc, move_accesses
+from relaxdsl.ir.scalar import Index, ScalarExpr
 from relaxdsl.kernels.primitives.dependence import Touch, touches
 from relaxdsl.kernels.primitives.private import is_private
 from relaxdsl.kernels.primitives.regions import Box, box_of, most_over, union
@@ -60,19 +60,10 @@ def with_smaller_scratch(func: PrimFunc, plans: Sequence[Smaller]) -> PrimFunc:
         pairs = zip(indices, plan.origin, strict=True)
         return plan.new, tuple(each if isinstance(each, ScalarExpr) else each - origin for each, origin in pairs)
 
-    def on_node(node: ScalarExpr) -> ScalarExpr | None:
-        if not isinstance(node, Load) or node.buffer not in by_buffer:
-            return None
-        indices = tuple(rewrite(each, on_node) if isinstance(each, ScalarExpr) else each for each in node.indices)
-        return Load(*moved(node.buffer, indices))
-
-    def on_store(store: Store) -> Store:
-        return Store(*moved(store.buffer, store.indices), store.value) if store.buffer in by_buffer else store
-
     scratch = (by_buffer[each].new if each in by_buffer else each for each in func.scratch)
     return replace(
         func,
-        body=rewrite_statement(func.body, on_node, on_store=on_store),
+        body=move_accesses(func.body, by_buffer, moved),
         scratch=tuple(each for each in scratch if each.scope != "register"),
     )
 

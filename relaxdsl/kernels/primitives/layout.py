@@ -10,8 +10,8 @@ from typing import Any
 
 from relaxdsl.dataclass import dataclass
 from relaxdsl.errors import RelaxError, ScheduleError
-from relaxdsl.ir.loops import Buffer, For, PrimFunc, Seq, Store, loop_variable, rewrite_statement
-from relaxdsl.ir.scalar import Index, Load, ScalarExpr
+from relaxdsl.ir.loops import Buffer, For, PrimFunc, Seq, loop_variable, move_accesses
+from relaxdsl.ir.scalar import Index, ScalarExpr
 from relaxdsl.kernels.primitives.dependence import Sign, Touch, may_meet, touches
 from relaxdsl.kernels.primitives.facts import buffer_called
 from relaxdsl.kernels.primitives.regions import span_over
@@ -113,16 +113,8 @@ def _is_injective(places: tuple[Dim, ...], buffer: Buffer, loops: Sequence[For])
 
 
 def _with_layout(func: PrimFunc, old: Buffer, new: Buffer, index_map: IndexMap) -> PrimFunc:
-    def placed(indices: tuple[Index, ...]) -> tuple[Dim, ...]:
-        return index_map([each for each in indices if not isinstance(each, ScalarExpr)])
-
-    def on_node(node: ScalarExpr) -> ScalarExpr | None:
-        if not isinstance(node, Load) or node.buffer is not old:
-            return None
-        return Load(new, placed(node.indices))
-
-    def on_store(store: Store) -> Store:
-        return Store(new, placed(store.indices), store.value) if store.buffer is old else store
+    def placed(_: Buffer, indices: tuple[Index, ...]) -> tuple[Buffer, tuple[Dim, ...]]:
+        return new, index_map([each for each in indices if not isinstance(each, ScalarExpr)])
 
     scratch = tuple(new if each is old else each for each in func.scratch)
-    return replace(func, body=rewrite_statement(func.body, on_node, on_store=on_store), scratch=scratch)
+    return replace(func, body=move_accesses(func.body, (old,), placed), scratch=scratch)

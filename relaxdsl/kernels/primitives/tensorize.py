@@ -19,11 +19,11 @@ from relaxdsl.ir.loops import (
     Store,
     loop_variable,
     map_statements,
-    rewrite_statement,
+    move_accesses,
     substitute_variables,
 )
 from relaxdsl.ir.names import UniqueNames
-from relaxdsl.ir.scalar import Apply, Cast, Const, Index, IndexValue, Load, ScalarExpr, Select, rewrite
+from relaxdsl.ir.scalar import Apply, Cast, Const, Index, IndexValue, Load, ScalarExpr, Select
 from relaxdsl.ir.visit_loops import used_buffers
 from relaxdsl.kernels.primitives.lowering import lower_blocks
 from relaxdsl.kernels.primitives.tree import loop_path, refuse, renamed, replaced
@@ -244,22 +244,13 @@ def _on_buffers(stmt: Stmt, places: Mapping[Buffer, tuple[Buffer, tuple[Dim, ...
         moved = (_moved(index, start) for index, start in zip(indices, begin[lead:], strict=True))
         return new, (*begin[:lead], *moved)
 
-    def on_node(node: ScalarExpr) -> ScalarExpr | None:
-        if not isinstance(node, Load):
-            return None
-        indices = tuple(rewrite(each, on_node) if isinstance(each, ScalarExpr) else each for each in node.indices)
-        return Load(*placed(node.buffer, indices))
-
     def on_call(inner: Stmt) -> Stmt:
         if not isinstance(inner, CallExtern):
             return map_statements(inner, on_call)
         arguments = (_whole(places[each], each) if isinstance(each, Buffer) else each for each in inner.arguments)
         return replace(inner, arguments=tuple(arguments), written=tuple(places[each][0] for each in inner.written))
 
-    moved = rewrite_statement(
-        stmt, on_node, on_store=lambda store: Store(*placed(store.buffer, store.indices), store.value)
-    )
-    return on_call(moved)
+    return on_call(move_accesses(stmt, places, placed))
 
 
 def _moved(index: Index, start: Dim) -> Index:

@@ -17,12 +17,12 @@ from relaxdsl.ir.loops import (
     Store,
     loop_variable,
     map_statements,
-    rewrite_statement,
+    move_accesses,
     sequence,
     substitute_variables,
     walk,
 )
-from relaxdsl.ir.scalar import Load, ScalarExpr, rewrite
+from relaxdsl.ir.scalar import Load, ScalarExpr
 from relaxdsl.kernels.accesses import Access, accesses
 from relaxdsl.kernels.schedule.shrink import is_assigned_first
 from relaxdsl.types.dims import Dim, ceildiv, dim_max, dim_min, floordiv, free_symbols
@@ -221,17 +221,6 @@ def _touches(found: list[Access], buffer: Buffer) -> bool:
 
 
 def _moved(stmt: Stmt, moved: dict[Buffer, Buffer]) -> Stmt:
-    def on_node(node: ScalarExpr) -> ScalarExpr | None:
-        if not isinstance(node, Load) or node.buffer not in moved:
-            return None
-        indices = tuple(rewrite(each, on_node) if isinstance(each, ScalarExpr) else each for each in node.indices)
-        return Load(moved[node.buffer], indices or (0,))
-
-    def on_store(store: Store) -> Store:
-        if store.buffer not in moved:
-            return store
-        return replace(store, buffer=moved[store.buffer], indices=store.indices or (0,))
-
     def on_call(inner: Stmt) -> Stmt:
         if not isinstance(inner, CallExtern):
             return map_statements(inner, on_call)
@@ -239,4 +228,6 @@ def _moved(stmt: Stmt, moved: dict[Buffer, Buffer]) -> Stmt:
         written = (moved.get(each, each) for each in inner.written)
         return replace(inner, arguments=tuple(arguments), written=tuple(written))
 
-    return on_call(rewrite_statement(stmt, on_node, on_store=on_store)) if moved else stmt
+    if not moved:
+        return stmt
+    return on_call(move_accesses(stmt, moved, lambda buffer, indices: (moved[buffer], indices or (0,))))

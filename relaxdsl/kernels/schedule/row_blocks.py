@@ -12,14 +12,13 @@ from relaxdsl.ir.loops import (
     PrimFunc,
     Seq,
     Stmt,
-    Store,
     loop_variable,
-    rewrite_statement,
+    move_accesses,
     sequence,
     substitute_variables,
     walk,
 )
-from relaxdsl.ir.scalar import Index, Load, ScalarExpr, rewrite
+from relaxdsl.ir.scalar import Index, ScalarExpr
 from relaxdsl.kernels.accesses import Access, accesses, buffers_touched, expressions, is_variable
 from relaxdsl.kernels.work import is_cheap
 from relaxdsl.types.dims import Dim, ceildiv, dim_min, linear_in
@@ -101,22 +100,14 @@ class _Windows:
 
     def _moved(self, body: Stmt, first: Dim) -> Stmt:
         """``body`` with the block in place of all rows, of which it holds those from ``first`` on."""
-        def placed(indices: tuple[Index, ...]) -> tuple[Index, ...]:
-            return tuple(
+
+        def placed(_: Buffer, indices: tuple[Index, ...]) -> tuple[Buffer, tuple[Index, ...]]:
+            return self.block, tuple(
                 index - first if axis == self.axis and not isinstance(index, ScalarExpr) else index
                 for axis, index in enumerate(indices)
             )
 
-        def on_node(node: ScalarExpr) -> ScalarExpr | None:
-            if not isinstance(node, Load) or node.buffer is not self.made:
-                return None
-            inner = tuple(rewrite(each, on_node) if isinstance(each, ScalarExpr) else each for each in node.indices)
-            return Load(self.block, placed(inner))
-
-        def on_store(store: Store) -> Store:
-            return Store(self.block, placed(store.indices), store.value) if store.buffer is self.made else store
-
-        return rewrite_statement(body, on_node, on_store=on_store)
+        return move_accesses(body, (self.made,), placed)
 
 
 def _windows_in(stmt: Stmt, others: Sequence[Stmt]) -> _Windows | None:
@@ -146,18 +137,16 @@ def _is_cheap(making: For) -> bool:
 
 def _found(outer: For, making: For, reading: For, made: Buffer) -> _Windows | None:
     """The windows, if each row of them reads rows around one place, and the last one no further than there are any."""
-    writes, reads = list(accesses(making)), list(accesses(reading))
-    own = [each for each in (*writes, *reads) if each.buffer is made]
-    others = [each for each in (*writes, *reads) if each.buffer is not made]
-    if any(each.is_write for each in own if each in reads) or not all(each.is_write for each in own if each in writes):
+    writes, reads = ([each for each in accesses(loop) if each.buffer is made] for loop in (making, reading))
+    if not all(each.is_write for each in writes) or any(each.is_write for each in reads):
         return None
-    written = {each.buffer for each in reads if each.is_write}
-    if any(each.buffer in written for each in writes) or not others:
+    (read_first, _), (_, written_later) = buffers_touched(making), buffers_touched(reading)
+    if read_first & written_later:
         return None
     for axis in range(len(made.shape)):
-        if not all(is_variable(each.indices[axis], making.var) for each in own if each.is_write):
+        if not all(is_variable(each.indices[axis], making.var) for each in writes):
             continue
-        found = _rows_read([each for each in own if not each.is_write], axis, reading)
+        found = _rows_read(reads, axis, reading)
         if found is None:
             return None
         stride, shared = found

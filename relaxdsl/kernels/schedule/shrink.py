@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from relaxdsl.dataclass import dataclass
-from relaxdsl.ir.loops import Buffer, PrimFunc, Seq, Stmt, Store, map_statements, rewrite_statement, sequence
-from relaxdsl.ir.scalar import Index, Load, ScalarExpr, rewrite
+from relaxdsl.ir.loops import Buffer, PrimFunc, Seq, Stmt, Store, map_statements, move_accesses, sequence
+from relaxdsl.ir.scalar import Index
 from relaxdsl.kernels.accesses import Access, accesses, buffers_touched
 from relaxdsl.types.dims import SymInt, is_symbol
 
@@ -110,21 +110,8 @@ def is_assigned_first(found: list[Access]) -> bool:
 
 
 def _rewrite_accesses(prim_func: PrimFunc, plans: dict[Buffer, _Plan]) -> Stmt:
-    def kept(plan: _Plan, indices: tuple[Index, ...]) -> tuple[Index, ...]:
-        return tuple(indices[axis] for axis in plan.kept)
+    def kept(buffer: Buffer, indices: tuple[Index, ...]) -> tuple[Buffer, tuple[Index, ...]]:
+        plan = plans[buffer]
+        return plan.new, tuple(indices[axis] for axis in plan.kept)
 
-    def on_node(node: ScalarExpr) -> ScalarExpr | None:
-        if not isinstance(node, Load) or node.buffer not in plans:
-            return None
-        plan = plans[node.buffer]
-        return Load(
-            plan.new, tuple(rewrite(i, on_node) if isinstance(i, ScalarExpr) else i for i in kept(plan, node.indices))
-        )
-
-    def on_store(store: Store) -> Store:
-        if store.buffer not in plans:
-            return store
-        plan = plans[store.buffer]
-        return Store(plan.new, kept(plan, store.indices), store.value)
-
-    return rewrite_statement(prim_func.body, on_node, on_store=on_store)
+    return move_accesses(prim_func.body, plans, kept)
