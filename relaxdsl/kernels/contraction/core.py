@@ -49,7 +49,7 @@ from relaxdsl.kernels.contraction.emitter import Emitter
 from relaxdsl.kernels.contraction.library import Library
 from relaxdsl.kernels.contraction.names import PARAMETERS, symbol_name
 from relaxdsl.kernels.contraction.numbers import numbers_for
-from relaxdsl.kernels.contraction.operands import LAYOUTS, TURNED, Layout
+from relaxdsl.kernels.contraction.operands import GATHERED, LAYOUTS, TURNED, Layout
 from relaxdsl.kernels.contraction.tile import Tile
 from relaxdsl.kernels.contraction.ways import DIRECT, FROM_PANELS, emit_way
 
@@ -57,13 +57,14 @@ from relaxdsl.kernels.contraction.ways import DIRECT, FROM_PANELS, emit_way
 def core_module(dtype: str, tile: Tile, entries: Sequence[str], widest_bits: int) -> ir.Module:
     """The LLVM IR of a core with all entries of some :data:`.FAMILIES`, for vectors of at most ``widest_bits``."""
     library = Library(tile, numbers_for(dtype), has_registers=tile.lanes * tile.bits <= widest_bits)
-    emit_blocks(library, [each for each in LAYOUTS if _is_wanted(library, each, entries)])
+    layouts = [each for each in LAYOUTS if _is_wanted(library, each, entries)]
+    emit_blocks(library, layouts)
     _emit_clear(library.function("clear", "rows columns c* c_rows"))
     if "contract" in entries:
         _emit_entries(library, dtype)
-    if "contract_gathered" in entries:
+    if GATHERED in layouts:
         _emit_gathered_entries(library, dtype)
-    if "contract_turned" in entries and library.numbers.is_read_in_place:
+    if TURNED in layouts:
         _emit_turned_entries(library, dtype)
     if "contract_windows" in entries and library.numbers.is_read_in_place:
         _emit_windows_entries(library, dtype)
@@ -144,11 +145,17 @@ def _emit_contract_packed(library: Library, dtype: str) -> None:
     emit.builder.ret(emit.integer(0))
 
 
-def _emit_gathered_entries(library: Library, dtype: str) -> None:
-    emit = _entry(library, "pack_gathered", dtype)
+def _emit_pack_always(library: Library, dtype: str, layout: Layout) -> None:
+    """The entry for right operands that are packed whatever their size."""
+    emit = _entry(library, f"pack{layout.suffix}", dtype)
     n, k, b, b_steps, b_columns, first, count, panels = emit.function.args
-    library.call(emit, "all_panels_gathered", (n, k, b, b_columns, b_steps, first, count, panels))
+    panels_of = f"all_panels{layout.packed.suffix}"
+    library.call(emit, panels_of, (n, k, b, b_columns, b_steps, first, count, panels))
     emit.builder.ret(emit.integer(0))
+
+
+def _emit_gathered_entries(library: Library, dtype: str) -> None:
+    _emit_pack_always(library, dtype, GATHERED)
     emit = _entry(library, "contract_gathered", dtype)
     rows, n, first_column, columns, k, is_first, a, *others = emit.function.args
     library.call(emit, "all_tiles_gathered", (rows, n, first_column, columns, k, k, is_first, a, *others))
@@ -157,10 +164,7 @@ def _emit_gathered_entries(library: Library, dtype: str) -> None:
 
 
 def _emit_turned_entries(library: Library, dtype: str) -> None:
-    emit = _entry(library, "pack_turned", dtype)
-    n, k, b, b_steps, b_columns, first, count, panels = emit.function.args
-    library.call(emit, "all_panels", (n, k, b, b_columns, b_steps, first, count, panels))
-    emit.builder.ret(emit.integer(0))
+    _emit_pack_always(library, dtype, TURNED)
     emit = _entry(library, "contract_turned", dtype)
     rows, n, first_column, columns, k, *left, c, c_columns, panels = emit.function.args
     block = panels  # no left operand is packed
