@@ -6,10 +6,12 @@ environment all lines stay; so they do where the defect is in one of them.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
 import os
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from types import FunctionType, TracebackType
 from typing import ParamSpec, TypeVar
 
@@ -44,12 +46,38 @@ def short_tracebacks_of_methods(*others: str) -> Callable[[C], C]:
             if name.startswith("_") and name not in others:
                 continue
             if isinstance(method, FunctionType) and not inspect.isgeneratorfunction(method):
-                setattr(cls, name, short_tracebacks(method))
+                is_context = inspect.isgeneratorfunction(inspect.unwrap(method))
+                setattr(cls, name, short_tracebacks(_with_short_context(method) if is_context else method))
             elif isinstance(method, classmethod):
                 setattr(cls, name, classmethod(short_tracebacks(method.__func__)))
         return cls
 
     return decorate
+
+
+def _with_short_context(function: Callable[P, AbstractContextManager[R]]) -> Callable[P, AbstractContextManager[R]]:
+    @functools.wraps(function)
+    def wrapper(*args: P.args, **keywords: P.kwargs) -> AbstractContextManager[R]:
+        return _ShortContext(function(*args, **keywords))
+
+    return wrapper
+
+
+class _ShortContext(AbstractContextManager[R]):
+    """A context manager whose errors leave it without the package's own lines."""
+
+    def __init__(self, manager: AbstractContextManager[R]) -> None:
+        self._manager = manager
+
+    @short_tracebacks
+    def __enter__(self) -> R:
+        return self._manager.__enter__()
+
+    @short_tracebacks
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> bool | None:
+        return self._manager.__exit__(kind, error, traceback)
 
 
 def shorten_traceback(error: Exception) -> None:
@@ -86,9 +114,12 @@ def _shown(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def _without_own_lines(traceback: TracebackType | None) -> TracebackType | None:
-    following = None
-    for each in reversed([each for each in _frames(traceback) if not is_own(each.tb_frame.f_code)]):
-        following = TracebackType(following, each.tb_frame, each.tb_lasti, each.tb_lineno)
+    following, calls_own = None, False
+    for each in reversed(list(_frames(traceback))):
+        code = each.tb_frame.f_code
+        calls_own = is_own(code) or (calls_own and code.co_filename == contextlib.__file__)
+        if not calls_own:
+            following = TracebackType(following, each.tb_frame, each.tb_lasti, each.tb_lineno)
     return following
 
 
