@@ -191,6 +191,11 @@ def _clear_if_empty(library: Library, emit: Emitter, steps: Any, result: tuple[A
 
 def _emit_clear(emit: Emitter) -> None:
     rows, columns, c, c_rows = emit.function.args
-    with emit.loop(0, rows) as row, emit.loop(0, columns) as column:
-        emit.store(emit.zero, c, emit.add(emit.mul(row, c_rows), column))
+    whole = emit.multiple_below(columns, emit.lanes)
+    with emit.loop(0, rows) as row:
+        start = emit.at(c, emit.mul(row, c_rows))
+        with emit.loop(0, whole, emit.lanes) as column:
+            emit.store_vector(emit.zeros, start, column)
+        with emit.loop(whole, columns) as column:
+            emit.store(emit.zero, start, column)
     emit.builder.ret(emit.integer(0))

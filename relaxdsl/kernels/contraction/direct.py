@@ -97,8 +97,7 @@ def _emit_added_rows(library: Library, emit: Emitter, factors: int) -> None:
     with emit.loop(0, columns, run) as first:
         width = emit.smaller(run, emit.sub(columns, first))
         sources, targets = emit.at(b, first), emit.at(c, first)
-        with emit.loop(0, rows) as row, emit.loop(0, width) as column:
-            emit.store(emit.zero, targets, emit.add(emit.mul(row, c_rows), column))
+        library.call(emit, "clear", (rows, width, targets, c_rows))
         with emit.loop(0, k, RUN_DEPTH) as start:
             stop = emit.smaller(k, emit.add(start, RUN_DEPTH))
             for row, height in _by(emit, 0, rows, ROWS):

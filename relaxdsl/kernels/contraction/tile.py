@@ -51,13 +51,22 @@ WIDE_IN_PLACE_ROWS, INTEL_IN_PLACE_ROWS = 512, 64
 TURNED_STEPS = 128
 #: A right operand of so many elements stays in the first-level cache: tiles read it where it is.
 CACHED = 4096
-#: Up to so many rows are computed without packing, where the strides allow it.
+#: Up to so many rows are computed without packing, where the strides allow it and the operand is not a small one.
 SKINNY = 8
+#: Up to so many rows are dot products, whatever their size: packing takes longer.
+ALWAYS_DOTTED_ROWS = 3
 #: A right operand of up to so many elements is used where it is by products of few rows: packing it would take a fifth
 #: of their time. One of two wide tiles' rows or less may be larger, and so few rows use any.
 IN_PLACE_SIZE, WIDE_TWO_TILES_SIZE, ALWAYS_IN_PLACE_ROWS = 1 << 20, 1 << 22, 4
-#: Up to so many products are computed without packing.
+#: Up to so many multiplications may be done without packing.
 SMALL = 32 * 32 * 32
+#: Up to so many dot products are formed one by one, plus so many for each of their steps, plus so many where the
+#: columns are no whole vectors: a few take less than packing and multiplying. With vectors of less than
+#: :data:`DOT_LANES`, twice as many, and those of up to so many rows: packing then reads few elements at a time.
+FEW_DOTS, FEW_DOTS_A_STEP, FEW_DOTS_WITH_REST, DOT_LANES, SHORT_DOTTED_ROWS = 64, 4, 64, 8, 11
+#: Rows of a result, times steps of the sum, from which on tiles take less than adding up rows of a small right operand:
+#: to begin them takes longer, but they keep sums in registers.
+LEAST_TILED, WIDE_LEAST_TILED = 288, 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +124,27 @@ class Tile:
         A wide tile reads as fast, since it is some lines of memory wide, and adds up in registers.
         """
         return 2 if self.is_wide else SKINNY
+
+    @property
+    def always_streamed_rows(self) -> int:
+        """The same where the right operand stays in the first-level cache, so that reading it again costs little."""
+        return min(self.streamed_rows, ALWAYS_IN_PLACE_ROWS)
+
+    @property
+    def few_dotted_rows(self) -> int:
+        """Up to so many rows of a small product are dot products, however many columns it has."""
+        return ALWAYS_DOTTED_ROWS if self.lanes >= DOT_LANES else SHORT_DOTTED_ROWS
+
+    @property
+    def few_dots(self) -> tuple[int, int, int]:
+        """How many are formed one by one, how many more for each step, and where columns are no whole vectors."""
+        times = 1 if self.lanes >= DOT_LANES else 2
+        return times * FEW_DOTS, times * FEW_DOTS_A_STEP, times * FEW_DOTS_WITH_REST
+
+    @property
+    def least_tiled(self) -> int:
+        """:data:`LEAST_TILED`."""
+        return WIDE_LEAST_TILED if self.is_wide else LEAST_TILED
 
     @property
     def in_place_rows(self) -> int:

@@ -9,6 +9,7 @@ from typing import Any
 from relaxdsl.dataclass import dataclass
 from relaxdsl.kernels.contraction.emitter import Emitter
 from relaxdsl.kernels.contraction.tile import (
+    ALWAYS_DOTTED_ROWS,
     ALWAYS_IN_PLACE_ROWS,
     CACHED,
     FEW,
@@ -35,9 +36,8 @@ def emit_way(emit: Emitter, tile: Tile) -> None:
     m, n, k, b_steps, b_columns = emit.function.args
     size = emit.mul(n, k)
     are_rows, are_columns = emit.compare("==", b_columns, 1), emit.compare("==", b_steps, 1)
-    is_small = emit.compare("<=", emit.mul(m, size), SMALL)
-    is_streamed = emit.all(are_rows, emit.any(is_small, emit.compare("<=", m, tile.streamed_rows)))
-    is_dotted = emit.all(are_columns, emit.any(is_small, emit.compare("<=", m, SKINNY)))
+    is_streamed = emit.all(are_rows, _is_streamed(emit, tile, size))
+    is_dotted = emit.all(are_columns, _is_dotted(emit, tile, size))
     is_direct = emit.any(emit.compare("==", k, 0), emit.compare("==", n, 1), is_streamed, is_dotted)
     emit.give_back(is_direct, DIRECT)
     # Where rows alias, what a tile reads is gone from the cache before the third one needs it.
@@ -52,6 +52,30 @@ def emit_way(emit: Emitter, tile: Tile) -> None:
     most = emit.builder.select(is_large, emit.integer(FEW_IF_LARGE), emit.integer(FEW))
     emit.give_back(emit.compare("<=", m, most), PACKING)
     emit.builder.ret(emit.integer(FROM_PANELS))
+
+
+def _is_streamed(emit: Emitter, tile: Tile, size: Any) -> Any:
+    """Whether rows of the right operand, of so many elements, are added up."""
+    m, _, k, *_ = emit.function.args
+    is_large = emit.compare(">", size, CACHED)
+    rows = emit.builder.select(is_large, emit.integer(tile.streamed_rows), emit.integer(tile.always_streamed_rows))
+    is_small = emit.compare("<=", emit.mul(m, size), SMALL)
+    are_few = emit.all(is_small, emit.any(is_large, emit.compare("<", emit.mul(m, k), tile.least_tiled)))
+    return emit.any(are_few, emit.compare("<=", m, rows))
+
+
+def _is_dotted(emit: Emitter, tile: Tile, size: Any) -> Any:
+    """Whether dot products are formed with the columns of the right operand, of so many elements."""
+    m, n, k, *_ = emit.function.args
+    has_rest = emit.compare("!=", emit.builder.urem(n, emit.integer(tile.lanes)), 0)
+    few, a_step, rest = tile.few_dots
+    most = emit.add(emit.mul(k, a_step), emit.builder.select(has_rest, emit.integer(few + rest), emit.integer(few)))
+    are_few = emit.compare("<=", emit.mul(m, n), most)
+    is_small = emit.compare("<=", emit.mul(m, size), SMALL)
+    is_large = emit.compare(">", size, CACHED)
+    rows = emit.builder.select(is_large, emit.integer(SKINNY), emit.integer(ALWAYS_DOTTED_ROWS))
+    is_short = emit.compare("<=", m, tile.few_dotted_rows)
+    return emit.any(emit.all(is_small, emit.any(is_short, are_few)), emit.compare("<=", m, rows))
 
 
 def emit_packs_left(emit: Emitter, n: Any, columns: Any, a_steps: Any) -> Any:
@@ -92,7 +116,10 @@ class Product:
         if self.right is None or self.are_bytes or not isinstance(self.rows, int):
             return False
         columns, steps = self.right
-        return (columns == 1 and self.rows <= self.tile.streamed_rows) or (steps == 1 and self.rows <= SKINNY)
+        is_large = self._size is not None and self._size > CACHED and not self.ends_anywhere
+        streamed = self.tile.streamed_rows if is_large else self.tile.always_streamed_rows
+        dotted = SKINNY if is_large else ALWAYS_DOTTED_ROWS
+        return (columns == 1 and self.rows <= streamed) or (steps == 1 and self.rows <= dotted)
 
     @property
     def is_packed_before(self) -> Dim:
