@@ -83,6 +83,7 @@ class Options:
         module_name: what the text calls its module.
         module_functions: the names of the module's functions.
         undecorated: the names of the functions in its class that are no programs.
+        untyped: the names of its functions whose results have no type yet.
     """
 
     name: str
@@ -94,6 +95,7 @@ class Options:
     module_name: str | None = None
     module_functions: Mapping[str, GlobalVar] = field(default_factory=dict)
     undecorated: Collection[str] = ()
+    untyped: Collection[str] = ()
 
 
 Undecided: TypeAlias = tuple[Dim, Dim, str, Span | None]

@@ -77,12 +77,15 @@ def _free_name(interp: Interpreter, node: ast.Name) -> Any:
 def _itself(interp: Interpreter, name: str) -> Any:
     if interp.options.module_name is not None:
         return _undefined(interp, name)
-    if interp.itself is None:
-        return Missing(
-            f"{name} calls itself, so the type of its result must be declared",
-            f'write it after the parameters, for example def {name}(…) -> relax.Tensor[("n", 4), "float32"]',
-        )
-    return interp.itself
+    return interp.itself or Missing(*_without_type(name))
+
+
+def _without_type(name: str) -> tuple[str, str]:
+    """What is wrong with a call of a function whose result has no type yet, and what to do."""
+    return (
+        f"{name} calls itself, so the type of its result must be declared",
+        f'write it after the parameters, for example def {name}(…) -> relax.Tensor[("n", 4), "float32"]',
+    )
 
 
 def _captured(interp: Interpreter, name: str) -> Any:
@@ -132,8 +135,12 @@ class ModuleNames:
     def __init__(self, interp: Interpreter) -> None:
         self._functions = interp.options.module_functions
         self._undecorated = interp.options.undecorated
+        self._untyped = interp.options.untyped
 
     def __getattr__(self, name: str) -> Any:
+        if name in self._untyped:
+            headline, hint = _without_type(name)
+            raise ScriptError(headline, hint=hint)
         if name in self._functions:
             return self._functions[name]
         if name in self._undecorated:

@@ -18,6 +18,7 @@ from relaxdsl.script.parse import Request, evaluated_annotations, interpreter_of
 from relaxdsl.script.scope import surroundings_of
 from relaxdsl.script.source import source_of
 from relaxdsl.script.tensor_ir.parse import parse_kernel
+from relaxdsl.script.trees import callees_first
 from relaxdsl.trace.builder import BlockBuilder
 from relaxdsl.trace.debug import is_debug
 from relaxdsl.types.types import AnyType, FuncType
@@ -69,7 +70,7 @@ def is_in_class(function: FunctionType) -> bool:
 def parse_module(cls: type) -> IRModule:
     """The module of the functions in a class, in the order they stand, after what they call that is defined elsewhere.
 
-    They may call each other in any order.
+    They may call each other in any order; those that call themselves, or one another, declare their results.
 
     Raises:
         ScriptError: the class has no ``@relax.function``.
@@ -92,6 +93,7 @@ class _ModuleReader:
         self._undecorated = undecorated
         self._builder = BlockBuilder()
         self._functions: dict[str, GlobalVar] = {}
+        self._untyped: set[str] = set()
 
     def read(self) -> IRModule:
         requests = {}
@@ -104,8 +106,11 @@ class _ModuleReader:
                 self._builder.keep_name(name)
         for name, request in requests.items():
             self._functions[name] = self._declared(name, request)
-        for request in requests.values():
-            parse_request(request, self._builder)
+        by_node = {request.node: name for name, request in requests.items()}
+        for name in map(by_node.__getitem__, callees_first(list(by_node))):
+            parse_request(requests[name], self._builder)
+            self._functions[name] = self._builder.get_global_var(name)
+            self._untyped.discard(name)
         return self._builder.get()
 
     def _add_kernel(self, name: str, function: FunctionType, options: KernelOptions) -> None:
@@ -122,6 +127,7 @@ class _ModuleReader:
             module_name=self._name,
             module_functions=self._functions,
             undecorated=self._undecorated,
+            untyped=self._untyped,
         )
         return Request(
             found.node,
@@ -139,4 +145,6 @@ class _ModuleReader:
         interp = interpreter_of(request, self._builder)
         signature = declare_signature(interp, request.node, request.evaluated)
         params = tuple(param.type for param in signature.params)
+        if signature.result is None:
+            self._untyped.add(name)
         return GlobalVar(name, FuncType(params, signature.result or AnyType(), request.options.is_pure))

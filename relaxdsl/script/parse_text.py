@@ -19,6 +19,7 @@ from relaxdsl.script.parse import ParsedProgram, Request, parse_request
 from relaxdsl.script.scope import Scope, Surroundings
 from relaxdsl.script.source import Source, source_of_text
 from relaxdsl.script.tensor_ir.parse import ParsedKernel, parse_kernel_node
+from relaxdsl.script.trees import callees_first
 from relaxdsl.trace.builder import BlockBuilder
 from relaxdsl.types.bounds import sizes_of_attributes
 from relaxdsl.types.types import AnyType, FuncType
@@ -110,6 +111,7 @@ class _Reader:
         self.given = module
         self.builder = BlockBuilder(debug=False)  # a printed program has its checks in its text
         self.functions: dict[str, GlobalVar] = {}
+        self.untyped: set[str] = set()
         self.module_name: str | None = None
 
     def function(self, node: ast.FunctionDef) -> ParsedProgram:
@@ -127,13 +129,15 @@ class _Reader:
         for each in definitions:
             self.declare(each)
         functions = [each for each in definitions if isinstance(each, ast.FunctionDef)]
-        parsed = [self.parse(each) for each in functions if not is_kernel(each)]
+        graphs = [each for each in functions if not is_kernel(each)]
+        parsed = {each: self.typed(each) for each in callees_first(graphs)}
         if not parsed:
             raise ScriptError("the module has no graph function", span=self.source.name_span(node))
         built = self.builder.get()
         attrs = MappingProxyType(self.options_of(node).get("attrs", {}))
         ordered = MappingProxyType({each.name: built[each.name] for each in functions})
-        return ParsedProgram(parsed[-1].function, IRModule(ordered, attrs), parsed[-1].name)
+        last = parsed[graphs[-1]]
+        return ParsedProgram(last.function, IRModule(ordered, attrs), last.name)
 
     def declare(self, node: ast.stmt) -> None:
         """Makes a function's name known with its type, before any body is parsed."""
@@ -145,6 +149,8 @@ class _Reader:
         interp = self.interpreter(node, is_pure=True)
         interp.bounded = sizes_of_attributes(self.options_of(node).get("attrs", {}))
         signature = declare_signature(interp, node, {})
+        if signature.result is None:
+            self.untyped.add(node.name)
         params = tuple(param.type for param in signature.params)
         pure = bool(self.options_of(node).get("pure", True))
         self.functions[node.name] = GlobalVar(node.name, FuncType(params, signature.result or AnyType(), pure))
@@ -153,6 +159,13 @@ class _Reader:
         """A kernel of the text."""
         attrs = self.options_of(node).get("attrs", {})
         return parse_kernel_node(node, self.source, self.around, attrs, is_checked=False)
+
+    def typed(self, node: ast.FunctionDef) -> ParsedProgram:
+        """One function of the text; those parsed after it know the type of its result."""
+        parsed = self.parse(node)
+        self.functions[node.name] = self.builder.get_global_var(node.name)
+        self.untyped.discard(node.name)
+        return parsed
 
     def parse(self, node: ast.FunctionDef) -> ParsedProgram:
         """One function of the text."""
@@ -194,6 +207,7 @@ class _Reader:
             constants=self.constants,
             module_name=self.module_name,
             module_functions=self.functions,
+            untyped=self.untyped,
         )
 
 

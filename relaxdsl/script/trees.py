@@ -69,6 +69,26 @@ def is_dataflow_with(node: ast.AST) -> bool:
     return getattr(call.func, "attr", getattr(call.func, "id", None)) == "dataflow"
 
 
+def callees_first(functions: Sequence[ast.FunctionDef]) -> list[ast.FunctionDef]:
+    """The functions of a module, each after those that it calls as ``cls.name``, unless they call it, too."""
+    named = {each.name: each for each in functions}
+    ordered: dict[ast.FunctionDef, None] = {}
+    begun: set[ast.FunctionDef] = set()
+
+    def visit(function: ast.FunctionDef) -> None:
+        if function in begun:
+            return
+        begun.add(function)
+        for node in ast.walk(function):
+            if isinstance(node, ast.Attribute) and node.attr in named:
+                visit(named[node.attr])
+        ordered[function] = None
+
+    for each in functions:
+        visit(each)
+    return list(ordered)
+
+
 def mentioned_names(node: ast.AST) -> set[str]:
     """Every name in the code, in string annotations and sizes too: what a new symbol must not be called."""
     names: set[str] = set()
