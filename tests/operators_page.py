@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from types import ModuleType
 from typing import Any
 
+from relaxdsl.kernels.math.bounds import ULP_BOUNDS
 from relaxdsl.operators.catalog import FAMILIES
 from relaxdsl.operators.registry import Operator
 
@@ -47,9 +48,25 @@ This page is made from the definitions, and a test keeps it so.
 """
 
 
+ACCURACY = """\
+
+## Accuracy
+
+The largest error that a function of floats may have, in units in the last place of the exact result. Tests compare
+with mpmath and with wider floats, over the whole range. Of infinities, NaN, zeros and subnormals the results are
+NumPy's. Functions that are not here give NumPy's result, bit for bit, but for `maximum` and `minimum` of 0 and -0: they
+give 0 and -0, whichever comes first. The error of `log_add_exp` is in units of the larger of its operands and its result.
+
+| function | float32 | float64 |
+|---|---|---|
+"""
+
+
 def operators_page() -> str:
     """The page's text."""
-    return HEAD + "".join("\n".join(_section(family)) for family in FAMILIES if list(_own(family)))
+    families = ("\n".join(_section(family)) for family in FAMILIES if list(_own(family)))
+    bounds = (f"| `{name}` | {single} | {double} |\n" for name, (single, double) in ULP_BOUNDS.items() if double)
+    return "".join([HEAD, *families, ACCURACY, *bounds])
 
 
 def _section(family: ModuleType) -> Iterator[str]:

@@ -30,6 +30,12 @@ def copied(x: T.Buffer((n,), "float32"), y: T.Buffer((n,), "float32")):
         y[i] = x[i]
 
 
+class NotAModule:
+    @relax.function
+    def step(x: relax.Tensor[(n,), "float32"]):  # noqa: N805
+        return x
+
+
 def bad_function():
     @relax.function
     def wrong(x: relax.Tensor[(n, 4), "float32"], w: relax.Tensor[(5, m), "float32"]):
@@ -126,6 +132,11 @@ ENTRIES: list[Callable[[], object]] = [
     lambda: copied.check(np.ones((3, 3), "float32")),
     lambda: relax.Schedule(copied).split("i", [3, None]),
     lambda: relax.Schedule(3),
+    lambda: relax.Schedule(copied).bind("i", "threadIdx.x"),
+    lambda: relax.Schedule(copied)(np.ones(3, "float32")),
+    lambda: relax.Schedule(copied).func(np.ones(3, "float32")),
+    lambda: doubled.lower()["lops"],
+    lambda: NotAModule.step(np.ones(3, "float32")),
     lambda: relax.Trace.from_json("{bad"),
     lambda: relax.dims("a", lower=5, upper=3),
     lambda: relax.dims("1n"),

@@ -14,6 +14,7 @@ from typing import Any, Literal, NoReturn
 from relaxdsl.dataclass import dataclass
 from relaxdsl.errors import ArgumentError
 from relaxdsl.ir.scalar import Index, Load, ScalarExpr, rewrite
+from relaxdsl.tracebacks import short_tracebacks
 from relaxdsl.types.dims import Dim, Symbol, SymInt, substitute
 from relaxdsl.types.symint import from_atom, is_at_least
 
@@ -167,6 +168,7 @@ class PrimFunc:
     def outputs(self) -> tuple[Buffer, ...]:
         return self.params[len(self.params) - self.num_outputs :]
 
+    @short_tracebacks
     def __call__(self, *_: Any, **__: Any) -> NoReturn:
         """Refuses, and says how to run it.
 

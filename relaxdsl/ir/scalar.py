@@ -412,7 +412,7 @@ def unary(function: str, value: ScalarLike) -> ScalarExpr:
     operand = as_scalar(value)
     _require_function(function, operand.dtype)
     if function in BITWISE:
-        _require_bits(operand)
+        _require_bits(function, operand)
     if function == "negative" and isinstance(operand, Const) and is_float(operand.dtype):
         return const(-operand.value, operand.dtype)
     return Apply(function, (operand,), "bool" if function in PREDICATES else operand.dtype)
@@ -427,7 +427,7 @@ def binary(function: str, left: ScalarLike, right: ScalarLike) -> ScalarExpr:
         DTypeError: a number does not fit into the dtype of the other operand, or the dtypes have no such function.
     """
     if function in BITWISE:
-        _require_bits(left, right)
+        _require_bits(function, left, right)
     narrow = None if function in MODULAR else _narrow_beside_dim(left, right)
     if narrow is not None:
         result = binary(function, *(cast(as_scalar(each), "int64") for each in (left, right)))
@@ -442,16 +442,19 @@ def binary(function: str, left: ScalarLike, right: ScalarLike) -> ScalarExpr:
 def _require_function(function: str, dtype: str) -> None:
     if is_bool(dtype) and function in NOT_OF_BOOLS:
         hint = f'convert it: {reading().words}.cast(value, "int64")'
-        raise DTypeError(f"{function} is not for bool", hint=hint)
+        taken = "integers" if function in BITWISE else "integers and floats"
+        raise DTypeError(f"{function} takes {taken}, got bool", hint=hint)
 
 
-def _require_bits(*operands: ScalarLike) -> None:
+def _require_bits(function: str, *operands: ScalarLike) -> None:
     """Refuses floats, and integers of which one dtype does not hold both: NumPy makes floats of these."""
     words = reading().words
     for operand in operands:
         dtype = str(operand.dtype) if isinstance(operand, ScalarExpr | np.generic) else type(operand).__name__
         if dtype.startswith("float"):
-            raise DTypeError(f"{dtype} has no bits to combine", hint=f'convert it: {words}.cast(value, "int32")')
+            taken = "integers" if function in NOT_OF_BOOLS else "integers and bools"
+            hint = f'convert it: {words}.cast(value, "int32")'
+            raise DTypeError(f"{function} takes {taken}, got {dtype}", hint=hint)
     dtypes = _strong_dtypes(operands)
     if is_float(promote(*dtypes, 0)):
         raise DTypeError(

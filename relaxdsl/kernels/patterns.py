@@ -19,10 +19,10 @@ from collections.abc import Collection, Mapping
 from enum import IntEnum
 
 from relaxdsl.ir.loops import Block, Buffer, PrimFunc, Seq, Store, loop_variable, walk
-from relaxdsl.ir.scalar import COMPARISONS, LOGICAL, Apply, Index, Load, ScalarExpr
+from relaxdsl.ir.scalar import COMPARISONS, LOGICAL, Apply, Cast, Index, Load, ScalarExpr
 from relaxdsl.kernels.accesses import expressions, flat_index, loads_of, nodes
 from relaxdsl.types.dims import Dim, SymInt, free_symbols, is_symbol, substitute
-from relaxdsl.types.dtype import is_integer
+from relaxdsl.types.dtype import is_integer, itemsize
 
 
 class Kind(IntEnum):
@@ -185,12 +185,17 @@ def is_row_by_row(kernel: PrimFunc) -> bool:
     return all(_is_in_row(block, indices) for block in blocks for indices in _own_accesses(block, own))
 
 
-def is_permutation(kernel: PrimFunc) -> bool:
-    """Whether the kernel only reorders axes, so that reading through it costs nothing."""
+def is_read_through(kernel: PrimFunc) -> bool:
+    """Whether the kernel only reorders axes, or widens integers, so that reading through it costs nothing."""
     blocks = blocks_of(kernel)
-    if len(blocks) != 1 or not isinstance(blocks[0].body, Store) or not isinstance(blocks[0].body.value, Load):
+    if len(blocks) != 1 or not isinstance(blocks[0].body, Store):
         return False
-    names = [bare_name(index) for index in blocks[0].body.value.indices]
+    value = blocks[0].body.value
+    if isinstance(value, Cast) and is_integer(value.dtype) and is_integer(value.value.dtype):
+        value = value.value if itemsize(value.value.dtype) < itemsize(value.dtype) else value
+    if not isinstance(value, Load):
+        return False
+    names = [bare_name(index) for index in value.indices]
     return sorted(map(str, names)) == sorted(spatial_variables(blocks[0]))
 
 

@@ -138,7 +138,7 @@ class Explanation:
         lines += _section("steps in Python", self.steps_in_python)
         lines += _section("machine code", list(self._code_lines()))
         times = ", ".join(f"{part} {seconds:.2f} s" for part, seconds in self.seconds.items())
-        return "\n".join([*lines, f"compile time: {times}"])
+        return "\n".join([*lines, f"compile time: {times} (once a process)"])
 
     def _code_lines(self) -> Iterator[str]:
         yield f"kernels compiled for this function: {self.kernels_compiled}"

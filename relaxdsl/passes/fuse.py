@@ -45,9 +45,9 @@ from relaxdsl.kernels.patterns import (
     Kind,
     is_aligned,
     is_free,
-    is_permutation,
     is_read_in_place,
     is_read_once,
+    is_read_through,
     is_row_by_row,
     kind_of,
     moves_data,
@@ -341,11 +341,13 @@ class _Fuser:
         if Kind.OPAQUE in (first, second):
             return _why_opaque(producer if first is Kind.OPAQUE else consumer)
         if second is Kind.CONTRACTION:
-            is_free = is_plain and is_permutation(producer)
+            is_free = is_plain and is_read_through(producer)
             return "" if is_free else "a contraction reads each element many times"
         if not is_plain:
-            is_first = first is Kind.CONTRACTION
-            return "what follows needs other rows" if is_first else "a contraction later needs its rows otherwise"
+            if first is not Kind.CONTRACTION:
+                return "a contraction later needs its rows otherwise"
+            has_rows = is_row_by_row(consumer) and is_aligned(consumer, read)
+            return "what follows takes its whole result" if has_rows else "what follows needs other rows"
         if first <= Kind.INJECTIVE and is_read_once(consumer, read) and not is_spread:
             return ""
         if reader.is_displaced:

@@ -8,6 +8,7 @@ from relaxdsl.errors import RelaxError, nearest
 from relaxdsl.ir.print_graph import script
 from relaxdsl.passes.pipeline import Compiled
 from relaxdsl.runtime.listing import format_program
+from relaxdsl.tracebacks import short_tracebacks
 from relaxdsl.types.counts import counted
 
 
@@ -34,6 +35,7 @@ class Stages(Mapping[str, str]):
         self._texts = dict(texts)
         self._to_html = to_html
 
+    @short_tracebacks
     def __getitem__(self, stage: str) -> str:
         if stage not in self._texts:
             raise UnknownStageError(stage, tuple(self))

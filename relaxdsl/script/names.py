@@ -77,7 +77,7 @@ def _free_name(interp: Interpreter, node: ast.Name) -> Any:
 def _itself(interp: Interpreter, name: str) -> Any:
     if interp.options.module_name is not None:
         return _undefined(interp, name)
-    return interp.itself or Missing(*_without_type(name))
+    return Missing(*_without_type(name)) if interp.itself is None else interp.itself
 
 
 def _without_type(name: str) -> tuple[str, str]:

@@ -21,6 +21,7 @@ from relaxdsl.script.tensor_ir.parse import parse_kernel
 from relaxdsl.script.trees import callees_first
 from relaxdsl.trace.builder import BlockBuilder
 from relaxdsl.trace.debug import is_debug
+from relaxdsl.tracebacks import short_tracebacks
 from relaxdsl.types.types import AnyType, FuncType
 
 
@@ -49,6 +50,7 @@ class ModuleMember:
     function: FunctionType
     options: FunctionOptions | KernelOptions
 
+    @short_tracebacks
     def __call__(self, *_: Any, **__: Any) -> NoReturn:
         found = source_of(cast(FunctionType, self.function))
         raise ScriptError(

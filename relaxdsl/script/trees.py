@@ -70,8 +70,11 @@ def is_dataflow_with(node: ast.AST) -> bool:
 
 
 def callees_first(functions: Sequence[ast.FunctionDef]) -> list[ast.FunctionDef]:
-    """The functions of a module, each after those that it calls as ``cls.name``, unless they call it, too."""
-    named = {each.name: each for each in functions}
+    """The functions of a module, each after those that it calls as ``cls.name``, unless they call it, too.
+
+    Those that declare their results may be anywhere.
+    """
+    named = {each.name: each for each in functions if each.returns is None}
     ordered: dict[ast.FunctionDef, None] = {}
     begun: set[ast.FunctionDef] = set()
 

@@ -181,11 +181,11 @@ MISTAKES = {
     ),
     "bits of floats": (
         lambda: te.compute((n,), lambda i: te.bitwise_not(v[i])),
-        'float32 has no bits to combine\n   hint: convert it: te.cast(value, "int32")',
+        'bitwise_not takes integers and bools, got float32\n   hint: convert it: te.cast(value, "int32")',
     ),
     "bits of a number with a fraction": (
         lambda: te.compute((n,), lambda i: te.cast(v[i], "int32") & 2.5),
-        'float has no bits to combine\n   hint: convert it: te.cast(value, "int32")',
+        'bitwise_and takes integers and bools, got float\n   hint: convert it: te.cast(value, "int32")',
     ),
     "bits of integers without a common dtype": (
         lambda: te.compute((n,), lambda i: te.cast(v[i], "int8") << te.cast(v[i], "uint64")),
@@ -194,11 +194,11 @@ MISTAKES = {
     ),
     "remainder of conditions": (
         lambda: te.compute((n,), lambda i: (v[i] > 0) % (v[i] > 1)),
-        'floor_mod is not for bool\n   hint: convert it: te.cast(value, "int64")',
+        'floor_mod takes integers and floats, got bool\n   hint: convert it: te.cast(value, "int64")',
     ),
     "sign of a condition": (
         lambda: te.compute((n,), lambda i: te.sign(v[i] > 0)),
-        'sign is not for bool\n   hint: convert it: te.cast(value, "int64")',
+        'sign takes integers and floats, got bool\n   hint: convert it: te.cast(value, "int64")',
     ),
     "dtype before the value": (
         lambda: te.compute((n,), lambda i: te.cast("int32", v[i])),

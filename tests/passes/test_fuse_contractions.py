@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import relaxdsl as relax
 from relaxdsl.types.constructors import Tensor
 from relaxdsl.types.dims import dims
 
@@ -69,6 +70,8 @@ def test_a_softmax_joins_products_where_rows_are_large_or_many(rows: Any, column
     types = {"q": Tensor((rows, 64), "float32"), "k": Tensor((columns, 64), "float32")}
     built = build({**types, "v": Tensor((columns, 64), "float32")}, lambda bb, q, k, v: one_head(q, k, v))
     assert len(groups(built)) == (1 if is_one else 2)
+    if not is_one:
+        assert boundaries(built)[0] == "multiply reads it, and what follows takes its whole result"
 
 
 def test_heads_are_split_where_they_are_read_and_joined_where_they_are_written() -> None:
@@ -162,3 +165,42 @@ def test_numbers_that_are_not_finite_are_masked_as_the_reference_does(operand: i
         wanted = built.reference(values)
     assert np.isnan(wanted).any()
     np.testing.assert_allclose(built.run(*values), wanted, rtol=2e-4, atol=2e-5)
+
+
+# -------------------------------------------------------------------------------------------------------------- bytes
+
+
+@relax.function
+def widened(x: relax.Tensor[("m", "k"), "int8"], w: relax.Tensor[("k", "n"), "uint8"]):
+    return relax.astype(x, "int32") @ relax.astype(w, "int32")
+
+
+@relax.function
+def widened_by_rows(x: relax.Tensor[("m", "k"), "int8"], w: relax.Tensor[("n", "k"), "int8"]):
+    return relax.linear(relax.astype(x, "int32"), relax.astype(w, "int32"))
+
+
+@relax.function
+def widened_einsum(x: relax.Tensor[("b", "m", "k"), "int8"], w: relax.Tensor[("b", "n", "k"), "int8"]):
+    return relax.einsum("bmk,bnk->bmn", relax.astype(x, "int32"), relax.astype(w, "int32"))
+
+
+@pytest.mark.parametrize(
+    ("function", "formula", "dtypes", "shapes"),
+    [
+        (widened, "mk,kn->mn", ("int8", "uint8"), ((37, 301), (301, 19))),
+        (widened_by_rows, "mk,nk->mn", ("int8", "int8"), ((37, 301), (19, 301))),
+        (widened_einsum, "bmk,bnk->bmn", ("int8", "int8"), ((3, 37, 301), (3, 19, 301))),
+    ],
+)
+def test_bytes_that_a_product_widens_are_multiplied_as_bytes(
+    function: Any, formula: str, dtypes: tuple[str, str], shapes: tuple[tuple[int, ...], tuple[int, ...]]
+) -> None:
+    random = np.random.default_rng(5)
+    ranges = [np.iinfo(dtype) for dtype in dtypes]
+    x, w = (random.integers(each.min, each.max + 1, shape) for each, shape in zip(ranges, shapes, strict=True))
+    got = function(x.astype(dtypes[0]), w.astype(dtypes[1]))
+    np.testing.assert_array_equal(got, np.einsum(formula, x, w))
+    assert got.dtype == "int32"
+    assert "contract_int8" in function.source()
+    assert len(function.explain().kernels) == 1

@@ -111,3 +111,46 @@ def test_functions_of_elsewhere_join_the_module_under_other_names() -> None:
     np.testing.assert_array_equal(OfOthers["main"](x), 5 * x)
     np.testing.assert_array_equal(OfOthers["doubled"](x), 3 * x)
     np.testing.assert_array_equal(OfOthers["doubled1"](x), 2 * x)
+
+
+@relax.module
+class WithoutResults:
+    @relax.function
+    def main(x: relax.Tensor[("n",), "float32"]):  # noqa: N805
+        least, most = cls.both(x)
+        return least, cls.shifted(most)
+
+    @relax.function
+    def both(x: relax.Tensor[("n",), "float32"]):  # noqa: N805
+        return cls.shifted(x), x
+
+    @relax.function
+    def shifted(x: relax.Tensor[("n",), "float32"]):  # noqa: N805
+        return x - 1
+
+
+def test_results_are_known_where_functions_are_called_before_they_stand() -> None:
+    assert list(WithoutResults) == ["main", "both", "shifted"]
+    least, most = WithoutResults.main(np.array([1, 2], "float32"))
+    np.testing.assert_array_equal(least, [0, 1])
+    np.testing.assert_array_equal(most, [0, 1])
+
+
+def test_functions_that_call_each_other_declare_their_results() -> None:
+    with pytest.raises(relax.ScriptError) as error:
+
+        @relax.module
+        class Endless:
+            @relax.function
+            def one(x: relax.Tensor[("n",), "float32"]):  # noqa: N805
+                return cls.two(x)
+
+            @relax.function
+            def two(x: relax.Tensor[("n",), "float32"]):  # noqa: N805
+                return cls.one(x)
+
+    assert error.value.headline == "one calls itself, so the type of its result must be declared"
+    assert error.value.hint == (
+        'write it after the parameters, for example def one(…) -> relax.Tensor[("n", 4), "float32"]'
+    )
+    assert "|                 return cls.one(x)" in str(error.value)

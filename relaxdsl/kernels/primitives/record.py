@@ -120,6 +120,7 @@ class RecordedSteps:
         other._names, other._steps, other.definition = names_in(self._func), list(self._steps), self.definition
         return other
 
+    @short_tracebacks
     def __call__(self, *_: Any, **__: Any) -> NoReturn:
         """Refuses, and says how to run what was scheduled.
 

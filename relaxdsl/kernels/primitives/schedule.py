@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from relaxdsl.errors import ScheduleError
 from relaxdsl.ir.loops import Block
 from relaxdsl.kernels.primitives import (
     caches,
@@ -22,6 +23,7 @@ from relaxdsl.kernels.primitives.layout import IndexMap
 from relaxdsl.kernels.primitives.record import RecordedSteps, block_name, loop_name, loop_names, recorded
 from relaxdsl.kernels.primitives.trace import BlockRef, LoopRef
 from relaxdsl.kernels.primitives.tree import block_path, blocks_in, loop_path, loops_on
+from relaxdsl.tracebacks import short_tracebacks
 from relaxdsl.types.dims import Dim
 
 #: What to write instead of steps that TVM's schedules have.
@@ -30,6 +32,10 @@ _INSTEAD = {
     "tile": "split both loops, then reorder: i_0, i_1 = sch.split(i, [None, 8])",
     "vectorise": "write vectorize",
 }
+
+
+class UnknownStepError(ScheduleError, AttributeError):
+    """Schedules have no step of this name."""
 
 
 class Schedule(RecordedSteps):
@@ -74,9 +80,12 @@ class Schedule(RecordedSteps):
 
     if not TYPE_CHECKING:  # for mypy, an attribute that is not defined stays an error
 
+        @short_tracebacks
         def __getattr__(self, name: str) -> NoReturn:
             instead = f": {_INSTEAD[name]}" if name in _INSTEAD else ""
-            raise AttributeError(f"a schedule has no step {name!r}{instead}", name=name, obj=self)
+            error = UnknownStepError(f"a schedule has no step {name!r}{instead}")
+            error.name, error.obj = name, self  # Python suggests a name then
+            raise error
 
     # ----------------------------------------------------------------------------------------------------- finding
 

@@ -102,6 +102,12 @@ def _declare_size(interp: KernelInterpreter, arg: ast.arg, declared: tir.DTypeFu
 
 
 def _declare_buffer(interp: KernelInterpreter, arg: ast.arg, type_: TensorType) -> None:
+    if arg.arg in interp.symbols:
+        raise ScriptError(
+            f"the buffer {arg.arg} has the name of a size",
+            hint=f"give one of them another name: in the kernel, {arg.arg} is the buffer",
+            span=interp.source.span(arg),
+        )
     with interp.at(arg):
         buffer = interp.new_buffer(arg.arg, type_)
     interp.params[arg.arg] = buffer

@@ -6,9 +6,11 @@ import itertools
 import math
 import re
 
+import llvmlite.binding as llvm
 import pytest
 
 from relaxdsl.errors import KernelError
+from relaxdsl.kernels.contraction import emitter
 from relaxdsl.kernels.contraction.core import core_module
 from relaxdsl.kernels.contraction.engine import target_machine
 from relaxdsl.kernels.contraction.names import PARAMETERS
@@ -91,6 +93,26 @@ def test_every_size_of_tiles_fits_into_the_registers():
             loops = [part for part in body.split(".LBB") if len(re.findall(instruction, part)) >= rows * vectors]
             assert loops, name
             assert not any(re.search(ON_STACK, loop) for loop in loops), f"{name} does not fit into the registers"
+
+
+@pytest.mark.parametrize(("dtype", "kind"), [("float32", "4s"), ("float64", "2d")])
+def test_with_neon_tiles_are_multiply_adds_in_registers(dtype, kind, monkeypatch):
+    """Machine code for a processor that this one need not be: nothing of it runs here."""
+    monkeypatch.setattr(emitter, "VECTOR_REGISTER", "w")
+    llvm.initialize_all_targets()
+    llvm.initialize_all_asmprinters()
+    machine = llvm.Target.from_triple("aarch64-unknown-linux-gnu").create_target_machine("neoverse-n1", opt=1)
+    tile = tile_for(32 if dtype == "float32" else 64, 128, 32)
+    assembly = machine.emit_assembly(parsed_for(machine, core_module(dtype, tile, tuple(PARAMETERS), 128)))
+    instruction = rf"fmla\tv\d+\.{kind}"
+    for layout in (STRIDED, GATHERED, TURNED, WINDOWS):
+        tiles = tiles_of(assembly, tile_name(tile.rows, tile.vectors, layout), instruction)
+        assert tiles, layout
+        for name, body in tiles.items():
+            counts = {part: len(re.findall(instruction, part)) for part in body.split(".LBB")}
+            assert max(counts.values()) >= tile.rows * tile.vectors * UNROLLED, name
+            for loop in (part for part, count in counts.items() if count >= tile.rows * tile.vectors):
+                assert not re.search(r"[vq]\d+.*\[sp", loop), f"{name} does not fit into the registers"
 
 
 def assembly_for(cpu: str, features: str, dtype: str, tile: Tile) -> str:
