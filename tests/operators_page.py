@@ -55,7 +55,8 @@ ACCURACY = """\
 The largest error that a function of floats may have, in units in the last place of the exact result. Tests compare
 with mpmath and with wider floats, over the whole range. Of infinities, NaN, zeros and subnormals the results are
 NumPy's. Functions that are not here give NumPy's result, bit for bit, but for `maximum` and `minimum` of 0 and -0: they
-give 0 and -0, whichever comes first. The error of `log_add_exp` is in units of the larger of its operands and its result.
+give 0 and -0, whichever comes first. The error of `log_add_exp` is in units of the larger of its operands and its
+result.
 
 | function | float32 | float64 |
 |---|---|---|

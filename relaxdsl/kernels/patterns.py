@@ -190,13 +190,19 @@ def is_read_through(kernel: PrimFunc) -> bool:
     blocks = blocks_of(kernel)
     if len(blocks) != 1 or not isinstance(blocks[0].body, Store):
         return False
-    value = blocks[0].body.value
-    if isinstance(value, Cast) and is_integer(value.dtype) and is_integer(value.value.dtype):
-        value = value.value if itemsize(value.value.dtype) < itemsize(value.dtype) else value
+    value = without_widening(blocks[0].body.value)
     if not isinstance(value, Load):
         return False
     names = [bare_name(index) for index in value.indices]
     return sorted(map(str, names)) == sorted(spatial_variables(blocks[0]))
+
+
+def without_widening(value: ScalarExpr) -> ScalarExpr:
+    """The integer of which the value is the same in a wider dtype; else the value."""
+    match value:
+        case Cast(value=narrow, dtype=dtype) if is_integer(dtype) and is_integer(narrow.dtype):
+            return narrow if itemsize(narrow.dtype) < itemsize(dtype) else value
+    return value
 
 
 def moves_data(kernel: PrimFunc) -> bool:

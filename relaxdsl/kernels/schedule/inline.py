@@ -19,7 +19,7 @@ from relaxdsl.ir.loops import (
 )
 from relaxdsl.ir.scalar import Apply, Load, ScalarExpr, Select, rewrite
 from relaxdsl.kernels.accesses import accesses, buffers_touched, expressions, loads_of, nodes, reads
-from relaxdsl.kernels.patterns import costs_nothing, is_reduction, takes_each_once
+from relaxdsl.kernels.patterns import costs_nothing, is_reduction, takes_each_once, without_widening
 from relaxdsl.types.dims import is_symbol, substitute
 
 #: A statement that inlining would make larger than this many scalar nodes keeps its producers.
@@ -71,7 +71,7 @@ def _without_stage(statements: list[Stmt], buffer: Buffer, keeps_operands: bool)
     readers = [stmt for stmt in later if buffer in buffers_touched(stmt)[0]]
     if not readers or _is_overwritten(stage, later) or not _is_worth_inlining(stage, readers):
         return statements
-    if keeps_operands and not isinstance(stage.value, Load) and any(map(_sums_products, readers)):
+    if keeps_operands and not isinstance(without_widening(stage.value), Load) and any(map(_sums_products, readers)):
         return statements
     return [*statements[:position], *(_inlined(stmt, stage) if stmt in readers else stmt for stmt in later)]
 
