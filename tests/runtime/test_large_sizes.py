@@ -50,7 +50,7 @@ def thrice(x: relax.Tensor[(m, 0), "float32"]):
 
 
 @relax.function
-def products(x: relax.Tensor[(z, m, k), "int8"], y: relax.Tensor[(z, k, n), "int8"]):
+def products(x: relax.Tensor[(z, m, k), "int16"], y: relax.Tensor[(z, k, n), "int16"]):
     return relax.astype(x, "int32") @ relax.astype(y, "int32")
 
 
@@ -122,7 +122,7 @@ def test_a_call_goes_on_where_only_its_work_does_not_fit(monkeypatch: pytest.Mon
         store_large_sizes(program, slots)
 
     monkeypatch.setattr(assist, "store_large_sizes", store)
-    x, y = empty(0, 2**20, 2**24), empty(0, 2**24, 2**24)
+    x, y = empty(0, 2**20, 2**24, dtype="int16"), empty(0, 2**24, 2**24, dtype="int16")
     assert products(x, y).shape == (0, 2**20, 2**24)
     assert names == ["products"]
 
