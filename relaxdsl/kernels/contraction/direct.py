@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from relaxdsl.kernels.contraction.emitter import Emitter, Integer
+from relaxdsl.kernels.contraction.emitter import INT32, Emitter, Integer
 from relaxdsl.kernels.contraction.library import Library
 
 #: Columns in a pass over the rows of the right operand, for one row and for more: long runs of memory, while the
@@ -175,13 +175,16 @@ def _emit_dots(emit: Emitter, rows: int, columns: int, is_dense: bool) -> None:
         left_vectors = [_vector(emit, left, loop.index, a_steps) for left in lefts]
         right_vectors = [emit.load_vector(right, loop.index) for right in rights]
         loop.following += _outer(emit, left_vectors, right_vectors, loop.values)
-    sums = [emit.sum_of_lanes(total) for total in loop.values]
-    with emit.carrying_loop(whole, depth, sums) as rest:
-        left_elements = [emit.load(left, emit.mul(rest.index, a_steps)) for left in lefts]
-        right_elements = [emit.load(right, rest.index) for right in rights]
-        rest.following += _outer(emit, left_elements, right_elements, rest.values)
-    for number, total in enumerate(rest.values):
-        emit.store(total, c, emit.add(emit.mul(c_rows, number // columns), number % columns))
+    before = emit.builder.block
+    with emit.builder.if_then(emit.compare("<", whole, depth)):
+        mask = emit.lanes_below(emit.sub(depth, whole))
+        left_vectors = [_part_of_vector(emit, left, whole, depth, a_steps, mask) for left in lefts]
+        right_vectors = [emit.load_masked(right, whole, mask) for right in rights]
+        with_rest = _outer(emit, left_vectors, right_vectors, loop.values)
+        after_rest = emit.builder.block
+    totals = emit.either((loop.values, before), (with_rest, after_rest))
+    for row in range(rows):
+        _store_sums(emit, totals[row * columns : (row + 1) * columns], emit.at(c, emit.mul(c_rows, row)))
     emit.builder.ret(emit.integer(0))
 
 
@@ -191,6 +194,29 @@ def _vector(emit: Emitter, source: Any, start: Any, spacing: Integer) -> Any:
         return emit.load_vector(source, start)
     places = [emit.mul(emit.add(start, lane), spacing) for lane in range(emit.lanes)]
     return emit.vector_of([emit.load(source, place) for place in places])
+
+
+def _part_of_vector(emit: Emitter, source: Any, start: Any, stop: Any, spacing: Integer, mask: Any) -> Any:
+    """The same up to ``stop``, with zeros in the lanes that are not in the mask."""
+    if spacing == 1:
+        return emit.load_masked(source, start, mask)
+    last = emit.sub(stop, 1)
+    places = [emit.mul(emit.smaller(emit.add(start, lane), last), spacing) for lane in range(emit.lanes)]
+    vector = emit.vector_of([emit.load(source, place) for place in places])
+    return emit.builder.select(mask, vector, emit.zeros)
+
+
+def _store_sums(emit: Emitter, totals: list[Any], target: Any) -> None:
+    """The sum of the lanes of each vector, one after the other in memory."""
+    chunk = min(emit.lanes, emit.chunk_lanes)
+    for first in range(0, len(totals), chunk):
+        part = totals[first : first + chunk]
+        sums = emit.sums_of_lanes(part)
+        if len(part) == chunk:
+            emit.store_vector(sums, target, first)
+        else:
+            for number in range(len(part)):
+                emit.store(emit.builder.extract_element(sums, INT32(number)), target, first + number)
 
 
 def _outer(emit: Emitter, lefts: list[Any], rights: list[Any], totals: list[Any]) -> list[Any]:

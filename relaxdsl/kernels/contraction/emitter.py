@@ -275,11 +275,27 @@ class Emitter:
     def plus(self, left: Any, right: Any) -> Any:
         return self.builder.fadd(left, right)
 
-    def sum_of_lanes(self, vector: Any) -> Any:
-        total = self.builder.extract_element(vector, INT32(0))
-        for lane in range(1, self.lanes):
-            total = self.plus(total, self.builder.extract_element(vector, INT32(lane)))
-        return total
+    def sums_of_lanes(self, vectors: Sequence[Any]) -> Any:
+        """A vector of 128 bits, or of as many lanes as there are if they are fewer: the sum of each vector's lanes.
+
+        Each is added in the same order, wherever it stands: first halves to halves, then neighbours to neighbours.
+        """
+        width, chunk = self.lanes, min(self.lanes, self.chunk_lanes)
+        while width > chunk:
+            vectors = [self._halves_added(each, width // 2) for each in vectors]
+            width //= 2
+        rows = [*vectors, *[vectors[-1]] * (chunk - len(vectors))]
+        while len(rows) > 1:
+            rows = [self._neighbours_added(*pair, chunk) for pair in zip(rows[::2], rows[1::2], strict=True)]
+        return rows[0]
+
+    def _halves_added(self, vector: Any, half: int) -> Any:
+        lower, upper = (self.shuffle(vector, vector, range(first, first + half)) for first in (0, half))
+        return self.plus(lower, upper)
+
+    def _neighbours_added(self, left: Any, right: Any, lanes: int) -> Any:
+        even, odd = (self.shuffle(left, right, range(first, 2 * lanes, 2)) for first in (0, 1))
+        return self.plus(even, odd)
 
     # ---------------------------------------------------------------------------------------------------------- masks
 

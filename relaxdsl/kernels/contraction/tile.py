@@ -63,10 +63,10 @@ SMALL = 32 * 32 * 32
 #: Up to so many dot products are formed one by one, plus so many for each of their steps, plus so many where the
 #: columns are no whole vectors: a few take less than packing and multiplying. With vectors of less than
 #: :data:`DOT_LANES`, twice as many, and those of up to so many rows: packing then reads few elements at a time.
-FEW_DOTS, FEW_DOTS_A_STEP, FEW_DOTS_WITH_REST, DOT_LANES, SHORT_DOTTED_ROWS = 64, 4, 64, 8, 11
+FEW_DOTS, FEW_DOTS_A_STEP, FEW_DOTS_WITH_REST, DOT_LANES, SHORT_DOTTED_ROWS = 96, 4, 64, 8, 11
 #: Rows of a result, times steps of the sum, from which on tiles take less than adding up rows of a small right operand:
 #: to begin them takes longer, but they keep sums in registers.
-LEAST_TILED, WIDE_LEAST_TILED = 288, 1024
+LEAST_TILED, WIDE_LEAST_TILED = 288, 16
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,6 +42,23 @@ def matmul() -> PrimFunc:
     return create_prim_func([a, b], [c], "matmul")
 
 
+def tiles() -> PrimFunc:
+    """A matmul whose sizes are multiples of a tile's."""
+    a, b = te.placeholder((4 * m, 4 * p), "float32", name="a"), te.placeholder((4 * p, 4 * n), "float32", name="b")
+    k = te.reduce_axis((0, 4 * p), name="k")
+    c = te.compute((4 * m, 4 * n), lambda i, j: te.sum(a[i, k] * b[k, j], axis=k), name="c")
+    return create_prim_func([a, b], [c], "tiles")
+
+
+def fours() -> PrimFunc:
+    """Rows of a multiple of four elements, doubled and added up."""
+    x = te.placeholder((m, 4 * n), "float32", name="x")
+    t = te.compute((m, 4 * n), lambda i, j: x[i, j] * 2.0, name="t")
+    k = te.reduce_axis((0, 4 * n), name="k")
+    y = te.compute((m,), lambda i: te.sum(t[i, k], axis=k), name="y")
+    return create_prim_func([x], [y], "fours")
+
+
 def chain() -> PrimFunc:
     x = te.placeholder((m, n), "float32", name="x")
     t = te.compute((m, n), lambda i, j: x[i, j] * 2.0, name="t")
@@ -101,6 +118,8 @@ def numpy_softmax(x: Array) -> Array:
 
 KERNELS = {
     "matmul": Kernel(matmul, lambda a, b: a @ b),
+    "tiles": Kernel(tiles, lambda a, b: a @ b),
+    "fours": Kernel(fours, lambda x: 2 * x.sum(axis=1)),
     "chain": Kernel(chain, lambda x: np.exp(x * 2 + x)),
     "row_sums": Kernel(row_sums, lambda x: x.sum(axis=1)),
     "softmax": Kernel(softmax, numpy_softmax),

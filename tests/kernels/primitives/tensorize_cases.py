@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from case_kernels import odd_stages
+from intrinsics import double_described, multiply_by_rows, multiply_described, tiled
 from schedule_cases import case, start
 from schedule_kernels import assert_computes
 
@@ -15,66 +16,13 @@ from relaxdsl import tir as T
 from relaxdsl.ir.loops import CallExtern
 from relaxdsl.kernels.create import create_prim_func
 
-m, n, p = relax.dims("m n p")
-
-
-@relax.prim_func
-def multiply_described(a: T.Buffer((4, 4), "float32"), b: T.Buffer((4, 4), "float32"), c: T.Buffer((4, 4), "float32")):
-    T.outputs(c)
-    for i, j, k in T.grid(4, 4, 4):
-        with T.block("multiply"):
-            vi, vj, vk = T.axis.remap("SSR", [i, j, k])
-            c[vi, vj] = c[vi, vj] + a[vi, vk] * b[vk, vj]
-
-
-@relax.prim_func
-def multiply_by_rows(a: T.Buffer((4, 4), "float32"), b: T.Buffer((4, 4), "float32"), c: T.Buffer((4, 4), "float32")):
-    T.outputs(c)
-    row = T.alloc_buffer((4,), "float32")
-    for i in range(4):
-        for j in range(4):
-            row[j] = c[i, j]
-        for k, j in T.grid(4, 4):
-            row[j] = row[j] + a[i, k] * b[k, j]
-        for j in range(4):
-            c[i, j] = row[j]
-
-
-@relax.prim_func
-def double_described(x: T.Buffer((4,), "float32"), y: T.Buffer((4,), "float32")):
-    T.outputs(y)
-    for i in range(4):
-        with T.block("double"):
-            vi = T.axis.spatial(4, i)
-            y[vi] = x[vi] * T.float32(2.0)
-
-
-relax.TensorIntrin.register("multiply4", multiply_described, multiply_by_rows)
-relax.TensorIntrin.register("double4", double_described, double_described)
-
-
-SIZE = 4
-
-
-def whole_tiles() -> relax.Schedule:
-    rows, columns, steps = 4 * m, 4 * n, 4 * p
-    a, b = te.placeholder((rows, steps), "float32", name="a"), te.placeholder((steps, columns), "float32", name="b")
-    k = te.reduce_axis((0, steps), name="k")
-    c = te.compute((rows, columns), lambda i, j: te.sum(a[i, k] * b[k, j], axis=k), name="c")
-    return relax.Schedule(create_prim_func([a, b], [c], "tiles"))
-
-
-def tiled(sch: relax.Schedule) -> tuple:
-    splits = [sch.split(loop, factors=[None, SIZE]) for loop in sch.get_loops("c")]
-    outer, inner = zip(*splits, strict=True)
-    sch.reorder(*outer, *inner)
-    return outer, inner
+n = relax.dims("n")
 
 
 @case
 def tensorize_a_tile_of_a_matmul() -> relax.Schedule:
-    sch = whole_tiles()
-    outer, inner = tiled(sch)
+    sch = start("tiles")
+    outer, inner = tiled(sch, "c")
     sch.decompose_reduction("c", outer[2])
     sch.tensorize(inner[0], "multiply4")
     sch.parallel(outer[0])
@@ -84,8 +32,8 @@ def tensorize_a_tile_of_a_matmul() -> relax.Schedule:
 
 @case
 def tensorize_refuses_a_reduction_with_init() -> relax.Schedule:
-    sch = whole_tiles()
-    _, inner = tiled(sch)
+    sch = start("tiles")
+    _, inner = tiled(sch, "c")
     sch.tensorize(inner[0], "multiply4")
     return sch
 
@@ -93,7 +41,7 @@ def tensorize_refuses_a_reduction_with_init() -> relax.Schedule:
 @case
 def tensorize_refuses_tiles_that_are_not_whole() -> relax.Schedule:
     sch = start("matmul")
-    outer, inner = tiled(sch)
+    outer, inner = tiled(sch, "c")
     sch.decompose_reduction("c", outer[2])
     sch.tensorize(inner[0], "multiply4")
     return sch

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from intrinsics import SIZE, tiled
 from random_kernels import STAGES, random_kernel, random_kernels
 from schedule_kernels import KERNELS, SIZES, Kernel, assert_computes, compiled, in_python, inputs_of
 
@@ -95,13 +98,17 @@ STEPS = (
 
 def random_schedule(data: st.DataObject, kernel: Kernel) -> relax.Schedule:
     sch = relax.Schedule(kernel.build())
-    for _ in range(data.draw(st.integers(1, MAX_STEPS))):
+    take_random_steps(data, sch, data.draw(st.integers(1, MAX_STEPS)))
+    return sch
+
+
+def take_random_steps(data: st.DataObject, sch: relax.Schedule, count: int) -> None:
+    for _ in range(count):
         step = data.draw(st.sampled_from(STEPS))
         try:
             step(data, sch)
         except relax.ScheduleError:
             continue
-    return sch
 
 
 def assert_changes_nothing(sch: relax.Schedule, kernel: Kernel) -> None:
@@ -135,6 +142,32 @@ def test_random_schedules_change_nothing(name: str, data: st.DataObject) -> None
 def test_random_schedules_of_random_kernels_change_nothing(data: st.DataObject) -> None:
     kernel = data.draw(random_kernels())
     assert_changes_nothing(random_schedule(data, kernel), kernel)
+
+
+def tensorized_tiles() -> relax.Schedule:
+    sch = relax.Schedule(KERNELS["tiles"].build())
+    outer, inner = tiled(sch, "c")
+    sch.decompose_reduction("c", outer[-1])
+    sch.tensorize(inner[0], "multiply4")
+    return sch
+
+
+def tensorized_fours() -> relax.Schedule:
+    sch = relax.Schedule(KERNELS["fours"].build())
+    _, inner = sch.split(sch.get_loops("t")[-1], factors=[None, SIZE])
+    sch.tensorize(inner, "double4")
+    return sch
+
+
+@pytest.mark.parametrize(("name", "begin"), [("tiles", tensorized_tiles), ("fours", tensorized_fours)])
+@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+@given(data=st.data())
+def test_random_schedules_of_intrinsics_change_nothing(
+    name: str, begin: Callable[[], relax.Schedule], data: st.DataObject
+) -> None:
+    sch = begin()
+    take_random_steps(data, sch, data.draw(st.integers(0, MAX_STEPS)))
+    assert_changes_nothing(sch, KERNELS[name])
 
 
 @pytest.mark.parametrize("name", STAGES)
