@@ -53,6 +53,27 @@ def test_sizes_and_strides(dtype, vector_bits):
             assert_close(product.gathered_result(), left, right)
 
 
+def amid_nans(numbers: Array, distance: int) -> Array:
+    """A matrix whose columns are so many elements apart, with NaN between and around them."""
+    rows, columns = numbers.shape
+    memory = np.full((rows + 2, distance * columns + 40), np.nan, numbers.dtype)
+    memory[1:-1, 20 : 20 + distance * columns : distance] = numbers
+    return memory[1:-1, 20 : 20 + distance * columns : distance]
+
+
+@pytest.mark.parametrize("vector_bits", WIDTHS)
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_dot_products_of_any_length_read_their_operands_only(dtype, vector_bits):
+    """What is left of vectors counts as zeros; steps that are apart are added in the order of those that are not."""
+    core = core_for(dtype, vector_bits)
+    for depth in (*range(1, 36), 63, 64, 65):
+        for rows, columns in ((1, 9), (2, 4), (3, 6)):
+            left, right = matrix(rows, depth, dtype, "rows"), matrix(columns, depth, dtype, "rows", seed=1)
+            found = [Product(core, amid_nans(left, apart), amid_nans(right, 1).T).result() for apart in (1, 2)]
+            assert_close(found[0], left, right.T)
+            np.testing.assert_array_equal(*found)
+
+
 @settings(max_examples=40, deadline=None)
 @given(
     dtype=st.sampled_from(DTYPES),
