@@ -14,7 +14,7 @@ from types import FunctionType
 from typing import TYPE_CHECKING, Any, Literal, cast, overload
 
 from relaxdsl.display import show, to_html
-from relaxdsl.errors import ArgumentError, ScriptError
+from relaxdsl.errors import ArgumentError, ScriptError, nearest
 from relaxdsl.ir.check import require_well_formed
 from relaxdsl.ir.graph import Expr, Function
 from relaxdsl.ir.loops import PrimFunc
@@ -327,7 +327,11 @@ def _has_expression(args: Sequence[Any], keywords: Mapping[str, Any]) -> bool:
     return any(isinstance(arg, Expr) for arg in (*args, *keywords.values()))
 
 
-@short_tracebacks_of_methods()
+class UnknownFunctionError(ScriptError, AttributeError):
+    """A module has no function of this name."""
+
+
+@short_tracebacks_of_methods("__getattr__")
 class CompiledModule(Mapping[str, CompiledFunction]):
     """The functions of a module, by name; each compiles when it is first called."""
 
@@ -351,8 +355,14 @@ class CompiledModule(Mapping[str, CompiledFunction]):
     def __getattr__(self, name: str) -> CompiledFunction | KernelFunction:
         if not name.startswith("_") and name in self._kernels:
             return self._kernels[name]
-        if name.startswith("_") or name not in self._functions:
-            raise AttributeError(f"the module has no function {name!r}; it has {', '.join(self._functions)}")
+        if name.startswith("_"):
+            raise AttributeError(name)
+        if name not in self._functions:
+            close = nearest(name, [*self._functions, *self._kernels])
+            raise UnknownFunctionError(
+                f"the module has no function {name!r}; it has {', '.join(self._functions)}",
+                hint=None if close is None else f"did you mean {close}?",
+            )
         return self._functions[name]
 
     def save(self, path: str | os.PathLike[str], *, code: bool = True) -> None:

@@ -374,6 +374,12 @@ def test_modules_are_mappings_of_functions() -> None:
     with pytest.raises(AttributeError) as error:
         _ = module.three
     assert str(error.value) == "the module has no function 'three'; it has one, two"
+    with pytest.raises(AttributeError) as error:
+        _ = module.tow
+    assert str(error.value).splitlines() == [
+        "the module has no function 'tow'; it has one, two",
+        "   hint: did you mean two?",
+    ]
 
 
 def test_every_operator_is_public() -> None:

@@ -11,6 +11,7 @@ import pytest
 
 import relaxdsl as relax
 from relaxdsl import tir as T
+from relaxdsl.errors import KernelError
 from relaxdsl.passes import comparison
 
 n, m = relax.dims("n m")
@@ -262,6 +263,31 @@ def drawn(headline: str, *details: str, at: str = "repeated") -> str:
     place = f"{margin} --> test_kernel_function.py:{line}:{column + 1}"
     lines = [headline, place, f"{margin} |", f"{line} | {source}", f"{margin} | {' ' * column}{'^' * len(at)}"]
     return "\n".join([*lines, *(f"   {each}" for each in details)])
+
+
+def test_an_output_that_holds_something_is_none_of_a_call() -> None:
+    @relax.prim_func
+    def added_up(x: T.Buffer((n,), "float32"), y: T.Buffer((1,), "float32")):
+        T.outputs(y)
+        for i in range(n):
+            y[0] += x[i]
+
+    with pytest.raises(KernelError) as direct:
+        added_up(np.ones(3, "float32"))
+    with pytest.raises(KernelError) as within:
+
+        @relax.function
+        def total(x: relax.Tensor[(n,), "float32"]):
+            return relax.call_tir(added_up, (x,))
+
+    for error in (direct, within):
+        assert error.value.headline == (
+            "added_up: y is read before anything is written to it, and is new in every call"
+        )
+        assert list(error.value.details) == [
+            "T.outputs says that y holds something, as in the description of an intrinsic"
+        ]
+        assert error.value.hint == "to call the kernel, write it first, in loops before or under T.init() of a block"
 
 
 def test_arguments_are_declared_as_buffers() -> None:

@@ -30,6 +30,20 @@ def copied(x: T.Buffer((n,), "float32"), y: T.Buffer((n,), "float32")):
         y[i] = x[i]
 
 
+@relax.prim_func
+def added_up(x: T.Buffer((n,), "float32"), y: T.Buffer((1,), "float32")):
+    T.outputs(y)
+    for i in range(n):
+        y[0] += x[i]
+
+
+@relax.module
+class Halves:
+    @relax.function
+    def half(x: relax.Tensor[(n,), "float32"]):  # noqa: N805
+        return x / 2
+
+
 class NotAModule:
     @relax.function
     def step(x: relax.Tensor[(n,), "float32"]):  # noqa: N805
@@ -153,6 +167,10 @@ ENTRIES: list[Callable[[], object]] = [
     lambda: range(n),
     lambda: list(n),
     lambda: relax.compile(3),
+    lambda: relax.TensorIntrin.get("missing"),
+    lambda: relax.TensorIntrin.register("mixed", copied, added_up),
+    lambda: Halves.halve,
+    lambda: added_up(np.ones(3, "float32")),
     lambda: relax.sum(relax.Var("x", relax.Tensor((n, 4), "float32")), axis=3),
 ]
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NoReturn
+
 from relaxdsl.dataclass import dataclass
 from relaxdsl.errors import KernelError
 from relaxdsl.ir.loops import Buffer
@@ -88,6 +90,19 @@ class Tensor:
         return NotImplemented
 
     __hash__ = object.__hash__
+
+    def _refuse(self, *_: object) -> NoReturn:
+        element = element_of(self.buffer)
+        axes = element[len(self.name) + 1 : -1] if self.ndim else ""
+        raise KernelError(
+            f"{self.name} is no element: a TE function computes element by element",
+            hint=f"return te.compute({self.name}.shape, lambda {axes}: ...) with {element} in its body",
+        )
+
+    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __matmul__ = __rmatmul__ = _refuse
+    __truediv__ = __rtruediv__ = __floordiv__ = __rfloordiv__ = __mod__ = __rmod__ = __pow__ = __rpow__ = _refuse
+    __and__ = __rand__ = __or__ = __ror__ = __xor__ = __rxor__ = __lshift__ = __rshift__ = _refuse
+    __neg__ = __pos__ = __invert__ = __abs__ = __lt__ = __le__ = __gt__ = __ge__ = _refuse
 
     def __repr__(self) -> str:
         return f"the tensor {self.name}"

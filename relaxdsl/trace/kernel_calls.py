@@ -20,6 +20,7 @@ from relaxdsl.kernels.access_sites import AxisValue, Site, sites_of
 from relaxdsl.kernels.accesses import expressions, is_variable, loads_of
 from relaxdsl.kernels.create import create_with_stages
 from relaxdsl.kernels.dtypes import unsupported_dtype, unsupported_nodes
+from relaxdsl.kernels.first_reads import unset_reads_of
 from relaxdsl.kernels.out_of_range import KnownSizes, find_example, is_proved
 from relaxdsl.operators.calls import bind_arguments, constant, current_context
 from relaxdsl.types.dims import SymInt
@@ -171,9 +172,11 @@ def call_tir(callee: GlobalVar, kernel: PrimFunc, args: Sequence[Expr], out: Typ
         out: the result's type, checked against the kernel's signature.
 
     Raises:
+        KernelError: an output is read before it is written.
         ShapeError, DTypeError: the arguments, or ``out``, do not fit.
     """
     span = current_context().span
+    _require_set_outputs(kernel)
     try:
         args = _with_sizes(kernel, args, out)
         result = output_type(kernel, bind_kernel_symbols(kernel, args))
@@ -185,6 +188,20 @@ def call_tir(callee: GlobalVar, kernel: PrimFunc, args: Sequence[Expr], out: Typ
         if fit.grade is not Grade.FITS:
             raise ShapeError(f"call_tir: {kernel.name} gives {result}, not {out}", details=[fit.reason], span=span)
     return _call_tir(callee, args, result)
+
+
+def _require_set_outputs(kernel: PrimFunc) -> None:
+    """Refuses a kernel that takes what its outputs held before: a call makes them new."""
+    outputs = set(kernel.outputs)
+    for load in unset_reads_of(kernel):
+        if load.buffer in outputs:
+            name = load.buffer.name
+            raise KernelError(
+                f"{kernel.name}: {name} is read before anything is written to it, and is new in every call",
+                details=[f"T.outputs says that {name} holds something, as in the description of an intrinsic"],
+                hint="to call the kernel, write it first, in loops before or under T.init() of a block",
+                span=current_context().span,
+            )
 
 
 def _with_sizes(kernel: PrimFunc, args: Sequence[Expr], out: Type | None) -> Sequence[Expr]:

@@ -74,6 +74,7 @@ def call_tir(kernel: GlobalVar | PrimFunc | Schedule | Kernel, args: Any, out: A
 
     Raises:
         ScriptError: outside of a function; for something that is no kernel.
+        KernelError: an output is read before it is written.
         ShapeError, DTypeError: the arguments, or ``out``, do not fit.
     """
     with user_compares(False):

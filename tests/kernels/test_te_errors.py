@@ -205,6 +205,11 @@ MISTAKES = {
         "the dtype 'int32' is no element\n   hint: it stands after what is converted: te.cast(x[i], \"int32\")",
     ),
     "whole tensor": (lambda: te.compute((n,), lambda i: te.exp(x)), "x is no element\n   hint: index it: x[i, j]"),
+    "arithmetic of whole tensors": (
+        lambda: 2.0 * x,
+        "x is no element: a TE function computes element by element\n"
+        "   hint: return te.compute(x.shape, lambda i, j: ...) with x[i, j] in its body",
+    ),
     "no conditions": (lambda: te.logical_and(), "logical_and: no conditions given"),
     "missing input": (
         lambda: create_prim_func([], [te.compute((n,), lambda i: v[i], "y")], "f"),

@@ -1,6 +1,7 @@
 """Products without packing, for few rows: sums of whole rows of the right operand, or dot products of rows.
 
-An element's sum is formed in the same order wherever the element is, so that a part of the result has the same bits.
+An element's sum is formed in the same order wherever the element is, so that a part of the result has the same bits,
+whatever of it a call computes.
 """
 
 from __future__ import annotations

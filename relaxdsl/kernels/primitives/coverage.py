@@ -8,7 +8,7 @@ import math
 from collections.abc import Iterable, Sequence
 from itertools import permutations
 
-from relaxdsl.ir.loops import Block, For, IterVar, PrimFunc, Stmt
+from relaxdsl.ir.loops import Block, For, IfThenElse, IterVar, PrimFunc, Stmt, walk
 from relaxdsl.kernels.primitives.dependence import Guard, names_along, touches
 from relaxdsl.kernels.primitives.examples import shown_left_out
 from relaxdsl.kernels.primitives.regions import Span, folded, ranges_of
@@ -73,8 +73,12 @@ def _require_places(func: PrimFunc, block: Block, axes: Sequence[IterVar], step:
     guards = _guards_of(func.body, block)
     tiles = groups_of(block.iter_vars, loops)
     if any(guard is None or not any(_is_last_tile(guard, each) for each in tiles) for guard in guards):
-        headline = f"{step}: block {block.name} is computed under a condition"
-        refuse(func, headline, block.name, example=shown_left_out(func, block, block.iter_vars))
+        example = shown_left_out(func, block, block.iter_vars)
+        if any(isinstance(each, IfThenElse) for each in walk(block.body)):
+            headline = f"{step}: block {block.name} has a condition around what it writes"
+            hint = "choose between values instead: y[i] = a if condition else b"
+            refuse(func, headline, block.name, hint=hint, example=example)
+        refuse(func, f"{step}: block {block.name} is computed under a condition", block.name, example=example)
     for group in groups_of(axes, loops):
         if not _is_covered(group, loops, guards):
             names = " and ".join(axis.var for axis in group)

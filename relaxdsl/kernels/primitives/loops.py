@@ -88,7 +88,8 @@ def _extents(func: PrimFunc, loop: For, factors: Sequence[Dim | None]) -> list[D
         if each is not None and prove_less_equal(1, each) is not Proof.YES:
             declared = declaration(each, ">=", 1)
             hint = None if declared is None else f"say that it is: {declared}"
-            refuse(func, f"split: the factor {each} is not known to be at least 1", loop.var, hint=hint)
+            what = "less than 1" if isinstance(each, int) else "not known to be at least 1"
+            refuse(func, f"split: the factor {each} is {what}", loop.var, hint=hint)
         known = known if each is None else known * each
     if isinstance(known, int) and not holds("int64", known):
         headline = f"split: factors={list(factors)} make {known} iterations, beyond int64, in which sizes are computed"

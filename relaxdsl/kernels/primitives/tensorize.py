@@ -27,9 +27,12 @@ from relaxdsl.ir.scalar import Apply, Cast, Const, Index, IndexValue, Load, Scal
 from relaxdsl.ir.visit_loops import used_buffers
 from relaxdsl.kernels.primitives.lowering import lower_blocks
 from relaxdsl.kernels.primitives.tree import loop_path, refuse, renamed, replaced
+from relaxdsl.tracebacks import short_tracebacks_of_methods
 from relaxdsl.types.dims import Dim, free_symbols, substitute
+from relaxdsl.types.types import tensor_type
 
 
+@short_tracebacks_of_methods()
 @dataclass(frozen=True, slots=True)
 class TensorIntrin:
     """What a piece of code computes, as loops around one block, and a faster way to compute it.
@@ -57,10 +60,14 @@ class TensorIntrin:
         """
         made = cls(name, getattr(description, "ir", description), getattr(implementation, "ir", implementation))
         if name in cls._known:
-            raise ScheduleError(f"TensorIntrin.register: there is a {name} already")
-        types = [[(each.shape, each.dtype) for each in func.params] for func in (made.description, made.implementation)]
+            raise ScheduleError(f"TensorIntrin.register: there is an intrinsic {name} already")
+        types = [[tensor_type(each.shape, each.dtype) for each in func.params] for func in made._both]
         if types[0] != types[1]:
-            raise ScheduleError(f"TensorIntrin.register: {name}: description and implementation differ in parameters")
+            shown = [", ".join(map(str, each)) for each in types]
+            raise ScheduleError(
+                f"TensorIntrin.register: {name}: description and implementation differ in parameters",
+                details=[f"the description has    {shown[0]}", f"the implementation has {shown[1]}"],
+            )
         nest = _nest(made.description.body)
         if nest is None or nest[1].init is not None:
             raise ScheduleError(
@@ -68,6 +75,10 @@ class TensorIntrin:
             )
         cls._known[name] = made
         return made
+
+    @property
+    def _both(self) -> tuple[PrimFunc, PrimFunc]:
+        return self.description, self.implementation
 
     @classmethod
     def get(cls, name: str) -> TensorIntrin:

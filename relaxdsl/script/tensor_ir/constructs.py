@@ -248,7 +248,8 @@ def _call_extern(interp: KernelInterpreter, function: str, *arguments: Any, writ
 
 def _buffer_of(what: str, value: Any) -> Buffer:
     if not isinstance(value, BufferView):
-        raise ScriptError(f"{what}: {value!r} is no buffer")
+        hint = f"buffers are named without quotes: {what}({value})" if isinstance(value, str) else None
+        raise ScriptError(f"{what}: {value!r} is no buffer", hint=hint)
     return value.buffer
 
 

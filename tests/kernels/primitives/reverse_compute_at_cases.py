@@ -72,6 +72,29 @@ def reverse_compute_at_refuses_parts_it_cannot_tell() -> relax.Schedule:
     return sch
 
 
+@relax.prim_func
+def lower_triangle(x: T.Buffer((n, n), "float32"), y: T.Buffer((n, n), "float32")):
+    t = T.alloc_buffer((n, n), "float32")
+    for i, j in T.grid(n, n):
+        with T.block("t"):
+            vi, vj = T.axis.remap("SS", [i, j])
+            t[vi, vj] = x[vi, vj] * T.float32(2.0)
+    for i, j in T.grid(n, n):
+        with T.block("y"):
+            vi, vj = T.axis.remap("SS", [i, j])
+            if vi >= vj:
+                y[vi, vj] = t[vi, vj]
+            else:
+                y[vi, vj] = T.float32(0.0)
+
+
+@case
+def reverse_compute_at_refuses_a_condition_in_the_block() -> relax.Schedule:
+    sch = relax.Schedule(lower_triangle)
+    sch.reverse_compute_at("y", sch.get_loops("t")[0])
+    return sch
+
+
 @case
 def reverse_compute_at_refuses_two_parts_of_one_axis() -> relax.Schedule:
     sch = relax.Schedule(mirrored)

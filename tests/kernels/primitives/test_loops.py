@@ -105,7 +105,7 @@ LOOP = """
     [
         ([4], "split: factors=[4]: give two factors or more, at most one of them None"),
         ([None, None], "split: factors=[None, None]: give two factors or more, at most one of them None"),
-        ([None, 0], "split: the factor 0 is not known to be at least 1"),
+        ([None, 0], "split: the factor 0 is less than 1"),
         ([None, n], "split: the factor n is not known to be at least 1"),
         ([None, 2.5], "split: the factor 2.5 is no size"),
         ([None, True], "split: the factor True is no size"),
