@@ -12,8 +12,8 @@ The result may be computed piece by piece, and pieces at once:
 Which way a product is computed depends on ``m``, ``n``, ``k`` and the strides, never on the piece, and an element's sum
 is formed in the same order wherever it is: any division gives the same bits. (A caller may make a product of its own of
 some columns, with ``n`` of them: :meth:`.calls.Calls.contract_piece`. Last bits may then differ from other columns'.)
-Where the product needs no panels (:func:`.ways.emit_way`), ``first_column`` may be anything. A caller that packed before
-it knew ``m`` passes more than :data:`.FEW` to both.
+Where the product needs no panels (:func:`.ways.emit_way`), ``first_column`` may be anything. A caller that packed
+before it knew ``m`` passes more than :data:`.FEW` to both.
 
 ``pack_gathered`` and ``contract_gathered`` are the same for operands whose elements are where tables of offsets say:
 element (row, step) of ``a`` at ``a_row_offsets[row] + a_step_offsets[step]``. Such products always need panels.
