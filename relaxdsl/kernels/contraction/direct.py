@@ -15,14 +15,15 @@ from relaxdsl.kernels.contraction.library import Library
 #: Columns in a pass over the rows of the right operand, for one row and for more: long runs of memory, while the
 #: results stay in the first-level cache, and what of the right operand is used again in the second-level one.
 LONG_RUN, RUN = 8192, 2048
-#: Rows of the right operand that are used for all rows of the left one before the next ones are read.
-RUN_DEPTH = 64
+#: Rows of the right operand that are used for all rows of the left one before the next ones are read: a multiple of
+#: how many are read at once. Wide tiles have larger caches.
+RUN_DEPTH, WIDE_RUN_DEPTH = 64, 96
 #: Rows of the left operand that use what is read of the right one.
 ROWS = 2
-#: Elements of the left operand that stand in registers. Each of a row uses a row of the right operand: so many streams
-#: of memory are read at once. With twice as many, a core that has the registers reads up to a fifth faster, unless the
+#: Rows of the right operand, and so streams of memory, that are read at once for one row of the left one, and for two:
+#: their elements stand in registers. With more, a core that has the registers reads up to a fifth faster, unless the
 #: streams meet in the same few sets of its cache.
-FACTORS, WIDE_FACTORS = 8, 16
+ADDED, WIDE_ADDED = {1: 8, 2: 4}, {1: 12, 2: 8}
 #: Columns, and so streams of memory, whose dot products are formed together.
 STREAMS = 4
 
@@ -33,7 +34,7 @@ _PRODUCT = "rows n columns k a* a_rows a_steps b* b_steps b_columns c* c_rows"
 def emit_products(library: Library) -> None:
     """``product``: any columns of a product whose right operand is a vector, or has contiguous rows or columns."""
     for rows in (ROWS, 1):
-        for steps in (*(most // rows for most in _numbers_of_factors(library)), 1):
+        for steps in (*(each[rows] for each in _added(library).values()), 1):
             emit = library.function(f"add_rows_{rows}_{steps}", "columns a* a_rows a_steps b* b_steps c* c_rows")
             _emit_add_rows(emit, rows, steps)
         for columns in (STREAMS, 1):
@@ -75,35 +76,37 @@ def _call_dots(library: Library, emit: Emitter, arguments: tuple[Any, ...]) -> N
     emit.builder.ret(emit.integer(0))
 
 
-def _numbers_of_factors(library: Library) -> tuple[int, ...]:
-    return (FACTORS, WIDE_FACTORS) if library.tile.is_wide else (FACTORS,)
+def _added(library: Library) -> dict[str, dict[int, int]]:
+    """How many rows are added up at once, by the name of how they lie."""
+    return {"": ADDED, "_apart": WIDE_ADDED} if library.tile.is_wide else {"": ADDED}
 
 
 def _emit_all_added_rows(library: Library) -> None:
     parameters = "rows columns k a* a_rows a_steps b* b_steps c* c_rows"
-    for factors in _numbers_of_factors(library):
-        _emit_added_rows(library, library.function(f"added_rows_{factors}", parameters), factors)
+    for suffix, added in _added(library).items():
+        _emit_added_rows(library, library.function(f"added_rows{suffix}", parameters), added)
     emit = library.function("all_added_rows", parameters)
     if library.tile.is_wide:
         are_apart = emit.builder.not_(emit.are_aliases(emit.function.args[7], library.tile.alias_bytes))
         with emit.builder.if_then(are_apart):
-            emit.builder.ret(library.call(emit, f"added_rows_{WIDE_FACTORS}", emit.function.args))
-    emit.builder.ret(library.call(emit, f"added_rows_{FACTORS}", emit.function.args))
+            emit.builder.ret(library.call(emit, "added_rows_apart", emit.function.args))
+    emit.builder.ret(library.call(emit, "added_rows", emit.function.args))
 
 
-def _emit_added_rows(library: Library, emit: Emitter, factors: int) -> None:
+def _emit_added_rows(library: Library, emit: Emitter, added: dict[int, int]) -> None:
     rows, columns, k, a, a_rows, a_steps, b, b_steps, c, c_rows = emit.function.args
     is_one = emit.compare("==", rows, 1)
     run = emit.builder.select(is_one, emit.integer(LONG_RUN), emit.integer(RUN))
+    depth = WIDE_RUN_DEPTH if library.tile.is_wide else RUN_DEPTH
     with emit.loop(0, columns, run) as first:
         width = emit.smaller(run, emit.sub(columns, first))
         sources, targets = emit.at(b, first), emit.at(c, first)
         library.call(emit, "clear", (rows, width, targets, c_rows))
-        with emit.loop(0, k, RUN_DEPTH) as start:
-            stop = emit.smaller(k, emit.add(start, RUN_DEPTH))
+        with emit.loop(0, k, depth) as start:
+            stop = emit.smaller(k, emit.add(start, depth))
             for row, height in _by(emit, 0, rows, ROWS):
                 target = emit.at(targets, emit.mul(row, c_rows))
-                for step, steps in _by(emit, start, stop, factors // height):
+                for step, steps in _by(emit, start, stop, added[height]):
                     left = emit.at(a, emit.add(emit.mul(row, a_rows), emit.mul(step, a_steps)))
                     right = emit.at(sources, emit.mul(step, b_steps))
                     arguments = (width, left, a_rows, a_steps, right, b_steps, target, c_rows)
