@@ -66,7 +66,10 @@ SMALL = 32 * 32 * 32
 FEW_DOTS, FEW_DOTS_A_STEP, FEW_DOTS_WITH_REST, DOT_LANES, SHORT_DOTTED_ROWS = 96, 4, 64, 8, 11
 #: Rows of a result, times steps of the sum, from which on tiles take less than adding up rows of a small right operand:
 #: to begin them takes longer, but they keep sums in registers.
-LEAST_TILED, WIDE_LEAST_TILED = 288, 16
+LEAST_TILED = 288
+#: The same with wide tiles, times the columns that are no whole vector, a vector being four of them: adding up rows takes
+#: so long.
+WIDE_LEAST_TILED, COLUMNS_A_VECTOR = 257, 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,11 +143,6 @@ class Tile:
         """How many are formed one by one, how many more for each step, and where columns are no whole vectors."""
         times = 1 if self.lanes >= DOT_LANES else 2
         return times * FEW_DOTS, times * FEW_DOTS_A_STEP, times * FEW_DOTS_WITH_REST
-
-    @property
-    def least_tiled(self) -> int:
-        """:data:`LEAST_TILED`."""
-        return WIDE_LEAST_TILED if self.is_wide else LEAST_TILED
 
     @property
     def in_place_rows(self) -> int:

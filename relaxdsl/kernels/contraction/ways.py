@@ -12,14 +12,17 @@ from relaxdsl.kernels.contraction.tile import (
     ALWAYS_DOTTED_ROWS,
     ALWAYS_IN_PLACE_ROWS,
     CACHED,
+    COLUMNS_A_VECTOR,
     FEW,
     FEW_IF_LARGE,
     IN_PLACE_SIZE,
+    LEAST_TILED,
     NARROW,
     PACKED_COLUMNS,
     PACKED_ROWS,
     SKINNY,
     SMALL,
+    WIDE_LEAST_TILED,
     Tile,
 )
 from relaxdsl.types.dims import Dim, ceildiv, dim_max, dim_min, floordiv
@@ -56,11 +59,16 @@ def emit_way(emit: Emitter, tile: Tile) -> None:
 
 def _is_streamed(emit: Emitter, tile: Tile, size: Any) -> Any:
     """Whether rows of the right operand, of so many elements, are added up."""
-    m, _, k, *_ = emit.function.args
+    m, n, k, *_ = emit.function.args
     is_large = emit.compare(">", size, CACHED)
     rows = emit.builder.select(is_large, emit.integer(tile.streamed_rows), emit.integer(tile.always_streamed_rows))
     is_small = emit.compare("<=", emit.mul(m, size), SMALL)
-    are_few = emit.all(is_small, emit.any(is_large, emit.compare("<", emit.mul(m, k), tile.least_tiled)))
+    steps, least = emit.mul(m, k), LEAST_TILED
+    if tile.is_wide:
+        lanes = emit.integer(tile.lanes)
+        whole, rest = emit.builder.udiv(n, lanes), emit.builder.urem(n, lanes)
+        steps, least = emit.mul(steps, emit.add(emit.mul(whole, COLUMNS_A_VECTOR), rest)), WIDE_LEAST_TILED
+    are_few = emit.all(is_small, emit.any(is_large, emit.compare("<", steps, least)))
     return emit.any(are_few, emit.compare("<=", m, rows))
 
 
