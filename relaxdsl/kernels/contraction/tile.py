@@ -67,8 +67,8 @@ FEW_DOTS, FEW_DOTS_A_STEP, FEW_DOTS_WITH_REST, DOT_LANES, SHORT_DOTTED_ROWS = 96
 #: Rows of a result, times steps of the sum, from which on tiles take less than adding up rows of a small right operand:
 #: to begin them takes longer, but they keep sums in registers.
 LEAST_TILED = 288
-#: The same with wide tiles, times the columns that are no whole vector, a vector being four of them: adding up rows takes
-#: so long.
+#: The same with wide tiles, times the columns that are no whole vector, where a vector counts as four of them: adding
+#: up rows takes so long.
 WIDE_LEAST_TILED, COLUMNS_A_VECTOR = 257, 4
 
 
