@@ -86,12 +86,12 @@ def _require_places(func: PrimFunc, block: Block, axes: Sequence[IterVar], step:
             refuse(func, headline, block.name, example=shown_left_out(func, block, group))
 
 
-def is_run_everywhere(block: Block, axes: Sequence[IterVar], within: Path) -> bool:
+def is_run_everywhere(block: Block, axes: Sequence[IterVar], within: Path, once: bool = False) -> bool:
     """Whether the loops on the way to a block, from the first statement of ``within`` on, run it at every place along
-    the axes, under no condition but those of last tiles.
+    the axes, and ``once`` only, under no condition but those of last tiles.
     """
     guards = _guards_of(within[0], block)
-    return None not in guards and _is_covered(axes, loops_on(within), guards)
+    return None not in guards and _is_covered(axes, loops_on(within), guards, once)
 
 
 def _guards_of(stmt: Stmt, block: Block) -> tuple[Guard, ...]:

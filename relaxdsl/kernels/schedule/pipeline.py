@@ -9,6 +9,7 @@ from relaxdsl.ir.loops import PrimFunc
 from relaxdsl.kernels.contraction.lower import use_engine
 from relaxdsl.kernels.primitives.guards import hoist_conditions, separate_full_tiles
 from relaxdsl.kernels.primitives.lowering import lower_blocks, write_out_unrolled
+from relaxdsl.kernels.schedule.axes import loop_over_axes
 from relaxdsl.kernels.schedule.columns import block_columns
 from relaxdsl.kernels.schedule.conditions import evaluate_both_sides
 from relaxdsl.kernels.schedule.contiguous import fuse_contiguous_loops
@@ -75,6 +76,7 @@ def schedule(prim_func: PrimFunc) -> PrimFunc:
     """
     if prim_func.attrs.get("scheduled"):
         return apply_rules(prim_func, SCHEDULED_RULES)
+    prim_func = loop_over_axes(prim_func)
     contracted = use_engine(prim_func, _loops)
     return apply_rules(prim_func) if contracted is None else bind_parallel_range(drop_single_loops(contracted))
 
