@@ -353,17 +353,16 @@ class CompiledModule(Mapping[str, CompiledFunction]):
         return len(self._functions)
 
     def __getattr__(self, name: str) -> CompiledFunction | KernelFunction:
-        if not name.startswith("_") and name in self._kernels:
-            return self._kernels[name]
         if name.startswith("_"):
             raise AttributeError(name)
-        if name not in self._functions:
+        found = self._kernels.get(name, self._functions.get(name))
+        if found is None:
             close = nearest(name, [*self._functions, *self._kernels])
             raise UnknownFunctionError(
                 f"the module has no function {name!r}; it has {', '.join(self._functions)}",
                 hint=None if close is None else f"did you mean {close}?",
             )
-        return self._functions[name]
+        return found
 
     def save(self, path: str | os.PathLike[str], *, code: bool = True) -> None:
         """Writes the module to a file, from which ``relax.load`` makes it again; see :meth:`CompiledFunction.save`.

@@ -400,7 +400,12 @@ def _python_function(name: str) -> KernelError:
 
 def element_of(buffer: Buffer) -> str:
     """An element as it is written: ``x[i, j]``."""
-    return f"{buffer.name}[{', '.join('ijklmnop'[: len(buffer.shape)]) or '()'}]"
+    return f"{buffer.name}[{axes_of(buffer) or '()'}]"
+
+
+def axes_of(buffer: Buffer) -> str:
+    """Its indices as they are written: ``i, j``."""
+    return ", ".join("ijklmnop"[: len(buffer.shape)])
 
 
 def unary(function: str, value: ScalarLike) -> ScalarExpr:

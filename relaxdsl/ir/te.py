@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import NoReturn
-
 from relaxdsl.dataclass import dataclass
 from relaxdsl.errors import KernelError
 from relaxdsl.ir.loops import Buffer
-from relaxdsl.ir.scalar import Index, IndexValue, Load, Reduce, ScalarExpr, element_of, whole_is_no_element
+from relaxdsl.ir.scalar import Index, IndexValue, Load, Reduce, ScalarExpr, axes_of, element_of, whole_is_no_element
+from relaxdsl.ir.whole import Whole
 from relaxdsl.types.counts import counted
 from relaxdsl.types.dims import Dim, SymInt
 from relaxdsl.types.dtype import is_integer
@@ -39,7 +38,7 @@ class Compute:
 
 
 @dataclass(frozen=True, eq=False, slots=True, repr=False)
-class Tensor:
+class Tensor(Whole):
     """A TE tensor: an output of a compute, or an input (``operation`` is None). Indexing it gives an element."""
 
     buffer: Buffer
@@ -91,18 +90,13 @@ class Tensor:
 
     __hash__ = object.__hash__
 
-    def _refuse(self, *_: object) -> NoReturn:
-        element = element_of(self.buffer)
-        axes = element[len(self.name) + 1 : -1] if self.ndim else ""
-        raise KernelError(
+    def no_operand(self) -> KernelError:
+        """The error for the tensor where an element is wanted, outside of a compute."""
+        return KernelError(
             f"{self.name} is no element: a TE function computes element by element",
-            hint=f"return te.compute({self.name}.shape, lambda {axes}: ...) with {element} in its body",
+            hint=f"return te.compute({self.name}.shape, lambda {axes_of(self.buffer)}: ...) with "
+            f"{element_of(self.buffer)} in its body",
         )
-
-    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __matmul__ = __rmatmul__ = _refuse
-    __truediv__ = __rtruediv__ = __floordiv__ = __rfloordiv__ = __mod__ = __rmod__ = __pow__ = __rpow__ = _refuse
-    __and__ = __rand__ = __or__ = __ror__ = __xor__ = __rxor__ = __lshift__ = __rshift__ = _refuse
-    __neg__ = __pos__ = __invert__ = __abs__ = __lt__ = __le__ = __gt__ = __ge__ = _refuse
 
     def __repr__(self) -> str:
         return f"the tensor {self.name}"

@@ -196,8 +196,7 @@ def _vector(emit: Emitter, source: Any, start: Any, spacing: Integer) -> Any:
     """Elements of ``source`` from ``start`` on."""
     if spacing == 1:
         return emit.load_vector(source, start)
-    places = [emit.mul(emit.add(start, lane), spacing) for lane in range(emit.lanes)]
-    return emit.vector_of([emit.load(source, place) for place in places])
+    return _gathered(emit, source, [emit.add(start, lane) for lane in range(emit.lanes)], spacing)
 
 
 def _part_of_vector(emit: Emitter, source: Any, start: Any, stop: Any, spacing: Integer, mask: Any) -> Any:
@@ -205,9 +204,12 @@ def _part_of_vector(emit: Emitter, source: Any, start: Any, stop: Any, spacing: 
     if spacing == 1:
         return emit.load_masked(source, start, mask)
     last = emit.sub(stop, 1)
-    places = [emit.mul(emit.smaller(emit.add(start, lane), last), spacing) for lane in range(emit.lanes)]
-    vector = emit.vector_of([emit.load(source, place) for place in places])
-    return emit.builder.select(mask, vector, emit.zeros)
+    indices = [emit.smaller(emit.add(start, lane), last) for lane in range(emit.lanes)]
+    return emit.builder.select(mask, _gathered(emit, source, indices, spacing), emit.zeros)
+
+
+def _gathered(emit: Emitter, source: Any, indices: list[Any], spacing: Integer) -> Any:
+    return emit.vector_of([emit.load(source, emit.mul(index, spacing)) for index in indices])
 
 
 def _store_sums(emit: Emitter, totals: list[Any], target: Any) -> None:

@@ -61,7 +61,8 @@ class TensorIntrin:
         made = cls(name, getattr(description, "ir", description), getattr(implementation, "ir", implementation))
         if name in cls._known:
             raise ScheduleError(f"TensorIntrin.register: there is an intrinsic {name} already")
-        types = [[tensor_type(each.shape, each.dtype) for each in func.params] for func in made._both]
+        both = (made.description, made.implementation)
+        types = [[tensor_type(each.shape, each.dtype) for each in func.params] for func in both]
         if types[0] != types[1]:
             shown = [", ".join(map(str, each)) for each in types]
             raise ScheduleError(
@@ -75,10 +76,6 @@ class TensorIntrin:
             )
         cls._known[name] = made
         return made
-
-    @property
-    def _both(self) -> tuple[PrimFunc, PrimFunc]:
-        return self.description, self.implementation
 
     @classmethod
     def get(cls, name: str) -> TensorIntrin:

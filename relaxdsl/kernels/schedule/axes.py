@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from relaxdsl.ir.loops import Block, For, IfThenElse, IterVar, PrimFunc, Seq, Stmt, loop_variable, map_statements
+from relaxdsl.ir.loops import Block, For, IfThenElse, IterVar, PrimFunc, Seq, Stmt, sequence
 from relaxdsl.ir.names import UniqueNames
 from relaxdsl.kernels.primitives.coverage import groups_of, is_run_everywhere, loops_for
-from relaxdsl.kernels.primitives.tree import Path, loops_on, names_in, nest, variable
+from relaxdsl.kernels.primitives.tree import loops_on, names_in, nest, variable
 from relaxdsl.types.dims import Dim, free_symbols, is_symbol
 
 
@@ -29,25 +29,26 @@ def loop_over_axes(prim_func: PrimFunc) -> PrimFunc:
             with block: vi = spatial(n, vi_1), vj = spatial(m, vj_1), vk = reduce(p, vk_1)
                 c[vi, vj] = c[vi, vj] + a[vi, vk] * b[vk, vj]
     """
+    statements = prim_func.body.body if isinstance(prim_func.body, Seq) else (prim_func.body,)
+    tiled = {stmt: block for stmt in statements if (block := _tiled_block(stmt)) is not None}
+    if not tiled:
+        return prim_func
     names = names_in(prim_func)
-    return replace(prim_func, body=_visit(prim_func.body, names))
+    return replace(
+        prim_func, body=sequence(*(_along_axes(tiled[stmt], names) if stmt in tiled else stmt for stmt in statements))
+    )
 
 
-def _visit(stmt: Stmt, names: UniqueNames) -> Stmt:
-    if isinstance(stmt, Seq):
-        return map_statements(stmt, lambda inner: _visit(inner, names))
-    path = _path_to_block(stmt)
-    if path is None or not _runs_each_place_once(path):
-        return stmt
-    *_, block = path
-    assert isinstance(block, Block)
+def _along_axes(block: Block, names: UniqueNames) -> Stmt:
     loops = [For(names.fresh(axis.var), axis.extent, Seq(())) for axis in block.iter_vars]
     axes = (replace(axis, binding=variable(loop)) for axis, loop in zip(block.iter_vars, loops, strict=True))
     return nest(loops, replace(block, iter_vars=tuple(axes)))
 
 
-def _path_to_block(stmt: Stmt) -> Path | None:
-    """The loops and conditions down to the one block that they are around, if that is all there is."""
+def _tiled_block(stmt: Stmt) -> Block | None:
+    """The block in loops, and under conditions, that run it once at each place of its axes, and along those of a
+    reduction in their order; None if the statement is something else, or the loops are the axes' already.
+    """
     path = [stmt]
     while not isinstance(stmt, Block):
         if isinstance(stmt, For) and stmt.kind == "serial":
@@ -57,21 +58,13 @@ def _path_to_block(stmt: Stmt) -> Path | None:
         else:
             return None
         path.append(stmt)
-    return tuple(path)
-
-
-def _runs_each_place_once(path: Path) -> bool:
-    """Whether the block runs once at each place of its axes, and along those of a reduction in their order, in loops
-    other than theirs.
-    """
-    *_, block = path
-    assert isinstance(block, Block)
-    loops, axes = loops_on(path), block.iter_vars
+    loops, axes = loops_on(tuple(path)), stmt.iter_vars
     if all(is_symbol(axis.binding) for axis in axes) or loops_for(axes, loops) != {loop.var for loop in loops}:
-        return False
+        return None
     if any(axis.kind == "reduce" and axis.binding != _in_order(axis, loops) for axis in axes):
-        return False
-    return all(is_run_everywhere(block, group, path, once=True) for group in groups_of(axes, loops))
+        return None
+    is_once = all(is_run_everywhere(stmt, group, tuple(path), once=True) for group in groups_of(axes, loops))
+    return stmt if is_once else None
 
 
 def _in_order(axis: IterVar, loops: Sequence[For]) -> Dim:
@@ -79,5 +72,5 @@ def _in_order(axis: IterVar, loops: Sequence[For]) -> Dim:
     place: Dim = 0
     for loop in loops:
         if loop.var in free_symbols(axis.binding):
-            place = place * loop.extent + loop_variable(loop.var, loop.extent)
+            place = place * loop.extent + variable(loop)
     return place

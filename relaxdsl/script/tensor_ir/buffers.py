@@ -7,6 +7,7 @@ from typing import Any, NoReturn
 from relaxdsl.errors import DTypeError, ScriptError
 from relaxdsl.ir.loops import Buffer, Store
 from relaxdsl.ir.scalar import Index, Load, ScalarExpr, WeakSelect, as_scalar, element_of, map_choice
+from relaxdsl.ir.whole import Whole
 from relaxdsl.operators.calls import current_context
 from relaxdsl.script.tensor_ir.interpreter import KernelInterpreter
 from relaxdsl.tir import number
@@ -16,7 +17,7 @@ from relaxdsl.types.dtype import is_bool, is_float, is_integer
 from relaxdsl.types.symint import does_user_compare, require_int64
 
 
-class BufferView:
+class BufferView(Whole):
     """What the name of a buffer stands for: indexing it reads an element."""
 
     def __init__(self, interp: KernelInterpreter, buffer: Buffer) -> None:
@@ -61,14 +62,11 @@ class BufferView:
     def __len__(self) -> NoReturn:
         raise ScriptError(f"{self!r} has no length in Python", hint=f"write the size: {self.buffer.name}.shape[0]")
 
-    def _refuse(self, *_: Any) -> NoReturn:
-        raise not_an_element(self)
+    def no_operand(self) -> DTypeError:
+        """:func:`not_an_element`."""
+        return not_an_element(self)
 
-    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __matmul__ = __rmatmul__ = _refuse
-    __truediv__ = __rtruediv__ = __floordiv__ = __rfloordiv__ = __mod__ = __rmod__ = __pow__ = __rpow__ = _refuse
-    __and__ = __rand__ = __or__ = __ror__ = __xor__ = __rxor__ = __lshift__ = __rshift__ = _refuse
-    __neg__ = __pos__ = __invert__ = __abs__ = __bool__ = __float__ = __int__ = __index__ = __call__ = _refuse
-    __lt__ = __le__ = __gt__ = __ge__ = _refuse
+    __bool__ = __float__ = __int__ = __index__ = __call__ = Whole.refuse
 
     def __eq__(self, other: object) -> bool:
         if does_user_compare():
